@@ -1,0 +1,30 @@
+/* Cuts of one dimension. */
+#include "cut.h"
+
+struct reel_cut reel_cut_even(int64_t total, int64_t parts)
+{
+    struct reel_cut cut = {.parts = parts};
+    int64_t each = total / parts, left = total % parts;
+    for (int64_t p = 0; p < parts; p++)
+        cut.first[p + 1] = cut.first[p] + each + (p < left);
+    return cut;
+}
+
+int64_t reel_cut_count(const struct reel_cut *cut, int64_t part)
+{
+    return cut->first[part + 1] - cut->first[part];
+}
+
+int64_t reel_cut_total(const struct reel_cut *cut)
+{
+    return cut->first[cut->parts];
+}
+
+int64_t reel_cut_largest(const struct reel_cut *cut)
+{
+    int64_t largest = 0;
+    for (int64_t p = 0; p < cut->parts; p++)
+        if (reel_cut_count(cut, p) > largest)
+            largest = reel_cut_count(cut, p);
+    return largest;
+}

@@ -1,0 +1,43 @@
+/* Element types as they stand in files and in memory, and their conversion to float.
+ *
+ * Not collective, no errors: every function here is pure. */
+#ifndef REEL_DTYPE_H
+#define REEL_DTYPE_H
+
+#include <stdint.h>
+
+enum reel_dtype {
+    REEL_F64,
+    REEL_F32,
+    REEL_F16,
+    REEL_BF16,
+    REEL_F8_E4M3,
+    REEL_F8_E5M2,
+    REEL_I64,
+    REEL_I32,
+    REEL_I16,
+    REEL_I8,
+    REEL_U8,
+    REEL_BOOL,
+    REEL_DTYPES
+};
+
+/* Bytes of one element. */
+int64_t reel_dtype_bytes(enum reel_dtype dtype);
+
+/* The name that safetensors uses: "F32", "BF16", ... */
+const char *reel_dtype_name(enum reel_dtype dtype);
+
+/* The type of that name; REEL_DTYPES when there is none. */
+enum reel_dtype reel_dtype_named(const char *name);
+
+/* Rounds to the nearest bfloat16, ties to even; NaN stays NaN. */
+uint16_t reel_bf16_from_float(float value);
+float reel_float_from_bf16(uint16_t bits);
+float reel_float_from_f16(uint16_t bits);
+
+/* count elements of a floating dtype (F64, F32, F16, BF16) at from, unaligned allowed, widened or rounded to
+ * float at to. Returns 0 when the dtype is none of these, else 1. */
+int reel_floats_from(enum reel_dtype dtype, const void *from, int64_t count, float *to);
+
+#endif
