@@ -1,0 +1,34 @@
+/* What the CPU's operations share: their declarations, and the layout of the scratch memory of a thread. */
+#ifndef REEL_CPU_H
+#define REEL_CPU_H
+
+#include "ops.h"
+
+enum {
+    REEL_TILE_ROWS =
+        96, /* rows of a GEMM tile at most; a multiple of every row block of oneDNN's sgemm kernels */
+    REEL_PANEL = 768,     /* columns of a GEMM tile at most */
+    REEL_QUERY_TILE = 96, /* queries of an attention tile at most */
+    REEL_KEY_TILE = 256,  /* keys of an attention tile */
+};
+
+/* The scratch of the calling OpenMP thread. */
+float *reel_cpu_scratch(const struct reel_stream *stream);
+
+void reel_gemm_cpu_open(struct reel_stream *stream);
+void reel_gemm_cpu(struct reel_stream *, const struct reel_gemm *);
+void reel_attention_cpu(struct reel_stream *, const struct reel_attention *);
+void reel_layer_norm_cpu(struct reel_stream *, const struct reel_layer_norm *);
+void reel_modulate_cpu(struct reel_stream *, const struct reel_modulate *);
+void reel_gated_add_cpu(struct reel_stream *, const struct reel_gated_add *);
+void reel_split_heads_cpu(struct reel_stream *, const struct reel_split_heads *);
+void reel_merge_heads_cpu(struct reel_stream *, const struct reel_merge_heads *);
+void reel_patchify_cpu(struct reel_stream *, const struct reel_patchify *);
+void reel_unpatchify_cpu(struct reel_stream *, const struct reel_unpatchify *);
+void reel_guide_cpu(struct reel_stream *, const struct reel_guide *);
+void reel_solve_cpu(struct reel_stream *, const struct reel_solve *);
+void reel_silu_cpu(struct reel_stream *, const struct reel_silu *);
+void reel_add_row_cpu(struct reel_stream *, const struct reel_add_row *);
+int64_t reel_first_nonfinite_cpu(struct reel_stream *, const float *x, int64_t count);
+
+#endif

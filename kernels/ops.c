@@ -1,0 +1,145 @@
+/* Every operation's front door: the sticky status, the empty shard, and the checks that no backend repeats.
+ */
+#include "ops.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+int64_t reel_scratch_bytes(const struct reel_ops *ops, const struct reel_scratch *most)
+{
+    return ops->scratch_bytes(most);
+}
+
+void reel_stream_open(struct reel_stream *stream, const struct reel_ops *ops, const struct reel_scratch *most,
+                      void *scratch)
+{
+    *stream = (struct reel_stream){.ops = ops, .scratch = scratch, .threads = most->threads};
+    ops->open(stream, most);
+}
+
+void reel_stream_fail(struct reel_stream *stream, enum reel_status status, const char *format, ...)
+{
+    if (stream->status != REEL_OK)
+        return;
+    char cause[REEL_CAUSE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(cause, sizeof cause, format, arguments);
+    va_end(arguments);
+    stream->status = reel_fail(status, "%s", cause);
+}
+
+/* Whether the operation goes to the backend: the stream is sound, there is work, and the arguments hold. */
+static int admitted(struct reel_stream *stream, const char *operation, int64_t work, int arguments_hold)
+{
+    if (stream->status != REEL_OK || work == 0)
+        return 0;
+    if (work < 0 || !arguments_hold) {
+        reel_stream_fail(stream, REEL_INTERNAL, "%s was called with arguments that do not fit each other",
+                         operation);
+        return 0;
+    }
+    return 1;
+}
+
+void reel_gemm(struct reel_stream *stream, struct reel_gemm a)
+{
+    if (admitted(stream, "gemm", a.rows, a.in > 0 && a.out > 0 && a.x && a.weight && a.y))
+        stream->ops->gemm(stream, &a);
+}
+
+void reel_layer_norm(struct reel_stream *stream, struct reel_layer_norm a)
+{
+    if (admitted(stream, "layer_norm", a.rows, a.width > 0 && a.x && a.y && a.weight && a.bias))
+        stream->ops->layer_norm(stream, &a);
+}
+
+void reel_modulate(struct reel_stream *stream, struct reel_modulate a)
+{
+    int holds = a.width > 0 && a.x && a.y && a.shift && a.scale && a.embedding.table &&
+                a.embedding.of_token && a.shift_at + a.width <= a.embedding.stride &&
+                a.scale_at + a.width <= a.embedding.stride;
+    if (admitted(stream, "modulate", a.rows, holds))
+        stream->ops->modulate(stream, &a);
+}
+
+void reel_gated_add(struct reel_stream *stream, struct reel_gated_add a)
+{
+    int holds =
+        a.width > 0 && a.x && a.y &&
+        (!a.gate || (a.embedding.table && a.embedding.of_token && a.gate_at + a.width <= a.embedding.stride));
+    if (admitted(stream, "gated_add", a.rows, holds))
+        stream->ops->gated_add(stream, &a);
+}
+
+void reel_split_heads(struct reel_stream *stream, struct reel_split_heads a)
+{
+    int holds = a.heads > 0 && a.channels > 0 && a.channels % 2 == 0 && a.x && a.y && a.parts > 0 &&
+                a.first_head[a.parts] == a.heads &&
+                (!a.rope || a.rope->frame_pairs + a.rope->row_pairs + a.rope->column_pairs == a.channels / 2);
+    if (admitted(stream, "split_heads", a.rows, holds))
+        stream->ops->split_heads(stream, &a);
+}
+
+void reel_merge_heads(struct reel_stream *stream, struct reel_merge_heads a)
+{
+    int holds =
+        a.heads > 0 && a.channels > 0 && a.x && a.y && a.parts > 0 && a.first_head[a.parts] == a.heads;
+    if (admitted(stream, "merge_heads", a.rows, holds))
+        stream->ops->merge_heads(stream, &a);
+}
+
+void reel_attention(struct reel_stream *stream, struct reel_attention a)
+{
+    int64_t width = a.heads * a.channels;
+    int holds = a.keys > 0 && width > 0 && a.q && a.k && a.v && a.out && a.q_stride >= width &&
+                a.kv_stride >= width && a.out_stride >= width;
+    if (admitted(stream, "attention", a.queries, holds))
+        stream->ops->attention(stream, &a);
+}
+
+void reel_patchify(struct reel_stream *stream, struct reel_patchify a)
+{
+    int holds = a.first_token >= 0 && a.first_token + a.tokens <= a.F * a.H * a.W && a.channels > 0 &&
+                a.latents && a.columns && (a.more_channels == 0 || a.condition);
+    if (admitted(stream, "patchify", a.tokens, holds))
+        stream->ops->patchify(stream, &a);
+}
+
+void reel_unpatchify(struct reel_stream *stream, struct reel_unpatchify a)
+{
+    if (admitted(stream, "unpatchify", a.F * a.H * a.W, a.channels > 0 && a.tokens && a.velocity))
+        stream->ops->unpatchify(stream, &a);
+}
+
+void reel_guide(struct reel_stream *stream, struct reel_guide a)
+{
+    if (admitted(stream, "guide", a.count, a.conditional && a.unconditional && a.out))
+        stream->ops->guide(stream, &a);
+}
+
+void reel_solve(struct reel_stream *stream, struct reel_solve a)
+{
+    int holds = a.frame >= 0 && a.frame < a.frames && a.plane > 0 && a.v && a.x && a.m0 && a.m1 && a.last;
+    if (admitted(stream, "solve", a.channels, holds))
+        stream->ops->solve(stream, &a);
+}
+
+void reel_silu(struct reel_stream *stream, struct reel_silu a)
+{
+    if (admitted(stream, "silu", a.count, a.x && a.y))
+        stream->ops->silu(stream, &a);
+}
+
+void reel_add_row(struct reel_stream *stream, struct reel_add_row a)
+{
+    if (admitted(stream, "add_row", a.rows, a.width > 0 && a.row && a.y))
+        stream->ops->add_row(stream, &a);
+}
+
+int64_t reel_first_nonfinite(struct reel_stream *stream, const float *x, int64_t count)
+{
+    if (!admitted(stream, "first_nonfinite", count, x != 0))
+        return -1;
+    return stream->ops->first_nonfinite(stream, x, count);
+}

@@ -1,0 +1,250 @@
+/* The arithmetic that the model is made of: one page of contracts, implemented by one table per backend.
+ *
+ * An operation is called with a stream and a struct of named fields, so that a call reads as a sentence:
+ *
+ *     reel_gemm(stream, (struct reel_gemm){.rows = n, .in = D, .out = D, .x = x, .weight = w, .bias = b, .y =
+ * y});
+ *
+ * All arrays are float, row-major and dense unless a stride is named; outputs do not overlap inputs unless it
+ * says so. Zero rows are allowed everywhere and do nothing. A stream is sticky: after a failure every
+ * operation on it does nothing, and stream->status holds the first one, whose cause is in the error record
+ * (status.h). The caller looks once an iteration. Results do not depend on the number of threads, and the
+ * result of a row does not depend on how many rows there are nor on which of them it is: cutting tokens over
+ * ranks changes no bit.
+ *
+ * Nothing here is collective. */
+#ifndef REEL_OPS_H
+#define REEL_OPS_H
+
+#include "status.h"
+
+#include <stdint.h>
+
+struct reel_ops;
+
+struct reel_stream {
+    const struct reel_ops *ops; /* the backend */
+    enum reel_status status;    /* the first failure, REEL_OK while there is none */
+    void *scratch;              /* memory of the caller, of the size that reel_scratch_bytes asked for */
+    int64_t tile_rows;          /* rows of a GEMM tile, chosen when the stream was opened */
+    int64_t threads;
+    int64_t thread_floats; /* scratch of one thread */
+};
+
+/* The largest of each that the stream will see: it sizes the scratch memory. */
+struct reel_scratch {
+    int64_t in;       /* columns of a GEMM's input */
+    int64_t channels; /* C of attention */
+    int64_t threads;
+};
+
+enum reel_activation { REEL_IDENTITY, REEL_GELU_TANH, REEL_GELU_ERF, REEL_SILU };
+
+/* y = activation(x weight^T + bias). */
+struct reel_gemm {
+    int64_t rows, in, out;
+    const float *x;      /* [rows, in] */
+    const float *weight; /* [out, in] */
+    const float *bias;   /* [out], or NULL */
+    float *y;            /* [rows, out] */
+    enum reel_activation activation;
+};
+
+/* y = LN(x) * weight + bias, LN(x) = (x - mean) / sqrt(var + epsilon), biased variance over the width. */
+struct reel_layer_norm {
+    int64_t rows, width;
+    const float *x;      /* [rows, width] */
+    const float *weight; /* [width] */
+    const float *bias;   /* [width] */
+    double epsilon;
+    float *y; /* [rows, width]; may be x */
+};
+
+/* Rows of an embedding table and which of them a token uses. Row r begins at table + r * stride. */
+struct reel_rows {
+    const float *table;
+    int64_t stride;
+    const int32_t *of_token; /* [rows] */
+};
+
+/* y = LN(x) * (1 + scale + row[scale_at ..]) + shift + row[shift_at ..]: the modulation of a block or of the
+ * head. */
+struct reel_modulate {
+    int64_t rows, width;
+    const float *x; /* [rows, width] */
+    double epsilon;
+    const float *shift, *scale; /* [width]: the layer's own part */
+    struct reel_rows embedding;
+    int64_t shift_at, scale_at; /* elements into a row of the table */
+    float *y;                   /* [rows, width]; may be x */
+};
+
+/* x += y * (gate + row[gate_at ..]); without a gate x += y. */
+struct reel_gated_add {
+    int64_t rows, width;
+    float *x;          /* [rows, width] */
+    const float *y;    /* [rows, width] */
+    const float *gate; /* [width], or NULL: a plain sum */
+    struct reel_rows embedding;
+    int64_t gate_at;
+};
+
+/* Rotation tables, one per axis: [positions][pairs][2], cosine then sine. The first frame_pairs pairs of a
+ * head turn with the frame index of the token, the next row_pairs with its row, the last column_pairs with
+ * its column. */
+struct reel_rope {
+    const float *frame, *row, *column;
+    int64_t frame_pairs, row_pairs, column_pairs;
+    int64_t H, W;        /* token grid of a frame */
+    int64_t first_token; /* the index in the sequence of row 0 */
+};
+
+/* y = RoPE(x / sqrt(mean(x^2) + epsilon) * norm), laid out by heads for an exchange: part p takes heads
+ * [first_head[p], first_head[p + 1]) and begins at y + rows * first_head[p] * channels as [rows, its heads,
+ * channels]. With one part that is [rows, heads * channels]. The mean is over all heads. */
+struct reel_split_heads {
+    int64_t rows, heads, channels;
+    const float *x;    /* [rows, heads * channels] */
+    const float *norm; /* [heads * channels], or NULL: no norm */
+    double epsilon;
+    const struct reel_rope *rope; /* or NULL: no rotation */
+    int64_t parts;
+    const int64_t *first_head; /* [parts + 1] */
+    float *y;
+};
+
+/* The inverse of the layout above, without norm or rotation. */
+struct reel_merge_heads {
+    int64_t rows, heads, channels;
+    int64_t parts;
+    const int64_t *first_head; /* [parts + 1] */
+    const float *x;            /* laid out by parts */
+    float *y;                  /* [rows, heads * channels] */
+};
+
+/* out = softmax(scale q k^T) v per head; with add, out += it. Strides are elements from one row to the next;
+ * head n begins at column n * channels. keys >= 1. Memory does not grow with queries * keys. */
+struct reel_attention {
+    int64_t queries, keys, heads, channels;
+    double scale;
+    const float *q; /* [queries] rows */
+    int64_t q_stride;
+    const float *k, *v; /* [keys] rows */
+    int64_t kv_stride;
+    float *out; /* [queries] rows */
+    int64_t out_stride;
+    int add;
+};
+
+/* columns[t] = the 2x2 patch of token first_token + t: column c * 4 + ph * 2 + pw holds channel c, pixel
+ * (2i + ph, 2j + pw). Channels come from latents and then, where given, from condition. */
+struct reel_patchify {
+    int64_t tokens, first_token;
+    int64_t F, H, W;        /* the token grid: latents have 2H x 2W pixels */
+    int64_t channels;       /* of latents */
+    int64_t more_channels;  /* of condition, 0 without */
+    const float *latents;   /* [channels, F, 2H, 2W] */
+    const float *condition; /* [more_channels, F, 2H, 2W], or NULL */
+    float *columns;         /* [tokens, 4 * (channels + more_channels)] */
+};
+
+/* velocity[c, f, 2i + ph, 2j + pw] = tokens[t][(ph * 2 + pw) * channels + c]: channels fastest, unlike
+ * patchify. */
+struct reel_unpatchify {
+    int64_t F, H, W, channels;
+    const float *tokens; /* [F * H * W, 4 * channels] */
+    float *velocity;     /* [channels, F, 2H, 2W] */
+};
+
+/* out = unconditional + scale * (conditional - unconditional); out may be either of them. */
+struct reel_guide {
+    int64_t count;
+    const float *conditional, *unconditional;
+    double scale;
+    float *out;
+};
+
+/* One step of the solver for one frame, element by element:
+ *     estimate = x - sigma v
+ *     if corrects:  x = correct_last last + correct_0 m0 + correct_1 m1 + correct_estimate estimate
+ *     m1 = m0;  m0 = estimate;  last = x
+ *     x = predict_x x + predict_0 m0 + predict_1 m1 + predict_v v */
+struct reel_solve {
+    int64_t channels, frames, plane; /* arrays are [channels, frames, plane] */
+    int64_t frame;
+    double sigma;
+    int corrects;
+    double correct_last, correct_0, correct_1, correct_estimate;
+    double predict_x, predict_0, predict_1, predict_v;
+    const float *v;
+    float *x, *m0, *m1, *last;
+};
+
+/* y = silu(x) (x may be y). */
+struct reel_silu {
+    int64_t count;
+    const float *x;
+    float *y;
+};
+
+/* Every row of y += row. */
+struct reel_add_row {
+    int64_t rows, width;
+    const float *row; /* [width] */
+    float *y;         /* [rows, width] */
+};
+
+/* A backend: a name and an implementation of each operation; called with checked arguments and at least one
+ * row. */
+struct reel_ops {
+    const char *name;
+    int64_t (*scratch_bytes)(const struct reel_scratch *most);
+    void (*open)(struct reel_stream *stream, const struct reel_scratch *most);
+    void (*gemm)(struct reel_stream *, const struct reel_gemm *);
+    void (*layer_norm)(struct reel_stream *, const struct reel_layer_norm *);
+    void (*modulate)(struct reel_stream *, const struct reel_modulate *);
+    void (*gated_add)(struct reel_stream *, const struct reel_gated_add *);
+    void (*split_heads)(struct reel_stream *, const struct reel_split_heads *);
+    void (*merge_heads)(struct reel_stream *, const struct reel_merge_heads *);
+    void (*attention)(struct reel_stream *, const struct reel_attention *);
+    void (*patchify)(struct reel_stream *, const struct reel_patchify *);
+    void (*unpatchify)(struct reel_stream *, const struct reel_unpatchify *);
+    void (*guide)(struct reel_stream *, const struct reel_guide *);
+    void (*solve)(struct reel_stream *, const struct reel_solve *);
+    void (*silu)(struct reel_stream *, const struct reel_silu *);
+    void (*add_row)(struct reel_stream *, const struct reel_add_row *);
+    int64_t (*first_nonfinite)(struct reel_stream *, const float *x, int64_t count);
+};
+
+/* Arithmetic on the host: oneDNN and OpenMP. */
+extern const struct reel_ops reel_ops_cpu;
+
+/* The scratch memory that a stream of this backend needs for operations up to that size. */
+int64_t reel_scratch_bytes(const struct reel_ops *ops, const struct reel_scratch *most);
+
+/* Opens a stream on scratch memory of that many bytes, aligned to 64, which stays the caller's. */
+void reel_stream_open(struct reel_stream *stream, const struct reel_ops *ops, const struct reel_scratch *most,
+                      void *scratch);
+
+/* Records a failure on the stream, unless an earlier one stands. */
+void reel_stream_fail(struct reel_stream *stream, enum reel_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+void reel_gemm(struct reel_stream *stream, struct reel_gemm arguments);
+void reel_layer_norm(struct reel_stream *stream, struct reel_layer_norm arguments);
+void reel_modulate(struct reel_stream *stream, struct reel_modulate arguments);
+void reel_gated_add(struct reel_stream *stream, struct reel_gated_add arguments);
+void reel_split_heads(struct reel_stream *stream, struct reel_split_heads arguments);
+void reel_merge_heads(struct reel_stream *stream, struct reel_merge_heads arguments);
+void reel_attention(struct reel_stream *stream, struct reel_attention arguments);
+void reel_patchify(struct reel_stream *stream, struct reel_patchify arguments);
+void reel_unpatchify(struct reel_stream *stream, struct reel_unpatchify arguments);
+void reel_guide(struct reel_stream *stream, struct reel_guide arguments);
+void reel_solve(struct reel_stream *stream, struct reel_solve arguments);
+void reel_silu(struct reel_stream *stream, struct reel_silu arguments);
+void reel_add_row(struct reel_stream *stream, struct reel_add_row arguments);
+
+/* The index of the first element that is NaN or infinite; -1 when all are finite or the stream has failed. */
+int64_t reel_first_nonfinite(struct reel_stream *stream, const float *x, int64_t count);
+
+#endif

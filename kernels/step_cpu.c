@@ -1,0 +1,57 @@
+/* What happens to latents and rows between two forwards, on the host. */
+#include "cpu.h"
+#include "elements.h"
+
+void reel_guide_cpu(struct reel_stream *stream, const struct reel_guide *a)
+{
+    (void)stream;
+    float scale = (float)a->scale;
+    for (int64_t i = 0; i < a->count; i++)
+        a->out[i] = a->unconditional[i] + scale * (a->conditional[i] - a->unconditional[i]);
+}
+
+/* In double: the coefficients of neighbouring terms nearly cancel at the start of a schedule. */
+static void solve_element(const struct reel_solve *a, int64_t i)
+{
+    double x = (double)a->x[i], v = (double)a->v[i], m0 = (double)a->m0[i], m1 = (double)a->m1[i];
+    double estimate = x - a->sigma * v;
+    if (a->corrects)
+        x = a->correct_last * (double)a->last[i] + a->correct_0 * m0 + a->correct_1 * m1 +
+            a->correct_estimate * estimate;
+    a->m1[i] = a->m0[i];
+    a->m0[i] = (float)estimate;
+    a->last[i] = (float)x;
+    a->x[i] = (float)(a->predict_x * x + a->predict_0 * estimate + a->predict_1 * m0 + a->predict_v * v);
+}
+
+void reel_solve_cpu(struct reel_stream *stream, const struct reel_solve *a)
+{
+    (void)stream;
+    for (int64_t c = 0; c < a->channels; c++)
+        for (int64_t i = 0; i < a->plane; i++)
+            solve_element(a, (c * a->frames + a->frame) * a->plane + i);
+}
+
+void reel_silu_cpu(struct reel_stream *stream, const struct reel_silu *a)
+{
+    (void)stream;
+    for (int64_t i = 0; i < a->count; i++)
+        a->y[i] = reel_silu_of(a->x[i]);
+}
+
+void reel_add_row_cpu(struct reel_stream *stream, const struct reel_add_row *a)
+{
+    (void)stream;
+    for (int64_t r = 0; r < a->rows; r++)
+        for (int64_t i = 0; i < a->width; i++)
+            a->y[r * a->width + i] += a->row[i];
+}
+
+int64_t reel_first_nonfinite_cpu(struct reel_stream *stream, const float *x, int64_t count)
+{
+    (void)stream;
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(x[i]))
+            return i;
+    return -1;
+}
