@@ -120,7 +120,8 @@ void reel_guide(struct reel_stream *stream, struct reel_guide a)
 
 void reel_solve(struct reel_stream *stream, struct reel_solve a)
 {
-    int holds = a.frame >= 0 && a.frame < a.frames && a.plane > 0 && a.v && a.x && a.m0 && a.m1 && a.last;
+    int holds = a.frame >= 0 && a.frame < a.frames && a.v_frame >= 0 && a.v_frame < a.v_frames &&
+                a.plane > 0 && a.v && a.x && a.m0 && a.m1 && a.last;
     if (admitted(stream, "solve", a.channels, holds))
         stream->ops->solve(stream, &a);
 }

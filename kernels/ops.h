@@ -137,15 +137,12 @@ struct reel_attention {
 };
 
 /* columns[t] = the 2x2 patch of token first_token + t: column c * 4 + ph * 2 + pw holds channel c, pixel
- * (2i + ph, 2j + pw). Channels come from latents and then, where given, from condition. */
+ * (2i + ph, 2j + pw): channels slowest. */
 struct reel_patchify {
     int64_t tokens, first_token;
-    int64_t F, H, W;        /* the token grid: latents have 2H x 2W pixels */
-    int64_t channels;       /* of latents */
-    int64_t more_channels;  /* of condition, 0 without */
-    const float *latents;   /* [channels, F, 2H, 2W] */
-    const float *condition; /* [more_channels, F, 2H, 2W], or NULL */
-    float *columns;         /* [tokens, 4 * (channels + more_channels)] */
+    int64_t F, H, W, channels; /* the token grid: latents have 2H x 2W pixels */
+    const float *latents;      /* [channels, F, 2H, 2W] */
+    float *columns;            /* [tokens, 4 * channels] */
 };
 
 /* velocity[c, f, 2i + ph, 2j + pw] = tokens[t][(ph * 2 + pw) * channels + c]: channels fastest, unlike
@@ -172,6 +169,8 @@ struct reel_guide {
 struct reel_solve {
     int64_t channels, frames, plane; /* arrays are [channels, frames, plane] */
     int64_t frame;
+    int64_t v_frames,
+        v_frame; /* v is [channels, v_frames, plane], a window of the chunk; the frame's place in it */
     double sigma;
     int corrects;
     double correct_last, correct_0, correct_1, correct_estimate;

@@ -1,29 +1,21 @@
 /* Latents to tokens and back, on the host. */
 #include "cpu.h"
 
-/* The 2x2 patches of all channels of one source, four columns per channel. */
-static void patches(const float *source, int64_t channels, const struct reel_patchify *a, int64_t token,
-                    float *column)
-{
-    int64_t w = 2 * a->W, plane = 4 * a->H * a->W;
-    int64_t j = token % a->W, i = token / a->W % a->H, f = token / (a->W * a->H);
-    for (int64_t c = 0; c < channels; c++) {
-        const float *pixel = source + (c * a->F + f) * plane + 2 * i * w + 2 * j;
-        column[4 * c] = pixel[0];
-        column[4 * c + 1] = pixel[1];
-        column[4 * c + 2] = pixel[w];
-        column[4 * c + 3] = pixel[w + 1];
-    }
-}
-
 void reel_patchify_cpu(struct reel_stream *stream, const struct reel_patchify *a)
 {
-    int64_t width = 4 * (a->channels + a->more_channels);
+    int64_t w = 2 * a->W, plane = 4 * a->H * a->W;
 #pragma omp parallel for num_threads((int)stream->threads)
     for (int64_t t = 0; t < a->tokens; t++) {
-        patches(a->latents, a->channels, a, a->first_token + t, a->columns + t * width);
-        patches(a->condition, a->more_channels, a, a->first_token + t,
-                a->columns + t * width + 4 * a->channels);
+        int64_t token = a->first_token + t;
+        int64_t j = token % a->W, i = token / a->W % a->H, f = token / (a->W * a->H);
+        float *column = a->columns + t * 4 * a->channels;
+        for (int64_t c = 0; c < a->channels; c++) {
+            const float *pixel = a->latents + (c * a->F + f) * plane + 2 * i * w + 2 * j;
+            column[4 * c] = pixel[0];
+            column[4 * c + 1] = pixel[1];
+            column[4 * c + 2] = pixel[w];
+            column[4 * c + 3] = pixel[w + 1];
+        }
     }
 }
 

@@ -11,9 +11,9 @@ void reel_guide_cpu(struct reel_stream *stream, const struct reel_guide *a)
 }
 
 /* In double: the coefficients of neighbouring terms nearly cancel at the start of a schedule. */
-static void solve_element(const struct reel_solve *a, int64_t i)
+static void solve_element(const struct reel_solve *a, int64_t i, double v)
 {
-    double x = (double)a->x[i], v = (double)a->v[i], m0 = (double)a->m0[i], m1 = (double)a->m1[i];
+    double x = (double)a->x[i], m0 = (double)a->m0[i], m1 = (double)a->m1[i];
     double estimate = x - a->sigma * v;
     if (a->corrects)
         x = a->correct_last * (double)a->last[i] + a->correct_0 * m0 + a->correct_1 * m1 +
@@ -29,7 +29,8 @@ void reel_solve_cpu(struct reel_stream *stream, const struct reel_solve *a)
     (void)stream;
     for (int64_t c = 0; c < a->channels; c++)
         for (int64_t i = 0; i < a->plane; i++)
-            solve_element(a, (c * a->frames + a->frame) * a->plane + i);
+            solve_element(a, (c * a->frames + a->frame) * a->plane + i,
+                          (double)a->v[(c * a->v_frames + a->v_frame) * a->plane + i]);
 }
 
 void reel_silu_cpu(struct reel_stream *stream, const struct reel_silu *a)

@@ -1,0 +1,23 @@
+/* The memory of a rank: every buffer of the plan, allocated once; after that a run allocates nothing.
+ *
+ * Not collective. */
+#ifndef REEL_ARENA_H
+#define REEL_ARENA_H
+
+#include "plan.h"
+
+struct reel_arena {
+    void *block;
+    void *at[REEL_BUFFERS];       /* aligned to 64 bytes; NULL where the plan has no bytes */
+    int64_t bytes[REEL_MEMORIES]; /* by category, as planned and allocated, without padding */
+    int64_t total_bytes;          /* of the block, padding included */
+};
+
+/* Allocates what the plan gives this rank. REEL_NO_MEMORY when the host has less; nothing is left allocated
+ * then. */
+enum reel_status reel_arena_open(const struct reel_plan *plan, int64_t rank, struct reel_arena *arena);
+
+/* Frees it; an arena of zeros is allowed. */
+void reel_arena_close(struct reel_arena *arena);
+
+#endif

@@ -1,0 +1,54 @@
+/* Ranks and the axes they stand on, and the few ways in which data crosses between them.
+ *
+ * Model code names what it wants (heads for tokens, everybody's output), not MPI verbs. Sizes are int64_t
+ * everywhere; MPI's int counts are dealt with inside. Exchanges are sticky like the stream they report to:
+ * after a failure they still meet their peers, so that nobody waits for a rank that went on alone. */
+#ifndef REEL_COMM_H
+#define REEL_COMM_H
+
+#include "cut.h"
+#include "ops.h"
+#include "status.h"
+
+#include <mpi.h>
+
+/* What is sent, for the account of bytes. */
+enum reel_purpose { REEL_SENT_HEADS, REEL_SENT_TOKENS, REEL_SENT_OUTPUT, REEL_PURPOSES };
+
+struct reel_axis {
+    MPI_Comm mpi; /* duplicated: errors return, tags are its own */
+    int64_t rank, size;
+    int64_t sent_bytes[REEL_PURPOSES]; /* by this rank to others, counted where it is sent */
+};
+
+struct reel_comm {
+    struct reel_axis world;    /* all ranks of the job */
+    struct reel_axis sequence; /* tokens and heads are cut over it */
+};
+
+/* Collective over world. Makes the axes; world stays the caller's. */
+enum reel_status reel_comm_open(MPI_Comm world, struct reel_comm *comm);
+
+/* Collective over world. A comm of zeros is allowed. */
+void reel_comm_close(struct reel_comm *comm);
+
+/* Collective over the axis. Sends send_counts[p] floats to every part p and receives receive_counts[p] from
+ * it; both buffers are dense in the order of parts. What a rank keeps for itself is copied. */
+void reel_exchange(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose,
+                   const float *send, const int64_t *send_counts, float *receive,
+                   const int64_t *receive_counts);
+
+/* Collective over the axis. The rows of every part, width floats each, come together on every rank in the
+ * order of parts: mine [count of my part, width] -> all [total, width]. */
+void reel_gather(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose,
+                 const struct reel_cut *rows, int64_t width, const float *mine, float *all);
+
+/* Collective over world. Rank 0's bytes reach every rank. */
+enum reel_status reel_broadcast(struct reel_comm *comm, void *bytes, int64_t count);
+
+/* Collective over world. One verdict for all: the error of the lowest rank that has one becomes the error of
+ * every rank. Called once an iteration and after every phase that a rank runs by itself; a hang in it means
+ * that some rank left the common path without coming here. */
+enum reel_status reel_agree(struct reel_comm *comm, enum reel_status mine);
+
+#endif
