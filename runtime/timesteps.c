@@ -1,0 +1,169 @@
+/* The timestep matrix of diffusion forcing. */
+#include "timesteps.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What a block hears before its first step. */
+enum { UNTOUCHED = 999 };
+
+/* The request in blocks. A block's state is 0 when untouched, j when step j of N is applied in this row,
+ * N + 1 when finished. */
+struct layout {
+    int64_t blocks, prefix, window, block, lag, finished;
+};
+
+static enum reel_status check(const struct reel_timesteps_request *request, int64_t steps)
+{
+    int64_t block = request->block, prefix = request->prefix_frames;
+    REEL_NEED(block >= 1, REEL_BAD_JOB, "diffusion_forcing.causal_block_size is %lld, expected 1 or more",
+              (long long)block);
+    REEL_NEED(request->ar_step >= 0, REEL_BAD_JOB, "diffusion_forcing.ar_step is %lld, expected 0 or more",
+              (long long)request->ar_step);
+    REEL_NEED(
+        request->frames % block == 0, REEL_BAD_JOB,
+        "the chunk has %lld latent frames (video.frames and diffusion_forcing.end_latents), not a multiple "
+        "of diffusion_forcing.causal_block_size %lld",
+        (long long)request->frames, (long long)block);
+    REEL_NEED(prefix >= 0 && prefix % block == 0, REEL_BAD_JOB,
+              "the prefix has %lld latent frames (diffusion_forcing.prefix_latents or overlap_frames), not a "
+              "multiple of diffusion_forcing.causal_block_size %lld",
+              (long long)prefix, (long long)block);
+    REEL_NEED(request->end_frames >= 0 && prefix + request->end_frames < request->frames, REEL_BAD_JOB,
+              "nothing to generate: diffusion_forcing.prefix_latents or overlap_frames gives %lld and "
+              "diffusion_forcing.end_latents %lld of the chunk's %lld latent frames",
+              (long long)prefix, (long long)request->end_frames, (long long)request->frames);
+    if (request->window_frames >= request->frames)
+        return REEL_OK;
+    REEL_NEED(request->window_frames >= 1 && request->window_frames % block == 0, REEL_BAD_JOB,
+              "diffusion_forcing.base_frames gives a sliding window of %lld latent frames, not a multiple of "
+              "diffusion_forcing.causal_block_size %lld",
+              (long long)request->window_frames, (long long)block);
+    int64_t window = request->window_frames / block, least = (steps + window - 1) / window;
+    REEL_NEED(
+        request->ar_step >= least, REEL_BAD_JOB,
+        "diffusion_forcing.ar_step is %lld, expected %lld or more: %lld steps (sampler.steps) over a sliding "
+        "window of %lld blocks (diffusion_forcing.base_frames)",
+        (long long)request->ar_step, (long long)least, (long long)steps, (long long)window);
+    return REEL_OK;
+}
+
+static struct layout lay_out(const struct reel_timesteps_request *request, int64_t steps)
+{
+    int64_t blocks = request->frames / request->block, window = request->window_frames / request->block;
+    return (struct layout){
+        .blocks = blocks,
+        .prefix = request->prefix_frames / request->block,
+        .window = window < blocks ? window : blocks,
+        .block = request->block,
+        /* a block starts at the latest when its neighbour is done, whatever the lag */
+        .lag = request->ar_step < steps ? request->ar_step : steps,
+        .finished = steps + 1,
+    };
+}
+
+static enum reel_status allocate(int64_t rows, int64_t frames, struct reel_timesteps *timesteps)
+{
+    timesteps->rows = rows;
+    timesteps->frames = frames;
+    timesteps->timestep = calloc((size_t)rows, (size_t)frames * sizeof *timesteps->timestep);
+    timesteps->update = calloc((size_t)rows, (size_t)frames);
+    timesteps->interval = calloc((size_t)rows, 2 * sizeof *timesteps->interval);
+    if (timesteps->timestep && timesteps->update && timesteps->interval)
+        return REEL_OK;
+    reel_timesteps_free(timesteps);
+    return reel_fail(REEL_NO_MEMORY,
+                     "no memory for a timestep matrix of %lld iterations x %lld latent frames",
+                     (long long)rows, (long long)frames);
+}
+
+/* The states of the next row. The test asks for the neighbour's old state, the lag counts from its new one.
+ */
+static void advance(const struct layout *layout, const int64_t *state, int64_t *next)
+{
+    for (int64_t i = 0; i < layout->blocks; i++) {
+        int64_t moved =
+            i == 0 || state[i - 1] + 1 >= layout->finished ? state[i] + 1 : next[i - 1] - layout->lag;
+        moved = moved > layout->finished ? layout->finished : moved;
+        next[i] = moved < 0 ? 0 : moved;
+    }
+}
+
+/* Writes one row from its states and those before. */
+static void fill_row(const struct layout *layout, const struct reel_schedule *schedule, const int64_t *state,
+                     const int64_t *next, int64_t *timestep, uint8_t *update)
+{
+    for (int64_t i = 0; i < layout->blocks; i++) {
+        int64_t told = next[i] == 0                  ? UNTOUCHED
+                       : next[i] == layout->finished ? 0
+                                                     : schedule->timestep[next[i] - 1];
+        for (int64_t frame = i * layout->block; frame < (i + 1) * layout->block; frame++) {
+            timestep[frame] = told;
+            update[frame] = next[i] != state[i] && next[i] != layout->finished;
+        }
+    }
+}
+
+/* states: room for two rows of blocks, zero. */
+static void fill(const struct layout *layout, const struct reel_schedule *schedule, int64_t *states,
+                 struct reel_timesteps *timesteps)
+{
+    int64_t *state = states, *next = states + layout->blocks;
+    for (int64_t i = 0; i < layout->prefix; i++)
+        state[i] = layout->finished;
+    /* a window shorter than the prefix starts at its end: its first block would never announce itself */
+    int64_t last = layout->window > layout->prefix ? layout->window : layout->prefix;
+    for (int64_t row = 0; row < timesteps->rows; row++) {
+        uint8_t *update = timesteps->update + row * timesteps->frames;
+        advance(layout, state, next);
+        fill_row(layout, schedule, state, next, timesteps->timestep + row * timesteps->frames, update);
+        if (last < layout->blocks && update[last * layout->block])
+            last++;
+        timesteps->interval[2 * row] = (last - layout->window) * layout->block;
+        timesteps->interval[2 * row + 1] = last * layout->block;
+        int64_t *spare = state;
+        state = next;
+        next = spare;
+    }
+}
+
+/* After the rows are made, so that an end block takes its turn like any other. */
+static void settle_end_frames(int64_t end_frames, struct reel_timesteps *timesteps)
+{
+    for (int64_t row = 0; row < timesteps->rows; row++)
+        for (int64_t frame = timesteps->frames - end_frames; frame < timesteps->frames; frame++) {
+            timesteps->timestep[row * timesteps->frames + frame] = 0;
+            timesteps->update[row * timesteps->frames + frame] = 0;
+        }
+}
+
+enum reel_status reel_timesteps_make(const struct reel_timesteps_request *request,
+                                     const struct reel_schedule *schedule, struct reel_timesteps *timesteps)
+{
+    memset(timesteps, 0, sizeof *timesteps);
+    REEL_PASS(check(request, schedule->steps));
+    struct layout layout = lay_out(request, schedule->steps);
+    int64_t rows = schedule->steps + (layout.blocks - layout.prefix - 1) * layout.lag;
+    int64_t *states = calloc((size_t)layout.blocks, 2 * sizeof *states);
+    REEL_NEED(states, REEL_NO_MEMORY, "no memory for the states of %lld blocks", (long long)layout.blocks);
+    enum reel_status status = allocate(rows, request->frames, timesteps);
+    if (status == REEL_OK) {
+        fill(&layout, schedule, states, timesteps);
+        settle_end_frames(request->end_frames, timesteps);
+    }
+    free(states);
+    return status;
+}
+
+void reel_timesteps_free(struct reel_timesteps *timesteps)
+{
+    free(timesteps->timestep);
+    free(timesteps->update);
+    free(timesteps->interval);
+    memset(timesteps, 0, sizeof *timesteps);
+}
+
+int reel_timesteps_runs(const struct reel_timesteps *timesteps, int64_t row)
+{
+    return memchr(timesteps->update + row * timesteps->frames, 1, (size_t)timesteps->frames) != NULL;
+}

@@ -1,0 +1,44 @@
+/* Reads the reference cases: safetensors files and the JSON values of their metadata.
+ *
+ * Small and of the tests alone, so that what it reads does not depend on the reader under test. */
+#ifndef REEL_TEST_REFERENCE_FILE_H
+#define REEL_TEST_REFERENCE_FILE_H
+
+#include <stdint.h>
+
+#include "dtype.h"
+
+enum { REFERENCE_RANK_MAX = 8 };
+
+struct reference_tensor {
+    enum reel_dtype dtype;
+    int64_t rank, shape[REFERENCE_RANK_MAX];
+    int64_t count;     /* elements */
+    const void *bytes; /* aligned for the dtype, valid until the file is closed */
+};
+
+struct reference_file;
+
+/* The file at path; ends the program with a message when it cannot be read. */
+struct reference_file *reference_open(const char *path);
+
+/* As reference_open, of a path below tests/reference/. */
+struct reference_file *reference_open_named(const char *name);
+void reference_close(struct reference_file *file);
+
+/* How many tensors the file holds. */
+int64_t reference_tensors(const struct reference_file *file);
+
+/* 1 and *tensor when there is a tensor of that name, else 0. */
+int reference_tensor(struct reference_file *file, const char *name, struct reference_tensor *tensor);
+
+/* The bytes of a tensor that must be there with this dtype; ends the program otherwise. */
+const void *reference_data(struct reference_file *file, const char *name, enum reel_dtype dtype);
+
+/* A value of the metadata as the text that the file has, valid until it is closed; NULL when absent. */
+const char *reference_text(const struct reference_file *file, const char *key);
+
+/* A value of the metadata as a number (true is 1); neutral when absent. */
+double reference_number(const struct reference_file *file, const char *key, double neutral);
+
+#endif
