@@ -1,0 +1,45 @@
+/* What a run tells whoever watches it: the log, the progress lines, a test.
+ *
+ * Events reach the observer of rank 0 only. Fields that an event does not name are zero. */
+#ifndef REEL_EVENT_H
+#define REEL_EVENT_H
+
+#include "plan.h"
+
+enum reel_event_kind {
+    REEL_EVENT_PLAN,    /* the plan is made: plan, iterations */
+    REEL_EVENT_WEIGHTS, /* weights are in place: bytes read by this rank, seconds */
+    REEL_EVENT_STEP, /* an iteration is done: chunk, iteration, of, seconds, done, iterations, seconds_left */
+    REEL_EVENT_CHUNK,  /* a chunk is finished and written: chunk, chunks, finished_frames, seconds */
+    REEL_EVENT_MEMORY, /* once per rank at the end: rank, memory, process_peak_bytes */
+    REEL_EVENT_SENT,   /* once per rank at the end: rank, sent */
+    REEL_EVENT_NOTE,   /* something worth a line: text */
+    REEL_EVENT_DONE    /* the job is complete: seconds */
+};
+
+enum { REEL_EVENT_PURPOSES = 3 };
+
+struct reel_event {
+    enum reel_event_kind kind;
+    const struct reel_plan *plan;
+    const char *text;
+    int64_t chunk, chunks;
+    int64_t iteration, of;    /* of this chunk, and how many it has */
+    int64_t done, iterations; /* run so far in the job, and in all */
+    int64_t computed[2];      /* per branch: 1 computed, 0 skipped, -1 no such branch */
+    double seconds, seconds_left;
+    int64_t bytes;
+    int64_t finished_frames; /* latent frames */
+    int64_t rank;
+    int64_t memory[REEL_MEMORIES];     /* bytes by category */
+    int64_t process_peak_bytes;        /* of resident memory */
+    int64_t sent[REEL_EVENT_PURPOSES]; /* bytes by purpose (comm.h) */
+};
+
+/* see may be NULL. */
+struct reel_observer {
+    void (*see)(void *context, const struct reel_event *event);
+    void *context;
+};
+
+#endif

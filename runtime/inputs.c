@@ -1,0 +1,305 @@
+/* Reading a job's inputs on rank 0 and sharing them. */
+#include "inputs.h"
+
+#include "random.h"
+#include "tensor_input.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_BYTES = 64, DIMS = 5 };
+
+/* What is asked of a tensor: -1 in shape takes any extent. */
+struct wanted {
+    const char *path;
+    char name[NAME_BYTES];
+    int dims;
+    int64_t shape[DIMS];
+};
+
+static struct wanted want(const char *path, const char *name, int64_t chunk, int dims, const int64_t *shape)
+{
+    struct wanted wanted = {.path = path, .dims = dims};
+    if (chunk >= 0)
+        snprintf(wanted.name, sizeof wanted.name, "%s.%lld", name, (long long)chunk);
+    else
+        snprintf(wanted.name, sizeof wanted.name, "%s", name);
+    memcpy(wanted.shape, shape, (size_t)dims * sizeof *shape);
+    return wanted;
+}
+
+/* Collective over world. Reads a tensor on rank 0 and gives it to all; *out is the caller's to free, found [dims] its
+ * shape. */
+static enum reel_status share(struct reel_comm *comm, const struct wanted *wanted, int64_t *found,
+                              float **out)
+{
+    int64_t count = 1;
+    enum reel_status status = REEL_OK;
+    *out = NULL;
+    if (comm->world.rank == 0)
+        status = reel_input_floats(wanted->path, wanted->name, wanted->dims, wanted->shape, found, out);
+    REEL_PASS(reel_agree(comm, status));
+    REEL_PASS(reel_broadcast(comm, found, wanted->dims * (int64_t)sizeof *found));
+    for (int d = 0; d < wanted->dims; d++)
+        count *= found[d];
+    if (comm->world.rank != 0)
+        *out = malloc((size_t)(count ? count : 1) * sizeof **out);
+    status = *out ? REEL_OK
+                  : reel_fail(REEL_NO_MEMORY, "no memory for %s of %s: %lld numbers", wanted->name,
+                              wanted->path, (long long)count);
+    status = reel_agree(comm, status);
+    if (status == REEL_OK)
+        status = reel_broadcast(comm, *out, count * (int64_t)sizeof **out);
+    if (status != REEL_OK) {
+        free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+/* As share, into memory of the caller, for a shape that is known. */
+static enum reel_status share_into(struct reel_comm *comm, const struct wanted *wanted, float *out)
+{
+    int64_t found[DIMS], count = 1;
+    float *read;
+    REEL_PASS(share(comm, wanted, found, &read));
+    for (int d = 0; d < wanted->dims; d++)
+        count *= found[d];
+    memcpy(out, read, (size_t)count * sizeof *out);
+    free(read);
+    return REEL_OK;
+}
+
+/* Collective over world. Whether the file has that tensor. */
+static enum reel_status share_has(struct reel_comm *comm, const char *path, const char *name, int *has)
+{
+    enum reel_status status = REEL_OK;
+    *has = 0;
+    if (comm->world.rank == 0)
+        status = reel_input_has(path, name, has);
+    REEL_PASS(reel_agree(comm, status));
+    return reel_broadcast(comm, has, (int64_t)sizeof *has);
+}
+
+/* The shape of latents of that many frames (-1: any). */
+static void latent_shape(const struct reel_job *job, int64_t channels, int64_t frames, int64_t shape[4])
+{
+    shape[0] = channels;
+    shape[1] = frames;
+    shape[2] = job->video.height / 8;
+    shape[3] = job->video.width / 8;
+}
+
+enum reel_status reel_inputs_open(struct reel_comm *comm, const struct reel_job *job,
+                                  const struct reel_model *model, struct reel_inputs *inputs)
+{
+    int64_t shape[4], found[4];
+    memset(inputs, 0, sizeof *inputs);
+    latent_shape(job, model->out_channels, -1, shape);
+    if (job->diffusion_forcing.prefix_latents[0]) {
+        struct wanted prefix = want(job->diffusion_forcing.prefix_latents, "prefix_latents", -1, 4, shape);
+        REEL_TRY(share(comm, &prefix, found, &inputs->prefix), "reading diffusion_forcing.prefix_latents");
+        inputs->prefix_frames = found[1];
+    }
+    if (job->diffusion_forcing.end_latents[0]) {
+        struct wanted end = want(job->diffusion_forcing.end_latents, "end_latents", -1, 4, shape);
+        REEL_TRY(share(comm, &end, found, &inputs->end), "reading diffusion_forcing.end_latents");
+        inputs->end_frames = found[1];
+    }
+    if (model->image_rows > 0) {
+        REEL_NEED(job->prompt.embeds[0], REEL_BAD_JOB,
+                  "prompt.embeds is missing, expected a file with clip_fea and y: the model is i2v");
+        int64_t rows[2] = {model->image_rows, model->image_width};
+        struct wanted image = want(job->prompt.embeds, "clip_fea", -1, 2, rows);
+        REEL_TRY(share(comm, &image, found, &inputs->image), "reading prompt.embeds");
+    }
+    return REEL_OK;
+}
+
+static const char *const prompt_names[2] = {"prompt_embeds", "negative_prompt_embeds"};
+
+/* A stand-in for a prompt of a model that does not exist either. */
+static enum reel_status make_prompt(const struct reel_model *model, int64_t branch, float **out)
+{
+    int64_t count = model->text_rows * model->text_width;
+    struct reel_random random;
+    *out = malloc((size_t)count * sizeof **out);
+    REEL_NEED(*out, REEL_NO_MEMORY, "no memory for a prompt of %lld numbers", (long long)count);
+    reel_random_seed(&random, 0x7e47u + (uint64_t)branch);
+    reel_random_normal(&random, count, *out);
+    return REEL_OK;
+}
+
+/* Collective over world. The prompt of a branch under that name, padded, to all ranks; NULL when the file has none. */
+static enum reel_status share_prompt(struct reel_comm *comm, const struct reel_job *job,
+                                     const struct reel_model *model, const char *name, float **out)
+{
+    int has = 0;
+    int64_t count = model->text_rows * model->text_width;
+    enum reel_status status = REEL_OK;
+    *out = NULL;
+    REEL_PASS(share_has(comm, job->prompt.embeds, name, &has));
+    if (!has)
+        return REEL_OK;
+    if (comm->world.rank == 0)
+        status = reel_input_prompt(job->prompt.embeds, name, model->text_rows, model->text_width, out);
+    else if (!(*out = malloc((size_t)count * sizeof **out)))
+        status = reel_fail(REEL_NO_MEMORY, "no memory for %s", name);
+    REEL_PASS(reel_agree(comm, status));
+    return reel_broadcast(comm, *out, count * (int64_t)sizeof **out);
+}
+
+static enum reel_status prompts_of(struct reel_comm *comm, const struct reel_job *job,
+                                   const struct reel_model *model, int64_t branch, struct reel_inputs *inputs)
+{
+    char name[NAME_BYTES];
+    float **prompt = inputs->prompt[branch];
+    inputs->prompts_made = !job->prompt.embeds[0];
+    if (inputs->prompts_made)
+        return make_prompt(model, branch, &prompt[0]);
+    for (int64_t chunk = 0; chunk < inputs->prompts; chunk++) {
+        snprintf(name, sizeof name, "%s.%lld", prompt_names[branch], (long long)chunk);
+        REEL_PASS(share_prompt(comm, job, model, name, &prompt[chunk]));
+    }
+    if (!prompt[0])
+        REEL_PASS(share_prompt(comm, job, model, prompt_names[branch], &prompt[0]));
+    REEL_NEED(prompt[0] || branch == 0, REEL_BAD_JOB,
+              "%s: there is no negative_prompt_embeds, expected it for sampler.guidance_scale %g, or "
+              "guidance_scale 1",
+              job->prompt.embeds, job->sampler.guidance_scale);
+    REEL_NEED(prompt[0], REEL_BAD_INPUT,
+              "%s: there is no tensor prompt_embeds, expected [rows <= %lld, %lld]", job->prompt.embeds,
+              (long long)model->text_rows, (long long)model->text_width);
+    return REEL_OK;
+}
+
+static int64_t shared_frames(const struct reel_chunk *chunk)
+{
+    return chunk->frames + chunk->end_frames;
+}
+
+static struct wanted noise_of(const struct reel_job *job, const struct reel_model *model,
+                              const struct reel_chunk *chunk)
+{
+    int64_t shape[4];
+    latent_shape(job, model->out_channels, chunk->frames, shape);
+    return want(job->sampler.noise, "noise", chunk->index, 4, shape);
+}
+
+static struct wanted addnoise_of(const struct reel_job *job, const struct reel_model *model,
+                                 const struct reel_chunk *chunk, int64_t iterations)
+{
+    int64_t shape[5] = {iterations};
+    latent_shape(job, model->out_channels, chunk->prefix_frames, shape + 1);
+    return want(job->sampler.noise, "addnoise", chunk->index, 5, shape);
+}
+
+/* y.<chunk> where the file has it, else y. Not collective; on rank 0. */
+static enum reel_status condition_of(const struct reel_job *job, const struct reel_model *model,
+                                     const struct reel_chunk *chunk, struct wanted *wanted)
+{
+    int64_t shape[4];
+    int has;
+    latent_shape(job, model->in_channels - model->out_channels, shared_frames(chunk), shape);
+    *wanted = want(job->prompt.embeds, "y", chunk->index, 4, shape);
+    REEL_PASS(reel_input_has(wanted->path, wanted->name, &has));
+    if (!has)
+        *wanted = want(job->prompt.embeds, "y", -1, 4, shape);
+    return REEL_OK;
+}
+
+static enum reel_status check(const struct wanted *wanted)
+{
+    return reel_input_check(wanted->path, wanted->name, wanted->dims, wanted->shape);
+}
+
+/* Shapes of what a chunk will read. Not collective; on rank 0. */
+static enum reel_status check_chunk(const struct reel_job *job, const struct reel_model *model,
+                                    const struct reel_chunk *chunk, int64_t iterations)
+{
+    if (job->sampler.noise[0]) {
+        struct wanted noise = noise_of(job, model, chunk);
+        REEL_TRY(check(&noise), "checking sampler.noise");
+        if (job->diffusion_forcing.addnoise_condition > 0 && chunk->prefix_frames > 0) {
+            struct wanted addnoise = addnoise_of(job, model, chunk, iterations);
+            REEL_TRY(check(&addnoise), "checking sampler.noise");
+        }
+    }
+    if (model->in_channels > model->out_channels) {
+        struct wanted condition;
+        REEL_TRY(condition_of(job, model, chunk, &condition), "checking prompt.embeds");
+        REEL_TRY(check(&condition), "checking prompt.embeds");
+    }
+    return REEL_OK;
+}
+
+enum reel_status reel_inputs_chunks(struct reel_comm *comm, const struct reel_job *job,
+                                    const struct reel_model *model, const struct reel_chunk *chunks,
+                                    const struct reel_timesteps *matrices, int64_t count,
+                                    struct reel_inputs *inputs)
+{
+    enum reel_status status = REEL_OK;
+    inputs->prompts = count;
+    for (int64_t branch = 0; branch < 2; branch++) {
+        inputs->prompt[branch] = calloc((size_t)count, sizeof *inputs->prompt[branch]);
+        if (!inputs->prompt[branch])
+            status = reel_fail(REEL_NO_MEMORY, "no memory for the prompts of %lld chunks", (long long)count);
+    }
+    REEL_PASS(reel_agree(comm, status));
+    for (int64_t branch = 0; branch < (job->sampler.guidance_scale > 1 ? 2 : 1); branch++)
+        REEL_PASS(prompts_of(comm, job, model, branch, inputs));
+    for (int64_t k = 0; comm->world.rank == 0 && status == REEL_OK && k < count; k++)
+        status = check_chunk(job, model, &chunks[k], matrices[k].rows);
+    return reel_agree(comm, status);
+}
+
+void reel_inputs_close(struct reel_inputs *inputs)
+{
+    for (int64_t branch = 0; branch < 2; branch++) {
+        for (int64_t chunk = 0; inputs->prompt[branch] && chunk < inputs->prompts; chunk++)
+            free(inputs->prompt[branch][chunk]);
+        free(inputs->prompt[branch]);
+    }
+    free(inputs->prefix);
+    free(inputs->end);
+    free(inputs->image);
+    memset(inputs, 0, sizeof *inputs);
+}
+
+const float *reel_inputs_prompt(const struct reel_inputs *inputs, int64_t branch, int64_t chunk, int *changed)
+{
+    int64_t in_force = chunk;
+    while (!inputs->prompt[branch][in_force])
+        in_force--;
+    *changed = in_force == chunk;
+    return inputs->prompt[branch][in_force];
+}
+
+enum reel_status reel_inputs_noise(struct reel_comm *comm, const struct reel_job *job,
+                                   const struct reel_model *model, const struct reel_chunk *chunk, float *out)
+{
+    struct wanted noise = noise_of(job, model, chunk);
+    return share_into(comm, &noise, out);
+}
+
+enum reel_status reel_inputs_addnoise(struct reel_comm *comm, const struct reel_job *job,
+                                      const struct reel_model *model, const struct reel_chunk *chunk,
+                                      int64_t iterations, float **out)
+{
+    int64_t found[DIMS];
+    struct wanted addnoise = addnoise_of(job, model, chunk, iterations);
+    return share(comm, &addnoise, found, out);
+}
+
+enum reel_status reel_inputs_condition(struct reel_comm *comm, const struct reel_job *job,
+                                       const struct reel_model *model, const struct reel_chunk *chunk,
+                                       float *out)
+{
+    struct wanted condition = {.dims = 4};
+    enum reel_status status = REEL_OK;
+    if (comm->world.rank == 0)
+        status = condition_of(job, model, chunk, &condition);
+    REEL_PASS(reel_agree(comm, status));
+    return share_into(comm, &condition, out);
+}

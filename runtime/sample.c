@@ -1,0 +1,319 @@
+/* Sampling: chunk by chunk, iteration by iteration. */
+#include "sampler.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static void tell(const struct reel_sampler *s, const struct reel_event *event)
+{
+    if (s->observer.see && s->comm->world.rank == 0)
+        s->observer.see(s->observer.context, event);
+}
+
+/* Elements of one latent frame of one channel. */
+static int64_t plane_of(const struct reel_sampler *s)
+{
+    return 4 * s->plan.work.H * s->plan.work.W;
+}
+
+/* Copies frames of every channel: from [channels, from_frames, plane] at from_first to the other likewise. */
+static void copy_frames(int64_t channels, int64_t plane, int64_t frames, const float *from,
+                        int64_t from_frames, int64_t from_first, float *to, int64_t to_frames,
+                        int64_t to_first)
+{
+    for (int64_t c = 0; c < channels; c++)
+        memcpy(to + (c * to_frames + to_first) * plane, from + (c * from_frames + from_first) * plane,
+               (size_t)(frames * plane) * sizeof *to);
+}
+
+/* x = noise, then what is known: the prefix at the start, the end frames behind. Collective over world. */
+static enum reel_status fill_latents(struct reel_sampler *s)
+{
+    const struct reel_chunk *chunk = s->now.chunk;
+    int64_t C = s->plan.model.out_channels, plane = plane_of(s), frames = s->now.frames;
+    float *x = s->arena.at[REEL_LATENTS_X], *noise = s->arena.at[REEL_LATENTS_NOISE];
+    if (s->job->sampler.noise[0])
+        REEL_TRY(reel_inputs_noise(s->comm, s->job, &s->plan.model, chunk, noise), "reading sampler.noise");
+    else
+        reel_random_normal(&s->noise, C * chunk->frames * plane, noise);
+    copy_frames(C, plane, chunk->frames, noise, chunk->frames, 0, x, frames, 0);
+    if (chunk->index > 0)
+        copy_frames(C, plane, chunk->prefix_frames, s->arena.at[REEL_LATENTS_VIDEO],
+                    s->plan.work.video_frames, chunk->first_frame, x, frames, 0);
+    else if (chunk->prefix_frames > 0)
+        copy_frames(C, plane, chunk->prefix_frames, s->inputs.prefix, chunk->prefix_frames, 0, x, frames, 0);
+    if (chunk->end_frames > 0)
+        copy_frames(C, plane, chunk->end_frames, s->inputs.end, chunk->end_frames, 0, x, frames,
+                    chunk->frames);
+    const enum reel_buffer history[] = {REEL_LATENTS_M0, REEL_LATENTS_M1, REEL_LATENTS_LAST};
+    for (int i = 0; i < 3; i++) /* read with weight zero before the first steps have filled it */
+        memset(s->arena.at[history[i]], 0, (size_t)(C * frames * plane) * sizeof *x);
+    return REEL_OK;
+}
+
+/* What a chunk's own memory is for. Not collective. */
+static enum reel_status allocate_chunk(struct reel_sampler *s, int64_t k)
+{
+    free(s->now.addnoise);
+    free(s->now.timesteps);
+    free(s->now.solver);
+    s->now = (struct reel_chunk_state){.chunk = &s->chunks[k], .matrix = &s->matrices[k]};
+    s->now.frames = s->chunks[k].frames + s->chunks[k].end_frames;
+    s->now.solver = calloc((size_t)s->now.frames, sizeof *s->now.solver);
+    s->now.timesteps = calloc((size_t)s->now.frames, sizeof *s->now.timesteps);
+    REEL_NEED(s->now.solver && s->now.timesteps, REEL_NO_MEMORY, "no memory for %lld frames",
+              (long long)s->now.frames);
+    return REEL_OK;
+}
+
+/* The prompts that take force in this chunk. */
+static void embed_prompts(struct reel_sampler *s)
+{
+    for (int64_t branch = 0; branch < s->plan.work.branches; branch++) {
+        int changed;
+        const float *prompt = reel_inputs_prompt(&s->inputs, branch, s->now.chunk->index, &changed);
+        if (changed)
+            reel_dit_prompt(&s->dit, branch, prompt);
+    }
+}
+
+enum reel_status reel_chunk_begin(struct reel_sampler *s, int64_t k)
+{
+    const struct reel_model *model = &s->plan.model;
+    REEL_PASS(reel_agree(s->comm, allocate_chunk(s, k)));
+    REEL_PASS(fill_latents(s));
+    if (s->job->sampler.noise[0] && s->job->diffusion_forcing.addnoise_condition > 0 &&
+        s->chunks[k].prefix_frames > 0)
+        REEL_TRY(
+            reel_inputs_addnoise(s->comm, s->job, model, s->now.chunk, s->now.matrix->rows, &s->now.addnoise),
+            "reading sampler.noise");
+    if (model->in_channels > model->out_channels)
+        REEL_TRY(
+            reel_inputs_condition(s->comm, s->job, model, s->now.chunk, s->arena.at[REEL_LATENTS_CONDITION]),
+            "reading prompt.embeds");
+    embed_prompts(s);
+    return reel_agree(s->comm, s->stream.status);
+}
+
+/* Prefix frames [first, first + count) of the model's input become (1 - n/1000) x + n/1000 z, z fresh in every
+ * iteration and the same for both branches. SkyReels-V2, addnoise_condition. */
+static void noise_prefix(struct reel_sampler *s, int64_t row, int64_t first, int64_t count, int64_t window)
+{
+    int64_t C = s->plan.model.out_channels, plane = plane_of(s), prefix = s->now.chunk->prefix_frames;
+    float share = 0.001f * (float)s->job->diffusion_forcing.addnoise_condition;
+    float *input = s->arena.at[REEL_LATENTS_INPUT], *z = s->arena.at[REEL_LATENTS_NOISE];
+    if (s->now.addnoise)
+        copy_frames(C, plane, count, s->now.addnoise + row * C * prefix * plane, prefix, first, z, count, 0);
+    else
+        reel_random_normal(&s->addnoise, C * count * plane, z);
+    for (int64_t c = 0; c < C; c++)
+        for (int64_t i = 0; i < count * plane; i++) {
+            float *x = &input[c * window * plane + i];
+            *x = (1.0f - share) * *x + share * z[c * count * plane + i];
+        }
+}
+
+/* The model's input: the frames of the row's interval, prefix noised where asked, condition behind; and the timestep
+ * of each of these frames. */
+static void assemble(struct reel_sampler *s, int64_t row)
+{
+    const struct reel_timesteps *matrix = s->now.matrix;
+    const struct reel_model *model = &s->plan.model;
+    int64_t first = matrix->interval[2 * row], window = matrix->interval[2 * row + 1] - first,
+            plane = plane_of(s);
+    int64_t n = s->job->diffusion_forcing.addnoise_condition, prefix = s->now.chunk->prefix_frames;
+    int64_t noised = prefix - first < window ? prefix - first : window;
+    float *input = s->arena.at[REEL_LATENTS_INPUT];
+    copy_frames(model->out_channels, plane, window, s->arena.at[REEL_LATENTS_X], s->now.frames, first, input,
+                window, 0);
+    if (model->in_channels > model->out_channels)
+        copy_frames(model->in_channels - model->out_channels, plane, window,
+                    s->arena.at[REEL_LATENTS_CONDITION], s->now.frames, first,
+                    input + model->out_channels * window * plane, window, 0);
+    for (int64_t f = 0; f < window; f++)
+        s->now.timesteps[f] =
+            n > 0 && first + f < prefix ? n : matrix->timestep[row * matrix->frames + first + f];
+    if (n > 0 && noised > 0)
+        noise_prefix(s, row, first, noised, window);
+}
+
+/* One forward per branch, and the guided velocity in the first branch's place. Collective over world. */
+static float *guided_velocity(struct reel_sampler *s, int64_t row)
+{
+    const struct reel_timesteps *matrix = s->now.matrix;
+    int64_t window = matrix->interval[2 * row + 1] - matrix->interval[2 * row];
+    int64_t count = s->plan.model.out_channels * window * plane_of(s);
+    float *velocity = s->arena.at[REEL_LATENTS_VELOCITY];
+    for (int64_t branch = 0; branch < s->plan.work.branches; branch++) {
+        struct reel_forward forward = {.branch = branch,
+                                       .frames = window,
+                                       .timesteps = s->now.timesteps,
+                                       .input = s->arena.at[REEL_LATENTS_INPUT],
+                                       .velocity = velocity + branch * count};
+        if (s->job->diffusion_forcing.causal_attention)
+            forward.causal_block = s->job->diffusion_forcing.causal_block_size;
+        reel_dit_forward(&s->dit, &forward);
+        s->calls[s->call_count++] = (struct reel_call){.chunk = s->now.chunk->index,
+                                                       .iteration = row,
+                                                       .branch = branch,
+                                                       .computed = 1,
+                                                       .distance = (double)NAN};
+    }
+    if (s->plan.work.branches == 2)
+        reel_guide(&s->stream, (struct reel_guide){.count = count,
+                                                   .conditional = velocity,
+                                                   .unconditional = velocity + count,
+                                                   .scale = s->job->sampler.guidance_scale,
+                                                   .out = velocity});
+    return velocity;
+}
+
+/* Steps every frame whose update mask is set, each by its own solver. */
+static void step_frames(struct reel_sampler *s, int64_t row, const float *velocity)
+{
+    const struct reel_timesteps *matrix = s->now.matrix;
+    int64_t first = matrix->interval[2 * row], end = matrix->interval[2 * row + 1];
+    for (int64_t f = first; f < end; f++) {
+        if (!matrix->update[row * matrix->frames + f])
+            continue;
+        struct reel_solver_step step = reel_solver_next(&s->schedule, &s->now.solver[f]);
+        reel_solve(&s->stream, (struct reel_solve){.channels = s->plan.model.out_channels,
+                                                   .frames = s->now.frames,
+                                                   .plane = plane_of(s),
+                                                   .frame = f,
+                                                   .v_frames = end - first,
+                                                   .v_frame = f - first,
+                                                   .sigma = step.sigma,
+                                                   .corrects = step.corrects != 0,
+                                                   .correct_last = step.corrector.last,
+                                                   .correct_0 = step.corrector.m0,
+                                                   .correct_1 = step.corrector.m1,
+                                                   .correct_estimate = step.corrector.mt,
+                                                   .predict_x = step.predictor.x,
+                                                   .predict_0 = step.predictor.m0,
+                                                   .predict_1 = step.predictor.m1,
+                                                   .predict_v = step.predictor.v,
+                                                   .v = velocity,
+                                                   .x = s->arena.at[REEL_LATENTS_X],
+                                                   .m0 = s->arena.at[REEL_LATENTS_M0],
+                                                   .m1 = s->arena.at[REEL_LATENTS_M1],
+                                                   .last = s->arena.at[REEL_LATENTS_LAST]});
+    }
+}
+
+/* A velocity that is not finite ends the job before anything of it is kept. */
+static enum reel_status check_finite(struct reel_sampler *s, int64_t row, const float *velocity)
+{
+    const struct reel_timesteps *matrix = s->now.matrix;
+    int64_t first = matrix->interval[2 * row], window = matrix->interval[2 * row + 1] - first,
+            plane = plane_of(s);
+    int64_t at = reel_first_nonfinite(&s->stream, velocity, s->plan.model.out_channels * window * plane);
+    REEL_NEED(at < 0, REEL_INTERNAL,
+              "the velocity is not finite in chunk %lld, iteration %lld, latent frame %lld of the chunk",
+              (long long)s->now.chunk->index, (long long)row, (long long)(first + at / plane % window));
+    return s->stream.status;
+}
+
+enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ran)
+{
+    *ran = reel_timesteps_runs(s->now.matrix, row);
+    if (!*ran)
+        return REEL_OK;
+    double began = reel_seconds();
+    assemble(s, row);
+    const float *velocity = guided_velocity(s, row);
+    REEL_PASS(reel_agree(s->comm, check_finite(s, row, velocity)));
+    step_frames(s, row, velocity);
+    double seconds = reel_seconds() - began;
+    s->now.seconds += seconds;
+    s->step_seconds += seconds;
+    s->done++;
+    tell(s, &(struct reel_event){.kind = REEL_EVENT_STEP,
+                                 .chunk = s->now.chunk->index,
+                                 .chunks = s->chunk_count,
+                                 .iteration = row,
+                                 .of = s->now.matrix->rows,
+                                 .done = s->done,
+                                 .iterations = s->iterations,
+                                 .computed = {1, s->plan.work.branches == 2 ? 1 : -1},
+                                 .seconds = seconds,
+                                 .seconds_left =
+                                     s->step_seconds / (double)s->done * (double)(s->iterations - s->done)});
+    return REEL_OK;
+}
+
+enum reel_status reel_chunk_end(struct reel_sampler *s)
+{
+    const struct reel_chunk *chunk = s->now.chunk;
+    copy_frames(s->plan.model.out_channels, plane_of(s), chunk->frames, s->arena.at[REEL_LATENTS_X],
+                s->now.frames, 0, s->arena.at[REEL_LATENTS_VIDEO], s->plan.work.video_frames,
+                chunk->first_frame);
+    s->finished_frames = chunk->kept;
+    struct reel_output output = {.job = s->job,
+                                 .job_text = s->job_text,
+                                 .channels = s->plan.model.out_channels,
+                                 .video_frames = s->plan.work.video_frames,
+                                 .rows = 2 * s->plan.work.H,
+                                 .columns = 2 * s->plan.work.W,
+                                 .finished_frames = s->finished_frames,
+                                 .latents = s->arena.at[REEL_LATENTS_VIDEO],
+                                 .matrices = s->matrices,
+                                 .chunks = chunk->index + 1,
+                                 .calls = s->calls,
+                                 .call_count = s->call_count,
+                                 .complete = chunk->index + 1 == s->chunk_count};
+    enum reel_status status = s->comm->world.rank == 0 ? reel_output_write(&output) : REEL_OK;
+    REEL_PASS(reel_agree(s->comm, status));
+    tell(s, &(struct reel_event){.kind = REEL_EVENT_CHUNK,
+                                 .chunk = chunk->index,
+                                 .chunks = s->chunk_count,
+                                 .finished_frames = s->finished_frames,
+                                 .seconds = s->now.seconds});
+    return REEL_OK;
+}
+
+/* What every rank held and sent, told by rank 0. Collective over world. */
+static enum reel_status report(struct reel_sampler *s)
+{
+    struct rusage usage;
+    struct reel_event mine = {.kind = REEL_EVENT_MEMORY, .rank = s->comm->world.rank}, *all = NULL;
+    enum reel_status status = REEL_OK;
+    getrusage(RUSAGE_SELF, &usage);
+    mine.process_peak_bytes = (int64_t)usage.ru_maxrss * 1024;
+    memcpy(mine.memory, s->arena.bytes, sizeof mine.memory);
+    memcpy(mine.sent, s->comm->sequence.sent_bytes, sizeof mine.sent);
+    if (s->comm->world.rank == 0 && !(all = calloc((size_t)s->comm->world.size, sizeof *all)))
+        status = reel_fail(REEL_NO_MEMORY, "no memory for the report of %lld ranks",
+                           (long long)s->comm->world.size);
+    REEL_PASS(reel_agree(s->comm, status));
+    int sent = MPI_Gather(&mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE, 0, s->comm->world.mpi);
+    for (int64_t r = 0; all && sent == MPI_SUCCESS && r < s->comm->world.size; r++)
+        tell(s, &all[r]);
+    for (int64_t r = 0; all && sent == MPI_SUCCESS && r < s->comm->world.size; r++) {
+        all[r].kind = REEL_EVENT_SENT;
+        tell(s, &all[r]);
+    }
+    free(all);
+    REEL_NEED(sent == MPI_SUCCESS, REEL_BAD_COMM, "the ranks' reports did not reach rank 0");
+    return REEL_OK;
+}
+
+enum reel_status reel_sample_run(struct reel_sampler *s)
+{
+    for (int64_t k = 0; k < s->chunk_count; k++) {
+        REEL_TRY(reel_chunk_begin(s, k), "beginning chunk %lld", (long long)k);
+        for (int64_t row = 0; row < s->matrices[k].rows; row++) {
+            int ran;
+            REEL_TRY(reel_chunk_iterate(s, row, &ran), "sampling chunk %lld, iteration %lld", (long long)k,
+                     (long long)row);
+        }
+        REEL_TRY(reel_chunk_end(s), "writing chunk %lld", (long long)k);
+    }
+    REEL_PASS(report(s));
+    tell(s, &(struct reel_event){.kind = REEL_EVENT_DONE,
+                                 .seconds = reel_seconds() - s->began,
+                                 .finished_frames = s->finished_frames});
+    return REEL_OK;
+}
