@@ -1,0 +1,293 @@
+/* model.path -> open files, checked against the model that they claim to be. */
+#include "model_file.h"
+
+#include "model_config.h"
+#include "synthetic.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && strcmp(text + length - tail, end) == 0;
+}
+
+static int visible(const struct dirent *item, const char *end)
+{
+    return item->d_name[0] != '.' && ends_with(item->d_name, end);
+}
+
+static int is_shard(const struct dirent *item)
+{
+    return visible(item, ".safetensors");
+}
+
+static int is_index(const struct dirent *item)
+{
+    return visible(item, ".safetensors.index.json");
+}
+
+static int file_exists(const char *path)
+{
+    struct stat facts;
+    return stat(path, &facts) == 0 && S_ISREG(facts.st_mode);
+}
+
+/* The names in folder that filter lets through, ordered; free_names frees them. */
+static enum reel_status list_folder(const char *folder, int (*filter)(const struct dirent *),
+                                    struct dirent ***names, int *count)
+{
+    *count = scandir(folder, names, filter, alphasort);
+    REEL_NEED(*count >= 0, REEL_BAD_INPUT, "%s: %s", folder, strerror(errno));
+    return REEL_OK;
+}
+
+static void free_names(struct dirent **names, int count)
+{
+    for (int n = 0; n < count; n++)
+        free(names[n]);
+    free(names);
+}
+
+static enum reel_status join(const char *folder, const char *name, char path[PATH_MAX])
+{
+    int written = snprintf(path, PATH_MAX, "%s/%s", folder, name);
+    REEL_NEED(written < PATH_MAX, REEL_BAD_INPUT, "%s: the path is too long", folder);
+    return REEL_OK;
+}
+
+/* Opens one more file; files->files has room for it. */
+static enum reel_status open_shard(struct reel_model_files *files, const char *path)
+{
+    REEL_PASS(reel_safetensors_open(path, &files->files[files->count]));
+    files->count++;
+    return REEL_OK;
+}
+
+static enum reel_status make_room(struct reel_model_files *files, size_t count)
+{
+    files->files = calloc(count, sizeof *files->files);
+    REEL_NEED(files->files, REEL_NO_MEMORY, "no memory for %zu files", count);
+    return REEL_OK;
+}
+
+/* The open file of that path, or NULL. */
+static const struct reel_safetensors *opened(const struct reel_model_files *files, const char *path)
+{
+    for (int64_t f = 0; f < files->count; f++)
+        if (strcmp(reel_safetensors_path(files->files[f]), path) == 0)
+            return files->files[f];
+    return NULL;
+}
+
+/* Opens every file that the index names, and checks that each holds what the index says. */
+static enum reel_status open_mapped(struct reel_model_files *files, const char *folder, const char *index,
+                                    json_t *map)
+{
+    const char *tensor;
+    json_t *value;
+    REEL_NEED(json_is_object(map) && json_object_size(map) > 0, REEL_BAD_INPUT,
+              "%s: weight_map is missing, empty or not an object", index);
+    REEL_PASS(make_room(files, json_object_size(map)));
+    json_object_foreach(map, tensor, value)
+    {
+        char path[PATH_MAX];
+        const char *name = json_string_value(value);
+        REEL_NEED(name && !strchr(name, '/'), REEL_BAD_INPUT,
+                  "%s: weight_map names no file of this folder for tensor %s", index, tensor);
+        REEL_PASS(join(folder, name, path));
+        if (!opened(files, path))
+            REEL_TRY(open_shard(files, path), "opening the files that %s names", index);
+        REEL_NEED(reel_safetensors_find(opened(files, path), tensor), REEL_BAD_INPUT,
+                  "%s: tensor %s is not in the file, where %s says it is", path, tensor, index);
+    }
+    return REEL_OK;
+}
+
+static enum reel_status open_indexed(struct reel_model_files *files, const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    json_error_t problem;
+    REEL_PASS(join(folder, name, path));
+    json_t *index = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
+    REEL_NEED(index, REEL_BAD_INPUT, "%s: line %d: %s", path, problem.line, problem.text);
+    enum reel_status status = open_mapped(files, folder, path, json_object_get(index, "weight_map"));
+    json_decref(index);
+    return status;
+}
+
+static enum reel_status open_listed(struct reel_model_files *files, const char *folder,
+                                    struct dirent *const *names, int count)
+{
+    REEL_NEED(count > 0, REEL_BAD_INPUT, "%s: the folder holds no *.safetensors file", folder);
+    REEL_PASS(make_room(files, (size_t)count));
+    for (int n = 0; n < count; n++) {
+        char path[PATH_MAX];
+        REEL_PASS(join(folder, names[n]->d_name, path));
+        REEL_PASS(open_shard(files, path));
+    }
+    return REEL_OK;
+}
+
+static enum reel_status open_folder(struct reel_model_files *files, const char *folder)
+{
+    struct dirent **names;
+    int count;
+    REEL_PASS(list_folder(folder, is_index, &names, &count));
+    enum reel_status status = REEL_OK;
+    if (count > 1)
+        status = reel_fail(REEL_BAD_INPUT, "%s: the folder has two indexes, %s and %s, expected one", folder,
+                           names[0]->d_name, names[1]->d_name);
+    else if (count == 1)
+        status = open_indexed(files, folder, names[0]->d_name);
+    int indexed = count > 0;
+    free_names(names, count);
+    if (indexed || status != REEL_OK)
+        return status;
+    REEL_PASS(list_folder(folder, is_shard, &names, &count));
+    status = open_listed(files, folder, names, count);
+    free_names(names, count);
+    return status;
+}
+
+/* The folder's config.json, or its transformer/'s, as config, and the folder that has it as folder. */
+static enum reel_status find_folder(const char *path, char folder[PATH_MAX], char config[PATH_MAX])
+{
+    snprintf(folder, PATH_MAX, "%s", path);
+    REEL_PASS(join(folder, "config.json", config));
+    if (file_exists(config))
+        return REEL_OK;
+    REEL_PASS(join(path, "transformer", folder));
+    REEL_PASS(join(folder, "config.json", config));
+    REEL_NEED(file_exists(config), REEL_BAD_INPUT,
+              "%s: the folder has neither config.json nor transformer/config.json", path);
+    return REEL_OK;
+}
+
+/* The config beside a single file; empty when there is none. */
+static enum reel_status find_config(const char *path, char config[PATH_MAX])
+{
+    size_t stem = strlen(path) - (ends_with(path, ".safetensors") ? strlen(".safetensors") : 0);
+    int written = snprintf(config, PATH_MAX, "%.*s.config.json", (int)stem, path);
+    REEL_NEED(written < PATH_MAX, REEL_BAD_INPUT, "%s: the path is too long", path);
+    if (file_exists(config))
+        return REEL_OK;
+    const char *slash = strrchr(path, '/');
+    snprintf(config, PATH_MAX, "%.*sconfig.json", slash ? (int)(slash - path) + 1 : 0, path);
+    if (!file_exists(config))
+        config[0] = '\0';
+    return REEL_OK;
+}
+
+/* Without a config only the released layout can be recognised. */
+static enum reel_status trust_shapes(const char *path, const struct reel_model *inferred,
+                                     struct reel_model *model)
+{
+    REEL_NEED(inferred->width > 0 && inferred->ffn > 0 && inferred->layers > 0, REEL_BAD_INPUT,
+              "%s: there is no NAME.config.json beside the file, and it lacks patch_embedding.weight or "
+              "blocks.0.ffn.0.bias, which would say what model it is",
+              path);
+    REEL_NEED(inferred->heads > 0, REEL_BAD_INPUT,
+              "%s: there is no NAME.config.json beside the file, and the width %" PRId64
+              " is no multiple of 128, so that the number of heads is unknown",
+              path, inferred->width);
+    *model = *inferred;
+    return reel_model_check(path, model);
+}
+
+static enum reel_status open_checked(const char *path, struct reel_model_files *files)
+{
+    struct stat facts;
+    char folder[PATH_MAX], config[PATH_MAX];
+    REEL_NEED(stat(path, &facts) == 0, REEL_BAD_INPUT, "%s: %s", path, strerror(errno));
+    if (S_ISDIR(facts.st_mode)) {
+        REEL_PASS(find_folder(path, folder, config));
+        REEL_PASS(open_folder(files, folder));
+    } else {
+        REEL_PASS(find_config(path, config));
+        REEL_PASS(make_room(files, 1));
+        REEL_PASS(open_shard(files, path));
+    }
+    struct reel_model inferred;
+    REEL_PASS(reel_model_index_open(files->files, files->count, &files->index));
+    reel_model_index_infer(&files->index, &inferred);
+    if (config[0])
+        REEL_PASS(reel_model_config_read(config, &inferred, &files->model));
+    else
+        REEL_PASS(trust_shapes(path, &inferred, &files->model));
+    REEL_TRY(reel_model_index_check(&files->index, path, &files->model), "comparing the tensors with %s",
+             config[0] ? config : "their own shapes");
+    return REEL_OK;
+}
+
+enum reel_status reel_model_open(const char *path, struct reel_model_files *files)
+{
+    static const char synthetic[] = "synthetic:";
+    *files = (struct reel_model_files){.index.prefix = ""};
+    if (strncmp(path, synthetic, sizeof synthetic - 1) == 0) {
+        const char *preset = path + sizeof synthetic - 1;
+        REEL_NEED(reel_model_preset(preset, &files->model), REEL_BAD_JOB,
+                  "model.path is %s, expected one of the presets %s", path, reel_model_presets());
+        files->synthetic = 1;
+        return REEL_OK;
+    }
+    enum reel_status status = open_checked(path, files);
+    if (status != REEL_OK)
+        reel_model_close(files);
+    return status;
+}
+
+void reel_model_close(struct reel_model_files *files)
+{
+    for (int64_t f = 0; f < files->count; f++)
+        reel_safetensors_close(files->files[f]);
+    free(files->files);
+    reel_model_index_close(&files->index);
+    *files = (struct reel_model_files){.index.prefix = ""};
+}
+
+int64_t reel_first_not_finite(const float *values, int64_t count)
+{
+    enum { PIECE = 4096 };
+    for (int64_t first = 0; first < count; first += PIECE) {
+        int64_t end = count - first < PIECE ? count : first + PIECE;
+        uint32_t bits, bad = 0;
+        for (int64_t i = first; i < end; i++) { /* without a branch, so that it runs at the speed of memory */
+            memcpy(&bits, &values[i], sizeof bits);
+            bad |= (bits & 0x7f800000u) == 0x7f800000u;
+        }
+        for (int64_t i = first; bad && i < end; i++) {
+            memcpy(&bits, &values[i], sizeof bits);
+            if ((bits & 0x7f800000u) == 0x7f800000u)
+                return i;
+        }
+    }
+    return count;
+}
+
+enum reel_status reel_model_read(const struct reel_model_files *files, enum reel_tensor tensor, int64_t layer,
+                                 int64_t first, int64_t count, float *out)
+{
+    if (files->synthetic) {
+        reel_synthetic_fill(&files->model, tensor, layer, first, count, out);
+        return REEL_OK;
+    }
+    const struct reel_model_slot *slot = reel_model_index_find(&files->index, tensor, layer);
+    REEL_NEED(slot, REEL_INTERNAL, "asked for tensor %d of layer %" PRId64 ", which the model lacks",
+              (int)tensor, layer);
+    REEL_PASS(reel_safetensors_read_floats(slot->file, slot->entry, first, count, out));
+    int64_t bad = reel_first_not_finite(out, count);
+    REEL_NEED(bad == count, REEL_BAD_INPUT,
+              "%s: tensor %s holds %f at index %" PRId64 ", expected a finite number",
+              reel_safetensors_path(slot->file), slot->entry->name, (double)out[bad], first + bad);
+    return REEL_OK;
+}

@@ -1,0 +1,48 @@
+/* The files of a model: what model.path means.
+ *
+ *     DIR                 config.json beside one *.safetensors, or several with or without an index; a folder
+ * of a diffusers pipeline, whose transformer/ holds those FILE.safetensors    with NAME.config.json, or else
+ * config.json, beside it; without either, the shapes say what the model is, as long as its heads have 128
+ * channels synthetic:PRESET    no files: seeded random weights (synthetic.h)
+ *
+ * Names are native or those of diffusers, with or without the prefix "model." or "model.diffusion_model.".
+ * Opening checks the complete list of tensors; after it, reads fail only when the files change or hold
+ * numbers that are not finite.
+ *
+ *     struct reel_model_files files;
+ *     REEL_PASS(reel_model_open("models/SkyReels-V2-DF-1.3B-540P", &files));     files.model.width is 1536
+ *     REEL_PASS(reel_model_read(&files, REEL_SELF_Q_WEIGHT, 7, 0, 1536, row));   its first row
+ *     reel_model_close(&files); */
+#ifndef REEL_MODEL_FILE_H
+#define REEL_MODEL_FILE_H
+
+#include "model.h"
+#include "model_index.h"
+#include "status.h"
+
+struct reel_model_files {
+    struct reel_model model;
+    int synthetic; /* no files stand behind it */
+    struct reel_safetensors **files;
+    int64_t count;
+    struct reel_model_index index;
+};
+
+/* Not collective. Opens and checks the model at path. *files is the caller's, for reel_model_close; after an
+ * error there is nothing to close. REEL_BAD_JOB when there is no preset of that name, REEL_BAD_INPUT for
+ * everything that is wrong with files. */
+enum reel_status reel_model_open(const char *path, struct reel_model_files *files);
+
+/* Not collective. Closes the files; a zeroed struct is fine. */
+void reel_model_close(struct reel_model_files *files);
+
+/* Not collective. Reads count elements, row-major from element first on, of a tensor that the model has into
+ * out [count]; layer counts for block tensors only. A number that is not finite is REEL_BAD_INPUT, with file,
+ * tensor and index. */
+enum reel_status reel_model_read(const struct reel_model_files *files, enum reel_tensor tensor, int64_t layer,
+                                 int64_t first, int64_t count, float *out);
+
+/* Not collective. The position of the first number that is not finite; count when all are. */
+int64_t reel_first_not_finite(const float *values, int64_t count);
+
+#endif
