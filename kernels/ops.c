@@ -101,7 +101,7 @@ void reel_attention(struct reel_stream *stream, struct reel_attention a)
 void reel_patchify(struct reel_stream *stream, struct reel_patchify a)
 {
     int holds = a.first_token >= 0 && a.first_token + a.tokens <= a.F * a.H * a.W && a.channels > 0 &&
-                a.latents && a.columns && (a.more_channels == 0 || a.condition);
+                a.latents && a.columns;
     if (admitted(stream, "patchify", a.tokens, holds))
         stream->ops->patchify(stream, &a);
 }

@@ -66,7 +66,8 @@ static enum reel_status check_chunks(const struct reel_job *job, const struct re
               "diffusion_forcing.base_frames, %lld",
               place_of(origin, "diffusion_forcing.overlap_frames", place), (long long)overlap,
               (long long)base);
-    REEL_PASS(check_blocks(job, origin, "diffusion_forcing.base_frames", base));
+    if (is_long) /* else neither base nor overlap cuts anything */
+        REEL_PASS(check_blocks(job, origin, "diffusion_forcing.base_frames", base));
     if (!is_long || overlap == 0)
         REEL_PASS(check_blocks(job, origin, "video.frames", frames));
     else

@@ -148,22 +148,11 @@ static enum reel_status read_set(struct reader *reader, const char *set)
     return status;
 }
 
-/* The folder that `checkpoint.directory: auto` stands for needs output.latents, which may be read after it.
- */
-static enum reel_status name_checkpoints(const struct reel_job_origin *origin, struct reel_job *job)
+/* `checkpoint.directory: auto` leaves it to reel, and this version saves no checkpoints. */
+static void name_checkpoints(struct reel_job *job)
 {
-    const struct reel_key *key = reel_key_named("checkpoint.directory");
-    char place[REEL_PLACE_BYTES], folder[REEL_PATH_BYTES + 16] = {0};
-    if (strcmp(job->checkpoint.directory, "auto") != 0)
-        return REEL_OK;
-    reel_job_place(origin, key, place);
-    int bytes = snprintf(folder, sizeof folder, "%s.checkpoint", job->output.latents);
-    REEL_NEED(
-        bytes < REEL_PATH_BYTES, REEL_BAD_JOB,
-        "%s: checkpoint.directory is auto and output.latents has %zu bytes, expected fewer than %d together",
-        place, strlen(job->output.latents), REEL_PATH_BYTES);
-    memcpy(job->checkpoint.directory, folder, REEL_PATH_BYTES);
-    return REEL_OK;
+    if (strcmp(job->checkpoint.directory, "auto") == 0)
+        memset(job->checkpoint.directory, 0, sizeof job->checkpoint.directory);
 }
 
 static enum reel_status need_required(const struct reel_job_origin *origin, const struct reel_job *job)
@@ -204,6 +193,6 @@ enum reel_status reel_job_load(const char *path, const char *const *sets, int64_
         REEL_PASS(read_set(&reader, sets[s]));
     REEL_PASS(need_required(&origin, job));
     REEL_PASS(reel_job_refuse_what_is_not_built(job, &origin));
-    REEL_PASS(name_checkpoints(&origin, job));
+    name_checkpoints(job);
     return reel_job_checks(job, &origin);
 }

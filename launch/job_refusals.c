@@ -27,7 +27,7 @@ static const struct refusal {
     {"device", "auto cpu", "this version computes on the CPU only"},
     {"communication.transport", "auto mpi", "this version sends by MPI only"},
     {"communication.timeout_s", NULL, "this version does not watch for stalled ranks"},
-    {"checkpoint.directory", NULL, "this version saves no checkpoints"},
+    {"checkpoint.directory", "off auto", "this version saves no checkpoints"},
     {"checkpoint.every_iterations", NULL, "this version saves no checkpoints"},
     {"checkpoint.keep", NULL, "this version saves no checkpoints"},
     {"checkpoint.grace", NULL, "this version saves no checkpoints"},

@@ -6,6 +6,12 @@
 
 enum { PIECE = 1 << 26 }; /* floats of one message: 256 MiB, far below what an int counts */
 
+const char *reel_purpose_name(enum reel_purpose purpose)
+{
+    static const char *const names[REEL_PURPOSES] = {"heads", "tokens", "output"};
+    return names[purpose];
+}
+
 static enum reel_status axis_open(MPI_Comm parent, struct reel_axis *axis)
 {
     int rank, size;

@@ -35,7 +35,7 @@ static void rope_make(struct reel_dit *dit)
 }
 
 void reel_dit_open(struct reel_dit *dit, const struct reel_plan *plan, const struct reel_arena *arena,
-                   const struct reel_weights *weights, const struct reel_embedding *embedding,
+                   const struct reel_weights *weights, const struct reel_embedding_table *embedding,
                    struct reel_axis *axis, struct reel_stream *stream)
 {
     *dit = (struct reel_dit){.plan = plan,
@@ -271,7 +271,7 @@ static void feed_forward(struct reel_dit *dit, int64_t layer)
 /* The tokens of this rank and the embedding row that each uses. */
 static void begin(struct reel_dit *dit, const struct reel_forward *forward)
 {
-    const struct reel_embedding *embedding = dit->embedding;
+    const struct reel_embedding_table *embedding = dit->embedding;
     int64_t D = dit->plan->model.width, frame = dit->plan->work.H * dit->plan->work.W;
     int32_t *of_token = dit->arena->at[REEL_ROW_OF_TOKEN];
     dit->frames = forward->frames;

@@ -29,7 +29,7 @@ struct reel_dit {
     const struct reel_plan *plan;
     const struct reel_arena *arena;
     const struct reel_weights *weights;
-    const struct reel_embedding *embedding;
+    const struct reel_embedding_table *embedding;
     struct reel_axis *axis;
     struct reel_stream *stream;
     struct reel_watch watch; /* see may be NULL */
@@ -52,7 +52,7 @@ struct reel_forward {
 
 /* Not collective. Fills dit; everything it is given stays the caller's and must outlive it. */
 void reel_dit_open(struct reel_dit *dit, const struct reel_plan *plan, const struct reel_arena *arena,
-                   const struct reel_weights *weights, const struct reel_embedding *embedding,
+                   const struct reel_weights *weights, const struct reel_embedding_table *embedding,
                    struct reel_axis *axis, struct reel_stream *stream);
 
 /* Not collective. Embeds a prompt, embeds [S, text_width], and keeps keys and values of every block for that

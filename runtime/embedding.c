@@ -4,14 +4,14 @@
 #include <math.h>
 #include <string.h>
 
-void reel_embedding_clear(struct reel_embedding *embedding)
+void reel_embedding_clear(struct reel_embedding_table *embedding)
 {
     memset(embedding, 0, sizeof *embedding);
     for (int64_t t = 0; t <= REEL_TIMESTEP_MAX; t++)
         embedding->row_of[t] = -1;
 }
 
-void reel_embedding_add(struct reel_embedding *embedding, const int64_t *timesteps, int64_t count)
+void reel_embedding_add(struct reel_embedding_table *embedding, const int64_t *timesteps, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
         embedding->row_of[timesteps[i]] = 0;
@@ -35,7 +35,7 @@ static void sinusoid(int64_t timestep, int64_t frequencies, float *row)
 
 /* g = W2 silu(W0 row + b0) + b2, added to e0 of every row: constant over a run. Row 0 is 16 fps, row 1 any
  * other. */
-static void add_fps(struct reel_embedding *embedding, const struct reel_weights *weights, int64_t fps,
+static void add_fps(struct reel_embedding_table *embedding, const struct reel_weights *weights, int64_t fps,
                     float *work, struct reel_stream *stream)
 {
     int64_t D = embedding->width;
@@ -59,7 +59,7 @@ static void add_fps(struct reel_embedding *embedding, const struct reel_weights 
         stream, (struct reel_add_row){.rows = embedding->rows, .width = 6 * D, .row = g, .y = embedding->e0});
 }
 
-void reel_embedding_make(struct reel_embedding *embedding, const struct reel_model *model,
+void reel_embedding_make(struct reel_embedding_table *embedding, const struct reel_model *model,
                          const struct reel_weights *weights, int64_t fps, const struct reel_arena *arena,
                          struct reel_stream *stream)
 {

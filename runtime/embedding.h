@@ -19,7 +19,7 @@
 
 enum { REEL_TIMESTEP_MAX = 1000 };
 
-struct reel_embedding {
+struct reel_embedding_table {
     int64_t rows;                            /* R */
     int64_t timestep[REEL_TIMESTEP_MAX + 1]; /* [R], ascending once made */
     int32_t row_of[REEL_TIMESTEP_MAX + 1];   /* by timestep; -1 where the job has none */
@@ -29,13 +29,13 @@ struct reel_embedding {
 };
 
 /* An empty table. */
-void reel_embedding_clear(struct reel_embedding *embedding);
+void reel_embedding_clear(struct reel_embedding_table *embedding);
 
 /* Adds the timesteps, each in 0 .. REEL_TIMESTEP_MAX, that are not there yet. */
-void reel_embedding_add(struct reel_embedding *embedding, const int64_t *timesteps, int64_t count);
+void reel_embedding_add(struct reel_embedding_table *embedding, const int64_t *timesteps, int64_t count);
 
 /* Computes e and e0 of every row into the arena, for that fps; failures go to the stream. */
-void reel_embedding_make(struct reel_embedding *embedding, const struct reel_model *model,
+void reel_embedding_make(struct reel_embedding_table *embedding, const struct reel_model *model,
                          const struct reel_weights *weights, int64_t fps, const struct reel_arena *arena,
                          struct reel_stream *stream);
 

@@ -4,20 +4,24 @@
 #ifndef REEL_EVENT_H
 #define REEL_EVENT_H
 
+#include "comm.h"
 #include "plan.h"
 
 enum reel_event_kind {
-    REEL_EVENT_PLAN,    /* the plan is made: plan, iterations */
+    REEL_EVENT_PLAN,    /* the plan is made: plan, threads, chunks, iterations */
     REEL_EVENT_WEIGHTS, /* weights are in place: bytes read by this rank, seconds */
     REEL_EVENT_STEP, /* an iteration is done: chunk, iteration, of, seconds, done, iterations, seconds_left */
-    REEL_EVENT_CHUNK,  /* a chunk is finished and written: chunk, chunks, finished_frames, seconds */
-    REEL_EVENT_MEMORY, /* once per rank at the end: rank, memory, process_peak_bytes */
-    REEL_EVENT_SENT,   /* once per rank at the end: rank, sent */
-    REEL_EVENT_NOTE,   /* something worth a line: text */
-    REEL_EVENT_DONE    /* the job is complete: seconds */
+    REEL_EVENT_CHUNK, /* a chunk is finished and written: chunk, chunks, finished_frames, seconds */
+    REEL_EVENT_NOTE,  /* something worth a line: text */
+    REEL_EVENT_DONE   /* the job is complete: seconds, finished_frames, reports of all ranks */
 };
 
-enum { REEL_EVENT_PURPOSES = 3 };
+/* What one rank held and sent over a run. */
+struct reel_report {
+    int64_t planned_bytes[REEL_MEMORIES], peak_bytes[REEL_MEMORIES];
+    int64_t process_peak_bytes; /* of resident memory */
+    int64_t sent_bytes[REEL_PURPOSES];
+};
 
 struct reel_event {
     enum reel_event_kind kind;
@@ -29,11 +33,10 @@ struct reel_event {
     int64_t computed[2];      /* per branch: 1 computed, 0 skipped, -1 no such branch */
     double seconds, seconds_left;
     int64_t bytes;
-    int64_t finished_frames; /* latent frames */
-    int64_t rank;
-    int64_t memory[REEL_MEMORIES];     /* bytes by category */
-    int64_t process_peak_bytes;        /* of resident memory */
-    int64_t sent[REEL_EVENT_PURPOSES]; /* bytes by purpose (comm.h) */
+    int64_t threads;                   /* of a rank */
+    int64_t finished_frames;           /* latent frames */
+    const struct reel_report *reports; /* [ranks] */
+    int64_t ranks;
 };
 
 /* see may be NULL. */

@@ -230,8 +230,8 @@ static enum reel_status replace(const char *path, const char *bytes, ssize_t cou
 
 enum reel_status reel_output_write(const struct reel_output *output)
 {
-    void *bytes;
-    ssize_t count;
+    void *bytes = NULL;
+    ssize_t count = 0;
     REEL_PASS(build(output, &bytes, &count));
     enum reel_status status = replace(output->job->output.latents, bytes, count);
     free(bytes);

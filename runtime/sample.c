@@ -274,29 +274,33 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
     return REEL_OK;
 }
 
-/* What every rank held and sent, told by rank 0. Collective over world. */
+/* What every rank held and sent, gathered on rank 0 and told with the end of the job. Collective over world. */
 static enum reel_status report(struct reel_sampler *s)
 {
     struct rusage usage;
-    struct reel_event mine = {.kind = REEL_EVENT_MEMORY, .rank = s->comm->world.rank}, *all = NULL;
+    struct reel_report mine = {0}, *all = NULL;
     enum reel_status status = REEL_OK;
+    int64_t ranks = s->comm->world.size;
     getrusage(RUSAGE_SELF, &usage);
     mine.process_peak_bytes = (int64_t)usage.ru_maxrss * 1024;
-    memcpy(mine.memory, s->arena.bytes, sizeof mine.memory);
-    memcpy(mine.sent, s->comm->sequence.sent_bytes, sizeof mine.sent);
-    if (s->comm->world.rank == 0 && !(all = calloc((size_t)s->comm->world.size, sizeof *all)))
-        status = reel_fail(REEL_NO_MEMORY, "no memory for the report of %lld ranks",
-                           (long long)s->comm->world.size);
+    for (int b = 0; b < REEL_BUFFERS; b++)
+        mine.planned_bytes[reel_buffer_memory((enum reel_buffer)b)] +=
+            reel_plan_bytes(&s->plan, s->comm->world.rank, (enum reel_buffer)b);
+    memcpy(mine.peak_bytes, s->arena.bytes, sizeof mine.peak_bytes);
+    memcpy(mine.sent_bytes, s->comm->sequence.sent_bytes, sizeof mine.sent_bytes);
+    if (s->comm->world.rank == 0 && !(all = calloc((size_t)ranks, sizeof *all)))
+        status = reel_fail(REEL_NO_MEMORY, "no memory for the report of %lld ranks", (long long)ranks);
     REEL_PASS(reel_agree(s->comm, status));
-    int sent = MPI_Gather(&mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE, 0, s->comm->world.mpi);
-    for (int64_t r = 0; all && sent == MPI_SUCCESS && r < s->comm->world.size; r++)
-        tell(s, &all[r]);
-    for (int64_t r = 0; all && sent == MPI_SUCCESS && r < s->comm->world.size; r++) {
-        all[r].kind = REEL_EVENT_SENT;
-        tell(s, &all[r]);
-    }
+    int failed = MPI_Gather(&mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE, 0, s->comm->world.mpi);
+    if (failed == MPI_SUCCESS)
+        tell(s, &(struct reel_event){.kind = REEL_EVENT_DONE,
+                                     .plan = &s->plan,
+                                     .seconds = reel_seconds() - s->began,
+                                     .finished_frames = s->finished_frames,
+                                     .reports = all,
+                                     .ranks = ranks});
     free(all);
-    REEL_NEED(sent == MPI_SUCCESS, REEL_BAD_COMM, "the ranks' reports did not reach rank 0");
+    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "the ranks' reports did not reach rank 0");
     return REEL_OK;
 }
 
@@ -311,9 +315,5 @@ enum reel_status reel_sample_run(struct reel_sampler *s)
         }
         REEL_TRY(reel_chunk_end(s), "writing chunk %lld", (long long)k);
     }
-    REEL_PASS(report(s));
-    tell(s, &(struct reel_event){.kind = REEL_EVENT_DONE,
-                                 .seconds = reel_seconds() - s->began,
-                                 .finished_frames = s->finished_frames});
-    return REEL_OK;
+    return report(s);
 }

@@ -152,6 +152,7 @@ static enum reel_status allocate(struct reel_sampler *s)
     REEL_PASS(reel_agree(s->comm, status));
     tell(s, &(struct reel_event){.kind = REEL_EVENT_PLAN,
                                  .plan = &s->plan,
+                                 .threads = omp_get_max_threads(),
                                  .iterations = s->iterations,
                                  .chunks = s->chunk_count});
     return reel_agree(s->comm, reel_arena_open(&s->plan, s->comm->world.rank, &s->arena));

@@ -52,7 +52,7 @@ struct reel_sampler {
     struct reel_arena arena;
     struct reel_stream stream;
     struct reel_weights weights;
-    struct reel_embedding embedding;
+    struct reel_embedding_table embedding;
     struct reel_dit dit;
 
     struct reel_random noise, addnoise;

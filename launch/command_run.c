@@ -1,0 +1,99 @@
+/* reel run: the job file is read on rank 0, sent to all, and sampled. */
+#include "command.h"
+
+#include "job_file.h"
+#include "log.h"
+#include "progress.h"
+#include "sampler.h"
+#include "threads.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Reads the command line and the job. Not collective; on rank 0. sets [count] is room for the caller's. */
+static enum reel_status read_arguments(int64_t count, char **arguments, const char **sets,
+                                       struct reel_job *job)
+{
+    const char *path = NULL;
+    int64_t set_count = 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (strcmp(arguments[i], "--set") == 0) {
+            REEL_NEED(i + 1 < count, REEL_BAD_JOB, "--set is the last word, expected key=value behind it");
+            sets[set_count++] = arguments[++i];
+        } else if (strncmp(arguments[i], "--set=", 6) == 0) {
+            sets[set_count++] = arguments[i] + 6;
+        } else if (strcmp(arguments[i], "--fresh") == 0) {
+            continue; /* without checkpoints every run is fresh */
+        } else if (arguments[i][0] == '-' && arguments[i][1]) {
+            return reel_fail(REEL_BAD_JOB,
+                             "%s is not an option of reel run, expected --set key=value or --fresh",
+                             arguments[i]);
+        } else {
+            REEL_NEED(!path, REEL_BAD_JOB, "reel run has two job files, %s and %s, expected one", path,
+                      arguments[i]);
+            path = arguments[i];
+        }
+    }
+    REEL_NEED(path, REEL_BAD_JOB, "reel run has no job file, expected reel run JOB.yaml");
+    return reel_job_load(path, sets, set_count, job);
+}
+
+/* Collective over world. The job as bytes and as text, alike on every rank; *text is the caller's to free. */
+static enum reel_status share_job(struct reel_comm *comm, int64_t count, char **arguments,
+                                  struct reel_job *job, char **text)
+{
+    enum reel_status status = REEL_OK;
+    *text = NULL;
+    memset(job, 0, sizeof *job);
+    if (comm->world.rank == 0) {
+        const char **sets = calloc((size_t)count + 1, sizeof *sets);
+        status = sets ? read_arguments(count, arguments, sets, job)
+                      : reel_fail(REEL_NO_MEMORY, "no memory for %lld arguments", (long long)count);
+        free(sets);
+        if (status == REEL_OK && !(*text = reel_job_echo(job)))
+            status = reel_fail(REEL_NO_MEMORY, "no memory for the text of the job");
+    }
+    REEL_PASS(reel_agree(comm, status));
+    return reel_broadcast(comm, job, (int64_t)sizeof *job);
+}
+
+static void see(void *context, const struct reel_event *event)
+{
+    reel_progress(event);
+    reel_log_event(context, event);
+}
+
+static enum reel_status run(struct reel_comm *comm, const struct reel_job *job, const char *text,
+                            struct reel_log *log)
+{
+    struct reel_observer observer = {.see = see, .context = log};
+    struct reel_sampler sampler;
+    enum reel_status status = REEL_OK;
+    if (comm->world.rank == 0)
+        status = reel_log_open(log, job->output.log);
+    REEL_PASS(reel_agree(comm, status));
+    REEL_PASS(reel_agree(comm, reel_threads_choose(comm)));
+    REEL_PASS(reel_sampler_open(&sampler, job, text, comm, &observer));
+    status = reel_sample_run(&sampler);
+    reel_sampler_close(&sampler);
+    return status;
+}
+
+enum reel_status reel_command_run(struct reel_comm *comm, int64_t count, char **arguments)
+{
+    struct reel_job *job = calloc(1, sizeof *job);
+    struct reel_log log = {0};
+    char *text = NULL;
+    enum reel_status status = job ? REEL_OK : reel_fail(REEL_NO_MEMORY, "no memory for the job");
+    status = reel_agree(comm, status);
+    if (status == REEL_OK)
+        status = share_job(comm, count, arguments, job, &text);
+    if (status == REEL_OK)
+        status = run(comm, job, text, &log);
+    if (status != REEL_OK && comm->world.rank == 0)
+        reel_log_error(&log, reel_error_here());
+    reel_log_close(&log);
+    free(text);
+    free(job);
+    return status;
+}

@@ -1,0 +1,152 @@
+/* Events as JSON lines. */
+#include "log.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+#include <time.h>
+
+enum reel_status reel_log_open(struct reel_log *log, const char *path)
+{
+    *log = (struct reel_log){.path = path};
+    if (!path[0])
+        return REEL_OK;
+    log->file = fopen(path, "ae");
+    REEL_NEED(log->file, REEL_BAD_OUTPUT, "%s: output.log cannot be opened for appending: %s", path,
+              strerror(errno));
+    return REEL_OK;
+}
+
+void reel_log_close(struct reel_log *log)
+{
+    if (log->file)
+        fclose(log->file);
+    log->file = NULL;
+}
+
+static json_t *by_category(const int64_t bytes[REEL_MEMORIES])
+{
+    json_t *object = json_object();
+    int64_t total = 0;
+    for (int m = 0; m < REEL_MEMORIES; m++) {
+        json_object_set_new(object, reel_memory_name((enum reel_memory)m), json_integer(bytes[m]));
+        total += bytes[m];
+    }
+    json_object_set_new(object, "total", json_integer(total));
+    return object;
+}
+
+static json_t *by_purpose(const int64_t bytes[REEL_PURPOSES])
+{
+    json_t *object = json_object();
+    for (int p = 0; p < REEL_PURPOSES; p++)
+        json_object_set_new(object, reel_purpose_name((enum reel_purpose)p), json_integer(bytes[p]));
+    return object;
+}
+
+static json_t *plan_line(const struct reel_event *event)
+{
+    const struct reel_plan *plan = event->plan;
+    json_t *memory = json_array();
+    for (int64_t rank = 0; rank < plan->ranks; rank++) {
+        int64_t bytes[REEL_MEMORIES] = {0};
+        for (int b = 0; b < REEL_BUFFERS; b++)
+            bytes[reel_buffer_memory((enum reel_buffer)b)] +=
+                reel_plan_bytes(plan, rank, (enum reel_buffer)b);
+        json_array_append_new(memory, by_category(bytes));
+    }
+    return json_pack("{s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:I, s:I, s:I, s:o}", "event", "plan", "ranks",
+                     (json_int_t)plan->ranks, "mesh", "cfg", (json_int_t)plan->mesh.cfg, "ring",
+                     (json_int_t)plan->mesh.ring, "ulysses", (json_int_t)plan->mesh.ulysses, "tensor",
+                     (json_int_t)plan->mesh.tensor, "threads", (json_int_t)event->threads, "chunks",
+                     (json_int_t)event->chunks, "iterations", (json_int_t)event->iterations, "memory",
+                     memory);
+}
+
+static json_t *step_line(const struct reel_event *event)
+{
+    json_t *computed = json_array();
+    for (int branch = 0; branch < 2; branch++)
+        if (event->computed[branch] >= 0)
+            json_array_append_new(computed, json_boolean(event->computed[branch]));
+    return json_pack("{s:s, s:I, s:I, s:I, s:f, s:o, s:f}", "event", "step", "chunk",
+                     (json_int_t)event->chunk, "iteration", (json_int_t)event->iteration, "of",
+                     (json_int_t)event->of, "seconds", event->seconds, "computed", computed, "seconds_left",
+                     event->seconds_left);
+}
+
+static json_t *done_line(const struct reel_event *event)
+{
+    json_t *sent = json_array();
+    for (int64_t rank = 0; rank < event->ranks; rank++)
+        json_array_append_new(sent,
+                              json_pack("{s:o}", "counted", by_purpose(event->reports[rank].sent_bytes)));
+    return json_pack("{s:s, s:f, s:I, s:o}", "event", "done", "seconds", event->seconds, "finished_frames",
+                     (json_int_t)event->finished_frames, "communication", sent);
+}
+
+static json_t *memory_line(const struct reel_report *report, int64_t rank)
+{
+    return json_pack("{s:s, s:I, s:o, s:o, s:I}", "event", "memory", "rank", (json_int_t)rank, "plan",
+                     by_category(report->planned_bytes), "peak", by_category(report->peak_bytes),
+                     "process_peak", (json_int_t)report->process_peak_bytes);
+}
+
+/* Takes the line, stamps it and writes it. */
+static void write_line(struct reel_log *log, json_t *line)
+{
+    json_object_set_new(line, "time", json_integer((json_int_t)time(NULL)));
+    int failed = !line || json_dumpf(line, log->file, JSON_COMPACT) != 0 || fputc('\n', log->file) == EOF ||
+                 fflush(log->file) != 0;
+    if (failed && !log->complained) {
+        fprintf(stderr, "reel: warning: %s: a line of output.log could not be written: %s\n", log->path,
+                strerror(errno));
+        log->complained = 1;
+    }
+    json_decref(line);
+}
+
+void reel_log_event(struct reel_log *log, const struct reel_event *event)
+{
+    if (!log->file)
+        return;
+    switch (event->kind) {
+    case REEL_EVENT_PLAN:
+        write_line(log, plan_line(event));
+        break;
+    case REEL_EVENT_WEIGHTS:
+        write_line(log,
+                   json_pack("{s:s, s:I, s:f, s:f}", "event", "weights", "bytes", (json_int_t)event->bytes,
+                             "seconds", event->seconds, "gigabytes_per_second",
+                             (double)event->bytes * 1e-9 / (event->seconds > 0 ? event->seconds : 1e-9)));
+        break;
+    case REEL_EVENT_STEP:
+        write_line(log, step_line(event));
+        break;
+    case REEL_EVENT_CHUNK:
+        write_line(log,
+                   json_pack("{s:s, s:I, s:I, s:I, s:f}", "event", "chunk", "chunk", (json_int_t)event->chunk,
+                             "of", (json_int_t)event->chunks, "finished_frames",
+                             (json_int_t)event->finished_frames, "seconds", event->seconds));
+        break;
+    case REEL_EVENT_NOTE:
+        write_line(log, json_pack("{s:s, s:s}", "event", "note", "text", event->text));
+        break;
+    case REEL_EVENT_DONE:
+        for (int64_t rank = 0; rank < event->ranks; rank++)
+            write_line(log, memory_line(&event->reports[rank], rank));
+        write_line(log, done_line(event));
+        break;
+    }
+}
+
+void reel_log_error(struct reel_log *log, const struct reel_error *error)
+{
+    json_t *cause = json_string(error->cause);
+    if (!cause) /* a path that is not UTF-8 */
+        cause = json_string("the cause is not UTF-8, see standard error");
+    if (log->file)
+        write_line(log, json_pack("{s:s, s:i, s:O}", "event", "error", "status", (int)error->status, "cause",
+                                  cause));
+    json_decref(cause);
+}

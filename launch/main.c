@@ -1,0 +1,94 @@
+/* reel: the program. Every rank runs it; rank 0 speaks. */
+#include "command.h"
+#include "job_file.h"
+
+#include <hdf5.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "reel samples long videos with diffusion-forcing transformers, sharded over MPI ranks\n"
+    "\n"
+    "  reel run JOB.yaml [--set key=value ...] [--fresh]   make the video's latents\n"
+    "  reel --help, reel COMMAND --help, reel --version\n"
+    "\n"
+    "Start it on several ranks with launch/reel-mpirun -n RANKS reel run JOB.yaml.\n"
+    "Exit codes: 0 done, 2 command line or job file, 3 impossible plan, 4 input or weights, 5 output,\n"
+    "10 memory, 11 device, 12 communication, 70 internal, 75 preempted.\n";
+
+static void help_run(void)
+{
+    printf("reel run JOB.yaml [--set key=value ...] [--fresh]\n\n"
+           "Samples the job and writes output.latents after every chunk. --set takes any key of the job file "
+           "in\n"
+           "dotted form and a YAML value (--set sampler.steps=8); its relative paths count from the working\n"
+           "directory. --fresh starts over. The keys of a job file:\n\n");
+    reel_job_help(stdout);
+}
+
+static void print_error(const struct reel_error *error)
+{
+    fprintf(stderr, "reel: error: %s\n",
+            error->cause[0] ? error->cause : "failed without a cause: a defect of reel");
+    for (const char *line = error->trail; *line;) {
+        int length = (int)strcspn(line, "\n");
+        fprintf(stderr, "  while %.*s\n", length, line);
+        line += length + (line[length] == '\n');
+    }
+}
+
+static int is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+/* Answers that need no other rank. Returns 1 when there was nothing more to do. */
+static int answered(int count, char **words)
+{
+    if (count == 2 && is_help(words[1])) {
+        fputs(usage, stdout);
+        return 1;
+    }
+    if (count == 2 && strcmp(words[1], "--version") == 0) {
+        printf("reel %s\n", REEL_VERSION);
+        return 1;
+    }
+    for (int i = 2; i < count; i++)
+        if (strcmp(words[1], "run") == 0 && is_help(words[i])) {
+            help_run();
+            return 1;
+        }
+    return 0;
+}
+
+static enum reel_status dispatch(struct reel_comm *comm, int count, char **words)
+{
+    REEL_NEED(count >= 2, REEL_BAD_JOB, "there is no command, expected run; see reel --help");
+    if (strcmp(words[1], "run") == 0)
+        return reel_command_run(comm, count - 2, words + 2);
+    return reel_fail(REEL_BAD_JOB, "%s is not a command, expected run; see reel --help", words[1]);
+}
+
+int main(int count, char **words)
+{
+    if (answered(count, words))
+        return REEL_OK;
+    int provided, rank = 0;
+    setenv("OMPI_MCA_io", "romio321", 0); /* the steadier of the two MPI-IO implementations */
+    H5dont_atexit();
+    if (MPI_Init_thread(&count, &words, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
+        fprintf(stderr, "reel: error: MPI could not start\n");
+        return REEL_BAD_COMM;
+    }
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    struct reel_comm comm;
+    enum reel_status status = reel_comm_open(MPI_COMM_WORLD, &comm);
+    if (status == REEL_OK)
+        status = dispatch(&comm, count, words);
+    if (status != REEL_OK && rank == 0)
+        print_error(reel_error_here());
+    reel_comm_close(&comm);
+    MPI_Finalize();
+    return (int)status;
+}
