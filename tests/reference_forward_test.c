@@ -1,0 +1,122 @@
+/* One forward pass is the official one, in every layout of the weights, and the same bits on any number of ranks. */
+#include "rig.h"
+#include "test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int ranks;
+
+static void agrees(const char *what, const float *found, const float *expected, int64_t count, double bound)
+{
+    double error = test_relative_error(found, expected, count);
+    CHECK(error < bound, "%s on %d ranks: error %g", what, ranks, error);
+    float *perturbed = malloc((size_t)count * sizeof *perturbed);
+    for (int64_t i = 0; i < count; i++)
+        perturbed[i] = expected[i] * (1 + 3e-5f);
+    CHECK(!(test_relative_error(perturbed, expected, count) < bound), "%s: a perturbed answer passes", what);
+    free(perturbed);
+}
+
+/* The forward of a case in one layout: against the official output, and against one rank bit for bit. */
+static void forward_holds(const char *folder, const char *layout, const char *name)
+{
+    char path[512], file[512], what[1024];
+    snprintf(path, sizeof path, "%s/%s/%s", test_reference(), folder, layout);
+    snprintf(file, sizeof file, "%s/%s.safetensors", folder, name);
+    snprintf(what, sizeof what, "%s with %s/%s", name, folder, layout);
+    struct reference_file *inputs = reference_open_named(file);
+    int64_t block = (int64_t)reference_number(inputs, "causal_block_size", 0);
+    struct rig all, one;
+    if (!rig_open(&all, MPI_COMM_WORLD, path, inputs, NULL)) {
+        CHECK(ranks > 3 && reel_error_here()->status == REEL_BAD_PLAN, "%s is refused: %s", what,
+              reel_error_here()->cause);
+        reel_error_clear();
+    } else {
+        rig_forward(&all, inputs, block);
+        agrees(what, all.velocity, reference_data(inputs, "expected.output", REEL_F32), all.outputs, 1e-5);
+        CHECK(rig_open(&one, MPI_COMM_SELF, path, inputs, NULL), "%s", reel_error_here()->cause);
+        rig_forward(&one, inputs, block);
+        CHECK(memcmp(one.velocity, all.velocity, (size_t)one.outputs * sizeof(float)) == 0,
+              "%s: %d ranks give other bits than one", what, ranks);
+        rig_forward(&one, inputs, block);
+        CHECK(memcmp(one.velocity, all.velocity, (size_t)one.outputs * sizeof(float)) == 0,
+              "%s: a second forward gives other bits", what);
+        rig_close(&one);
+        rig_close(&all);
+    }
+    reference_close(inputs);
+}
+
+static void every_forward_in_every_layout_is_the_official_one(void)
+{
+    static const char *const layouts[] = {"native", "native-sharded", "diffusers", "comfy.safetensors"};
+    static const char *const cases[] = {"forward-df", "forward-uneven", "forward-causal"};
+    for (int l = 0; l < 4; l++)
+        for (int c = 0; c < 3; c++)
+            forward_holds("tiny-df", layouts[l], cases[c]);
+    forward_holds("tiny-i2v", "native", "forward-i2v");
+    forward_holds("tiny-i2v", "diffusers", "forward-i2v");
+}
+
+/* What the forward shows on its way, with the tokens that this rank has. */
+struct seen {
+    struct reference_file *inputs;
+    int64_t first; /* token of this rank's first row */
+    int blocks;
+};
+
+static void compare_seen(void *context, const char *what, int64_t layer, const float *rows, int64_t count,
+                         int64_t width)
+{
+    struct seen *seen = context;
+    char name[64];
+    int64_t first = strcmp(what, "context") == 0 ? 0 : seen->first;
+    if (strcmp(what, "block") == 0)
+        snprintf(name, sizeof name, "expected.block.%lld", (long long)layer);
+    else
+        snprintf(name, sizeof name, "expected.%s", what);
+    const float *expected = reference_data(seen->inputs, name, REEL_F32);
+    agrees(name, rows, expected + first * width, count * width, 1e-5);
+    seen->blocks++;
+}
+
+static void intermediate_results_are_the_official_ones(void)
+{
+    char path[512];
+    struct rig rig;
+    struct seen seen = {.inputs = reference_open_named("tiny-df/forward-df.safetensors")};
+    struct reel_watch watch = {.see = compare_seen, .context = &seen};
+    snprintf(path, sizeof path, "%s/tiny-df/native", test_reference());
+    int me;
+    MPI_Comm_rank(MPI_COMM_WORLD, &me);
+    struct reel_cut tokens = reel_cut_even(120, ranks);
+    seen.first = tokens.first[me];
+    CHECK(rig_open(&rig, MPI_COMM_WORLD, path, seen.inputs, &watch), "%s", reel_error_here()->cause);
+    rig_forward(&rig, seen.inputs, 0);
+    CHECK(seen.blocks == 5, "%d intermediate results were seen", seen.blocks);
+    /* a row of the table per distinct timestep, ascending; the case's frames descend */
+    const int64_t *timesteps = reference_data(seen.inputs, "timesteps", REEL_I64);
+    const float *e = reference_data(seen.inputs, "expected.e", REEL_F32);
+    const float *e0 = reference_data(seen.inputs, "expected.e0", REEL_F32);
+    CHECK(rig.table.rows == 5, "%lld rows", (long long)rig.table.rows);
+    for (int f = 0; f < 5; f++) {
+        int64_t row = rig.table.row_of[timesteps[f]];
+        agrees("e", rig.table.e + row * 128, e + f * 128, 128, 1e-5);
+        agrees("e0", rig.table.e0 + row * 768, e0 + f * 768, 768, 1e-5);
+    }
+    rig_close(&rig);
+    reference_close(seen.inputs);
+}
+
+int main(int argc, char **argv)
+{
+    MPI_Init(&argc, &argv);
+    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+    share_cores(ranks);
+    RUN(every_forward_in_every_layout_is_the_official_one);
+    RUN(intermediate_results_are_the_official_ones);
+    int failed = test_end();
+    MPI_Finalize();
+    return failed;
+}
