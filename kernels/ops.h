@@ -165,14 +165,15 @@ struct reel_guide {
  *     estimate = x - sigma v
  *     if corrects:  x = correct_last last + correct_0 m0 + correct_1 m1 + correct_estimate estimate
  *     m1 = m0;  m0 = estimate;  last = x
- *     x = predict_x x + predict_0 m0 + predict_1 m1 + predict_v v */
+ *     x = predict_x x + predict_0 m0 + predict_1 m1 + predict_v v
+ *     if last_is_result:  last = x */
 struct reel_solve {
     int64_t channels, frames, plane; /* arrays are [channels, frames, plane] */
     int64_t frame;
     int64_t v_frames,
-        v_frame; /* v is [channels, v_frames, plane], a window of the chunk; the frame's place in it */
+        v_frame; /* v is [channels, v_frames, plane], a window of the chunk, and the place in it */
     double sigma;
-    int corrects;
+    int corrects, last_is_result;
     double correct_last, correct_0, correct_1, correct_estimate;
     double predict_x, predict_0, predict_1, predict_v;
     const float *v;

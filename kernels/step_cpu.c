@@ -20,8 +20,8 @@ static void solve_element(const struct reel_solve *a, int64_t i, double v)
             a->correct_estimate * estimate;
     a->m1[i] = a->m0[i];
     a->m0[i] = (float)estimate;
-    a->last[i] = (float)x;
     a->x[i] = (float)(a->predict_x * x + a->predict_0 * estimate + a->predict_1 * m0 + a->predict_v * v);
+    a->last[i] = a->last_is_result ? a->x[i] : (float)x;
 }
 
 void reel_solve_cpu(struct reel_stream *stream, const struct reel_solve *a)

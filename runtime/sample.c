@@ -170,7 +170,11 @@ static float *guided_velocity(struct reel_sampler *s, int64_t row)
     return velocity;
 }
 
-/* Steps every frame whose update mask is set, each by its own solver. */
+/* Steps every frame whose update mask is set, each by its own solver.
+ *
+ * The official loop hands a solver a view of the latents and writes the result through it, so that after the first step
+ * of a frame the solver's "last sample" is the result of that step; later samples are the corrector's own tensors. The
+ * released models are sampled so, and so does reel: without it the latents differ by several percent. */
 static void step_frames(struct reel_sampler *s, int64_t row, const float *velocity)
 {
     const struct reel_timesteps *matrix = s->now.matrix;
@@ -187,6 +191,7 @@ static void step_frames(struct reel_sampler *s, int64_t row, const float *veloci
                                                    .v_frame = f - first,
                                                    .sigma = step.sigma,
                                                    .corrects = step.corrects != 0,
+                                                   .last_is_result = s->now.solver[f].step == 1,
                                                    .correct_last = step.corrector.last,
                                                    .correct_0 = step.corrector.m0,
                                                    .correct_1 = step.corrector.m1,

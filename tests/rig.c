@@ -19,7 +19,8 @@ static struct reel_scratch scratch_of(const struct reel_model *m)
     int64_t most = m->ffn > 4 * m->width ? m->ffn : 4 * m->width;
     if (m->image_width > most)
         most = m->image_width;
-    return (struct reel_scratch){.in = most, .channels = reel_model_head_channels(m), .threads = omp_get_max_threads()};
+    return (struct reel_scratch){
+        .in = most, .channels = reel_model_head_channels(m), .threads = omp_get_max_threads()};
 }
 
 /* latent [C, F, h, w], then y, as the transformer's input. */

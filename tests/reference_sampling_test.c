@@ -1,0 +1,175 @@
+/* Whole runs are the official ones, from job file to output file, and the same bits on any number of ranks. */
+#include "case.h"
+#include "job_file.h"
+#include "rig.h"
+#include "sampler.h"
+#include "test.h"
+
+#include <hdf5.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int ranks, me;
+
+static void agrees(const char *what, const float *found, const float *expected, int64_t count, double bound)
+{
+    double error = test_relative_error(found, expected, count);
+    CHECK(error < bound, "%s on %d ranks: error %g", what, ranks, error);
+    float *perturbed = malloc((size_t)count * sizeof *perturbed);
+    for (int64_t i = 0; i < count; i++)
+        perturbed[i] = expected[i] * (float)(1 + 3 * bound);
+    CHECK(!(test_relative_error(perturbed, expected, count) < bound), "%s: a perturbed answer passes", what);
+    free(perturbed);
+}
+
+static void matrices_are(const struct reel_sampler *s, struct reference_file *expected, const char *name)
+{
+    for (int64_t k = 0; k < s->chunk_count; k++) {
+        const struct reel_timesteps *m = &s->matrices[k];
+        char tensor[64];
+        snprintf(tensor, sizeof tensor, "expected.timestep_matrix.%lld", (long long)k);
+        CHECK(memcmp(m->timestep, reference_data(expected, tensor, REEL_I64),
+                     (size_t)(m->rows * m->frames) * 8) == 0,
+              "%s of %s", tensor, name);
+        snprintf(tensor, sizeof tensor, "expected.update_mask.%lld", (long long)k);
+        CHECK(memcmp(m->update, reference_data(expected, tensor, REEL_U8), (size_t)(m->rows * m->frames)) ==
+                  0,
+              "%s of %s", tensor, name);
+        snprintf(tensor, sizeof tensor, "expected.interval.%lld", (long long)k);
+        CHECK(memcmp(m->interval, reference_data(expected, tensor, REEL_I64), (size_t)m->rows * 16) == 0,
+              "%s of %s", tensor, name);
+    }
+}
+
+/* After the first iteration of a chunk: the guided velocity, and the latents of chunk 0. */
+static void first_iteration_is(const struct reel_sampler *s, struct reference_file *expected,
+                               const char *name)
+{
+    char tensor[64], what[128];
+    struct reference_tensor t;
+    snprintf(tensor, sizeof tensor, "expected.velocity.%lld.0", (long long)s->now.chunk->index);
+    snprintf(what, sizeof what, "%s of %s", tensor, name);
+    if (reference_tensor(expected, tensor, &t))
+        agrees(what, s->arena.at[REEL_LATENTS_VELOCITY], t.bytes, t.count, 1e-4);
+    if (s->now.chunk->index == 0 && reference_tensor(expected, "expected.latents.0.0", &t)) {
+        snprintf(what, sizeof what, "latents after the first iteration of %s", name);
+        agrees(what, s->arena.at[REEL_LATENTS_X], t.bytes, t.count, 1e-4);
+    }
+}
+
+/* Runs the job of a case to its end on that communicator; returns the latents, which the caller frees, or NULL when the
+ * plan is refused. */
+static float *run_case(MPI_Comm world, const char *path, struct reference_file *expected, const char *name,
+                       int64_t *count)
+{
+    struct reel_comm comm;
+    struct reel_job job;
+    struct reel_sampler sampler;
+    struct reel_observer observer = {0};
+    float *latents = NULL;
+    int ran;
+    CHECK(reel_comm_open(world, &comm) == REEL_OK, "%s", reel_error_here()->cause);
+    CHECK(reel_job_load(path, NULL, 0, &job) == REEL_OK, "%s", reel_error_here()->cause);
+    enum reel_status status = reel_sampler_open(&sampler, &job, "", &comm, &observer);
+    if (status == REEL_OK) {
+        matrices_are(&sampler, expected, name);
+        for (int64_t k = 0; k < sampler.chunk_count; k++) {
+            CHECK(reel_chunk_begin(&sampler, k) == REEL_OK, "%s", reel_error_here()->cause);
+            for (int64_t row = 0; row < sampler.matrices[k].rows; row++) {
+                CHECK(reel_chunk_iterate(&sampler, row, &ran) == REEL_OK, "%s", reel_error_here()->cause);
+                if (row == 0)
+                    first_iteration_is(&sampler, expected, name);
+            }
+            CHECK(reel_chunk_end(&sampler) == REEL_OK, "%s", reel_error_here()->cause);
+        }
+        *count = reel_plan_bytes(&sampler.plan, 0, REEL_LATENTS_VIDEO) / (int64_t)sizeof *latents;
+        latents = malloc((size_t)*count * sizeof *latents);
+        memcpy(latents, sampler.arena.at[REEL_LATENTS_VIDEO], (size_t)*count * sizeof *latents);
+        reel_sampler_close(&sampler);
+    } else {
+        CHECK(status == REEL_BAD_PLAN, "%s: %s", name, reel_error_here()->cause);
+        reel_error_clear();
+    }
+    reel_comm_close(&comm);
+    return latents;
+}
+
+static void output_holds(const char *path, const float *latents, int64_t count)
+{
+    float *written = calloc((size_t)count, sizeof *written);
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT), set = H5Dopen2(file, "/latents", H5P_DEFAULT);
+    int64_t complete = 0;
+    hid_t attribute = H5Aopen(file, "complete", H5P_DEFAULT);
+    H5Aread(attribute, H5T_NATIVE_INT64, &complete);
+    H5Dread(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, written);
+    CHECK(complete == 1 && memcmp(written, latents, (size_t)count * sizeof *written) == 0,
+          "%s is not the result", path);
+    H5Aclose(attribute);
+    H5Dclose(set);
+    H5Fclose(file);
+    free(written);
+}
+
+static void case_holds(const char *folder, const char *name, const char *layout)
+{
+    char file[256], output[256], alone[256];
+    struct reference_tensor latents;
+    int64_t count = 0, same = 0;
+    snprintf(file, sizeof file, "%s/%s.expected.safetensors", folder, name);
+    snprintf(output, sizeof output, "%s/%s.h5", test_folder(), name);
+    snprintf(alone, sizeof alone, "%s/%s.alone-%d.h5", test_folder(), name, me);
+    struct reference_file *expected = reference_open_named(file);
+    const char *path = NULL;
+    for (int r = 0; r < ranks; r++) { /* one after the other: they write the same file */
+        if (r == me)
+            path = case_write(folder, name, layout, output, expected, "");
+        MPI_Barrier(MPI_COMM_WORLD);
+    }
+    float *all = run_case(MPI_COMM_WORLD, path, expected, name, &count);
+    MPI_Barrier(MPI_COMM_WORLD);
+    CHECK(all || (ranks > 3 && strcmp(folder, "tiny-i2v") == 0), "%s did not run", name);
+    if (all) {
+        reference_tensor(expected, "expected.latents", &latents);
+        CHECK(count == latents.count, "%s has %lld numbers", name, (long long)count);
+        agrees(name, all, latents.bytes, count, 1e-4);
+        if (me == 0)
+            output_holds(output, all, count);
+        for (int r = 0; r < ranks; r++) {
+            if (r == me)
+                path = case_write(folder, name, layout, alone, expected, "");
+            if (r == me) {
+                float *one = run_case(MPI_COMM_SELF, path, expected, name, &same);
+                CHECK(one && memcmp(one, all, (size_t)count * sizeof *one) == 0,
+                      "%s: %d ranks give other bits than one", name, ranks);
+                free(one);
+            }
+            MPI_Barrier(MPI_COMM_WORLD);
+        }
+    }
+    free(all);
+    reference_close(expected);
+}
+
+static void every_run_without_teacache_is_the_official_one(void)
+{
+    static const char *const cases[] = {
+        "sync", "no-guidance",     "euler",     "short-text", "async",
+        "long", "prefix-addnoise", "end-frame", "seeded",     "long-prompts-end"};
+    static const char *const layouts[] = {"native", "native-sharded", "diffusers", "comfy.safetensors"};
+    for (int c = 0; c < 10; c++)
+        case_holds("tiny-df", cases[c], layouts[c % 4]);
+    case_holds("tiny-i2v", "i2v", "native");
+    case_holds("tiny-i2v", "i2v", "diffusers");
+}
+
+int main(int argc, char **argv)
+{
+    MPI_Init(&argc, &argv);
+    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+    MPI_Comm_rank(MPI_COMM_WORLD, &me);
+    share_cores(ranks);
+    RUN(every_run_without_teacache_is_the_official_one);
+    int failed = test_end();
+    MPI_Finalize();
+    return failed;
+}
