@@ -1,0 +1,107 @@
+/* Exchanges move every number to its place for uneven and empty parts, and ranks agree on one error. */
+#include "comm.h"
+#include "test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct reel_comm comm;
+static struct reel_stream stream; /* only its status is used */
+
+/* The value that rank from sends to rank to at place i. */
+static float value(int64_t from, int64_t to, int64_t i)
+{
+    return (float)(from * 10000 + to * 1000 + i);
+}
+
+static void an_exchange_of_uneven_counts_arrives_in_order(void)
+{
+    int64_t me = comm.sequence.rank, size = comm.sequence.size, send_counts[8] = {0}, receive_counts[8] = {0},
+            sent = 0, got = 0;
+    for (int64_t p = 0; p < size; p++) {
+        send_counts[p] = (me + 2 * p) % 5; /* some are 0 */
+        receive_counts[p] = (p + 2 * me) % 5;
+        sent += send_counts[p];
+        got += receive_counts[p];
+    }
+    float *send = calloc((size_t)(sent + 1), sizeof *send),
+          *receive = malloc((size_t)(got + 1) * sizeof *receive);
+    int64_t at = 0, before = comm.sequence.sent_bytes[REEL_SENT_HEADS];
+    for (int64_t p = 0; p < size; p++)
+        for (int64_t i = 0; i < send_counts[p]; i++)
+            send[at++] = value(me, p, i);
+    reel_exchange(&comm.sequence, &stream, REEL_SENT_HEADS, send, send_counts, receive, receive_counts);
+    at = 0;
+    for (int64_t p = 0; p < size; p++)
+        for (int64_t i = 0; i < receive_counts[p]; i++, at++)
+            CHECK(receive[at] == value(p, me, i), "from %lld at %lld: %g", (long long)p, (long long)i,
+                  (double)receive[at]);
+    CHECK(comm.sequence.sent_bytes[REEL_SENT_HEADS] - before == 4 * (sent - send_counts[me]),
+          "%lld bytes counted", (long long)(comm.sequence.sent_bytes[REEL_SENT_HEADS] - before));
+    CHECK(stream.status == REEL_OK, "%s", reel_error_here()->cause);
+    free(send);
+    free(receive);
+}
+
+static void gathering_brings_every_part_together_where_some_are_empty(void)
+{
+    int64_t me = comm.sequence.rank;
+    struct reel_cut rows = reel_cut_even(2, comm.sequence.size); /* from 3 ranks on, some have none */
+    float mine[6] = {0}, all[6] = {0};
+    for (int64_t i = 0; i < 3 * reel_cut_count(&rows, me); i++)
+        mine[i] = (float)(3 * rows.first[me] + i);
+    reel_gather(&comm.sequence, &stream, REEL_SENT_OUTPUT, &rows, 3, mine, all);
+    for (int i = 0; i < 6; i++)
+        CHECK(all[i] == (float)i, "place %d has %g", i, (double)all[i]);
+}
+
+/* More floats than one message takes. */
+static void a_long_exchange_is_cut_into_pieces(void)
+{
+    int64_t size = comm.sequence.size, me = comm.sequence.rank, count = ((int64_t)1 << 26) + 5;
+    if (size != 2) { /* 2 x 512 MiB here; more ranks would only need more memory */
+        CHECK(size > 0, "no ranks");
+        return;
+    }
+    float *send = calloc((size_t)count, sizeof *send), *receive = calloc((size_t)count, sizeof *receive);
+    int64_t send_counts[2] = {0, 0}, receive_counts[2] = {0, 0};
+    send_counts[1 - me] = receive_counts[1 - me] = count;
+    for (int64_t i = 0; i < count; i++)
+        send[i] = (float)((i + me) % 8191);
+    reel_exchange(&comm.sequence, &stream, REEL_SENT_HEADS, send, send_counts, receive, receive_counts);
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < count; i++)
+        wrong += receive[i] != (float)((i + 1 - me) % 8191);
+    CHECK(wrong == 0, "%lld numbers are wrong", (long long)wrong);
+    free(send);
+    free(receive);
+}
+
+static void every_rank_gets_the_error_of_the_lowest_that_has_one(void)
+{
+    int64_t size = comm.world.size, me = comm.world.rank;
+    CHECK(reel_agree(&comm, REEL_OK) == REEL_OK, "no error, and yet one");
+    enum reel_status mine = REEL_OK;
+    if (me >= size / 2)
+        mine = reel_fail(REEL_BAD_INPUT, "rank %lld cannot", (long long)me);
+    enum reel_status verdict = reel_agree(&comm, mine);
+    char expected[64];
+    snprintf(expected, sizeof expected, "rank %lld cannot", (long long)(size / 2));
+    CHECK(verdict == REEL_BAD_INPUT && strcmp(reel_error_here()->cause, expected) == 0, "%d: %s",
+          (int)verdict, reel_error_here()->cause);
+    reel_error_clear();
+}
+
+int main(int argc, char **argv)
+{
+    MPI_Init(&argc, &argv);
+    CHECK(reel_comm_open(MPI_COMM_WORLD, &comm) == REEL_OK, "%s", reel_error_here()->cause);
+    RUN(an_exchange_of_uneven_counts_arrives_in_order);
+    RUN(gathering_brings_every_part_together_where_some_are_empty);
+    RUN(a_long_exchange_is_cut_into_pieces);
+    RUN(every_rank_gets_the_error_of_the_lowest_that_has_one);
+    reel_comm_close(&comm);
+    int failed = test_end();
+    MPI_Finalize();
+    return failed;
+}
