@@ -21,7 +21,8 @@
 
 REEL_ELEMENT float reel_exp(float x)
 {
-    float bounded = x < -87.3f ? -87.3f : x > 88.7f ? 88.7f : x;
+    float bounded = x > -87.3f ? x : -87.3f; /* and NaN, which comes back at the end */
+    bounded = bounded < 88.7f ? bounded : 88.7f;
     float shifted = bounded * 1.44269504f + 12582912.0f; /* adding 1.5 * 2^23 rounds to an integer */
     float n = shifted - 12582912.0f;
     float r = bounded - n * 0.693359375f + n * 2.12194440e-4f;
@@ -34,7 +35,7 @@ REEL_ELEMENT float reel_exp(float x)
     p = p * r * r + r + 1.0f;
     int32_t exponent = (int32_t)n;
     int32_t half = exponent >> 1; /* two factors, so that neither leaves the range of a float */
-    int32_t first = (half + 127) << 23, second = (exponent - half + 127) << 23;
+    int32_t first = (half + 127) * (1 << 23), second = (exponent - half + 127) * (1 << 23);
     float a, b;
     memcpy(&a, &first, sizeof a);
     memcpy(&b, &second, sizeof b);
