@@ -2,6 +2,8 @@
  */
 #include "ops.h"
 
+#include "fault.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -44,6 +46,8 @@ static int admitted(struct reel_stream *stream, const char *operation, int64_t w
 
 void reel_gemm(struct reel_stream *stream, struct reel_gemm a)
 {
+    if (reel_fault(REEL_FAULT_GEMM))
+        reel_stream_fail(stream, REEL_BAD_DEVICE, "planted: a GEMM failed");
     if (admitted(stream, "gemm", a.rows, a.in > 0 && a.out > 0 && a.x && a.weight && a.y))
         stream->ops->gemm(stream, &a);
 }
@@ -94,6 +98,8 @@ void reel_attention(struct reel_stream *stream, struct reel_attention a)
     int64_t width = a.heads * a.channels;
     int holds = a.keys > 0 && width > 0 && a.q && a.k && a.v && a.out && a.q_stride >= width &&
                 a.kv_stride >= width && a.out_stride >= width;
+    if (reel_fault(REEL_FAULT_ATTENTION))
+        reel_stream_fail(stream, REEL_BAD_DEVICE, "planted: an attention failed");
     if (admitted(stream, "attention", a.queries, holds))
         stream->ops->attention(stream, &a);
 }

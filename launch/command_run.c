@@ -1,6 +1,8 @@
 /* reel run: the job file is read on rank 0, sent to all, and sampled. */
 #include "command.h"
 
+#include "fault.h"
+
 #include "job_file.h"
 #include "log.h"
 #include "progress.h"
@@ -35,6 +37,7 @@ static enum reel_status read_arguments(int64_t count, char **arguments, const ch
         }
     }
     REEL_NEED(path, REEL_BAD_JOB, "reel run has no job file, expected reel run JOB.yaml");
+    REEL_NEED(!reel_fault(REEL_FAULT_JOB_READ), REEL_BAD_JOB, "planted: the job cannot be read");
     return reel_job_load(path, sets, set_count, job);
 }
 

@@ -1,6 +1,8 @@
 /* One block per rank, carved as the plan says. */
 #include "arena.h"
 
+#include "fault.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +37,7 @@ enum reel_status reel_arena_open(const struct reel_plan *plan, int64_t rank, str
         arena->total_bytes += aligned(reel_plan_bytes(plan, rank, (enum reel_buffer)b));
     int64_t available = available_bytes();
     arena->total_bytes = (arena->total_bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    if (available < 0 || arena->total_bytes <= available)
+    if ((available < 0 || arena->total_bytes <= available) && !reel_fault(REEL_FAULT_ARENA))
         arena->block = aligned_alloc(HUGE_PAGE, (size_t)arena->total_bytes);
     REEL_NEED(arena->block, REEL_NO_MEMORY,
               "rank %lld needs %.2f GB of host memory and %.2f GB are available", (long long)rank,

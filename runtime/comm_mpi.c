@@ -1,6 +1,8 @@
 /* Axes and exchanges over Open MPI. */
 #include "comm.h"
 
+#include "fault.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +32,7 @@ enum reel_status reel_comm_open(MPI_Comm world, struct reel_comm *comm)
 {
     memset(comm, 0, sizeof *comm);
     REEL_PASS(axis_open(world, &comm->world));
+    reel_fault_rank((int)comm->world.rank);
     return axis_open(world, &comm->sequence);
 }
 
@@ -93,6 +96,8 @@ void reel_exchange(struct reel_axis *axis, struct reel_stream *stream, enum reel
             reel_stream_fail(stream, REEL_BAD_COMM,
                              "an exchange between rank %lld and ranks %lld and %lld failed", (long long)me,
                              (long long)to, (long long)from);
+        if (reel_fault(REEL_FAULT_EXCHANGE))
+            reel_stream_fail(stream, REEL_BAD_COMM, "planted: an exchange failed");
         axis->sent_bytes[purpose] += send_counts[to] * (int64_t)sizeof *send;
     }
 }
@@ -111,6 +116,8 @@ void reel_gather(struct reel_axis *axis, struct reel_stream *stream, enum reel_p
             reel_stream_fail(stream, REEL_BAD_COMM,
                              "gathering between rank %lld and ranks %lld and %lld failed", (long long)me,
                              (long long)to, (long long)from);
+        if (reel_fault(REEL_FAULT_GATHER))
+            reel_stream_fail(stream, REEL_BAD_COMM, "planted: gathering failed");
         axis->sent_bytes[purpose] += count * (int64_t)sizeof *mine;
     }
 }

@@ -1,6 +1,7 @@
 /* Reading a job's inputs on rank 0 and sharing them. */
 #include "inputs.h"
 
+#include "fault.h"
 #include "random.h"
 #include "tensor_input.h"
 
@@ -37,13 +38,15 @@ static enum reel_status share(struct reel_comm *comm, const struct wanted *wante
     int64_t count = 1;
     enum reel_status status = REEL_OK;
     *out = NULL;
-    if (comm->world.rank == 0)
+    if (reel_fault(REEL_FAULT_INPUT_READ))
+        status = reel_fail(REEL_BAD_INPUT, "planted: %s cannot be read", wanted->name);
+    else if (comm->world.rank == 0)
         status = reel_input_floats(wanted->path, wanted->name, wanted->dims, wanted->shape, found, out);
     REEL_PASS(reel_agree(comm, status));
     REEL_PASS(reel_broadcast(comm, found, wanted->dims * (int64_t)sizeof *found));
     for (int d = 0; d < wanted->dims; d++)
         count *= found[d];
-    if (comm->world.rank != 0)
+    if (comm->world.rank != 0 && !reel_fault(REEL_FAULT_INPUT_MEMORY))
         *out = malloc((size_t)(count ? count : 1) * sizeof **out);
     status = *out ? REEL_OK
                   : reel_fail(REEL_NO_MEMORY, "no memory for %s of %s: %lld numbers", wanted->name,

@@ -1,6 +1,8 @@
 /* Building the output in memory with HDF5, and putting it in place. */
 #include "output.h"
 
+#include "fault.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <hdf5.h>
@@ -146,6 +148,7 @@ static enum reel_status build(const struct reel_output *output, void **bytes, ss
     attribute_integer(&image, "finished_frames", output->finished_frames);
     attribute_integer(&image, "complete", output->complete);
     keep(&image, H5Fflush(image.file, H5F_SCOPE_GLOBAL));
+    image.failed |= reel_fault(REEL_FAULT_OUTPUT_BUILD);
     *count = image.failed ? -1 : H5Fget_file_image(image.file, NULL, 0);
     *bytes = *count > 0 ? malloc((size_t)*count) : NULL;
     if (*bytes && H5Fget_file_image(image.file, *bytes, (size_t)*count) != *count)
@@ -176,6 +179,7 @@ enum reel_status reel_output_check(const char *path)
 {
     char name[PATH_BYTES];
     aside(path, name);
+    REEL_NEED(!reel_fault(REEL_FAULT_OUTPUT_CHECK), REEL_BAD_OUTPUT, "planted: the output cannot be written");
     int file = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file < 0)
         return cannot(path, "written");
@@ -190,7 +194,7 @@ static enum reel_status write_all(int file, const char *path, const char *bytes,
         ssize_t written = write(file, bytes, (size_t)count);
         if (written < 0 && errno == EINTR)
             continue;
-        if (written < 0)
+        if (written < 0 || reel_fault(REEL_FAULT_OUTPUT_WRITE))
             return cannot(path, "written");
         bytes += written;
         count -= written;
@@ -221,7 +225,7 @@ static enum reel_status replace(const char *path, const char *bytes, ssize_t cou
     enum reel_status status = write_all(file, path, bytes, count);
     if (close(file) != 0 && status == REEL_OK)
         status = cannot(path, "closed");
-    if (status == REEL_OK && rename(name, path) != 0)
+    if (status == REEL_OK && (reel_fault(REEL_FAULT_OUTPUT_RENAME) || rename(name, path) != 0))
         status = cannot(path, "put in place");
     if (status != REEL_OK)
         unlink(name);

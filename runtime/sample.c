@@ -1,6 +1,8 @@
 /* Sampling: chunk by chunk, iteration by iteration. */
 #include "sampler.h"
 
+#include "fault.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,8 +65,8 @@ static enum reel_status allocate_chunk(struct reel_sampler *s, int64_t k)
     s->now.frames = s->chunks[k].frames + s->chunks[k].end_frames;
     s->now.solver = calloc((size_t)s->now.frames, sizeof *s->now.solver);
     s->now.timesteps = calloc((size_t)s->now.frames, sizeof *s->now.timesteps);
-    REEL_NEED(s->now.solver && s->now.timesteps, REEL_NO_MEMORY, "no memory for %lld frames",
-              (long long)s->now.frames);
+    REEL_NEED(s->now.solver && s->now.timesteps && !reel_fault(REEL_FAULT_CHUNK_MEMORY), REEL_NO_MEMORY,
+              "no memory for %lld frames", (long long)s->now.frames);
     return REEL_OK;
 }
 
@@ -215,6 +217,8 @@ static enum reel_status check_finite(struct reel_sampler *s, int64_t row, const 
     int64_t first = matrix->interval[2 * row], window = matrix->interval[2 * row + 1] - first,
             plane = plane_of(s);
     int64_t at = reel_first_nonfinite(&s->stream, velocity, s->plan.model.out_channels * window * plane);
+    if (reel_fault(REEL_FAULT_VELOCITY))
+        at = 0;
     REEL_NEED(at < 0, REEL_INTERNAL,
               "the velocity is not finite in chunk %lld, iteration %lld, latent frame %lld of the chunk",
               (long long)s->now.chunk->index, (long long)row, (long long)(first + at / plane % window));
@@ -293,7 +297,9 @@ static enum reel_status report(struct reel_sampler *s)
             reel_plan_bytes(&s->plan, s->comm->world.rank, (enum reel_buffer)b);
     memcpy(mine.peak_bytes, s->arena.bytes, sizeof mine.peak_bytes);
     memcpy(mine.sent_bytes, s->comm->sequence.sent_bytes, sizeof mine.sent_bytes);
-    if (s->comm->world.rank == 0 && !(all = calloc((size_t)ranks, sizeof *all)))
+    if (s->comm->world.rank == 0)
+        all = calloc((size_t)ranks, sizeof *all);
+    if ((s->comm->world.rank == 0 && !all) || reel_fault(REEL_FAULT_REPORT))
         status = reel_fail(REEL_NO_MEMORY, "no memory for the report of %lld ranks", (long long)ranks);
     REEL_PASS(reel_agree(s->comm, status));
     int failed = MPI_Gather(&mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE, 0, s->comm->world.mpi);

@@ -1,6 +1,8 @@
 /* Opening a job: what it names is read and checked, then planned, then allocated and loaded. */
 #include "sampler.h"
 
+#include "fault.h"
+
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,12 +112,16 @@ static enum reel_status prepare(struct reel_sampler *s)
         status = reel_output_check(job->output.latents);
     if (status == REEL_OK)
         status = reel_model_open(job->model.path, &s->model_files);
+    if (status == REEL_OK && reel_fault(REEL_FAULT_MODEL_OPEN))
+        status = reel_fail(REEL_BAD_INPUT, "planted: the model cannot be opened");
     REEL_PASS(reel_agree(comm, status));
     REEL_PASS(reel_inputs_open(comm, job, &s->model_files.model, &s->inputs));
     status =
         reel_chunks_make(job, s->inputs.prefix_frames, s->inputs.end_frames, &s->chunks, &s->chunk_count);
     if (status == REEL_OK)
         status = make_matrices(s);
+    if (status == REEL_OK && reel_fault(REEL_FAULT_CHUNKS))
+        status = reel_fail(REEL_NO_MEMORY, "planted: no memory for chunks");
     REEL_PASS(reel_agree(comm, status));
     REEL_PASS(reel_inputs_chunks(comm, job, &s->model_files.model, s->chunks, s->matrices, s->chunk_count,
                                  &s->inputs));
@@ -143,7 +149,7 @@ static enum reel_status allocate(struct reel_sampler *s)
     REEL_PASS(reel_agree(s->comm, status));
     struct reel_plan first = s->plan;
     REEL_PASS(reel_broadcast(s->comm, &first, (int64_t)sizeof first));
-    if (memcmp(&first, &s->plan, sizeof first) != 0)
+    if (memcmp(&first, &s->plan, sizeof first) != 0 || reel_fault(REEL_FAULT_PLAN))
         status = reel_fail(
             REEL_BAD_PLAN,
             "rank %lld plans otherwise than rank 0: the ranks see other files, or have other numbers of "
@@ -166,6 +172,8 @@ static enum reel_status load(struct reel_sampler *s)
     double began = reel_seconds();
     enum reel_status status = reel_weights_load(&s->model_files, s->arena.at[REEL_WEIGHTS],
                                                 s->plan.work.weights_bytes, &s->weights, NULL, NULL);
+    if (status == REEL_OK && reel_fault(REEL_FAULT_WEIGHTS_READ))
+        status = reel_fail(REEL_BAD_INPUT, "planted: the weights cannot be read");
     REEL_PASS(reel_agree(s->comm, status));
     tell(s, &(struct reel_event){.kind = REEL_EVENT_WEIGHTS,
                                  .seconds = reel_seconds() - began,

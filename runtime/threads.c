@@ -1,6 +1,8 @@
 /* Sharing a host's cores between its ranks. */
 #include "threads.h"
 
+#include "fault.h"
+
 #include <omp.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -28,6 +30,7 @@ enum reel_status reel_threads_choose(struct reel_comm *comm)
     REEL_NEED(ranks > 0 &&
                   MPI_Allreduce(&threads, &least, 1, MPI_INT, MPI_MIN, comm->world.mpi) == MPI_SUCCESS,
               REEL_BAD_COMM, "the ranks could not agree on a number of threads");
+    REEL_NEED(!reel_fault(REEL_FAULT_THREADS), REEL_BAD_COMM, "planted: no number of threads");
     omp_set_num_threads(least);
     return REEL_OK;
 }

@@ -1,61 +1,11 @@
 /* The program as users start it: exit codes, one message whatever the number of ranks, and the same bytes on any. */
+#include "program.h"
 #include "test.h"
 
 #include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-enum { TEXT_BYTES = 1 << 16 };
-
-static char text[TEXT_BYTES]; /* what the last command said on standard error */
-
-/* Runs reel under mpirun, or alone with 0 ranks; returns its exit code. */
-static int reel(int ranks, const char *arguments)
-{
-    char command[4096], start[256] = "";
-    if (ranks > 0)
-        snprintf(start, sizeof start, "%s -n %d ", REEL_TEST_MPIRUN, ranks);
-    snprintf(command, sizeof command, "cd %s && %s%s %s 2>stderr >stdout", test_folder(), start,
-             REEL_TEST_PROGRAM, arguments);
-    int code = system(command);
-    snprintf(command, sizeof command, "%s/stderr", test_folder());
-    FILE *file = fopen(command, "r");
-    size_t bytes = file ? fread(text, 1, sizeof text - 1, file) : 0;
-    text[bytes] = '\0';
-    if (file)
-        fclose(file);
-    return WIFEXITED(code) ? WEXITSTATUS(code) : -1;
-}
-
-static int times_said(const char *words)
-{
-    int times = 0;
-    for (const char *at = text; (at = strstr(at, words)); at++)
-        times++;
-    return times;
-}
-
-/* The command fails with that code and says the sentence once. */
-static void fails(int ranks, const char *arguments, int code, const char *sentence)
-{
-    int found = reel(ranks, arguments);
-    CHECK(found == code, "reel %s on %d ranks: exit %d, expected %d: %s", arguments, ranks, found, code,
-          text);
-    CHECK(times_said("reel: error: ") == 1 && times_said(sentence) == 1,
-          "reel %s on %d ranks should say once: %s; it said: %s", arguments, ranks, sentence, text);
-}
-
-static void write_job(const char *name, const char *yaml)
-{
-    char path[256];
-    snprintf(path, sizeof path, "%s/%s", test_folder(), name);
-    FILE *file = fopen(path, "w");
-    fputs(yaml, file);
-    fclose(file);
-}
 
 /* Two prompts [2, 48] of one value each, as safetensors. */
 static void write_prompts(const char *name, float value, int negative)
@@ -88,36 +38,38 @@ static const char small_job[] =
 
 static void bad_commands_exit_with_2_and_one_message(void)
 {
-    fails(0, "", 2, "there is no command");
-    fails(3, "paint", 2, "paint is not a command");
-    fails(0, "run", 2, "reel run has no job file");
-    fails(0, "run a.yaml b.yaml", 2, "two job files, a.yaml and b.yaml");
-    fails(0, "run --hurry a.yaml", 2, "--hurry is not an option of reel run");
-    fails(0, "run a.yaml --set", 2, "--set is the last word");
-    fails(0, "run absent.yaml", 2, "absent.yaml");
-    fails(3, "run job.yaml --set sampler.step=3", 2, "sampler.steps");
-    fails(0, "run job.yaml --set video.frames=16", 2, "video.frames is 16, expected 4k+1");
-    fails(2, "run job.yaml --set teacache.mode=e", 2, "teacache.mode is e");
+    program_fails(0, "", 2, "there is no command");
+    program_fails(3, "paint", 2, "paint is not a command");
+    program_fails(0, "run", 2, "reel run has no job file");
+    program_fails(0, "run a.yaml b.yaml", 2, "two job files, a.yaml and b.yaml");
+    program_fails(0, "run --hurry a.yaml", 2, "--hurry is not an option of reel run");
+    program_fails(0, "run a.yaml --set", 2, "--set is the last word");
+    program_fails(0, "run absent.yaml", 2, "absent.yaml");
+    program_fails(3, "run job.yaml --set sampler.step=3", 2, "sampler.steps");
+    program_fails(0, "run job.yaml --set video.frames=16", 2, "video.frames is 16, expected 4k+1");
+    program_fails(2, "run job.yaml --set teacache.mode=e", 2, "teacache.mode is e");
 }
 
 static void bad_jobs_exit_with_the_code_of_their_kind(void)
 {
-    fails(3, "run job.yaml --set model.path=absent --set prompt.embeds=prompts.safetensors", 4, "absent");
-    fails(0, "run job.yaml --set prompt.embeds=absent.safetensors", 4, "absent.safetensors");
-    fails(3, "run job.yaml --set prompt.embeds=positive.safetensors", 2, "negative_prompt_embeds");
-    fails(0, "run job.yaml --set sampler.noise=prompts.safetensors", 4, "there is no tensor noise.0");
-    fails(5, "run job.yaml", 3, "leave a rank without a head");
-    fails(2, "run job.yaml --set partition.ulysses=3", 3, "partition.ulysses is 3 on 2 ranks");
-    fails(3, "run job.yaml --set output.latents=/proc/none/out.h5", 5, "output.latents could not be written");
-    fails(0, "run job.yaml --set output.log=/proc/none/out.jsonl", 5, "output.log");
-    fails(0, "run job.yaml --set diffusion_forcing.prefix_latents=prompts.safetensors", 4,
-          "there is no tensor prefix_latents");
+    program_fails(3, "run job.yaml --set model.path=absent --set prompt.embeds=prompts.safetensors", 4,
+                  "absent");
+    program_fails(0, "run job.yaml --set prompt.embeds=absent.safetensors", 4, "absent.safetensors");
+    program_fails(3, "run job.yaml --set prompt.embeds=positive.safetensors", 2, "negative_prompt_embeds");
+    program_fails(0, "run job.yaml --set sampler.noise=prompts.safetensors", 4, "there is no tensor noise.0");
+    program_fails(5, "run job.yaml", 3, "leave a rank without a head");
+    program_fails(2, "run job.yaml --set partition.ulysses=3", 3, "partition.ulysses is 3 on 2 ranks");
+    program_fails(3, "run job.yaml --set output.latents=/proc/none/out.h5", 5,
+                  "output.latents could not be written");
+    program_fails(0, "run job.yaml --set output.log=/proc/none/out.jsonl", 5, "output.log");
+    program_fails(0, "run job.yaml --set diffusion_forcing.prefix_latents=prompts.safetensors", 4,
+                  "there is no tensor prefix_latents");
 }
 
 static void a_velocity_that_is_not_finite_stops_all_ranks_with_70(void)
 {
-    fails(3, "run job.yaml --set prompt.embeds=huge.safetensors", 70,
-          "the velocity is not finite in chunk 0, iteration 0, latent frame 0");
+    program_fails(3, "run job.yaml --set prompt.embeds=huge.safetensors", 70,
+                  "the velocity is not finite in chunk 0, iteration 0, latent frame 0");
     char path[256];
     snprintf(path, sizeof path, "%s/out.h5", test_folder());
     CHECK(access(path, F_OK) != 0, "something was saved");
@@ -125,7 +77,9 @@ static void a_velocity_that_is_not_finite_stops_all_ranks_with_70(void)
 
 static void help_and_version_answer_at_once(void)
 {
-    CHECK(reel(0, "--help") == 0 && reel(0, "run --help") == 0 && reel(0, "--version") == 0, "%s", text);
+    CHECK(program_run(0, "", "--help") == 0 && program_run(0, "", "run --help") == 0 &&
+              program_run(0, "", "--version") == 0,
+          "%s", program_said);
 }
 
 /* The latents of a file of 5 latent frames; the caller frees them. */
@@ -149,17 +103,17 @@ static float *latents_of(const char *name, int64_t *count)
 static void every_number_of_ranks_writes_the_same_latents(void)
 {
     int64_t count, again;
-    CHECK(reel(0, "run job.yaml --set output.latents=alone.h5") == 0, "%s", text);
+    CHECK(program_run(0, "", "run job.yaml --set output.latents=alone.h5") == 0, "%s", program_said);
     float *alone = latents_of("alone.h5", &count);
     CHECK(count == 16 * 5 * 6 * 8, "%lld numbers", (long long)count);
     for (int ranks = 1; ranks <= 4; ranks++) {
-        CHECK(reel(ranks, "run job.yaml") == 0, "%d ranks: %s", ranks, text);
+        CHECK(program_run(ranks, "", "run job.yaml") == 0, "%d ranks: %s", ranks, program_said);
         float *latents = latents_of("out.h5", &again);
         CHECK(again == count && memcmp(latents, alone, (size_t)count * sizeof *alone) == 0, "%d ranks differ",
               ranks);
         free(latents);
     }
-    CHECK(reel(2, "run job.yaml --set sampler.seed=8") == 0, "%s", text);
+    CHECK(program_run(2, "", "run job.yaml --set sampler.seed=8") == 0, "%s", program_said);
     float *other = latents_of("out.h5", &again);
     CHECK(memcmp(other, alone, (size_t)count * sizeof *alone) != 0, "another seed makes the same latents");
     free(other);
@@ -168,9 +122,7 @@ static void every_number_of_ranks_writes_the_same_latents(void)
 
 int main(void)
 {
-    setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
-    setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
-    write_job("job.yaml", small_job);
+    program_file("job.yaml", small_job);
     write_prompts("prompts.safetensors", 0.5f, 1);
     write_prompts("positive.safetensors", 0.5f, 0);
     write_prompts("huge.safetensors", 3e38f, 1);

@@ -1,0 +1,55 @@
+/* Which site fails, on which rank, at which visit. */
+#include "fault.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *reel_fault_name(enum reel_fault_site site)
+{
+    static const char *const names[REEL_FAULT_SITES] = {[REEL_FAULT_JOB_READ] = "job-read",
+                                                        [REEL_FAULT_THREADS] = "threads",
+                                                        [REEL_FAULT_LOG_OPEN] = "log-open",
+                                                        [REEL_FAULT_OUTPUT_CHECK] = "output-check",
+                                                        [REEL_FAULT_MODEL_OPEN] = "model-open",
+                                                        [REEL_FAULT_INPUT_READ] = "input-read",
+                                                        [REEL_FAULT_INPUT_MEMORY] = "input-memory",
+                                                        [REEL_FAULT_CHUNKS] = "chunks",
+                                                        [REEL_FAULT_PLAN] = "plan",
+                                                        [REEL_FAULT_ARENA] = "arena",
+                                                        [REEL_FAULT_WEIGHTS_READ] = "weights-read",
+                                                        [REEL_FAULT_CHUNK_MEMORY] = "chunk-memory",
+                                                        [REEL_FAULT_GEMM] = "gemm",
+                                                        [REEL_FAULT_ATTENTION] = "attention",
+                                                        [REEL_FAULT_EXCHANGE] = "exchange",
+                                                        [REEL_FAULT_GATHER] = "gather",
+                                                        [REEL_FAULT_VELOCITY] = "velocity",
+                                                        [REEL_FAULT_OUTPUT_BUILD] = "output-build",
+                                                        [REEL_FAULT_OUTPUT_WRITE] = "output-write",
+                                                        [REEL_FAULT_OUTPUT_RENAME] = "output-rename",
+                                                        [REEL_FAULT_REPORT] = "report"};
+    return names[site];
+}
+
+#ifdef REEL_DEBUG
+static int rank_here = -1;
+
+void reel_fault_rank(int rank)
+{
+    rank_here = rank;
+}
+
+int reel_fault(enum reel_fault_site site)
+{
+    static atomic_llong visits[REEL_FAULT_SITES];
+    const char *wanted = getenv("REEL_FAULT"), *name = reel_fault_name(site);
+    size_t length = strlen(name);
+    int rank = -1;
+    long long visit = 1;
+    if (!wanted || strncmp(wanted, name, length) != 0 || wanted[length] != ':' ||
+        sscanf(wanted + length, ":%d:%lld", &rank, &visit) < 1 || rank != rank_here)
+        return 0;
+    return atomic_fetch_add(&visits[site], 1) + 1 == visit;
+}
+#endif

@@ -1,0 +1,57 @@
+/* Planted failures: a table of sites, in debug builds, to show that an error anywhere ends all ranks alike.
+ *
+ *     REEL_FAULT=weights-read:1        rank 1 fails the first time it comes by
+ *     REEL_FAULT=gemm:2:40             rank 2 fails the 40th time
+ *
+ * A site asks reel_fault(REEL_FAULT_GEMM) and, on 1, behaves as if its own work had failed. In builds without
+ * REEL_DEBUG the question is the constant 0. Not collective. */
+#ifndef REEL_FAULT_H
+#define REEL_FAULT_H
+
+enum reel_fault_site {
+    REEL_FAULT_JOB_READ,
+    REEL_FAULT_THREADS,
+    REEL_FAULT_LOG_OPEN,
+    REEL_FAULT_OUTPUT_CHECK,
+    REEL_FAULT_MODEL_OPEN,
+    REEL_FAULT_INPUT_READ,
+    REEL_FAULT_INPUT_MEMORY,
+    REEL_FAULT_CHUNKS,
+    REEL_FAULT_PLAN,
+    REEL_FAULT_ARENA,
+    REEL_FAULT_WEIGHTS_READ,
+    REEL_FAULT_CHUNK_MEMORY,
+    REEL_FAULT_GEMM,
+    REEL_FAULT_ATTENTION,
+    REEL_FAULT_EXCHANGE,
+    REEL_FAULT_GATHER,
+    REEL_FAULT_VELOCITY,
+    REEL_FAULT_OUTPUT_BUILD,
+    REEL_FAULT_OUTPUT_WRITE,
+    REEL_FAULT_OUTPUT_RENAME,
+    REEL_FAULT_REPORT,
+    REEL_FAULT_SITES
+};
+
+/* The name of a site in REEL_FAULT. */
+const char *reel_fault_name(enum reel_fault_site site);
+
+#ifdef REEL_DEBUG
+/* Tells which rank this is; until then no site fails. */
+void reel_fault_rank(int rank);
+
+/* 1 when this site is to fail now. */
+int reel_fault(enum reel_fault_site site);
+#else
+static inline void reel_fault_rank(int rank)
+{
+    (void)rank;
+}
+static inline int reel_fault(enum reel_fault_site site)
+{
+    (void)site;
+    return 0;
+}
+#endif
+
+#endif
