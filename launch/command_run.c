@@ -5,6 +5,7 @@
 
 #include "job_file.h"
 #include "log.h"
+#include "preview.h"
 #include "progress.h"
 #include "sampler.h"
 #include "threads.h"
@@ -60,20 +61,53 @@ static enum reel_status share_job(struct reel_comm *comm, int64_t count, char **
     return reel_broadcast(comm, job, (int64_t)sizeof *job);
 }
 
+/* Who watches a run on rank 0. */
+struct watcher {
+    struct reel_log log;
+    struct reel_progress progress;
+    const char *preview; /* the folder, or "" */
+    int preview_failed;
+};
+
+static void see(void *context, const struct reel_event *event);
+
+/* A contact sheet that fails costs the sheet, not the run: it is said once. */
+static void draw(struct watcher *watcher, const struct reel_event *event)
+{
+    if (reel_preview_write(watcher->preview, event) == REEL_OK || watcher->preview_failed)
+        return;
+    watcher->preview_failed = 1;
+    see(watcher, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = reel_error_here()->cause});
+}
+
 static void see(void *context, const struct reel_event *event)
 {
-    reel_progress(event);
-    reel_log_event(context, event);
+    struct watcher *watcher = context;
+    reel_progress_event(&watcher->progress, event);
+    reel_log_event(&watcher->log, event);
+    if (event->kind == REEL_EVENT_CHUNK && watcher->preview[0]) {
+        draw(watcher, event);
+        reel_error_clear();
+    }
+}
+
+/* Not collective; on rank 0. */
+static enum reel_status watch(const struct reel_job *job, struct watcher *watcher)
+{
+    watcher->progress = reel_progress_open();
+    watcher->preview = job->output.preview;
+    REEL_PASS(reel_log_open(&watcher->log, job->output.log));
+    return watcher->preview[0] ? reel_preview_open(watcher->preview) : REEL_OK;
 }
 
 static enum reel_status run(struct reel_comm *comm, const struct reel_job *job, const char *text,
-                            struct reel_log *log)
+                            struct watcher *watcher)
 {
-    struct reel_observer observer = {.see = see, .context = log};
+    struct reel_observer observer = {.see = see, .context = watcher};
     struct reel_sampler sampler;
     enum reel_status status = REEL_OK;
     if (comm->world.rank == 0)
-        status = reel_log_open(log, job->output.log);
+        status = watch(job, watcher);
     REEL_PASS(reel_agree(comm, status));
     REEL_PASS(reel_agree(comm, reel_threads_choose(comm)));
     REEL_PASS(reel_sampler_open(&sampler, job, text, comm, &observer));
@@ -85,17 +119,18 @@ static enum reel_status run(struct reel_comm *comm, const struct reel_job *job, 
 enum reel_status reel_command_run(struct reel_comm *comm, int64_t count, char **arguments)
 {
     struct reel_job *job = calloc(1, sizeof *job);
-    struct reel_log log = {0};
+    struct watcher watcher = {0};
     char *text = NULL;
     enum reel_status status = job ? REEL_OK : reel_fail(REEL_NO_MEMORY, "no memory for the job");
     status = reel_agree(comm, status);
     if (status == REEL_OK)
         status = share_job(comm, count, arguments, job, &text);
     if (status == REEL_OK)
-        status = run(comm, job, text, &log);
+        status = run(comm, job, text, &watcher);
     if (status != REEL_OK && comm->world.rank == 0)
-        reel_log_error(&log, reel_error_here());
-    reel_log_close(&log);
+        reel_log_error(&watcher.log, reel_error_here());
+    reel_progress_close(&watcher.progress);
+    reel_log_close(&watcher.log);
     free(text);
     free(job);
     return status;

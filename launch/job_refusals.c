@@ -33,7 +33,6 @@ static const struct refusal {
     {"checkpoint.grace", NULL, "this version saves no checkpoints"},
     {"checkpoint.on_error", NULL, "this version saves no checkpoints"},
     {"checkpoint.time_limit", NULL, "this version saves no checkpoints"},
-    {"output.preview", NULL, "this version draws no previews"},
 };
 
 static int is_among(const char *text, const char *words)

@@ -1,9 +1,25 @@
-/* Progress as plain lines. */
+/* Progress as lines, or as a bar. */
 #include "progress.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
-enum { TIME_BYTES = 32 };
+enum { TIME_BYTES = 32, BAR_MOST = 60, BAR_LEAST = 8, COLUMNS_LEAST = 20, LINE_BYTES = 512 };
+
+struct reel_progress reel_progress_open(void)
+{
+    struct winsize size = {0};
+    const char *told = getenv("REEL_TERMINAL_COLUMNS");
+    int columns = 0;
+    if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+        columns = size.ws_col > 0 ? size.ws_col : 80;
+    else if (told)
+        columns = atoi(told);
+    return (struct reel_progress){.columns = columns >= COLUMNS_LEAST ? columns : 0};
+}
 
 /* 75 -> "1m15s". */
 static const char *spoken(double seconds, char text[TIME_BYTES])
@@ -26,9 +42,61 @@ static int64_t rank_bytes(const struct reel_plan *plan, int64_t rank)
     return bytes;
 }
 
-void reel_progress(const struct reel_event *event)
+void reel_progress_bar(const struct reel_event *event, int columns, char *text, int bytes)
+{
+    char head[64], tail[128], left[TIME_BYTES], bar[BAR_MOST + 1];
+    int64_t done = event->iteration + 1;
+    snprintf(head, sizeof head, "chunk %lld/%lld ", (long long)event->chunk + 1, (long long)event->chunks);
+    snprintf(tail, sizeof tail, " %lld/%lld  %.3g s/it  job: %s left", (long long)done, (long long)event->of,
+             event->seconds, spoken(event->seconds_left, left));
+    int room =
+        columns - (int)strlen(head) - (int)strlen(tail) - 3; /* brackets, and the last column stays free */
+    if (room > BAR_MOST)
+        room = BAR_MOST;
+    if (room < BAR_LEAST) {
+        snprintf(text, (size_t)bytes, "%s%s", head, tail + 1);
+        if (columns < bytes)
+            text[columns - 1] = '\0';
+        return;
+    }
+    int filled = (int)(event->of > 0 ? room * done / event->of : 0);
+    memset(bar, ' ', (size_t)room);
+    memset(bar, '=', (size_t)filled);
+    if (filled > 0 && filled < room)
+        bar[filled - 1] = '>';
+    bar[room] = '\0';
+    snprintf(text, (size_t)bytes, "%s[%s]%s", head, bar, tail);
+}
+
+void reel_progress_close(struct reel_progress *progress)
+{
+    if (progress->bar_is_drawn)
+        putchar('\n');
+    progress->bar_is_drawn = 0;
+    fflush(stdout);
+}
+
+static void step(struct reel_progress *progress, const struct reel_event *event)
+{
+    char text[LINE_BYTES];
+    if (progress->columns > 0) {
+        reel_progress_bar(event, progress->columns, text, sizeof text);
+        printf("\r%s\033[K", text);
+        progress->bar_is_drawn = 1;
+        return;
+    }
+    printf("chunk %lld/%lld  iteration %lld/%lld  %.2f s  %s left\n", (long long)event->chunk + 1,
+           (long long)event->chunks, (long long)event->iteration + 1, (long long)event->of, event->seconds,
+           spoken(event->seconds_left, text));
+}
+
+void reel_progress_event(struct reel_progress *progress, const struct reel_event *event)
 {
     char left[TIME_BYTES];
+    if (event->kind != REEL_EVENT_STEP && progress->bar_is_drawn) {
+        printf("\r\033[K"); /* what follows takes the bar's place */
+        progress->bar_is_drawn = 0;
+    }
     switch (event->kind) {
     case REEL_EVENT_PLAN:
         printf("reel %s: %lld rank%s x %lld thread%s (ulysses %lld), %lld chunk%s, %lld iterations, %.2f GB "
@@ -42,14 +110,12 @@ void reel_progress(const struct reel_event *event)
         printf("weights: %.2f GB in %.1f s\n", (double)event->bytes * 1e-9, event->seconds);
         break;
     case REEL_EVENT_STEP:
-        printf("chunk %lld/%lld  iteration %lld/%lld  %.2f s  %s left\n", (long long)event->chunk + 1,
-               (long long)event->chunks, (long long)event->iteration + 1, (long long)event->of,
-               event->seconds, spoken(event->seconds_left, left));
+        step(progress, event);
         break;
     case REEL_EVENT_CHUNK:
-        printf("chunk %lld/%lld  done in %.1f s, %lld latent frames finished and written\n",
-               (long long)event->chunk + 1, (long long)event->chunks, event->seconds,
-               (long long)event->finished_frames);
+        printf("chunk %lld/%lld  done in %s, %lld of %lld latent frames finished and written\n",
+               (long long)event->chunk + 1, (long long)event->chunks, spoken(event->seconds, left),
+               (long long)event->finished_frames, (long long)event->plan->work.video_frames);
         break;
     case REEL_EVENT_NOTE:
         printf("note: %s\n", event->text);

@@ -1,9 +1,28 @@
-/* What a run says on standard output: one line per event. On rank 0; not collective. */
+/* What a run says on standard output, on rank 0: on a terminal a bar per chunk that is redrawn, else a line per event.
+ *
+ *     chunk 2/3 [=========>         ]  15/30   4.1 s/it   job: 3m05s left
+ *
+ * Under mpirun standard output is a pipe; reel-mpirun says in REEL_TERMINAL_COLUMNS how wide the terminal behind it is.
+ * Not collective. */
 #ifndef REEL_PROGRESS_H
 #define REEL_PROGRESS_H
 
 #include "event.h"
 
-void reel_progress(const struct reel_event *event);
+struct reel_progress {
+    int columns;      /* of the terminal; 0: no terminal, plain lines */
+    int bar_is_drawn; /* the line under the cursor is a bar */
+};
+
+/* Looks where standard output leads. */
+struct reel_progress reel_progress_open(void);
+
+void reel_progress_event(struct reel_progress *progress, const struct reel_event *event);
+
+/* Writes the bar of a step into text, at most columns characters wide and never more than bytes - 1. */
+void reel_progress_bar(const struct reel_event *event, int columns, char *text, int bytes);
+
+/* Ends a bar that is drawn, so that what follows stands on a line of its own. */
+void reel_progress_close(struct reel_progress *progress);
 
 #endif

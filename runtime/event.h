@@ -5,13 +5,14 @@
 #define REEL_EVENT_H
 
 #include "comm.h"
+#include "job.h"
 #include "plan.h"
 
 enum reel_event_kind {
     REEL_EVENT_PLAN,    /* the plan is made: plan, threads, chunks, iterations */
     REEL_EVENT_WEIGHTS, /* weights are in place: bytes read by this rank, seconds */
     REEL_EVENT_STEP, /* an iteration is done: chunk, iteration, of, seconds, done, iterations, seconds_left */
-    REEL_EVENT_CHUNK, /* a chunk is finished and written: chunk, chunks, finished_frames, seconds */
+    REEL_EVENT_CHUNK, /* a chunk is finished and written: chunk, chunks, finished_frames, seconds, picture */
     REEL_EVENT_NOTE,  /* something worth a line: text */
     REEL_EVENT_DONE   /* the job is complete: seconds, finished_frames, reports of all ranks */
 };
@@ -21,6 +22,14 @@ struct reel_report {
     int64_t planned_bytes[REEL_MEMORIES], peak_bytes[REEL_MEMORIES];
     int64_t process_peak_bytes; /* of resident memory */
     int64_t sent_bytes[REEL_PURPOSES];
+};
+
+/* The finished latents, for those who want to look at them. */
+struct reel_picture {
+    const float *latents; /* [channels, video_frames, rows, columns] */
+    int64_t channels, video_frames, rows, columns;
+    int64_t first_frame,
+        prefix_frames; /* of the chunk: where it starts in the video, and how much of it is older */
 };
 
 struct reel_event {
@@ -33,8 +42,9 @@ struct reel_event {
     int64_t computed[2];      /* per branch: 1 computed, 0 skipped, -1 no such branch */
     double seconds, seconds_left;
     int64_t bytes;
-    int64_t threads;                   /* of a rank */
-    int64_t finished_frames;           /* latent frames */
+    int64_t threads;         /* of a rank */
+    int64_t finished_frames; /* latent frames */
+    struct reel_picture picture;
     const struct reel_report *reports; /* [ranks] */
     int64_t ranks;
 };

@@ -276,6 +276,14 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
     enum reel_status status = s->comm->world.rank == 0 ? reel_output_write(&output) : REEL_OK;
     REEL_PASS(reel_agree(s->comm, status));
     tell(s, &(struct reel_event){.kind = REEL_EVENT_CHUNK,
+                                 .plan = &s->plan,
+                                 .picture = {.latents = output.latents,
+                                             .channels = output.channels,
+                                             .video_frames = output.video_frames,
+                                             .rows = output.rows,
+                                             .columns = output.columns,
+                                             .first_frame = chunk->first_frame,
+                                             .prefix_frames = chunk->prefix_frames},
                                  .chunk = chunk->index,
                                  .chunks = s->chunk_count,
                                  .finished_frames = s->finished_frames,

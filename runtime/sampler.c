@@ -200,8 +200,7 @@ enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct re
     if (status == REEL_OK && sampler->inputs.prompts_made)
         tell(sampler,
              &(struct reel_event){.kind = REEL_EVENT_NOTE,
-                                  .text = "prompt.embeds is not given: seeded random prompts stand in, as "
-                                          "the model is synthetic"});
+                                  .text = "prompt.embeds is not given: seeded random prompts stand in"});
     if (status == REEL_OK)
         status = allocate(sampler);
     if (status == REEL_OK)

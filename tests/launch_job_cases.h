@@ -136,7 +136,6 @@ static const struct bad bad_sets[] = {
      "checkpoint.keep is 5, but this version saves no checkpoints; expected 2 (the default)"},
     {"checkpoint.grace=5s", "checkpoint.grace is 5s, but this version saves no checkpoints; expected 20s"},
     {"checkpoint.time_limit=3h50m", "checkpoint.time_limit is 3h50m, but this version saves no checkpoints"},
-    {"output.preview=/p", "output.preview is /p, but this version draws no previews; expected none"},
 };
 
 static const struct bad bad_files[] = {

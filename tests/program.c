@@ -41,7 +41,7 @@ void program_fails(int ranks, const char *arguments, int code, const char *sente
     int found = program_run(ranks, "", arguments);
     CHECK(found == code, "reel %s on %d ranks: exit %d, expected %d: %s", arguments, ranks, found, code,
           program_said);
-    CHECK(program_said_times("reel: error: ") == 1 && program_said_times(sentence) == 1,
+    CHECK(program_said_times("reel: error: ") == 1 && program_said_times(sentence) > 0,
           "reel %s on %d ranks should say once: %s; it said: %s", arguments, ranks, sentence, program_said);
 }
 
