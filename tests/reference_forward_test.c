@@ -59,6 +59,15 @@ static void every_forward_in_every_layout_is_the_official_one(void)
     forward_holds("tiny-i2v", "diffusers", "forward-i2v");
 }
 
+/* diffusers' own transformer, in double precision, on weights in its own naming. */
+static void every_forward_of_diffusers_is_ours(void)
+{
+    forward_holds("diffusers/tiny-df", "../../tiny-df/diffusers", "forward-df");
+    forward_holds("diffusers/tiny-df", "../../tiny-df/diffusers", "forward-uneven");
+    forward_holds("diffusers/tiny-df", "../../tiny-df/diffusers", "forward-causal");
+    forward_holds("diffusers/tiny-i2v", "../../tiny-i2v/diffusers", "i2v.inputs");
+}
+
 /* What the forward shows on its way, with the tokens that this rank has. */
 struct seen {
     struct reference_file *inputs;
@@ -115,6 +124,7 @@ int main(int argc, char **argv)
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
     share_cores(ranks);
     RUN(every_forward_in_every_layout_is_the_official_one);
+    RUN(every_forward_of_diffusers_is_ours);
     RUN(intermediate_results_are_the_official_ones);
     int failed = test_end();
     MPI_Finalize();
