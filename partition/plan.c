@@ -3,6 +3,24 @@
 
 #include <string.h>
 
+/* Puts the ways that are left to reel in place. */
+static void choose(const struct reel_workload *work, int64_t ranks, struct reel_mesh *mesh)
+{
+    int64_t others = 1;
+    if (mesh->cfg == REEL_AUTO_WAYS)
+        mesh->cfg = work->branches == 2 && ranks % 2 == 0 &&
+                            (mesh->ulysses == REEL_AUTO_WAYS || ranks == 2 * mesh->ulysses)
+                        ? 2
+                        : 1;
+    if (mesh->tensor == REEL_AUTO_WAYS)
+        mesh->tensor = 1;
+    if (mesh->ring == REEL_AUTO_WAYS)
+        mesh->ring = 1;
+    others = mesh->cfg * mesh->tensor * mesh->ring;
+    if (mesh->ulysses == REEL_AUTO_WAYS)
+        mesh->ulysses = ranks % others == 0 ? ranks / others : 1;
+}
+
 enum reel_status reel_plan_make(const struct reel_model *model, const struct reel_workload *work,
                                 const struct reel_mesh *mesh, int64_t ranks, struct reel_plan *plan)
 {
@@ -12,15 +30,42 @@ enum reel_status reel_plan_make(const struct reel_model *model, const struct ree
     plan->model = *model;
     plan->work = *work;
     plan->ranks = ranks;
-    plan->mesh = (struct reel_mesh){.cfg = 1, .ring = 1, .ulysses = ranks, .tensor = 1};
-    REEL_NEED(mesh->ulysses == REEL_AUTO_WAYS || mesh->ulysses == ranks, REEL_BAD_PLAN,
-              "partition.ulysses is %lld on %lld ranks, expected auto or %lld", (long long)mesh->ulysses,
-              (long long)ranks, (long long)ranks);
-    REEL_NEED(ranks <= model->heads, REEL_BAD_PLAN,
-              "%lld ranks for a model of %lld heads leave a rank without a head, expected at most %lld ranks",
-              (long long)ranks, (long long)model->heads, (long long)model->heads);
-    plan->heads = reel_cut_even(model->heads, plan->mesh.ulysses);
+    plan->mesh = *mesh;
+    choose(work, ranks, &plan->mesh);
+    const struct reel_mesh *m = &plan->mesh;
+    REEL_NEED(
+        m->cfg <= work->branches, REEL_BAD_PLAN,
+        "partition.cfg is %lld and sampler.guidance_scale 1 leaves one branch, expected partition.cfg 1",
+        (long long)m->cfg);
+    REEL_NEED(m->ring == 1 && m->tensor == 1, REEL_BAD_PLAN,
+              "partition.ring is %lld and partition.tensor %lld, expected 1 and 1 in this version",
+              (long long)m->ring, (long long)m->tensor);
+    REEL_NEED(
+        m->cfg * m->ring * m->ulysses * m->tensor == ranks, REEL_BAD_PLAN,
+        "partition.cfg %lld x ring %lld x ulysses %lld x tensor %lld are not %lld ranks, expected ways whose "
+        "product is the number of ranks",
+        (long long)m->cfg, (long long)m->ring, (long long)m->ulysses, (long long)m->tensor, (long long)ranks);
+    REEL_NEED(m->ulysses <= model->heads, REEL_BAD_PLAN,
+              "partition.ulysses is %lld for a model of %lld heads, which leaves a rank without a head, "
+              "expected at "
+              "most %lld ways",
+              (long long)m->ulysses, (long long)model->heads, (long long)model->heads);
+    plan->heads = reel_cut_even(model->heads, m->ulysses);
     return REEL_OK;
+}
+
+struct reel_seat reel_plan_seat(const struct reel_plan *plan, int64_t rank)
+{
+    const struct reel_mesh *m = &plan->mesh;
+    return (struct reel_seat){.cfg = rank / (m->tensor * m->ulysses * m->ring),
+                              .ring = rank / (m->tensor * m->ulysses) % m->ring,
+                              .ulysses = rank / m->tensor % m->ulysses,
+                              .tensor = rank % m->tensor};
+}
+
+int64_t reel_plan_branches(const struct reel_plan *plan)
+{
+    return plan->work.branches / plan->mesh.cfg;
 }
 
 struct reel_cut reel_plan_tokens(const struct reel_plan *plan, int64_t frames)
@@ -60,7 +105,8 @@ static int64_t activation_elements(const struct reel_plan *plan, int64_t rank, e
     case REEL_HEADS_K:
     case REEL_HEADS_V:
     case REEL_HEADS_OUT:
-        return all * reel_cut_count(&plan->heads, rank) * reel_model_head_channels(m);
+        return all * reel_cut_count(&plan->heads, reel_plan_seat(plan, rank).ulysses) *
+               reel_model_head_channels(m);
     case REEL_TOKENS_HIDDEN:
         return n * m->ffn;
     case REEL_TOKENS_COLUMNS:
@@ -92,7 +138,7 @@ static int64_t common_elements(const struct reel_plan *plan, enum reel_buffer bu
     case REEL_EMBEDDING_E0:
         return w->embedding_rows * 6 * m->width;
     case REEL_CONTEXT_TEXT:
-        return w->branches * m->layers * 2 * m->text_rows * m->width;
+        return reel_plan_branches(plan) * m->layers * 2 * m->text_rows * m->width;
     case REEL_CONTEXT_IMAGE:
         return m->layers * 2 * m->image_rows * m->width;
     case REEL_CONTEXT_WORK:

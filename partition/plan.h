@@ -34,6 +34,11 @@ struct reel_workload {
     int64_t scratch_bytes;  /* of the kernels */
 };
 
+/* Where a rank stands on each axis. */
+struct reel_seat {
+    int64_t cfg, ring, ulysses, tensor;
+};
+
 struct reel_plan {
     struct reel_model model;
     struct reel_workload work;
@@ -76,7 +81,7 @@ enum reel_buffer {
     REEL_EMBEDDING_WORK, /* [REEL_EMBEDDING_BATCH, frequencies + 2 D] */
     REEL_EMBEDDING_E,    /* [R, D] */
     REEL_EMBEDDING_E0,   /* [R, 6, D] */
-    REEL_CONTEXT_TEXT,   /* [branches, layers, 2, S, D]: keys and values of the prompts */
+    REEL_CONTEXT_TEXT,   /* [branches / cfg, layers, 2, S, D]: keys and values of this rank's prompts */
     REEL_CONTEXT_IMAGE,  /* [layers, 2, image rows, D] */
     REEL_CONTEXT_WORK,
     REEL_LATENTS_VIDEO, /* [out_channels, video_frames, 2H, 2W] */
@@ -94,11 +99,18 @@ enum reel_buffer {
 
 enum { REEL_EMBEDDING_BATCH = 64 };
 
-/* Chooses the ways that the mesh leaves to reel (REEL_AUTO_WAYS) and checks them: a mesh that does not
- * multiply to ranks, or leaves a rank without a head, is REEL_BAD_PLAN. */
+/* Chooses the ways that the mesh leaves to reel (REEL_AUTO_WAYS): cfg 2 where there are two branches and an even
+ * number of ranks, for it sends least; ulysses the rest. Checks them: REEL_BAD_PLAN when they do not multiply to ranks,
+ * leave a rank without a head, or cut branches that are not there. */
 enum { REEL_AUTO_WAYS = -1 };
 enum reel_status reel_plan_make(const struct reel_model *model, const struct reel_workload *work,
                                 const struct reel_mesh *mesh, int64_t ranks, struct reel_plan *plan);
+
+/* Where a rank stands. */
+struct reel_seat reel_plan_seat(const struct reel_plan *plan, int64_t rank);
+
+/* Branches of guidance that one rank computes. */
+int64_t reel_plan_branches(const struct reel_plan *plan);
 
 /* The tokens of a forward over frames latent frames, cut over the sequence axes. */
 struct reel_cut reel_plan_tokens(const struct reel_plan *plan, int64_t frames);

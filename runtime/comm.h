@@ -8,12 +8,13 @@
 
 #include "cut.h"
 #include "ops.h"
+#include "plan.h"
 #include "status.h"
 
 #include <mpi.h>
 
 /* What is sent, for the account of bytes. */
-enum reel_purpose { REEL_SENT_HEADS, REEL_SENT_TOKENS, REEL_SENT_OUTPUT, REEL_PURPOSES };
+enum reel_purpose { REEL_SENT_HEADS, REEL_SENT_TOKENS, REEL_SENT_OUTPUT, REEL_SENT_VELOCITY, REEL_PURPOSES };
 
 /* Not collective. Its name in the log. */
 const char *reel_purpose_name(enum reel_purpose purpose);
@@ -25,12 +26,17 @@ struct reel_axis {
 };
 
 struct reel_comm {
-    struct reel_axis world;    /* all ranks of the job */
-    struct reel_axis sequence; /* tokens and heads are cut over it */
+    struct reel_axis world; /* all ranks of the job */
+    /* of the mesh, once the plan is made */
+    struct reel_axis sequence; /* tokens and heads are cut over it: the ranks of one branch */
+    struct reel_axis cfg;      /* the ranks that hold the same tokens of the other branch */
 };
 
-/* Collective over world. Makes the axes; world stays the caller's. */
+/* Collective over world. Makes the axis of all ranks; world stays the caller's. */
 enum reel_status reel_comm_open(MPI_Comm world, struct reel_comm *comm);
+
+/* Collective over world. Makes the axes of the plan's mesh. */
+enum reel_status reel_comm_mesh(struct reel_comm *comm, const struct reel_plan *plan);
 
 /* Collective over world. A comm of zeros is allowed. */
 void reel_comm_close(struct reel_comm *comm);
@@ -42,7 +48,7 @@ void reel_exchange(struct reel_axis *axis, struct reel_stream *stream, enum reel
                    const int64_t *receive_counts);
 
 /* Collective over the axis. The rows of every part, width floats each, come together on every rank in the
- * order of parts: mine [count of my part, width] -> all [total, width]. */
+ * order of parts: mine [count of my part, width] -> all [total, width]. mine may already be its place in all. */
 void reel_gather(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose,
                  const struct reel_cut *rows, int64_t width, const float *mine, float *all);
 

@@ -10,15 +10,16 @@ enum { PIECE = 1 << 26 }; /* floats of one message: 256 MiB, far below what an i
 
 const char *reel_purpose_name(enum reel_purpose purpose)
 {
-    static const char *const names[REEL_PURPOSES] = {"heads", "tokens", "output"};
+    static const char *const names[REEL_PURPOSES] = {"heads", "tokens", "output", "velocity"};
     return names[purpose];
 }
 
-static enum reel_status axis_open(MPI_Comm parent, struct reel_axis *axis)
+/* Collective over parent. The ranks of one colour, in the order of place. */
+static enum reel_status axis_open(MPI_Comm parent, int64_t colour, int64_t place, struct reel_axis *axis)
 {
     int rank, size;
     memset(axis, 0, sizeof *axis);
-    REEL_NEED(MPI_Comm_dup(parent, &axis->mpi) == MPI_SUCCESS, REEL_BAD_COMM,
+    REEL_NEED(MPI_Comm_split(parent, (int)colour, (int)place, &axis->mpi) == MPI_SUCCESS, REEL_BAD_COMM,
               "MPI could not make a communicator");
     MPI_Comm_set_errhandler(axis->mpi, MPI_ERRORS_RETURN);
     MPI_Comm_rank(axis->mpi, &rank);
@@ -31,18 +32,32 @@ static enum reel_status axis_open(MPI_Comm parent, struct reel_axis *axis)
 enum reel_status reel_comm_open(MPI_Comm world, struct reel_comm *comm)
 {
     memset(comm, 0, sizeof *comm);
-    REEL_PASS(axis_open(world, &comm->world));
+    REEL_PASS(axis_open(world, 0, 0, &comm->world));
     reel_fault_rank((int)comm->world.rank);
-    return axis_open(world, &comm->sequence);
+    return REEL_OK;
+}
+
+static void axis_close(struct reel_axis *axis)
+{
+    if (axis->size > 0)
+        MPI_Comm_free(&axis->mpi);
+    memset(axis, 0, sizeof *axis);
+}
+
+enum reel_status reel_comm_mesh(struct reel_comm *comm, const struct reel_plan *plan)
+{
+    struct reel_seat seat = reel_plan_seat(plan, comm->world.rank);
+    axis_close(&comm->sequence);
+    axis_close(&comm->cfg);
+    REEL_PASS(axis_open(comm->world.mpi, seat.cfg, seat.ulysses, &comm->sequence));
+    return axis_open(comm->world.mpi, seat.ulysses, seat.cfg, &comm->cfg);
 }
 
 void reel_comm_close(struct reel_comm *comm)
 {
-    struct reel_axis *axes[] = {&comm->sequence, &comm->world};
-    for (int i = 0; i < 2; i++)
-        if (axes[i]->size > 0)
-            MPI_Comm_free(&axes[i]->mpi);
-    memset(comm, 0, sizeof *comm);
+    axis_close(&comm->cfg);
+    axis_close(&comm->sequence);
+    axis_close(&comm->world);
 }
 
 static int64_t pieces_of(int64_t count)
@@ -106,7 +121,7 @@ void reel_gather(struct reel_axis *axis, struct reel_stream *stream, enum reel_p
                  const struct reel_cut *rows, int64_t width, const float *mine, float *all)
 {
     int64_t me = axis->rank, size = axis->size, count = reel_cut_count(rows, me) * width;
-    if (count)
+    if (count && mine != all + rows->first[me] * width)
         memcpy(all + rows->first[me] * width, mine, (size_t)count * sizeof *mine);
     for (int64_t s = 1; s < size; s++) {
         int64_t to = (me + s) % size, from = (me - s + size) % size;

@@ -42,7 +42,7 @@ struct reel_dit {
 
 /* One call of the transformer. Same arguments on every rank. */
 struct reel_forward {
-    int64_t branch;           /* 0 conditional, 1 unconditional */
+    int64_t branch;           /* which of this rank's prompts (reel_plan_branches) */
     int64_t frames;           /* F, at most the plan's window */
     const int64_t *timesteps; /* [F], each in the embedding table */
     const float *input;       /* [in_channels, F, 2H, 2W], whole on every rank */

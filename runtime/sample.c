@@ -70,14 +70,21 @@ static enum reel_status allocate_chunk(struct reel_sampler *s, int64_t k)
     return REEL_OK;
 }
 
+/* The branches that this rank computes: [first_branch, first_branch + reel_plan_branches). */
+static int64_t first_branch(const struct reel_sampler *s)
+{
+    return s->comm->cfg.rank * reel_plan_branches(&s->plan);
+}
+
 /* The prompts that take force in this chunk. */
 static void embed_prompts(struct reel_sampler *s)
 {
-    for (int64_t branch = 0; branch < s->plan.work.branches; branch++) {
+    for (int64_t slot = 0; slot < reel_plan_branches(&s->plan); slot++) {
         int changed;
-        const float *prompt = reel_inputs_prompt(&s->inputs, branch, s->now.chunk->index, &changed);
+        const float *prompt =
+            reel_inputs_prompt(&s->inputs, first_branch(s) + slot, s->now.chunk->index, &changed);
         if (changed)
-            reel_dit_prompt(&s->dit, branch, prompt);
+            reel_dit_prompt(&s->dit, slot, prompt);
     }
 }
 
@@ -141,28 +148,33 @@ static void assemble(struct reel_sampler *s, int64_t row)
         noise_prefix(s, row, first, noised, window);
 }
 
-/* One forward per branch, and the guided velocity in the first branch's place. Collective over world. */
+/* One forward per branch, each branch on its part of the cfg axis, then the guided velocity of both on every rank, in
+ * the first branch's place. Collective over world. */
 static float *guided_velocity(struct reel_sampler *s, int64_t row)
 {
     const struct reel_timesteps *matrix = s->now.matrix;
     int64_t window = matrix->interval[2 * row + 1] - matrix->interval[2 * row];
     int64_t count = s->plan.model.out_channels * window * plane_of(s);
     float *velocity = s->arena.at[REEL_LATENTS_VELOCITY];
-    for (int64_t branch = 0; branch < s->plan.work.branches; branch++) {
-        struct reel_forward forward = {.branch = branch,
+    for (int64_t slot = 0; slot < reel_plan_branches(&s->plan); slot++) {
+        struct reel_forward forward = {.branch = slot,
                                        .frames = window,
                                        .timesteps = s->now.timesteps,
                                        .input = s->arena.at[REEL_LATENTS_INPUT],
-                                       .velocity = velocity + branch * count};
+                                       .velocity = velocity + (first_branch(s) + slot) * count};
         if (s->job->diffusion_forcing.causal_attention)
             forward.causal_block = s->job->diffusion_forcing.causal_block_size;
         reel_dit_forward(&s->dit, &forward);
+    }
+    for (int64_t branch = 0; branch < s->plan.work.branches; branch++)
         s->calls[s->call_count++] = (struct reel_call){.chunk = s->now.chunk->index,
                                                        .iteration = row,
                                                        .branch = branch,
                                                        .computed = 1,
                                                        .distance = (double)NAN};
-    }
+    struct reel_cut branches = reel_cut_even(s->plan.work.branches, s->comm->cfg.size);
+    reel_gather(&s->comm->cfg, &s->stream, REEL_SENT_VELOCITY, &branches, count,
+                velocity + first_branch(s) * count, velocity);
     if (s->plan.work.branches == 2)
         reel_guide(&s->stream, (struct reel_guide){.count = count,
                                                    .conditional = velocity,
@@ -304,7 +316,8 @@ static enum reel_status report(struct reel_sampler *s)
         mine.planned_bytes[reel_buffer_memory((enum reel_buffer)b)] +=
             reel_plan_bytes(&s->plan, s->comm->world.rank, (enum reel_buffer)b);
     memcpy(mine.peak_bytes, s->arena.bytes, sizeof mine.peak_bytes);
-    memcpy(mine.sent_bytes, s->comm->sequence.sent_bytes, sizeof mine.sent_bytes);
+    for (int p = 0; p < REEL_PURPOSES; p++)
+        mine.sent_bytes[p] = s->comm->sequence.sent_bytes[p] + s->comm->cfg.sent_bytes[p];
     if (s->comm->world.rank == 0)
         all = calloc((size_t)ranks, sizeof *all);
     if ((s->comm->world.rank == 0 && !all) || reel_fault(REEL_FAULT_REPORT))

@@ -161,6 +161,7 @@ static enum reel_status allocate(struct reel_sampler *s)
                                  .threads = omp_get_max_threads(),
                                  .iterations = s->iterations,
                                  .chunks = s->chunk_count});
+    REEL_PASS(reel_agree(s->comm, reel_comm_mesh(s->comm, &s->plan)));
     return reel_agree(s->comm, reel_arena_open(&s->plan, s->comm->world.rank, &s->arena));
 }
 

@@ -120,8 +120,6 @@ static const struct bad bad_sets[] = {
      "teacache.threshold is 0.3, but this version runs without TeaCache; expected 0.2"},
     {"teacache.coefficients=[1, 0]",
      "teacache.coefficients is [1, 0], but this version runs without TeaCache"},
-    {"partition.cfg=2",
-     "partition.cfg is 2, but this version cuts by partition.ulysses only; expected auto or 1"},
     {"partition.tensor=2", "partition.tensor is 2, but this version cuts by"},
     {"partition.ring=4", "partition.ring is 4, but this version cuts by"},
     {"partition.weights=gathered", "partition.weights is gathered, but this version holds"},

@@ -57,8 +57,11 @@ static void bad_jobs_exit_with_the_code_of_their_kind(void)
     program_fails(0, "run job.yaml --set prompt.embeds=absent.safetensors", 4, "absent.safetensors");
     program_fails(3, "run job.yaml --set prompt.embeds=positive.safetensors", 2, "negative_prompt_embeds");
     program_fails(0, "run job.yaml --set sampler.noise=prompts.safetensors", 4, "there is no tensor noise.0");
-    program_fails(5, "run job.yaml", 3, "leave a rank without a head");
-    program_fails(2, "run job.yaml --set partition.ulysses=3", 3, "partition.ulysses is 3 on 2 ranks");
+    program_fails(5, "run job.yaml", 3, "leaves a rank without a head");
+    program_fails(2, "run job.yaml --set partition.ulysses=3", 3,
+                  "cfg 1 x ring 1 x ulysses 3 x tensor 1 are not 2 ranks");
+    program_fails(2, "run job.yaml --set partition.cfg=2 --set sampler.guidance_scale=1", 3,
+                  "leaves one branch");
     program_fails(3, "run job.yaml --set output.latents=/proc/none/out.h5", 5,
                   "output.latents could not be written");
     program_fails(0, "run job.yaml --set output.log=/proc/none/out.jsonl", 5, "output.log");

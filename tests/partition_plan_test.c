@@ -32,7 +32,8 @@ static void no_activation_is_whole_on_a_rank(void)
 {
     for (int64_t ranks = 1; ranks <= 40; ranks++) {
         struct reel_plan plan = plan_of("skyreels-v2-df-14b", ranks);
-        int64_t tokens = (51000 + ranks - 1) / ranks, heads = (40 + ranks - 1) / ranks;
+        int64_t ways = ranks % 2 == 0 ? ranks / 2 : ranks; /* the branches take the other half */
+        int64_t tokens = (51000 + ways - 1) / ways, heads = (40 + ways - 1) / ways;
         for (int64_t rank = 0; rank < ranks; rank++) {
             CHECK(reel_plan_bytes(&plan, rank, REEL_TOKENS_X) == tokens * 5120 * 4, "tokens on %lld ranks",
                   (long long)ranks);
@@ -71,10 +72,35 @@ static void a_rank_without_a_head_is_refused(void)
     reel_model_preset("tiny", &model);
     reel_error_clear();
     CHECK(reel_plan_make(&model, &work, &leave_it_to_reel, 5, &plan) == REEL_BAD_PLAN, "5 ranks, 4 heads");
-    CHECK(strstr(reel_error_here()->cause, "5 ranks for a model of 4 heads"), "%s", reel_error_here()->cause);
+    CHECK(strstr(reel_error_here()->cause, "partition.ulysses is 5 for a model of 4 heads"), "%s",
+          reel_error_here()->cause);
     reel_error_clear();
     CHECK(reel_plan_make(&model, &work, &leave_it_to_reel, 2000, &plan) == REEL_BAD_PLAN, "2000 ranks");
     reel_error_clear();
+}
+
+static void branches_are_cut_where_there_are_two_and_an_even_number_of_ranks(void)
+{
+    struct reel_plan plan = plan_of("skyreels-v2-df-14b", 8);
+    CHECK(plan.mesh.cfg == 2 && plan.mesh.ulysses == 4, "8 ranks: cfg %lld", (long long)plan.mesh.cfg);
+    for (int64_t rank = 0; rank < 8; rank++) {
+        struct reel_seat seat = reel_plan_seat(&plan, rank);
+        CHECK(seat.cfg == rank / 4 && seat.ulysses == rank % 4, "rank %lld", (long long)rank);
+    }
+    plan = plan_of("skyreels-v2-df-14b", 7);
+    CHECK(plan.mesh.cfg == 1 && plan.mesh.ulysses == 7, "7 ranks: cfg %lld", (long long)plan.mesh.cfg);
+    struct reel_workload alone = work;
+    struct reel_model model = plan.model;
+    struct reel_mesh mesh = leave_it_to_reel;
+    alone.branches = 1;
+    CHECK(reel_plan_make(&model, &alone, &mesh, 8, &plan) == REEL_OK && plan.mesh.cfg == 1, "one branch");
+    mesh.cfg = 2;
+    CHECK(reel_plan_make(&model, &alone, &mesh, 8, &plan) == REEL_BAD_PLAN, "cfg 2 of one branch");
+    reel_error_clear();
+    mesh.ulysses = 8;
+    mesh.cfg = REEL_AUTO_WAYS;
+    CHECK(reel_plan_make(&model, &work, &mesh, 8, &plan) == REEL_OK && plan.mesh.cfg == 1,
+          "ulysses is given");
 }
 
 static void a_plan_is_the_same_bytes_every_time(void)
@@ -89,6 +115,7 @@ int main(void)
     RUN(the_embedding_is_a_row_per_timestep);
     RUN(every_buffer_counts_in_one_category);
     RUN(a_rank_without_a_head_is_refused);
+    RUN(branches_are_cut_where_there_are_two_and_an_even_number_of_ranks);
     RUN(a_plan_is_the_same_bytes_every_time);
     return test_end();
 }

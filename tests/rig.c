@@ -74,6 +74,7 @@ int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference
         rig_close(rig);
         return 0;
     }
+    must(reel_comm_mesh(&rig->comm, &rig->plan));
     must(reel_arena_open(&rig->plan, rig->comm.world.rank, &rig->arena));
     must(reel_weights_load(&rig->files, rig->arena.at[REEL_WEIGHTS], work.weights_bytes, &rig->weights, NULL,
                            NULL));

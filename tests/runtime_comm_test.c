@@ -96,6 +96,8 @@ int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
     CHECK(reel_comm_open(MPI_COMM_WORLD, &comm) == REEL_OK, "%s", reel_error_here()->cause);
+    struct reel_plan plan = {.mesh = {.cfg = 1, .ring = 1, .ulysses = comm.world.size, .tensor = 1}};
+    CHECK(reel_comm_mesh(&comm, &plan) == REEL_OK, "%s", reel_error_here()->cause);
     RUN(an_exchange_of_uneven_counts_arrives_in_order);
     RUN(gathering_brings_every_part_together_where_some_are_empty);
     RUN(a_long_exchange_is_cut_into_pieces);
