@@ -71,21 +71,16 @@ class Autoencoder:
                     tiles = [
                         [(i, j) for j in range(0, z.shape[4], STRIDE)] for i in range(0, z.shape[3], STRIDE)
                     ]
-                first = not caches
-                pictures = [
-                    [self._decode_tile(z, at, caches, slots, first, tiled) for at in row] for row in tiles
-                ]
+                pictures = [[self._decode_tile(z, at, caches, slots, tiled) for at in row] for row in tiles]
                 picture = blend(pictures) if tiled else pictures[0][0]
                 yield picture[0].float().clamp(-1, 1)
 
-    def _decode_tile(self, z, at, caches, slots, first, tiled):
+    def _decode_tile(self, z, at, caches, slots, tiled):
         """One tile of one latent frame. Between its frames a tile's cache waits in host memory."""
         cache = [to_device(entry, self.device) for entry in caches.get(at, [None] * slots)]
         if tiled:
             z = z[:, :, :, at[0] : at[0] + TILE, at[1] : at[1] + TILE]
-        pixels = self.vae.decoder(
-            self.vae.post_quant_conv(z), feat_cache=cache, feat_idx=[0], first_chunk=first
-        )
+        pixels = self.vae.decoder(self.vae.post_quant_conv(z), feat_cache=cache, feat_idx=[0])
         caches[at] = [to_device(entry, "cpu") for entry in cache] if tiled else cache
         return pixels
 
@@ -96,7 +91,7 @@ def to_device(entry, device):
 
 
 def blend(tiles):
-    """One picture from rows of tiles, each faded in over what it shares with the one above and to its left."""
+    """One picture from rows of tiles, each faded in over what it shares with those above and left of it."""
     import torch
 
     shared, stride = (TILE - STRIDE) * SCALE, STRIDE * SCALE
@@ -173,7 +168,7 @@ def in_groups(frames):
 
 
 def write_video(path, pictures, width, height, fps, crf):
-    """H.264, in a container by path's suffix, of pictures [height, width, 3] of bytes; returns their number."""
+    """H.264, in a container by path's suffix, of pictures [height, width, 3] in bytes; their number."""
     import imageio_ffmpeg
 
     try:

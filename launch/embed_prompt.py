@@ -115,7 +115,7 @@ def texts_of(options):
 
 
 def clean(text):
-    """As the models were trained: repaired letters, no HTML entities, not even escaped twice, single spaces."""
+    """As the models were trained: repaired letters, no HTML entities (not even nested), single spaces."""
     import html
     import ftfy
 

@@ -169,7 +169,7 @@ def words_become_what_the_encoder_gives_them_when_padded(folder, words, weights)
         "--model",
         folder,
         "--prompt",
-        "  a swan &amp;amp;\n caf\u00c3\u00a9 ",
+        "  a swan < &amp;amp;\n caf\u00c3\u00a9 ",
         "--negative",
         "a lake",
         "--chunk",
@@ -186,7 +186,7 @@ def words_become_what_the_encoder_gives_them_when_padded(folder, words, weights)
     assert sorted(found) == ["negative_prompt_embeds", "prompt_embeds", "prompt_embeds.1"], sorted(found)
     assert torch.equal(found["prompt_embeds.1"], found["negative_prompt_embeds"])
     tokenizer = PreTrainedTokenizerFast.from_pretrained(os.path.join(folder, "tokenizer"))
-    tokens = tokenizer("a swan & café", padding="max_length", max_length=512, return_tensors="pt")
+    tokens = tokenizer("a swan < & café", padding="max_length", max_length=512, return_tensors="pt")
     length = int(tokens["attention_mask"].sum())
     config = UMT5Config.from_pretrained(os.path.join(folder, "text_encoder"))
     encoder = UMT5EncoderModel(config).eval()
@@ -197,6 +197,16 @@ def words_become_what_the_encoder_gives_them_when_padded(folder, words, weights)
     assert close(found["prompt_embeds"], masked)
     assert not close(found["prompt_embeds"], unmasked)
     return output
+
+
+def tokens_are_found_under_either_name(folder, weights):
+    file = os.path.join(folder, "text_encoder", "model.safetensors")
+    given = weights["shared.weight"]
+    for name in ("encoder.embed_tokens.weight", "shared.weight"):
+        others = {key: tensor for key, tensor in weights.items() if key != "shared.weight"}
+        save_file({**others, name: given}, file, metadata={"format": "pt"})
+        encoder = embed_prompt.open_text_encoder(folder, torch.device("cpu"), torch.float32)
+        assert torch.equal(encoder.encoder.embed_tokens.weight, given), name
 
 
 def latents_are_the_normalised_mean(folder, vae):
@@ -497,6 +507,7 @@ def main():
         vae = AutoencoderKLWan.from_pretrained(os.path.join(t2v, "vae")).eval()
         pictures_are_cut_about_their_centre()
         prompt = words_become_what_the_encoder_gives_them_when_padded(t2v, words, weights)
+        tokens_are_found_under_either_name(t2v, weights)
         start = latents_are_the_normalised_mean(t2v, vae)
         autoencoder = decoding_by_frames_is_decoding_at_once(t2v, vae)
         latents, video = a_video_is_made_and_can_be_watched(t2v, autoencoder, prompt, start)
