@@ -417,81 +417,51 @@ def a_video_that_is_not_finished_is_decoded_on_demand(folder, latents):
 
 
 def mistakes_are_one_sentence(folder):
-    here, nowhere = os.path.join(folder, "0.png"), os.path.join(folder, "nowhere")
-    size, out = ["--width", 64, "--height", 48], ["-o", os.path.join(folder, "none.safetensors")]
+    """Words in capitals stand for what is in front of the table."""
     embed, encode, decode = embed_prompt.main, encode_latents.main, decode_video.main
-    prompt = ["--model", folder, "--prompt", "a"]
-    refused(embed, 2, "--prompt", "--model", folder, *out)
-    refused(embed, 2, "--chunk 1 is given twice", *prompt, *out, "--chunk", 1, "a", "--chunk", 1, "b")
-    refused(embed, 2, "one is no chunk", *prompt, *out, "--chunk", "one", "a")
-    refused(embed, 2, "--image needs --width too", *prompt, *out, "--image", here)
-    refused(embed, 4, "nowhere does not exist", "--model", folder, "--prompt", "@" + nowhere, *out)
-    refused(embed, 4, "nowhere is not a folder", "--model", nowhere, "--prompt", "a", *out)
-    refused(
-        embed, 4, "image_encoder has no config.json", *prompt, *out, *size, "--frames", 9, "--image", here
-    )
-    refused(embed, 5, "there is no folder", *prompt, "-o", os.path.join(nowhere, "a.safetensors"))
-    refused(
-        encode,
-        2,
-        "100 is not a multiple of 16",
-        "--model",
-        folder,
-        "--width",
-        100,
-        "--height",
-        48,
-        *out,
-        here,
-    )
-    refused(encode, 2, "2 pictures are given", "--model", folder, *size, *out, here, here)
-    refused(
-        encode,
-        4,
-        "job.yaml could not be read",
-        "--model",
-        folder,
-        *size,
-        *out,
-        os.path.join(folder, "job.yaml"),
-    )
-    refused(
-        encode,
-        4,
-        "a video that ffmpeg can read",
-        "--model",
-        folder,
-        *size,
-        *out,
-        "--video",
-        os.path.join(folder, "job.yaml"),
-    )
-    refused(decode, 4, "job.yaml could not be read", os.path.join(folder, "job.yaml"), "--model", folder)
-    refused(
-        decode,
-        2,
-        "expected one of .mp4",
-        os.path.join(folder, "latents.h5"),
-        "--model",
-        folder,
-        "-o",
-        "a.gif",
-    )
-    refused(decode, 4, "vae has no config.json", os.path.join(folder, "latents.h5"), "--model", SOURCE)
+    stands_for = {
+        "OUT": f"-o {folder}/none.safetensors",
+        "MODEL": f"--model {folder}",
+        "ASK": f"--model {folder} --prompt a -o {folder}/none.safetensors",
+        "SIZE": f"--width 64 --height 48 --model {folder} -o {folder}/none.safetensors",
+    }
+    table = [
+        (embed, 2, "--prompt", "MODEL OUT"),
+        (embed, 2, "--chunk 1 is given twice", "ASK --chunk 1 a --chunk 1 b"),
+        (embed, 2, "one is no chunk", "ASK --chunk one a"),
+        (embed, 2, "--image needs --width too", "ASK --image {0}/0.png"),
+        (embed, 4, "nowhere does not exist", "MODEL OUT --prompt @{0}/nowhere"),
+        (embed, 4, "nowhere is not a folder", "OUT --model {0}/nowhere --prompt a"),
+        (embed, 4, "image_encoder has no config", "SIZE --prompt a --frames 9 --image {0}/0.png"),
+        (embed, 5, "there is no folder", "MODEL --prompt a -o {0}/nowhere/a.safetensors"),
+        (encode, 2, "100 is not a multiple of 16", "MODEL OUT --width 100 --height 48 {0}/0.png"),
+        (encode, 2, "2 pictures are given", "SIZE {0}/0.png {0}/0.png"),
+        (encode, 4, "job.yaml could not be read", "SIZE {0}/job.yaml"),
+        (encode, 4, "a video that ffmpeg can read", "SIZE --video {0}/job.yaml"),
+        (decode, 4, "job.yaml could not be read", "{0}/job.yaml MODEL"),
+        (decode, 2, "expected one of .mp4", "{0}/latents.h5 MODEL -o a.gif"),
+        (decode, 4, "vae has no config.json", "{0}/latents.h5 --model {1}"),
+    ]
     if not torch.cuda.is_available():
-        refused(
-            encode, 11, "there are 0 CUDA devices", "--model", folder, *size, *out, here, "--device", "cuda"
-        )
+        table.append((encode, 11, "there are 0 CUDA devices", "SIZE {0}/0.png --device cuda"))
+    for script_main, code, words, line in table:
+        line = re.sub("[A-Z]{3,}", lambda word: stands_for[word.group()], line)
+        refused(script_main, code, words, *line.format(folder, SOURCE).split())
     weights = load_file(os.path.join(folder, "text_encoder", "model.safetensors"))
     del weights["encoder.block.1.layer.0.SelfAttention.q.weight"]
     save_file(weights, os.path.join(folder, "text_encoder", "model.safetensors"), metadata={"format": "pt"})
     refused(
-        embed, 4, "text_encoder lacks encoder.block.1.layer.0.SelfAttention.q.weight, expected", *prompt, *out
+        embed,
+        4,
+        "text_encoder lacks encoder.block.1.layer.0.SelfAttention.q.weight, expected",
+        *stands_for["ASK"].split(),
     )
     with open(os.path.join(folder, "text_encoder", "model.safetensors"), "w", encoding="utf-8") as file:
         file.write("torn")
-    refused(embed, 4, "text_encoder could not be read", *prompt, *out)
-    assert not os.path.exists(out[1]) and not [name for name in os.listdir(folder) if ".tmp." in name]
+    refused(embed, 4, "text_encoder could not be read", *stands_for["ASK"].split())
+    assert not os.path.exists(os.path.join(folder, "none.safetensors")) and not [
+        name for name in os.listdir(folder) if ".tmp." in name
+    ]
 
 
 def main():
