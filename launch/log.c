@@ -81,8 +81,9 @@ static json_t *done_line(const struct reel_event *event)
 {
     json_t *sent = json_array();
     for (int64_t rank = 0; rank < event->ranks; rank++)
-        json_array_append_new(sent,
-                              json_pack("{s:o}", "counted", by_purpose(event->reports[rank].sent_bytes)));
+        json_array_append_new(sent, json_pack("{s:o, s:o}", "plan",
+                                              by_purpose(event->reports[rank].planned_sent_bytes), "counted",
+                                              by_purpose(event->reports[rank].sent_bytes)));
     return json_pack("{s:s, s:f, s:I, s:o}", "event", "done", "seconds", event->seconds, "finished_frames",
                      (json_int_t)event->finished_frames, "communication", sent);
 }

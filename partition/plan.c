@@ -194,3 +194,9 @@ const char *reel_memory_name(enum reel_memory memory)
                                                      "latents",           "communication",     "libraries"};
     return names[memory];
 }
+
+const char *reel_purpose_name(enum reel_purpose purpose)
+{
+    static const char *const names[REEL_PURPOSES] = {"heads", "tokens", "output", "velocity"};
+    return names[purpose];
+}

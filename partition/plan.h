@@ -61,6 +61,9 @@ enum reel_memory {
     REEL_MEMORIES
 };
 
+/* What is sent between ranks (traffic.h). */
+enum reel_purpose { REEL_SENT_HEADS, REEL_SENT_TOKENS, REEL_SENT_OUTPUT, REEL_SENT_VELOCITY, REEL_PURPOSES };
+
 /* Everything a rank holds. n: tokens of the fullest rank, L: all tokens, h: heads of this rank. */
 enum reel_buffer {
     REEL_WEIGHTS,
@@ -121,5 +124,8 @@ int64_t reel_plan_bytes(const struct reel_plan *plan, int64_t rank, enum reel_bu
 /* The category that a buffer counts in, and the category's name in the log. */
 enum reel_memory reel_buffer_memory(enum reel_buffer buffer);
 const char *reel_memory_name(enum reel_memory memory);
+
+/* The name of a purpose in the log. */
+const char *reel_purpose_name(enum reel_purpose purpose);
 
 #endif

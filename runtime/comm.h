@@ -13,12 +13,6 @@
 
 #include <mpi.h>
 
-/* What is sent, for the account of bytes. */
-enum reel_purpose { REEL_SENT_HEADS, REEL_SENT_TOKENS, REEL_SENT_OUTPUT, REEL_SENT_VELOCITY, REEL_PURPOSES };
-
-/* Not collective. Its name in the log. */
-const char *reel_purpose_name(enum reel_purpose purpose);
-
 struct reel_axis {
     MPI_Comm mpi; /* duplicated: errors return, tags are its own */
     int64_t rank, size;

@@ -8,12 +8,6 @@
 
 enum { PIECE = 1 << 26 }; /* floats of one message: 256 MiB, far below what an int counts */
 
-const char *reel_purpose_name(enum reel_purpose purpose)
-{
-    static const char *const names[REEL_PURPOSES] = {"heads", "tokens", "output", "velocity"};
-    return names[purpose];
-}
-
 /* Collective over parent. The ranks of one colour, in the order of place. */
 static enum reel_status axis_open(MPI_Comm parent, int64_t colour, int64_t place, struct reel_axis *axis)
 {

@@ -21,7 +21,7 @@ enum reel_event_kind {
 struct reel_report {
     int64_t planned_bytes[REEL_MEMORIES], peak_bytes[REEL_MEMORIES];
     int64_t process_peak_bytes; /* of resident memory */
-    int64_t sent_bytes[REEL_PURPOSES];
+    int64_t planned_sent_bytes[REEL_PURPOSES], sent_bytes[REEL_PURPOSES];
 };
 
 /* The finished latents, for those who want to look at them. */

@@ -61,8 +61,8 @@ static enum reel_status allocate_chunk(struct reel_sampler *s, int64_t k)
     free(s->now.addnoise);
     free(s->now.timesteps);
     free(s->now.solver);
-    s->now = (struct reel_chunk_state){.chunk = &s->chunks[k], .matrix = &s->matrices[k]};
-    s->now.frames = s->chunks[k].frames + s->chunks[k].end_frames;
+    s->now = (struct reel_chunk_state){.chunk = &s->outline.chunks[k], .matrix = &s->outline.matrices[k]};
+    s->now.frames = s->outline.chunks[k].frames + s->outline.chunks[k].end_frames;
     s->now.solver = calloc((size_t)s->now.frames, sizeof *s->now.solver);
     s->now.timesteps = calloc((size_t)s->now.frames, sizeof *s->now.timesteps);
     REEL_NEED(s->now.solver && s->now.timesteps && !reel_fault(REEL_FAULT_CHUNK_MEMORY), REEL_NO_MEMORY,
@@ -94,7 +94,7 @@ enum reel_status reel_chunk_begin(struct reel_sampler *s, int64_t k)
     REEL_PASS(reel_agree(s->comm, allocate_chunk(s, k)));
     REEL_PASS(fill_latents(s));
     if (s->job->sampler.noise[0] && s->job->diffusion_forcing.addnoise_condition > 0 &&
-        s->chunks[k].prefix_frames > 0)
+        s->outline.chunks[k].prefix_frames > 0)
         REEL_TRY(
             reel_inputs_addnoise(s->comm, s->job, model, s->now.chunk, s->now.matrix->rows, &s->now.addnoise),
             "reading sampler.noise");
@@ -196,7 +196,7 @@ static void step_frames(struct reel_sampler *s, int64_t row, const float *veloci
     for (int64_t f = first; f < end; f++) {
         if (!matrix->update[row * matrix->frames + f])
             continue;
-        struct reel_solver_step step = reel_solver_next(&s->schedule, &s->now.solver[f]);
+        struct reel_solver_step step = reel_solver_next(&s->outline.schedule, &s->now.solver[f]);
         reel_solve(&s->stream, (struct reel_solve){.channels = s->plan.model.out_channels,
                                                    .frames = s->now.frames,
                                                    .plane = plane_of(s),
@@ -253,15 +253,15 @@ enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ra
     s->done++;
     tell(s, &(struct reel_event){.kind = REEL_EVENT_STEP,
                                  .chunk = s->now.chunk->index,
-                                 .chunks = s->chunk_count,
+                                 .chunks = s->outline.chunk_count,
                                  .iteration = row,
                                  .of = s->now.matrix->rows,
                                  .done = s->done,
-                                 .iterations = s->iterations,
+                                 .iterations = s->outline.iterations,
                                  .computed = {1, s->plan.work.branches == 2 ? 1 : -1},
                                  .seconds = seconds,
-                                 .seconds_left =
-                                     s->step_seconds / (double)s->done * (double)(s->iterations - s->done)});
+                                 .seconds_left = s->step_seconds / (double)s->done *
+                                                 (double)(s->outline.iterations - s->done)});
     return REEL_OK;
 }
 
@@ -280,11 +280,11 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
                                  .columns = 2 * s->plan.work.W,
                                  .finished_frames = s->finished_frames,
                                  .latents = s->arena.at[REEL_LATENTS_VIDEO],
-                                 .matrices = s->matrices,
+                                 .matrices = s->outline.matrices,
                                  .chunks = chunk->index + 1,
                                  .calls = s->calls,
                                  .call_count = s->call_count,
-                                 .complete = chunk->index + 1 == s->chunk_count};
+                                 .complete = chunk->index + 1 == s->outline.chunk_count};
     enum reel_status status = s->comm->world.rank == 0 ? reel_output_write(&output) : REEL_OK;
     REEL_PASS(reel_agree(s->comm, status));
     tell(s, &(struct reel_event){.kind = REEL_EVENT_CHUNK,
@@ -297,7 +297,7 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
                                              .first_frame = chunk->first_frame,
                                              .prefix_frames = chunk->prefix_frames},
                                  .chunk = chunk->index,
-                                 .chunks = s->chunk_count,
+                                 .chunks = s->outline.chunk_count,
                                  .finished_frames = s->finished_frames,
                                  .seconds = s->now.seconds});
     return REEL_OK;
@@ -315,6 +315,7 @@ static enum reel_status report(struct reel_sampler *s)
     for (int b = 0; b < REEL_BUFFERS; b++)
         mine.planned_bytes[reel_buffer_memory((enum reel_buffer)b)] +=
             reel_plan_bytes(&s->plan, s->comm->world.rank, (enum reel_buffer)b);
+    reel_outline_traffic(&s->outline, &s->plan, s->comm->world.rank, mine.planned_sent_bytes);
     memcpy(mine.peak_bytes, s->arena.bytes, sizeof mine.peak_bytes);
     for (int p = 0; p < REEL_PURPOSES; p++)
         mine.sent_bytes[p] = s->comm->sequence.sent_bytes[p] + s->comm->cfg.sent_bytes[p];
@@ -338,9 +339,9 @@ static enum reel_status report(struct reel_sampler *s)
 
 enum reel_status reel_sample_run(struct reel_sampler *s)
 {
-    for (int64_t k = 0; k < s->chunk_count; k++) {
+    for (int64_t k = 0; k < s->outline.chunk_count; k++) {
         REEL_TRY(reel_chunk_begin(s, k), "beginning chunk %lld", (long long)k);
-        for (int64_t row = 0; row < s->matrices[k].rows; row++) {
+        for (int64_t row = 0; row < s->outline.matrices[k].rows; row++) {
             int ran;
             REEL_TRY(reel_chunk_iterate(s, row, &ran), "sampling chunk %lld, iteration %lld", (long long)k,
                      (long long)row);

@@ -18,6 +18,7 @@
 #include "inputs.h"
 #include "job.h"
 #include "model_file.h"
+#include "outline.h"
 #include "output.h"
 #include "random.h"
 #include "schedule.h"
@@ -43,16 +44,12 @@ struct reel_sampler {
 
     struct reel_model_files model_files;
     struct reel_inputs inputs;
-    struct reel_schedule schedule;
-    struct reel_chunk *chunks;
-    struct reel_timesteps *matrices; /* [chunk_count] */
-    int64_t chunk_count, iterations; /* iterations that run, of all chunks */
+    struct reel_outline outline;
 
     struct reel_plan plan;
     struct reel_arena arena;
     struct reel_stream stream;
     struct reel_weights weights;
-    struct reel_embedding_table embedding;
     struct reel_dit dit;
 
     struct reel_random noise, addnoise;

@@ -24,8 +24,8 @@ static void agrees(const char *what, const float *found, const float *expected, 
 
 static void matrices_are(const struct reel_sampler *s, struct reference_file *expected, const char *name)
 {
-    for (int64_t k = 0; k < s->chunk_count; k++) {
-        const struct reel_timesteps *m = &s->matrices[k];
+    for (int64_t k = 0; k < s->outline.chunk_count; k++) {
+        const struct reel_timesteps *m = &s->outline.matrices[k];
         char tensor[64];
         snprintf(tensor, sizeof tensor, "expected.timestep_matrix.%lld", (long long)k);
         CHECK(memcmp(m->timestep, reference_data(expected, tensor, REEL_I64),
@@ -73,15 +73,21 @@ static float *run_case(MPI_Comm world, const char *path, struct reference_file *
     enum reel_status status = reel_sampler_open(&sampler, &job, "", &comm, &observer);
     if (status == REEL_OK) {
         matrices_are(&sampler, expected, name);
-        for (int64_t k = 0; k < sampler.chunk_count; k++) {
+        for (int64_t k = 0; k < sampler.outline.chunk_count; k++) {
             CHECK(reel_chunk_begin(&sampler, k) == REEL_OK, "%s", reel_error_here()->cause);
-            for (int64_t row = 0; row < sampler.matrices[k].rows; row++) {
+            for (int64_t row = 0; row < sampler.outline.matrices[k].rows; row++) {
                 CHECK(reel_chunk_iterate(&sampler, row, &ran) == REEL_OK, "%s", reel_error_here()->cause);
                 if (row == 0)
                     first_iteration_is(&sampler, expected, name);
             }
             CHECK(reel_chunk_end(&sampler) == REEL_OK, "%s", reel_error_here()->cause);
         }
+        int64_t planned[REEL_PURPOSES];
+        reel_outline_traffic(&sampler.outline, &sampler.plan, comm.world.rank, planned);
+        for (int p = 0; p < REEL_PURPOSES; p++)
+            CHECK(planned[p] == comm.sequence.sent_bytes[p] + comm.cfg.sent_bytes[p],
+                  "%s: %s: %lld bytes planned", name, reel_purpose_name((enum reel_purpose)p),
+                  (long long)planned[p]);
         *count = reel_plan_bytes(&sampler.plan, 0, REEL_LATENTS_VIDEO) / (int64_t)sizeof *latents;
         latents = malloc((size_t)*count * sizeof *latents);
         memcpy(latents, sampler.arena.at[REEL_LATENTS_VIDEO], (size_t)*count * sizeof *latents);

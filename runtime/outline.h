@@ -1,0 +1,57 @@
+/* What a job comes to, before any weight is read: its chunks, the timestep matrix of each, and the counts that the plan is
+ * made from.
+ *
+ *     struct reel_outline outline;
+ *     REEL_PASS(reel_outline_make(&job, 0, 0, &outline));                        no prefix, no end frames
+ *     struct reel_workload work = reel_outline_workload(&outline, &job, &model, 1);
+ *     reel_outline_free(&outline);
+ *
+ * Not collective: every rank makes the same. */
+#ifndef REEL_OUTLINE_H
+#define REEL_OUTLINE_H
+
+#include "chunk.h"
+#include "embedding.h"
+#include "job.h"
+#include "ops.h"
+#include "plan.h"
+#include "schedule.h"
+#include "timesteps.h"
+
+struct reel_outline {
+    struct reel_schedule schedule;
+    struct reel_chunk *chunks;       /* [chunk_count] */
+    struct reel_timesteps *matrices; /* [chunk_count] */
+    int64_t chunk_count;
+    int64_t rows;                      /* of all matrices */
+    int64_t iterations;                /* rows that run */
+    struct reel_embedding_table table; /* the timesteps that the transformer hears; not computed */
+};
+
+/* Makes the outline for a prefix and an end of so many latent frames; the caller frees it. The errors of
+ * reel_schedule_make, reel_chunks_make and reel_timesteps_make; nothing is left allocated then. */
+enum reel_status reel_outline_make(const struct reel_job *job, int64_t prefix_frames, int64_t end_frames,
+                                   struct reel_outline *outline);
+
+/* Frees it; zeros are allowed. */
+void reel_outline_free(struct reel_outline *outline);
+
+/* The counts that a plan needs, with kernels on that many threads a rank. */
+struct reel_workload reel_outline_workload(const struct reel_outline *outline, const struct reel_job *job,
+                                           const struct reel_model *model, int64_t threads);
+
+/* The largest GEMM input and head that the kernels will see. */
+struct reel_scratch reel_outline_scratch(const struct reel_model *model, int64_t threads);
+
+/* The mesh that the job asks for. */
+struct reel_mesh reel_outline_mesh(const struct reel_job *job);
+
+/* Bytes that a rank sends to others over the whole job, by purpose: every iteration of every chunk. */
+void reel_outline_traffic(const struct reel_outline *outline, const struct reel_plan *plan, int64_t rank,
+                          int64_t bytes[REEL_PURPOSES]);
+
+/* What this model cannot do with this job: REEL_BAD_JOB, REEL_BAD_INPUT. */
+enum reel_status reel_outline_check(const struct reel_job *job, const struct reel_model *model,
+                                    const struct reel_workload *work);
+
+#endif
