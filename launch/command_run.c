@@ -1,6 +1,7 @@
 /* reel run: the job file is read on rank 0, sent to all, and sampled. */
 #include "command.h"
 
+#include "arguments.h"
 #include "fault.h"
 
 #include "job_file.h"
@@ -13,33 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Reads the command line and the job. Not collective; on rank 0. sets [count] is room for the caller's. */
-static enum reel_status read_arguments(int64_t count, char **arguments, const char **sets,
-                                       struct reel_job *job)
+/* Reads the command line and the job. Not collective; on rank 0. */
+static enum reel_status read_arguments(int64_t count, char **arguments, struct reel_job *job)
 {
-    const char *path = NULL;
-    int64_t set_count = 0;
-    for (int64_t i = 0; i < count; i++) {
-        if (strcmp(arguments[i], "--set") == 0) {
-            REEL_NEED(i + 1 < count, REEL_BAD_JOB, "--set is the last word, expected key=value behind it");
-            sets[set_count++] = arguments[++i];
-        } else if (strncmp(arguments[i], "--set=", 6) == 0) {
-            sets[set_count++] = arguments[i] + 6;
-        } else if (strcmp(arguments[i], "--fresh") == 0) {
-            continue; /* without checkpoints every run is fresh */
-        } else if (arguments[i][0] == '-' && arguments[i][1]) {
-            return reel_fail(REEL_BAD_JOB,
-                             "%s is not an option of reel run, expected --set key=value or --fresh",
-                             arguments[i]);
-        } else {
-            REEL_NEED(!path, REEL_BAD_JOB, "reel run has two job files, %s and %s, expected one", path,
-                      arguments[i]);
-            path = arguments[i];
-        }
-    }
-    REEL_NEED(path, REEL_BAD_JOB, "reel run has no job file, expected reel run JOB.yaml");
+    struct reel_option fresh = {.name = "--fresh"}; /* without checkpoints every run is fresh */
     REEL_NEED(!reel_fault(REEL_FAULT_JOB_READ), REEL_BAD_JOB, "planted: the job cannot be read");
-    return reel_job_load(path, sets, set_count, job);
+    return reel_arguments_read("run", count, arguments, &fresh, 1, job);
 }
 
 /* Collective over world. The job as bytes and as text, alike on every rank; *text is the caller's to free. */
@@ -50,10 +30,7 @@ static enum reel_status share_job(struct reel_comm *comm, int64_t count, char **
     *text = NULL;
     memset(job, 0, sizeof *job);
     if (comm->world.rank == 0) {
-        const char **sets = calloc((size_t)count + 1, sizeof *sets);
-        status = sets ? read_arguments(count, arguments, sets, job)
-                      : reel_fail(REEL_NO_MEMORY, "no memory for %lld arguments", (long long)count);
-        free(sets);
+        status = read_arguments(count, arguments, job);
         if (status == REEL_OK && !(*text = reel_job_echo(job)))
             status = reel_fail(REEL_NO_MEMORY, "no memory for the text of the job");
     }

@@ -11,6 +11,9 @@ static const char usage[] =
     "reel samples long videos with diffusion-forcing transformers, sharded over MPI ranks\n"
     "\n"
     "  reel run JOB.yaml [--set key=value ...] [--fresh]   make the video's latents\n"
+    "  reel plan JOB.yaml [--ranks N] [--device-memory 80GiB] [--json]\n"
+    "                                                      who holds and sends what, without weights or "
+    "mpirun\n"
     "  reel --help, reel COMMAND --help, reel --version\n"
     "\n"
     "Start it on several ranks with launch/reel-mpirun -n RANKS reel run JOB.yaml.\n"
@@ -25,6 +28,16 @@ static void help_run(void)
            "dotted form and a YAML value (--set sampler.steps=8); its relative paths count from the working\n"
            "directory. --fresh starts over. The keys of a job file:\n\n");
     reel_job_help(stdout);
+}
+
+static void help_plan(void)
+{
+    printf("reel plan JOB.yaml [--set key=value ...] [--ranks N] [--device-memory SIZE] [--json]\n\n"
+           "Prints the mesh, the bytes that every rank holds by category, and the bytes that it sends, "
+           "without weights,\n"
+           "devices or mpirun; of the model it needs config.json only. Exits with 3 when the plan is "
+           "impossible, or when a\n"
+           "rank does not fit into --device-memory (80GiB, 24GB, ...).\n");
 }
 
 static void print_error(const struct reel_error *error)
@@ -55,8 +68,11 @@ static int answered(int count, char **words)
         return 1;
     }
     for (int i = 2; i < count; i++)
-        if (strcmp(words[1], "run") == 0 && is_help(words[i])) {
-            help_run();
+        if (is_help(words[i]) && (strcmp(words[1], "run") == 0 || strcmp(words[1], "plan") == 0)) {
+            if (strcmp(words[1], "run") == 0)
+                help_run();
+            else
+                help_plan();
             return 1;
         }
     return 0;
@@ -64,10 +80,16 @@ static int answered(int count, char **words)
 
 static enum reel_status dispatch(struct reel_comm *comm, int count, char **words)
 {
-    REEL_NEED(count >= 2, REEL_BAD_JOB, "there is no command, expected run; see reel --help");
+    REEL_NEED(count >= 2, REEL_BAD_JOB, "there is no command, expected run or plan; see reel --help");
     if (strcmp(words[1], "run") == 0)
         return reel_command_run(comm, count - 2, words + 2);
-    return reel_fail(REEL_BAD_JOB, "%s is not a command, expected run; see reel --help", words[1]);
+    if (strcmp(words[1], "plan") == 0) { /* rank 0 alone, and its verdict is everybody's */
+        enum reel_status status = REEL_OK;
+        if (comm->world.rank == 0)
+            status = reel_command_plan(count - 2, words + 2, comm->world.size);
+        return reel_agree(comm, status);
+    }
+    return reel_fail(REEL_BAD_JOB, "%s is not a command, expected run or plan; see reel --help", words[1]);
 }
 
 int main(int count, char **words)

@@ -7,8 +7,8 @@
  *     tokens   per block: everybody else's tokens of its heads,                         (L - n_p) h_p C
  *     output   once: its tokens of the head's output to all others,                 (P - 1) n_p 4 out_channels
  *
- * With even cuts that is layers * 4 L D / P * (P - 1) / P numbers a rank: at 14B, L = 32,760 and 8 ranks 9.4 GB in bf16, half
- * of the 18.8 GB of fp32. One iteration has one forward per branch that the rank computes and, with cfg 2,
+ * With even cuts that is layers * 4 L D / P * (P - 1) / P numbers a rank: at 14B, L = 32,760 and 8 ranks 11.7 GB (5.9 GB
+ * in bf16). One iteration has one forward per branch that the rank computes and, with cfg 2,
  *
  *     velocity its branch's velocity to its partner,                  out_channels * frames * 4 H W
  *

@@ -246,6 +246,38 @@ enum reel_status reel_model_open(const char *path, struct reel_model_files *file
     return status;
 }
 
+/* Whether the folder holds any weights. */
+static enum reel_status has_weights(const char *folder, int *has)
+{
+    struct dirent **names;
+    int count;
+    REEL_PASS(list_folder(folder, is_shard, &names, &count));
+    free_names(names, count);
+    *has = count > 0;
+    return REEL_OK;
+}
+
+enum reel_status reel_model_sizes(const char *path, struct reel_model *model)
+{
+    struct stat facts;
+    struct reel_model_files files;
+    char folder[PATH_MAX], config[PATH_MAX];
+    int has = 1;
+    if (stat(path, &facts) == 0 && S_ISDIR(facts.st_mode)) {
+        REEL_PASS(find_folder(path, folder, config));
+        REEL_PASS(has_weights(folder, &has));
+    }
+    if (!has) {
+        struct reel_model published;
+        reel_model_index_infer(&(struct reel_model_index){.prefix = ""}, &published);
+        return reel_model_config_read(config, &published, model);
+    }
+    REEL_PASS(reel_model_open(path, &files));
+    *model = files.model;
+    reel_model_close(&files);
+    return REEL_OK;
+}
+
 void reel_model_close(struct reel_model_files *files)
 {
     for (int64_t f = 0; f < files->count; f++)

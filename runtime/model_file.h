@@ -33,6 +33,10 @@ struct reel_model_files {
  * everything that is wrong with files. */
 enum reel_status reel_model_open(const char *path, struct reel_model_files *files);
 
+/* Not collective. The sizes of the model at path alone: from its files where the weights are there, else from
+ * config.json and the published values, so that a plan needs no weights. Errors as reel_model_open. */
+enum reel_status reel_model_sizes(const char *path, struct reel_model *model);
+
 /* Not collective. Closes the files; a zeroed struct is fine. */
 void reel_model_close(struct reel_model_files *files);
 

@@ -91,7 +91,8 @@ enum reel_status reel_input_floats(const char *path, const char *name, int dims,
     return status;
 }
 
-enum reel_status reel_input_check(const char *path, const char *name, int dims, const int64_t *shape)
+enum reel_status reel_input_shape(const char *path, const char *name, int dims, const int64_t *shape,
+                                  int64_t *actual_shape)
 {
     struct reel_safetensors *file;
     const struct reel_safetensors_entry *entry;
@@ -101,8 +102,16 @@ enum reel_status reel_input_check(const char *path, const char *name, int dims, 
     if (status == REEL_OK)
         status =
             reel_safetensors_read_floats(file, entry, 0, 0, &none); /* refuses types that are no numbers */
+    for (int d = 0; status == REEL_OK && d < dims; d++)
+        actual_shape[d] = entry->shape[d];
     reel_safetensors_close(file);
     return status;
+}
+
+enum reel_status reel_input_check(const char *path, const char *name, int dims, const int64_t *shape)
+{
+    int64_t found[8];
+    return reel_input_shape(path, name, dims, shape, found);
 }
 
 enum reel_status reel_input_prompt(const char *path, const char *name, int64_t text_rows, int64_t text_width,

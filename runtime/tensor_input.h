@@ -24,6 +24,11 @@ enum reel_status reel_input_has(const char *path, const char *name, int *has);
 enum reel_status reel_input_floats(const char *path, const char *name, int dims, const int64_t *shape,
                                    int64_t *actual_shape, float **out);
 
+/* Not collective. The extents [dims] of a tensor, from the file's header alone. REEL_BAD_INPUT as reel_input_check, of
+ * which shape -1 takes any extent. */
+enum reel_status reel_input_shape(const char *path, const char *name, int dims, const int64_t *shape,
+                                  int64_t *actual_shape);
+
 /* Not collective. Whether reel_input_floats would accept name, type and shape, from the file's header alone: the
  * same errors, but for numbers that are not finite. */
 enum reel_status reel_input_check(const char *path, const char *name, int dims, const int64_t *shape);

@@ -1,6 +1,7 @@
 /* What the plan promises for 72 ranks can be asked on one. */
 #include "plan.h"
 #include "test.h"
+#include "traffic.h"
 
 #include <string.h>
 
@@ -103,6 +104,23 @@ static void branches_are_cut_where_there_are_two_and_an_even_number_of_ranks(voi
           "ulysses is given");
 }
 
+static void ulysses_sends_what_its_formula_says(void)
+{
+    struct reel_model model;
+    struct reel_plan plan;
+    struct reel_workload even = work;
+    struct reel_mesh mesh = {.cfg = 1, .ring = 1, .ulysses = 8, .tensor = 1};
+    int64_t sent[REEL_PURPOSES] = {0};
+    reel_model_preset("skyreels-v2-df-14b", &model);
+    even.H = 30;
+    even.W = 52;
+    CHECK(reel_plan_make(&model, &even, &mesh, 8, &plan) == REEL_OK, "%s", reel_error_here()->cause);
+    reel_traffic_iteration(&plan, 3, 21, sent); /* 32,760 tokens; two branches */
+    CHECK(sent[REEL_SENT_HEADS] + sent[REEL_SENT_TOKENS] == 2 * 40LL * 4 * 32760 * 5120 / 8 * 7 / 8 * 4,
+          "%lld bytes", (long long)(sent[REEL_SENT_HEADS] + sent[REEL_SENT_TOKENS]));
+    CHECK(sent[REEL_SENT_VELOCITY] == 0, "one rank has both branches");
+}
+
 static void a_plan_is_the_same_bytes_every_time(void)
 {
     struct reel_plan a = plan_of("tiny", 3), b = plan_of("tiny", 3);
@@ -116,6 +134,7 @@ int main(void)
     RUN(every_buffer_counts_in_one_category);
     RUN(a_rank_without_a_head_is_refused);
     RUN(branches_are_cut_where_there_are_two_and_an_even_number_of_ranks);
+    RUN(ulysses_sends_what_its_formula_says);
     RUN(a_plan_is_the_same_bytes_every_time);
     return test_end();
 }
