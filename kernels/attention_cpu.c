@@ -113,10 +113,14 @@ void reel_attention_cpu(struct reel_stream *stream, const struct reel_attention 
 {
     int64_t tiles = (a->queries + stream->tile_rows - 1) / stream->tile_rows;
     int failed = 0;
-#pragma omp parallel for collapse(2) schedule(dynamic) reduction(| : failed) num_threads((int)stream->threads)
-    for (int64_t head = 0; head < a->heads; head++)
-        for (int64_t t = 0; t < tiles; t++)
-            failed |= query_tile(stream, a, head, t * stream->tile_rows) != dnnl_success;
+#pragma omp parallel reduction(| : failed) num_threads((int)stream->threads)
+    {
+        omp_set_num_threads(1); /* as in gemm_cpu.c */
+#pragma omp for collapse(2) schedule(dynamic)
+        for (int64_t head = 0; head < a->heads; head++)
+            for (int64_t t = 0; t < tiles; t++)
+                failed |= query_tile(stream, a, head, t * stream->tile_rows) != dnnl_success;
+    }
     if (failed)
         reel_stream_fail(stream, REEL_BAD_DEVICE, "oneDNN refused an attention product of %lld channels",
                          (long long)a->channels);

@@ -108,10 +108,15 @@ void reel_gemm_cpu(struct reel_stream *stream, const struct reel_gemm *a)
     int64_t row_tiles = (a->rows + stream->tile_rows - 1) / stream->tile_rows;
     int64_t panels = (a->out + REEL_PANEL - 1) / REEL_PANEL;
     int failed = 0;
-#pragma omp parallel for collapse(2) schedule(dynamic) reduction(| : failed) num_threads((int)stream->threads)
-    for (int64_t panel = 0; panel < panels; panel++)
-        for (int64_t t = 0; t < row_tiles; t++)
-            failed |= tile(stream, a, t * stream->tile_rows, panel * REEL_PANEL) != dnnl_success;
+#pragma omp parallel reduction(| : failed) num_threads((int)stream->threads)
+    {
+        omp_set_num_threads(
+            1); /* also where the team has shrunk to one thread, which is no parallel region to oneDNN */
+#pragma omp for collapse(2) schedule(dynamic)
+        for (int64_t panel = 0; panel < panels; panel++)
+            for (int64_t t = 0; t < row_tiles; t++)
+                failed |= tile(stream, a, t * stream->tile_rows, panel * REEL_PANEL) != dnnl_success;
+    }
     if (failed)
         reel_stream_fail(stream, REEL_BAD_DEVICE, "oneDNN refused a GEMM of %lld rows, %lld in, %lld out",
                          (long long)a->rows, (long long)a->in, (long long)a->out);

@@ -29,8 +29,8 @@ static void scaled(const float *x, float inverse, const float *norm, int64_t cou
         y[i] = x[i] * inverse * norm[i];
 }
 
-/* Turns pairs (2p, 2p + 1) of y by table[p] = (cosine, sine). */
-REEL_SIMD
+/* Turns pairs (2p, 2p + 1) of y by table[p] = (cosine, sine). Not compiled for newer instruction sets: there GCC fuses
+ * the products and the sums (vfmaddsub) in spite of -ffp-contract=off, and every machine would turn otherwise. */
 static void turn(float *y, const float *table, int64_t pairs)
 {
     for (int64_t p = 0; p < pairs; p++) {

@@ -4,6 +4,7 @@
 #include "fault.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
 #include <time.h>
@@ -13,7 +14,11 @@ enum reel_status reel_log_open(struct reel_log *log, const char *path)
     *log = (struct reel_log){.path = path};
     if (!path[0])
         return REEL_OK;
-    log->file = reel_fault(REEL_FAULT_LOG_OPEN) ? NULL : fopen(path, "ae");
+    /* without blocking: a FIFO that nobody reads is an error, not a wait */
+    int file = reel_fault(REEL_FAULT_LOG_OPEN)
+                   ? -1
+                   : open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC, 0666);
+    log->file = file < 0 ? NULL : fdopen(file, "a");
     REEL_NEED(log->file, REEL_BAD_OUTPUT, "%s: output.log cannot be opened for appending: %s", path,
               strerror(errno));
     return REEL_OK;

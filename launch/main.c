@@ -3,6 +3,7 @@
 #include "job_file.h"
 
 #include <hdf5.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,12 @@ static int is_help(const char *word)
 /* Answers that need no other rank. Returns 1 when there was nothing more to do. */
 static int answered(int count, char **words)
 {
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK"); /* only to say it once under mpirun */
+    int asked = count >= 2 && (is_help(words[1]) || strcmp(words[1], "--version") == 0);
+    for (int i = 2; i < count; i++)
+        asked |= is_help(words[i]);
+    if (asked && rank && strcmp(rank, "0") != 0)
+        return 1;
     if (count == 2 && is_help(words[1])) {
         fputs(usage, stdout);
         return 1;
@@ -103,6 +110,8 @@ int main(int count, char **words)
         fprintf(stderr, "reel: error: MPI could not start\n");
         return REEL_BAD_COMM;
     }
+    signal(SIGPIPE, SIG_IGN); /* nobody reading progress is no reason to stop */
+    signal(SIGXFSZ, SIG_IGN); /* a size limit is then an errno of write() */
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     struct reel_comm comm;
     enum reel_status status = reel_comm_open(MPI_COMM_WORLD, &comm);

@@ -15,11 +15,42 @@ static int64_t aligned(int64_t bytes)
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-/* Bytes that the kernel says can still be used without swapping; -1 when it does not say. malloc succeeds for
- * more than there is, and the run would be killed when it touches it. */
-static int64_t available_bytes(void)
+/* The number that a file of one line holds; INT64_MAX when it holds none ("max"). */
+static int64_t number_in(const char *path)
 {
-    FILE *file = fopen("/proc/meminfo", "r");
+    FILE *file = fopen(path, "re");
+    long long number = INT64_MAX;
+    if (file && fscanf(file, "%lld", &number) != 1)
+        number = INT64_MAX;
+    if (file)
+        fclose(file);
+    return number;
+}
+
+/* What the control group of this process leaves (cgroup v2). */
+static int64_t group_allows(void)
+{
+    char line[512], path[600];
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    int64_t most = INT64_MAX;
+    while (file && fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, "0::", 3) != 0)
+            continue;
+        snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", line + 3);
+        most = number_in(path);
+        snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.current", line + 3);
+        if (most != INT64_MAX && number_in(path) != INT64_MAX)
+            most -= number_in(path);
+    }
+    if (file)
+        fclose(file);
+    return most;
+}
+
+int64_t reel_memory_available(void)
+{
+    FILE *file = fopen("/proc/meminfo", "re");
     char line[128];
     long long kibibytes = -1;
     while (file && fgets(line, sizeof line, file))
@@ -27,21 +58,26 @@ static int64_t available_bytes(void)
             break;
     if (file)
         fclose(file);
-    return kibibytes < 0 ? -1 : (int64_t)kibibytes * 1024;
+    int64_t host = kibibytes < 0 ? INT64_MAX : (int64_t)kibibytes * 1024, group = group_allows();
+    return host < group ? host : group;
+}
+
+int64_t reel_arena_bytes(const struct reel_plan *plan, int64_t rank)
+{
+    int64_t bytes = 0;
+    for (int b = 0; b < REEL_BUFFERS; b++)
+        bytes += aligned(reel_plan_bytes(plan, rank, (enum reel_buffer)b));
+    return (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
 }
 
 enum reel_status reel_arena_open(const struct reel_plan *plan, int64_t rank, struct reel_arena *arena)
 {
     memset(arena, 0, sizeof *arena);
-    for (int b = 0; b < REEL_BUFFERS; b++)
-        arena->total_bytes += aligned(reel_plan_bytes(plan, rank, (enum reel_buffer)b));
-    int64_t available = available_bytes();
-    arena->total_bytes = (arena->total_bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    if ((available < 0 || arena->total_bytes <= available) && !reel_fault(REEL_FAULT_ARENA))
+    arena->total_bytes = reel_arena_bytes(plan, rank);
+    if (!reel_fault(REEL_FAULT_ARENA))
         arena->block = aligned_alloc(HUGE_PAGE, (size_t)arena->total_bytes);
-    REEL_NEED(arena->block, REEL_NO_MEMORY,
-              "rank %lld needs %.2f GB of host memory and %.2f GB are available", (long long)rank,
-              (double)arena->total_bytes * 1e-9, (double)available * 1e-9);
+    REEL_NEED(arena->block, REEL_NO_MEMORY, "rank %lld could not allocate %.2f GB of host memory",
+              (long long)rank, (double)arena->total_bytes * 1e-9);
     /* First touch of 5.7 GB takes 19 s in small pages and 3 s in huge ones; where refused, it is only slower. */
     madvise(arena->block, (size_t)arena->total_bytes, MADV_HUGEPAGE);
     int64_t used = 0;

@@ -13,6 +13,13 @@ struct reel_arena {
     int64_t total_bytes;          /* of the block, padding included */
 };
 
+/* Bytes of the block that reel_arena_open allocates, padding included. */
+int64_t reel_arena_bytes(const struct reel_plan *plan, int64_t rank);
+
+/* Bytes that this host can still give: what the kernel says is available, or less where a control group (a container)
+ * allows less; INT64_MAX when nothing says. */
+int64_t reel_memory_available(void);
+
 /* Allocates what the plan gives this rank. REEL_NO_MEMORY when the host has less; nothing is left allocated
  * then. */
 enum reel_status reel_arena_open(const struct reel_plan *plan, int64_t rank, struct reel_arena *arena);

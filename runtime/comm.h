@@ -46,6 +46,9 @@ void reel_exchange(struct reel_axis *axis, struct reel_stream *stream, enum reel
 void reel_gather(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose,
                  const struct reel_cut *rows, int64_t width, const float *mine, float *all);
 
+/* Collective over world. The sum of mine over the ranks of this host. */
+enum reel_status reel_host_sum(struct reel_comm *comm, int64_t mine, int64_t *sum);
+
 /* Collective over world. Rank 0's bytes reach every rank. */
 enum reel_status reel_broadcast(struct reel_comm *comm, void *bytes, int64_t count);
 

@@ -160,7 +160,7 @@ static enum reel_status prompts_of(struct reel_comm *comm, const struct reel_job
     float **prompt = inputs->prompt[branch];
     inputs->prompts_made = !job->prompt.embeds[0];
     if (inputs->prompts_made)
-        return make_prompt(model, branch, &prompt[0]);
+        return reel_agree(comm, make_prompt(model, branch, &prompt[0]));
     for (int64_t chunk = 0; chunk < inputs->prompts; chunk++) {
         snprintf(name, sizeof name, "%s.%lld", prompt_names[branch], (long long)chunk);
         REEL_PASS(share_prompt(comm, job, model, name, &prompt[chunk]));

@@ -29,7 +29,8 @@ struct reel_output {
     int complete;
 };
 
-/* Whether the file could be written: its folder exists and takes a file. REEL_BAD_OUTPUT otherwise. */
+/* Whether the file could be written: its folder exists and takes a file, and what stands there, if anything, is a regular
+ * file. REEL_BAD_OUTPUT otherwise. */
 enum reel_status reel_output_check(const char *path);
 
 /* Writes job->output.latents. On failure, REEL_BAD_OUTPUT, what stood there before is untouched. */

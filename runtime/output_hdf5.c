@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { IMAGE_GROWTH = 1 << 24, PATH_BYTES = REEL_PATH_BYTES + 64 };
@@ -164,10 +165,16 @@ static enum reel_status build(const struct reel_output *output, void **bytes, ss
     return REEL_OK;
 }
 
-/* The name aside: in the same folder, unlike that of any other process. */
+/* The name aside: in the same folder, short whatever the output is called, and unlike that of any other process of this
+ * host and of any other output. */
 static void aside(const char *path, char name[PATH_BYTES])
 {
-    snprintf(name, PATH_BYTES, "%s.tmp.%lld", path, (long long)getpid());
+    const char *slash = strrchr(path, '/');
+    int folder = slash ? (int)(slash - path) + 1 : 0;
+    unsigned long long hash = 1469598103934665603u;
+    for (const char *c = path + folder; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+    snprintf(name, PATH_BYTES, "%.*s.reel-%016llx-%lld.tmp", folder, path, hash, (long long)getpid());
 }
 
 static enum reel_status cannot(const char *path, const char *what)
@@ -178,9 +185,12 @@ static enum reel_status cannot(const char *path, const char *what)
 enum reel_status reel_output_check(const char *path)
 {
     char name[PATH_BYTES];
-    aside(path, name);
+    struct stat there;
     REEL_NEED(!reel_fault(REEL_FAULT_OUTPUT_CHECK), REEL_BAD_OUTPUT, "planted: the output cannot be written");
-    int file = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    REEL_NEED(lstat(path, &there) != 0 || S_ISREG(there.st_mode), REEL_BAD_OUTPUT,
+              "%s: output.latents is no regular file, expected one or nothing: it will be replaced", path);
+    aside(path, name);
+    int file = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file < 0)
         return cannot(path, "written");
     close(file);

@@ -317,6 +317,9 @@ static enum reel_status report(struct reel_sampler *s)
             reel_plan_bytes(&s->plan, s->comm->world.rank, (enum reel_buffer)b);
     reel_outline_traffic(&s->outline, &s->plan, s->comm->world.rank, mine.planned_sent_bytes);
     memcpy(mine.peak_bytes, s->arena.bytes, sizeof mine.peak_bytes);
+    if (mine.process_peak_bytes >
+        s->arena.total_bytes) /* all that is not ours: MPI, oneDNN, HDF5, the C library */
+        mine.peak_bytes[REEL_MEMORY_LIBRARIES] = mine.process_peak_bytes - s->arena.total_bytes;
     for (int p = 0; p < REEL_PURPOSES; p++)
         mine.sent_bytes[p] = s->comm->sequence.sent_bytes[p] + s->comm->cfg.sent_bytes[p];
     if (s->comm->world.rank == 0)

@@ -6,6 +6,7 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 double reel_seconds(void)
@@ -13,6 +14,32 @@ double reel_seconds(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Ranks that see different files, copies on their own disks say, would part in the first exchange. Collective over
+ * world. */
+static enum reel_status check_same_model(struct reel_sampler *s)
+{
+    struct reel_model first = s->model_files.model;
+    enum reel_status status = REEL_OK;
+    REEL_PASS(reel_broadcast(s->comm, &first, (int64_t)sizeof first));
+    if (memcmp(&first, &s->model_files.model, sizeof first) != 0)
+        status = reel_fail(REEL_BAD_INPUT,
+                           "%s: rank %lld sees another model there than rank 0, expected the same files",
+                           s->job->model.path, (long long)s->comm->world.rank);
+    return reel_agree(s->comm, status);
+}
+
+/* The output must not be a file that the model is read from. Not collective; on rank 0. */
+static enum reel_status check_output(const struct reel_sampler *s)
+{
+    struct stat output, weights;
+    for (int64_t f = 0; stat(s->job->output.latents, &output) == 0 && f < s->model_files.count; f++)
+        REEL_NEED(stat(reel_safetensors_path(s->model_files.files[f]), &weights) != 0 ||
+                      weights.st_dev != output.st_dev || weights.st_ino != output.st_ino,
+                  REEL_BAD_JOB, "output.latents is %s, a file of model.path, expected another path",
+                  s->job->output.latents);
+    return REEL_OK;
 }
 
 /* Everything before the plan: files, chunks, matrices. Collective over world. */
@@ -25,7 +52,10 @@ static enum reel_status prepare(struct reel_sampler *s)
         status = reel_model_open(job->model.path, &s->model_files);
     if (status == REEL_OK && reel_fault(REEL_FAULT_MODEL_OPEN))
         status = reel_fail(REEL_BAD_INPUT, "planted: the model cannot be opened");
+    if (status == REEL_OK && comm->world.rank == 0)
+        status = check_output(s);
     REEL_PASS(reel_agree(comm, status));
+    REEL_PASS(check_same_model(s));
     REEL_PASS(reel_inputs_open(comm, job, &s->model_files.model, &s->inputs));
     status = reel_outline_make(job, s->inputs.prefix_frames, s->inputs.end_frames, &s->outline);
     if (status == REEL_OK && !(s->calls = malloc((size_t)(2 * s->outline.rows) * sizeof *s->calls)))
@@ -42,6 +72,20 @@ static void tell(const struct reel_sampler *s, const struct reel_event *event)
 {
     if (s->observer.see && s->comm->world.rank == 0)
         s->observer.see(s->observer.context, event);
+}
+
+/* Whether this host can hold what its ranks need: malloc would succeed for more, and the kernel kill whoever touches it.
+ * Collective over world. */
+static enum reel_status check_memory(struct reel_sampler *s)
+{
+    int64_t mine = reel_arena_bytes(&s->plan, s->comm->world.rank), all, available = reel_memory_available();
+    REEL_PASS(reel_host_sum(s->comm, mine, &all));
+    REEL_NEED(all <= available, REEL_NO_MEMORY,
+              "the ranks of rank %lld's host need %.2f GB of memory and %.2f GB are available, expected "
+              "fewer ranks a host, "
+              "more hosts or smaller diffusion_forcing.base_frames",
+              (long long)s->comm->world.rank, (double)all * 1e-9, (double)available * 1e-9);
+    return REEL_OK;
 }
 
 /* The plan, made on every rank and compared as bytes; then its memory. Collective over world. */
@@ -69,6 +113,7 @@ static enum reel_status allocate(struct reel_sampler *s)
                                  .iterations = s->outline.iterations,
                                  .chunks = s->outline.chunk_count});
     REEL_PASS(reel_agree(s->comm, reel_comm_mesh(s->comm, &s->plan)));
+    REEL_PASS(reel_agree(s->comm, check_memory(s)));
     return reel_agree(s->comm, reel_arena_open(&s->plan, s->comm->world.rank, &s->arena));
 }
 

@@ -70,6 +70,28 @@ static void bad_jobs_exit_with_the_code_of_their_kind(void)
                   "there is no tensor prefix_latents");
 }
 
+static void outputs_that_cannot_be_replaced_are_found_beforehand(void)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/folder.h5", test_folder());
+    mkdir(path, 0777);
+    program_fails(0, "run job.yaml --set output.latents=folder.h5", 5, "output.latents is no regular file");
+    program_fails(0, "run job.yaml --set output.latents=/dev/null", 5, "output.latents is no regular file");
+    snprintf(path, sizeof path, "%s/fifo", test_folder());
+    mkfifo(path, 0666);
+    program_fails(0, "run job.yaml --set output.log=fifo", 5, "output.log cannot be opened");
+}
+
+/* 16384 x 16384 pixels fit into no memory that one machine of today has, on any of three ranks. */
+static void a_job_that_does_not_fit_is_refused_with_10(void)
+{
+    program_fails(
+        3,
+        "run job.yaml --set video.width=16384 --set video.height=16384 --set video.frames=2001 --set "
+        "diffusion_forcing.base_frames=1001",
+        10, "GB of memory");
+}
+
 static void a_velocity_that_is_not_finite_stops_all_ranks_with_70(void)
 {
     program_fails(3, "run job.yaml --set prompt.embeds=huge.safetensors", 70,
@@ -130,6 +152,16 @@ static void every_number_of_ranks_writes_the_same_latents(void)
     CHECK(program_run(0, "", "run job.yaml --set output.latents=alone.h5") == 0, "%s", program_said);
     float *alone = latents_of("alone.h5", &count);
     CHECK(count == 16 * 5 * 6 * 8, "%lld numbers", (long long)count);
+    /* a team of one thread where more were asked for, and an unusable number */
+    static const char *const environments[] = {"OMP_NUM_THREADS=4 OMP_THREAD_LIMIT=1",
+                                               "OMP_NUM_THREADS=2 OMP_DYNAMIC=true", "OMP_NUM_THREADS="};
+    for (int e = 0; e < 3; e++) {
+        CHECK(program_run(0, environments[e], "run job.yaml") == 0, "%s: %s", environments[e], program_said);
+        float *latents = latents_of("out.h5", &again);
+        CHECK(again == count && memcmp(latents, alone, (size_t)count * sizeof *alone) == 0, "%s differs",
+              environments[e]);
+        free(latents);
+    }
     for (int ranks = 1; ranks <= 4; ranks++) {
         CHECK(program_run(ranks, "", "run job.yaml") == 0, "%d ranks: %s", ranks, program_said);
         float *latents = latents_of("out.h5", &again);
@@ -152,6 +184,8 @@ int main(void)
     write_prompts("huge.safetensors", 3e38f, 1);
     RUN(bad_commands_exit_with_2_and_one_message);
     RUN(bad_jobs_exit_with_the_code_of_their_kind);
+    RUN(outputs_that_cannot_be_replaced_are_found_beforehand);
+    RUN(a_job_that_does_not_fit_is_refused_with_10);
     RUN(a_velocity_that_is_not_finite_stops_all_ranks_with_70);
     RUN(help_and_version_answer_at_once);
     RUN(a_plan_is_printed_without_weights);
