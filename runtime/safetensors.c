@@ -347,6 +347,15 @@ const char *reel_safetensors_metadata(const struct reel_safetensors *file, const
     return json_string_value(json_object_get(json_object_get(file->header, "__metadata__"), key));
 }
 
+const char *reel_safetensors_metadata_key(const struct reel_safetensors *file, int64_t position)
+{
+    json_t *metadata = json_object_get(file->header, "__metadata__");
+    void *at = json_object_iter(metadata);
+    while (at && position-- > 0)
+        at = json_object_iter_next(metadata, at);
+    return at ? json_object_iter_key(at) : NULL;
+}
+
 /* Converts count elements at from into to, for the types that its reader lets through. */
 typedef void converter(enum reel_dtype dtype, const void *from, int64_t count, void *to);
 
@@ -402,20 +411,44 @@ static enum reel_status check_range(const struct reel_safetensors *file,
     return REEL_OK;
 }
 
+static int is_wide(enum reel_dtype dtype)
+{
+    return dtype == REEL_F32 || dtype == REEL_BF16 || dtype == REEL_F16 || dtype == REEL_F64;
+}
+
+/* Of a floating type, in range. */
+static enum reel_status read_floats(const struct reel_safetensors *file,
+                                    const struct reel_safetensors_entry *entry, int64_t first, int64_t count,
+                                    float *out)
+{
+    if (count == 0)
+        return REEL_OK;
+    if (entry->dtype == REEL_F32)
+        return read_at(file, entry->offset + first * 4, count * 4, out);
+    return read_converted(file, entry, first, count, to_floats, out, sizeof *out);
+}
+
 enum reel_status reel_safetensors_read_floats(const struct reel_safetensors *file,
                                               const struct reel_safetensors_entry *entry, int64_t first,
                                               int64_t count, float *out)
 {
+    REEL_PASS(check_range(file, entry, first, count));
+    REEL_NEED(is_wide(entry->dtype), REEL_BAD_INPUT,
+              "%s: tensor %s has dtype %s, expected F32, BF16, F16 or F64", file->path, entry->name,
+              reel_dtype_name(entry->dtype));
+    return read_floats(file, entry, first, count, out);
+}
+
+enum reel_status reel_safetensors_read_weights(const struct reel_safetensors *file,
+                                               const struct reel_safetensors_entry *entry, int64_t first,
+                                               int64_t count, float *out)
+{
     enum reel_dtype dtype = entry->dtype;
     REEL_PASS(check_range(file, entry, first, count));
-    REEL_NEED(dtype == REEL_F32 || dtype == REEL_BF16 || dtype == REEL_F16 || dtype == REEL_F64,
-              REEL_BAD_INPUT, "%s: tensor %s has dtype %s, expected F32, BF16, F16 or F64", file->path,
+    REEL_NEED(is_wide(dtype) || reel_dtype_is_fp8(dtype), REEL_BAD_INPUT,
+              "%s: tensor %s has dtype %s, expected F32, BF16, F16, F64, F8_E4M3 or F8_E5M2", file->path,
               entry->name, reel_dtype_name(dtype));
-    if (count == 0)
-        return REEL_OK;
-    if (dtype == REEL_F32)
-        return read_at(file, entry->offset + first * 4, count * 4, out);
-    return read_converted(file, entry, first, count, to_floats, out, sizeof *out);
+    return read_floats(file, entry, first, count, out);
 }
 
 enum reel_status reel_safetensors_read_integers(const struct reel_safetensors *file,
