@@ -11,6 +11,7 @@ static const char usage[] =
     "reel samples long videos with diffusion-forcing transformers, sharded over MPI ranks\n"
     "\n"
     "  reel run JOB.yaml [--set key=value ...] [--fresh]   make the video's latents\n"
+    "  reel inspect FILE|DIR [--json] [--job]              what a model, input or output holds\n"
     "  reel --help, reel COMMAND --help, reel --version\n"
     "\n"
     "Start it on several ranks with launch/reel-mpirun -n RANKS reel run JOB.yaml.\n"
@@ -25,6 +26,16 @@ static void help_run(void)
            "dotted form and a YAML value (--set sampler.steps=8); its relative paths count from the working\n"
            "directory. --fresh starts over. The keys of a job file:\n\n");
     reel_job_help(stdout);
+}
+
+static void help_inspect(void)
+{
+    printf(
+        "reel inspect FILE|DIR [--json] [--job]\n\n"
+        "Says what a model (DIR, FILE.safetensors, synthetic:PRESET), a safetensors file of inputs, or an\n"
+        "output of reel is, what it holds and whether it is whole. --json prints one JSON object; --job "
+        "adds\n"
+        "the text of an output's job. Exit code 4: the file is missing or nothing that reel knows.\n");
 }
 
 static void print_error(const struct reel_error *error)
@@ -54,9 +65,13 @@ static int answered(int count, char **words)
         printf("reel %s\n", REEL_VERSION);
         return 1;
     }
-    for (int i = 2; i < count; i++)
-        if (strcmp(words[1], "run") == 0 && is_help(words[i])) {
-            help_run();
+    void (*help)(void) = count < 2                          ? NULL
+                         : strcmp(words[1], "run") == 0     ? help_run
+                         : strcmp(words[1], "inspect") == 0 ? help_inspect
+                                                            : NULL;
+    for (int i = 2; help && i < count; i++)
+        if (is_help(words[i])) {
+            help();
             return 1;
         }
     return 0;
@@ -64,10 +79,12 @@ static int answered(int count, char **words)
 
 static enum reel_status dispatch(struct reel_comm *comm, int count, char **words)
 {
-    REEL_NEED(count >= 2, REEL_BAD_JOB, "there is no command, expected run; see reel --help");
+    REEL_NEED(count >= 2, REEL_BAD_JOB, "there is no command, expected run or inspect; see reel --help");
     if (strcmp(words[1], "run") == 0)
         return reel_command_run(comm, count - 2, words + 2);
-    return reel_fail(REEL_BAD_JOB, "%s is not a command, expected run; see reel --help", words[1]);
+    if (strcmp(words[1], "inspect") == 0)
+        return reel_command_inspect(comm, count - 2, words + 2);
+    return reel_fail(REEL_BAD_JOB, "%s is not a command, expected run or inspect; see reel --help", words[1]);
 }
 
 int main(int count, char **words)

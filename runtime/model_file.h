@@ -1,9 +1,9 @@
 /* The files of a model: what model.path means.
  *
- *     DIR                 config.json beside one *.safetensors, or several with or without an index; or a folder of
- *                         a diffusers pipeline, whose transformer/ holds those
- *     FILE.safetensors    with NAME.config.json, or else config.json, beside it; without either, the shapes say
- *                         what the model is, as long as its heads have 128 channels
+ *     DIR                 config.json beside one *.safetensors, or several with or without an index; or a
+ *                         folder of a diffusers pipeline, whose transformer/ holds those
+ *     FILE.safetensors    with NAME.config.json, or else config.json, beside it; without either, the shapes
+ *                         say what the model is, as long as its heads have 128 channels
  *     synthetic:PRESET    no files: seeded random weights (synthetic.h)
  *
  * Names are native or those of diffusers, with or without the prefix "model." or "model.diffusion_model.".
@@ -38,9 +38,9 @@ struct reel_model_files {
  * everything that is wrong with files. */
 enum reel_status reel_model_open(const char *path, struct reel_model_files *files);
 
-/* Not collective. The steps of reel_model_open, for looking at files that may be no complete model. find opens the
- * files and lists their tensors; describe says from config or shapes which model they claim to be; check compares
- * the two. Errors as there; only after find failed there is nothing to close. */
+/* Not collective. The steps of reel_model_open, for looking at files that may be no complete model. find
+ * opens the files and lists their tensors; describe says from config or shapes which model they claim to be;
+ * check compares the two. Errors as there; only after find failed there is nothing to close. */
 enum reel_status reel_model_find(const char *path, struct reel_model_files *files);
 enum reel_status reel_model_describe(const char *path, struct reel_model_files *files);
 enum reel_status reel_model_check_tensors(const char *path, struct reel_model_files *files);

@@ -67,14 +67,14 @@ struct reel_model_slot *reel_model_index_named(const struct reel_model_index *in
  * width, ffn, heads (width / 128) and layers are 0 when they cannot be known. No errors. */
 void reel_model_index_infer(const struct reel_model_index *index, struct reel_model *model);
 
-/* Not collective. Gives every tensor its role beside model, and names those that are missing or not expected. No
- * errors. */
+/* Not collective. Gives every tensor its role beside model, and names those that are missing or not expected.
+ * No errors. */
 void reel_model_index_review(struct reel_model_index *index, const struct reel_model *model,
                              struct reel_model_review *review);
 
 /* Not collective. Whether the files hold exactly the tensors of model, with their shapes, in a floating type
- * that can be read, and fp8 weights their scales. path is for the message, REEL_BAD_INPUT, which names the first
- * tensors that are missing or not expected. */
+ * that can be read, and fp8 weights their scales. path is for the message, REEL_BAD_INPUT, which names the
+ * first tensors that are missing or not expected. */
 enum reel_status reel_model_index_check(struct reel_model_index *index, const char *path,
                                         const struct reel_model *model);
 

@@ -1,6 +1,7 @@
 /* Safetensors files: the header, checked without trust, and bounded reads. */
 #include "safetensors.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,6 +15,8 @@
 #define LENGTH_BYTES INT64_C(8)
 #define HEADER_MIN INT64_C(8)
 #define HEADER_MAX INT64_C(100000000)
+/* What a file is told by. */
+#define START_BYTES INT64_C(16)
 #define STAGING_BYTES (INT64_C(4) << 20)
 /* Linux reads less than 2 GiB at once, whatever is asked for. */
 #define READ_MAX (INT64_C(1) << 30)
@@ -83,18 +86,22 @@ static const char *looks_like(const unsigned char *start, int64_t bytes)
         {"version https://", 16, "a Git LFS pointer instead of the file it stands for"},
         {"<", 1, "a web page"},
         {"{", 1, "a JSON text"},
+        {"#!", 2, "a script"},
     };
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
         if (bytes >= kinds[k].bytes && memcmp(start, kinds[k].start, (size_t)kinds[k].bytes) == 0)
             return kinds[k].kind;
-    return NULL;
+    int64_t printed = 0;
+    while (printed < bytes && start[printed] < 0x80 && (isprint(start[printed]) || isspace(start[printed])))
+        printed++;
+    return printed == START_BYTES ? "a text" : NULL;
 }
 
 /* Finds the length of the header, and says what else the file is when there is none. */
 static enum reel_status header_length(const struct reel_safetensors *file, int64_t file_bytes,
                                       int64_t *header_bytes)
 {
-    unsigned char start[16];
+    unsigned char start[START_BYTES];
     int64_t bytes = file_bytes < (int64_t)sizeof start ? file_bytes : (int64_t)sizeof start;
     REEL_NEED(file_bytes > 0, REEL_BAD_INPUT, "%s: the file is empty, expected safetensors", file->path);
     REEL_PASS(read_at(file, 0, bytes, start));

@@ -30,6 +30,19 @@ static int reel(int ranks, const char *arguments)
     return WIFEXITED(code) ? WEXITSTATUS(code) : -1;
 }
 
+/* How often the last command's standard output holds the words. */
+static int says(const char *words)
+{
+    char command[512];
+    int times = -1;
+    snprintf(command, sizeof command, "grep -c '%s' %s/stdout", words, test_folder());
+    FILE *found = popen(command, "r");
+    if (fscanf(found, "%d", &times) != 1)
+        times = -1;
+    pclose(found);
+    return times;
+}
+
 static int times_said(const char *words)
 {
     int times = 0;
@@ -98,6 +111,10 @@ static void bad_commands_exit_with_2_and_one_message(void)
     fails(3, "run job.yaml --set sampler.step=3", 2, "sampler.steps");
     fails(0, "run job.yaml --set video.frames=16", 2, "video.frames is 16, expected 4k+1");
     fails(2, "run job.yaml --set teacache.mode=e", 2, "teacache.mode is e");
+    fails(0, "inspect", 2, "reel inspect has no file");
+    fails(0, "inspect --yaml prompts.safetensors", 2, "--yaml is not an option of reel inspect");
+    fails(0, "inspect prompts.safetensors --job", 2, "--job is for an output of reel");
+    fails(0, "inspect synthetic:huge", 2, "expected one of the presets");
 }
 
 static void bad_jobs_exit_with_the_code_of_their_kind(void)
@@ -112,6 +129,8 @@ static void bad_jobs_exit_with_the_code_of_their_kind(void)
     fails(0, "run job.yaml --set output.log=/proc/none/out.jsonl", 5, "output.log");
     fails(0, "run job.yaml --set diffusion_forcing.prefix_latents=prompts.safetensors", 4,
           "there is no tensor prefix_latents");
+    fails(2, "inspect absent.h5", 4, "absent.h5: No such file");
+    fails(0, "inspect job.yaml", 4, "expected safetensors, but the file looks like a text");
 }
 
 static void a_velocity_that_is_not_finite_stops_all_ranks_with_70(void)
@@ -125,7 +144,9 @@ static void a_velocity_that_is_not_finite_stops_all_ranks_with_70(void)
 
 static void help_and_version_answer_at_once(void)
 {
-    CHECK(reel(0, "--help") == 0 && reel(0, "run --help") == 0 && reel(0, "--version") == 0, "%s", text);
+    CHECK(reel(0, "--help") == 0 && reel(0, "run --help") == 0 && reel(0, "--version") == 0 &&
+              reel(0, "inspect --help") == 0,
+          "%s", text);
 }
 
 /* The latents of a file of 5 latent frames; the caller frees them. */
@@ -159,6 +180,9 @@ static void every_number_of_ranks_writes_the_same_latents(void)
               ranks);
         free(latents);
     }
+    CHECK(reel(0, "inspect alone.h5 --job") == 0 && says("an output of reel") == 1 && says("complete ") == 1,
+          "inspect alone.h5: %s", text);
+    CHECK(reel(2, "inspect alone.h5 --json") == 0 && says("\"complete\": true") == 1, "--json: %s", text);
     CHECK(reel(2, "run job.yaml --set sampler.seed=8") == 0, "%s", text);
     float *other = latents_of("out.h5", &again);
     CHECK(memcmp(other, alone, (size_t)count * sizeof *alone) != 0, "another seed makes the same latents");

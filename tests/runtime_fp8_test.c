@@ -1,4 +1,5 @@
-/* fp8 weights: what a code is worth, scaled and unscaled files in every naming, and what is wrong with one by name. */
+/* fp8 weights: what a code is worth, scaled and unscaled files in every naming, and what is wrong with one by
+ * name. */
 #include "dtype.h"
 #include "model_file.h"
 #include "tensor_input.h"
