@@ -12,4 +12,8 @@ enum reel_status reel_command_run(struct reel_comm *comm, int64_t count, char **
  * output. ranks_here is the number of ranks without --ranks. REEL_BAD_PLAN when the plan is impossible or does not fit. */
 enum reel_status reel_command_plan(int64_t count, char **words, int64_t ranks_here);
 
+/* Collective over world: reel inspect FILE|DIR [--json] [--job]. Rank 0 looks and prints, the others wait for
+ * it. */
+enum reel_status reel_command_inspect(struct reel_comm *comm, int64_t count, char **arguments);
+
 #endif

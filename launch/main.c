@@ -15,6 +15,7 @@ static const char usage[] =
     "  reel plan JOB.yaml [--ranks N] [--device-memory 80GiB] [--json]\n"
     "                                                      who holds and sends what, without weights or "
     "mpirun\n"
+    "  reel inspect FILE|DIR [--json] [--job]              what a model, input or output holds\n"
     "  reel --help, reel COMMAND --help, reel --version\n"
     "\n"
     "Start it on several ranks with launch/reel-mpirun -n RANKS reel run JOB.yaml.\n"
@@ -40,6 +41,22 @@ static void help_plan(void)
            "impossible, or when a\n"
            "rank does not fit into --device-memory (80GiB, 24GB, ...).\n");
 }
+
+static void help_inspect(void)
+{
+    printf(
+        "reel inspect FILE|DIR [--json] [--job]\n\n"
+        "Says what a model (DIR, FILE.safetensors, synthetic:PRESET), a safetensors file of inputs, or an\n"
+        "output of reel is, what it holds and whether it is whole. --json prints one JSON object; --job\n"
+        "adds the text of an output's job. Exit code 4: the file is missing or nothing that reel knows.\n");
+}
+
+static const struct {
+    const char *name;
+    void (*help)(void);
+} commands[] = {{"run", help_run}, {"plan", help_plan}, {"inspect", help_inspect}};
+
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void print_error(const struct reel_error *error)
 {
@@ -74,20 +91,19 @@ static int answered(int count, char **words)
         printf("reel %s\n", REEL_VERSION);
         return 1;
     }
-    for (int i = 2; i < count; i++)
-        if (is_help(words[i]) && (strcmp(words[1], "run") == 0 || strcmp(words[1], "plan") == 0)) {
-            if (strcmp(words[1], "run") == 0)
-                help_run();
-            else
-                help_plan();
-            return 1;
-        }
+    for (int c = 0; c < COMMANDS && count >= 2; c++)
+        for (int i = 2; strcmp(words[1], commands[c].name) == 0 && i < count; i++)
+            if (is_help(words[i])) {
+                commands[c].help();
+                return 1;
+            }
     return 0;
 }
 
 static enum reel_status dispatch(struct reel_comm *comm, int count, char **words)
 {
-    REEL_NEED(count >= 2, REEL_BAD_JOB, "there is no command, expected run or plan; see reel --help");
+    REEL_NEED(count >= 2, REEL_BAD_JOB,
+              "there is no command, expected run, plan or inspect; see reel --help");
     if (strcmp(words[1], "run") == 0)
         return reel_command_run(comm, count - 2, words + 2);
     if (strcmp(words[1], "plan") == 0) { /* rank 0 alone, and its verdict is everybody's */
@@ -96,7 +112,10 @@ static enum reel_status dispatch(struct reel_comm *comm, int count, char **words
             status = reel_command_plan(count - 2, words + 2, comm->world.size);
         return reel_agree(comm, status);
     }
-    return reel_fail(REEL_BAD_JOB, "%s is not a command, expected run or plan; see reel --help", words[1]);
+    if (strcmp(words[1], "inspect") == 0)
+        return reel_command_inspect(comm, count - 2, words + 2);
+    return reel_fail(REEL_BAD_JOB, "%s is not a command, expected run, plan or inspect; see reel --help",
+                     words[1]);
 }
 
 int main(int count, char **words)

@@ -255,6 +255,27 @@ const char *reel_model_presets(void)
     return "skyreels-v2-df-1.3b, skyreels-v2-df-14b, wan2.1-t2v-1.3b, wan2.1-t2v-14b, tiny";
 }
 
+/* Field by field: bytes between fields say nothing. */
+static int equal(const struct reel_model *a, const struct reel_model *b)
+{
+    return a->width == b->width && a->ffn == b->ffn && a->heads == b->heads && a->layers == b->layers &&
+           a->in_channels == b->in_channels && a->out_channels == b->out_channels &&
+           a->text_rows == b->text_rows && a->text_width == b->text_width &&
+           a->frequencies == b->frequencies && a->image_rows == b->image_rows &&
+           a->image_width == b->image_width && a->rope_positions == b->rope_positions &&
+           a->has_fps == b->has_fps && !(a->epsilon < b->epsilon || a->epsilon > b->epsilon);
+}
+
+void reel_model_presets_equal(const struct reel_model *model, char *names, int64_t bytes)
+{
+    names[0] = '\0';
+    for (int i = 0; i < PRESETS; i++) {
+        size_t used = strlen(names);
+        if (equal(model, &presets[i].model))
+            snprintf(names + used, (size_t)bytes - used, "%s%s", used > 0 ? ", " : "", presets[i].name);
+    }
+}
+
 static int64_t extent_of(const struct reel_model *model, enum extent extent)
 {
     switch (extent) {

@@ -40,6 +40,10 @@ int reel_model_preset(const char *name, struct reel_model *model);
 /* The names of the presets, separated by ", ". */
 const char *reel_model_presets(void);
 
+/* The names of the presets that are this very model, separated by ", "; empty when there is none. Cut to
+ * bytes. */
+void reel_model_presets_equal(const struct reel_model *model, char *names, int64_t bytes);
+
 /* Every tensor of the model, first those that exist once, then those of a block. Weight and bias of a linear
  * layer follow each other. */
 enum reel_tensor {

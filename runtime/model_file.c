@@ -2,6 +2,7 @@
 #include "model_file.h"
 
 #include "model_config.h"
+#include "model_scale.h"
 #include "synthetic.h"
 
 #include <dirent.h>
@@ -14,6 +15,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+_Static_assert(REEL_CONFIG_PATH_BYTES == PATH_MAX, "the config's path is a path");
 
 static int ends_with(const char *text, const char *end)
 {
@@ -204,32 +207,23 @@ static enum reel_status trust_shapes(const char *path, const struct reel_model *
     return reel_model_check(path, model);
 }
 
-static enum reel_status open_checked(const char *path, struct reel_model_files *files)
+static enum reel_status find_files(const char *path, struct reel_model_files *files)
 {
     struct stat facts;
-    char folder[PATH_MAX], config[PATH_MAX];
+    char folder[PATH_MAX];
     REEL_NEED(stat(path, &facts) == 0, REEL_BAD_INPUT, "%s: %s", path, strerror(errno));
     if (S_ISDIR(facts.st_mode)) {
-        REEL_PASS(find_folder(path, folder, config));
+        REEL_PASS(find_folder(path, folder, files->config));
         REEL_PASS(open_folder(files, folder));
     } else {
-        REEL_PASS(find_config(path, config));
+        REEL_PASS(find_config(path, files->config));
         REEL_PASS(make_room(files, 1));
         REEL_PASS(open_shard(files, path));
     }
-    struct reel_model inferred;
-    REEL_PASS(reel_model_index_open(files->files, files->count, &files->index));
-    reel_model_index_infer(&files->index, &inferred);
-    if (config[0])
-        REEL_PASS(reel_model_config_read(config, &inferred, &files->model));
-    else
-        REEL_PASS(trust_shapes(path, &inferred, &files->model));
-    REEL_TRY(reel_model_index_check(&files->index, path, &files->model), "comparing the tensors with %s",
-             config[0] ? config : "their own shapes");
-    return REEL_OK;
+    return reel_model_index_open(files->files, files->count, &files->index);
 }
 
-enum reel_status reel_model_open(const char *path, struct reel_model_files *files)
+enum reel_status reel_model_find(const char *path, struct reel_model_files *files)
 {
     static const char synthetic[] = "synthetic:";
     *files = (struct reel_model_files){.index.prefix = ""};
@@ -240,7 +234,37 @@ enum reel_status reel_model_open(const char *path, struct reel_model_files *file
         files->synthetic = 1;
         return REEL_OK;
     }
-    enum reel_status status = open_checked(path, files);
+    enum reel_status status = find_files(path, files);
+    if (status != REEL_OK)
+        reel_model_close(files);
+    return status;
+}
+
+enum reel_status reel_model_describe(const char *path, struct reel_model_files *files)
+{
+    struct reel_model inferred;
+    if (files->synthetic)
+        return REEL_OK;
+    reel_model_index_infer(&files->index, &inferred);
+    if (files->config[0])
+        return reel_model_config_read(files->config, &inferred, &files->model);
+    return trust_shapes(path, &inferred, &files->model);
+}
+
+enum reel_status reel_model_check_tensors(const char *path, struct reel_model_files *files)
+{
+    if (!files->synthetic)
+        REEL_TRY(reel_model_index_check(&files->index, path, &files->model), "comparing the tensors with %s",
+                 files->config[0] ? files->config : "their own shapes");
+    return REEL_OK;
+}
+
+enum reel_status reel_model_open(const char *path, struct reel_model_files *files)
+{
+    REEL_PASS(reel_model_find(path, files));
+    enum reel_status status = reel_model_describe(path, files);
+    if (status == REEL_OK)
+        status = reel_model_check_tensors(path, files);
     if (status != REEL_OK)
         reel_model_close(files);
     return status;
@@ -316,7 +340,8 @@ enum reel_status reel_model_read(const struct reel_model_files *files, enum reel
     const struct reel_model_slot *slot = reel_model_index_find(&files->index, tensor, layer);
     REEL_NEED(slot, REEL_INTERNAL, "asked for tensor %d of layer %" PRId64 ", which the model lacks",
               (int)tensor, layer);
-    REEL_PASS(reel_safetensors_read_floats(slot->file, slot->entry, first, count, out));
+    REEL_PASS(reel_safetensors_read_weights(slot->file, slot->entry, first, count, out));
+    REEL_PASS(reel_model_scale_apply(slot, first, count, out));
     int64_t bad = reel_first_not_finite(out, count);
     REEL_NEED(bad == count, REEL_BAD_INPUT,
               "%s: tensor %s holds %f at index %" PRId64 ", expected a finite number",

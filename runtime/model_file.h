@@ -1,11 +1,13 @@
 /* The files of a model: what model.path means.
  *
- *     DIR                 config.json beside one *.safetensors, or several with or without an index; a folder
- * of a diffusers pipeline, whose transformer/ holds those FILE.safetensors    with NAME.config.json, or else
- * config.json, beside it; without either, the shapes say what the model is, as long as its heads have 128
- * channels synthetic:PRESET    no files: seeded random weights (synthetic.h)
+ *     DIR                 config.json beside one *.safetensors, or several with or without an index; or a
+ *                         folder of a diffusers pipeline, whose transformer/ holds those
+ *     FILE.safetensors    with NAME.config.json, or else config.json, beside it; without either, the shapes
+ *                         say what the model is, as long as its heads have 128 channels
+ *     synthetic:PRESET    no files: seeded random weights (synthetic.h)
  *
  * Names are native or those of diffusers, with or without the prefix "model." or "model.diffusion_model.".
+ * Weights may be fp8, with scales or without (model_scale.h).
  * Opening checks the complete list of tensors; after it, reads fail only when the files change or hold
  * numbers that are not finite.
  *
@@ -20,12 +22,15 @@
 #include "model_index.h"
 #include "status.h"
 
+enum { REEL_CONFIG_PATH_BYTES = 4096 };
+
 struct reel_model_files {
     struct reel_model model;
     int synthetic; /* no files stand behind it */
     struct reel_safetensors **files;
     int64_t count;
     struct reel_model_index index;
+    char config[REEL_CONFIG_PATH_BYTES]; /* the config that belongs to it; empty when there is none */
 };
 
 /* Not collective. Opens and checks the model at path. *files is the caller's, for reel_model_close; after an
@@ -36,6 +41,13 @@ enum reel_status reel_model_open(const char *path, struct reel_model_files *file
 /* Not collective. The sizes of the model at path alone: from its files where the weights are there, else from
  * config.json and the published values, so that a plan needs no weights. Errors as reel_model_open. */
 enum reel_status reel_model_sizes(const char *path, struct reel_model *model);
+
+/* Not collective. The steps of reel_model_open, for looking at files that may be no complete model. find
+ * opens the files and lists their tensors; describe says from config or shapes which model they claim to be;
+ * check compares the two. Errors as there; only after find failed there is nothing to close. */
+enum reel_status reel_model_find(const char *path, struct reel_model_files *files);
+enum reel_status reel_model_describe(const char *path, struct reel_model_files *files);
+enum reel_status reel_model_check_tensors(const char *path, struct reel_model_files *files);
 
 /* Not collective. Closes the files; a zeroed struct is fine. */
 void reel_model_close(struct reel_model_files *files);

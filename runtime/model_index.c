@@ -1,12 +1,12 @@
 /* The list of tensors over all shards of a model. */
 #include "model_index.h"
 
+#include "model_scale.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { NAMES_SHOWN = 4, NAMES_BYTES = 800 };
 
 static int by_name(const void *a, const void *b)
 {
@@ -79,6 +79,11 @@ struct reel_model_slot *reel_model_index_find(const struct reel_model_index *ind
     char own[REEL_TENSOR_NAME_BYTES], name[2 * REEL_TENSOR_NAME_BYTES];
     reel_tensor_name(index->naming, tensor, layer, own);
     snprintf(name, sizeof name, "%s%s", index->prefix, own);
+    return reel_model_index_named(index, name);
+}
+
+struct reel_model_slot *reel_model_index_named(const struct reel_model_index *index, const char *name)
+{
     struct reel_safetensors_entry entry = {.name = name};
     struct reel_model_slot wanted = {.entry = &entry};
     return bsearch(&wanted, index->slots, (size_t)index->count, sizeof wanted, by_name);
@@ -132,19 +137,13 @@ void reel_model_index_infer(const struct reel_model_index *index, struct reel_mo
     };
 }
 
-/* The first names of a set, for a message. */
-struct names {
-    int64_t count;
-    char text[NAMES_BYTES];
-};
-
-static void names_add(struct names *names, const char *name)
+static void names_add(struct reel_names *names, const char *name)
 {
     size_t used = strlen(names->text);
-    if (names->count < NAMES_SHOWN)
+    if (names->count < REEL_NAMES_SHOWN)
         snprintf(names->text + used, sizeof names->text - used, "%s%.180s", names->count > 0 ? ", " : "",
                  name);
-    else if (names->count == NAMES_SHOWN)
+    else if (names->count == REEL_NAMES_SHOWN)
         snprintf(names->text + used, sizeof names->text - used, ", ...");
     names->count++;
 }
@@ -154,9 +153,10 @@ static enum reel_status check_dtypes(const struct reel_model_index *index)
     for (int64_t i = 0; i < index->count; i++) {
         const struct reel_model_slot *slot = &index->slots[i];
         enum reel_dtype dtype = slot->entry->dtype;
-        REEL_NEED(!slot->expected || dtype == REEL_F32 || dtype == REEL_BF16 || dtype == REEL_F16 ||
-                      dtype == REEL_F64,
-                  REEL_BAD_INPUT, "%s: tensor %s has dtype %s, expected F32, BF16, F16 or F64",
+        REEL_NEED(slot->role != REEL_ROLE_TENSOR || dtype == REEL_F32 || dtype == REEL_BF16 ||
+                      dtype == REEL_F16 || dtype == REEL_F64 || reel_dtype_is_fp8(dtype),
+                  REEL_BAD_INPUT,
+                  "%s: tensor %s has dtype %s, expected F32, BF16, F16, F64, F8_E4M3 or F8_E5M2",
                   reel_safetensors_path(slot->file), slot->entry->name, reel_dtype_name(dtype));
     }
     return REEL_OK;
@@ -179,7 +179,7 @@ static enum reel_status check_shape(const struct reel_model_slot *slot, const st
 
 /* Marks the slot of every tensor that the model has, and collects those that no file has. */
 static void mark_expected(struct reel_model_index *index, const struct reel_model *model,
-                          struct names *missing)
+                          struct reel_names *missing)
 {
     for (int t = 0; t < REEL_TENSORS; t++) {
         enum reel_tensor tensor = (enum reel_tensor)t;
@@ -189,34 +189,46 @@ static void mark_expected(struct reel_model_index *index, const struct reel_mode
             struct reel_model_slot *slot = reel_model_index_find(index, tensor, layer);
             reel_tensor_name(index->naming, tensor, layer, name);
             if (slot)
-                slot->expected = 1;
+                slot->role = REEL_ROLE_TENSOR;
             else
                 names_add(missing, name);
         }
     }
 }
 
+void reel_model_index_review(struct reel_model_index *index, const struct reel_model *model,
+                             struct reel_model_review *review)
+{
+    *review = (struct reel_model_review){0};
+    for (int64_t i = 0; i < index->count; i++)
+        index->slots[i].role = REEL_ROLE_UNEXPECTED;
+    mark_expected(index, model, &review->missing);
+    reel_model_scale_roles(index);
+    for (int64_t i = 0; i < index->count; i++)
+        if (index->slots[i].role == REEL_ROLE_UNEXPECTED)
+            names_add(&review->unexpected, index->slots[i].entry->name);
+}
+
 enum reel_status reel_model_index_check(struct reel_model_index *index, const char *path,
                                         const struct reel_model *model)
 {
-    struct names missing = {0}, unexpected = {0};
-    mark_expected(index, model, &missing);
-    for (int64_t i = 0; i < index->count; i++)
-        if (!index->slots[i].expected)
-            names_add(&unexpected, index->slots[i].entry->name);
-    /* fp8 files also hold scales that no model expects; the type tells more than their names */
+    struct reel_model_review review;
+    reel_model_index_review(index, model, &review);
+    const struct reel_names *missing = &review.missing, *unexpected = &review.unexpected;
+    /* other quantisations also hold tensors that no model expects; the type tells more than their names */
+    REEL_PASS(reel_model_scale_refuse(index));
     REEL_PASS(check_dtypes(index));
     int64_t all = reel_model_tensors(model);
-    REEL_NEED(missing.count == 0 && unexpected.count == 0, REEL_BAD_INPUT,
+    REEL_NEED(missing->count == 0 && unexpected->count == 0, REEL_BAD_INPUT,
               "%s: of the model's %" PRId64 " tensors %" PRId64 " are missing%s%s, and %" PRId64
               " are not expected%s%s",
-              path, all, missing.count, missing.count > 0 ? ": " : "", missing.text, unexpected.count,
-              unexpected.count > 0 ? ": " : "", unexpected.text);
+              path, all, missing->count, missing->count > 0 ? ": " : "", missing->text, unexpected->count,
+              unexpected->count > 0 ? ": " : "", unexpected->text);
     for (int t = 0; t < REEL_TENSORS; t++) {
         enum reel_tensor tensor = (enum reel_tensor)t;
         int64_t copies = t < REEL_GLOBAL_TENSORS ? 1 : model->layers;
         for (int64_t layer = 0; layer < copies && reel_tensor_exists(model, tensor); layer++)
             REEL_PASS(check_shape(reel_model_index_find(index, tensor, layer), model, tensor));
     }
-    return REEL_OK;
+    return reel_model_scale_attach(index);
 }

@@ -1,6 +1,7 @@
 /* Safetensors files: the header, checked without trust, and bounded reads. */
 #include "safetensors.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,6 +15,8 @@
 #define LENGTH_BYTES INT64_C(8)
 #define HEADER_MIN INT64_C(8)
 #define HEADER_MAX INT64_C(100000000)
+/* What a file is told by. */
+#define START_BYTES INT64_C(16)
 #define STAGING_BYTES (INT64_C(4) << 20)
 /* Linux reads less than 2 GiB at once, whatever is asked for. */
 #define READ_MAX (INT64_C(1) << 30)
@@ -83,18 +86,22 @@ static const char *looks_like(const unsigned char *start, int64_t bytes)
         {"version https://", 16, "a Git LFS pointer instead of the file it stands for"},
         {"<", 1, "a web page"},
         {"{", 1, "a JSON text"},
+        {"#!", 2, "a script"},
     };
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
         if (bytes >= kinds[k].bytes && memcmp(start, kinds[k].start, (size_t)kinds[k].bytes) == 0)
             return kinds[k].kind;
-    return NULL;
+    int64_t printed = 0;
+    while (printed < bytes && start[printed] < 0x80 && (isprint(start[printed]) || isspace(start[printed])))
+        printed++;
+    return printed == START_BYTES ? "a text" : NULL;
 }
 
 /* Finds the length of the header, and says what else the file is when there is none. */
 static enum reel_status header_length(const struct reel_safetensors *file, int64_t file_bytes,
                                       int64_t *header_bytes)
 {
-    unsigned char start[16];
+    unsigned char start[START_BYTES];
     int64_t bytes = file_bytes < (int64_t)sizeof start ? file_bytes : (int64_t)sizeof start;
     REEL_NEED(file_bytes > 0, REEL_BAD_INPUT, "%s: the file is empty, expected safetensors", file->path);
     REEL_PASS(read_at(file, 0, bytes, start));
@@ -347,6 +354,15 @@ const char *reel_safetensors_metadata(const struct reel_safetensors *file, const
     return json_string_value(json_object_get(json_object_get(file->header, "__metadata__"), key));
 }
 
+const char *reel_safetensors_metadata_key(const struct reel_safetensors *file, int64_t position)
+{
+    json_t *metadata = json_object_get(file->header, "__metadata__");
+    void *at = json_object_iter(metadata);
+    while (at && position-- > 0)
+        at = json_object_iter_next(metadata, at);
+    return at ? json_object_iter_key(at) : NULL;
+}
+
 /* Converts count elements at from into to, for the types that its reader lets through. */
 typedef void converter(enum reel_dtype dtype, const void *from, int64_t count, void *to);
 
@@ -402,20 +418,44 @@ static enum reel_status check_range(const struct reel_safetensors *file,
     return REEL_OK;
 }
 
+static int is_wide(enum reel_dtype dtype)
+{
+    return dtype == REEL_F32 || dtype == REEL_BF16 || dtype == REEL_F16 || dtype == REEL_F64;
+}
+
+/* Of a floating type, in range. */
+static enum reel_status read_floats(const struct reel_safetensors *file,
+                                    const struct reel_safetensors_entry *entry, int64_t first, int64_t count,
+                                    float *out)
+{
+    if (count == 0)
+        return REEL_OK;
+    if (entry->dtype == REEL_F32)
+        return read_at(file, entry->offset + first * 4, count * 4, out);
+    return read_converted(file, entry, first, count, to_floats, out, sizeof *out);
+}
+
 enum reel_status reel_safetensors_read_floats(const struct reel_safetensors *file,
                                               const struct reel_safetensors_entry *entry, int64_t first,
                                               int64_t count, float *out)
 {
+    REEL_PASS(check_range(file, entry, first, count));
+    REEL_NEED(is_wide(entry->dtype), REEL_BAD_INPUT,
+              "%s: tensor %s has dtype %s, expected F32, BF16, F16 or F64", file->path, entry->name,
+              reel_dtype_name(entry->dtype));
+    return read_floats(file, entry, first, count, out);
+}
+
+enum reel_status reel_safetensors_read_weights(const struct reel_safetensors *file,
+                                               const struct reel_safetensors_entry *entry, int64_t first,
+                                               int64_t count, float *out)
+{
     enum reel_dtype dtype = entry->dtype;
     REEL_PASS(check_range(file, entry, first, count));
-    REEL_NEED(dtype == REEL_F32 || dtype == REEL_BF16 || dtype == REEL_F16 || dtype == REEL_F64,
-              REEL_BAD_INPUT, "%s: tensor %s has dtype %s, expected F32, BF16, F16 or F64", file->path,
+    REEL_NEED(is_wide(dtype) || reel_dtype_is_fp8(dtype), REEL_BAD_INPUT,
+              "%s: tensor %s has dtype %s, expected F32, BF16, F16, F64, F8_E4M3 or F8_E5M2", file->path,
               entry->name, reel_dtype_name(dtype));
-    if (count == 0)
-        return REEL_OK;
-    if (dtype == REEL_F32)
-        return read_at(file, entry->offset + first * 4, count * 4, out);
-    return read_converted(file, entry, first, count, to_floats, out, sizeof *out);
+    return read_floats(file, entry, first, count, out);
 }
 
 enum reel_status reel_safetensors_read_integers(const struct reel_safetensors *file,

@@ -57,12 +57,22 @@ const struct reel_safetensors_entry *reel_safetensors_find(const struct reel_saf
 /* Not collective. The text that the file's metadata holds under key, or NULL; it belongs to the file. */
 const char *reel_safetensors_metadata(const struct reel_safetensors *file, const char *key);
 
+/* Not collective. The key at a position of the metadata, from 0 on; NULL behind the last. It belongs to the
+ * file. */
+const char *reel_safetensors_metadata_key(const struct reel_safetensors *file, int64_t position);
+
 /* Not collective. Reads count elements from element first on into out [count], widened or rounded to float.
  * The tensor is F64, F32, F16 or BF16; another type is REEL_BAD_INPUT, as is a file that has become shorter.
  * Needs at most 4 MiB beside out. */
 enum reel_status reel_safetensors_read_floats(const struct reel_safetensors *file,
                                               const struct reel_safetensors_entry *entry, int64_t first,
                                               int64_t count, float *out);
+
+/* Not collective. As reel_safetensors_read_floats, for F8_E4M3 and F8_E5M2 too. What stands in the file: the
+ * scale of an fp8 weight is a tensor of its own (model_scale.h). */
+enum reel_status reel_safetensors_read_weights(const struct reel_safetensors *file,
+                                               const struct reel_safetensors_entry *entry, int64_t first,
+                                               int64_t count, float *out);
 
 /* Not collective. As above for I64, I32, U8 and BOOL, into out [count]. */
 enum reel_status reel_safetensors_read_integers(const struct reel_safetensors *file,

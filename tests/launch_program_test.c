@@ -8,6 +8,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* How many lines of the last command's standard output hold the words. */
+static int says(const char *words)
+{
+    char command[512];
+    int times = -1;
+    snprintf(command, sizeof command, "grep -c '%s' %s/stdout", words, test_folder());
+    FILE *found = popen(command, "r");
+    if (fscanf(found, "%d", &times) != 1)
+        times = -1;
+    pclose(found);
+    return times;
+}
+
 /* Two prompts [2, 48] of one value each, as safetensors. */
 static void write_prompts(const char *name, float value, int negative)
 {
@@ -49,6 +62,12 @@ static void bad_commands_exit_with_2_and_one_message(void)
     program_fails(3, "run job.yaml --set sampler.step=3", 2, "sampler.steps");
     program_fails(0, "run job.yaml --set video.frames=16", 2, "video.frames is 16, expected 4k+1");
     program_fails(2, "run job.yaml --set teacache.mode=e", 2, "teacache.mode is e");
+    program_fails(0, "inspect", 2, "reel inspect has no file");
+    program_fails(0, "inspect --yaml prompts.safetensors", 2, "--yaml is not an option of reel inspect");
+    program_fails(0, "inspect prompts.safetensors --job", 2, "--job is for an output of reel");
+    program_fails(0, "inspect synthetic:huge", 2, "expected one of the presets");
+    program_fails(2, "inspect absent.h5", 4, "absent.h5: No such file");
+    program_fails(0, "inspect job.yaml", 4, "expected safetensors, but the file looks like a text");
 }
 
 static void bad_jobs_exit_with_the_code_of_their_kind(void)
@@ -169,6 +188,11 @@ static void every_number_of_ranks_writes_the_same_latents(void)
               ranks);
         free(latents);
     }
+    CHECK(program_run(0, "", "inspect alone.h5 --job") == 0 && says("an output of reel") == 1 &&
+              says("complete ") == 1,
+          "inspect alone.h5: %s", program_said);
+    CHECK(program_run(2, "", "inspect alone.h5 --json") == 0 && says("\"complete\": true") == 1, "--json: %s",
+          program_said);
     CHECK(program_run(2, "", "run job.yaml --set sampler.seed=8") == 0, "%s", program_said);
     float *other = latents_of("out.h5", &again);
     CHECK(memcmp(other, alone, (size_t)count * sizeof *alone) != 0, "another seed makes the same latents");

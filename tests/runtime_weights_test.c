@@ -50,7 +50,7 @@ static int is(const char *wanted, const char *name)
 static void write_tensor(FILE *header, FILE *data, const char *name, int dims, const int64_t *shape,
                          const struct variant *variant)
 {
-    enum reel_dtype dtype = is(variant->retyped, name) ? REEL_F8_E4M3 : variant->dtype;
+    enum reel_dtype dtype = is(variant->retyped, name) ? REEL_I8 : variant->dtype;
     int64_t elements = 1, first = ftell(data);
     for (int d = 0; d < dims; d++)
         elements *= shape[d];
@@ -252,8 +252,7 @@ static void a_wrong_tensor_is_named(void)
          "missing: head.modulation, and 1 are not expected: head.modulatoin"},
         {{.flattened = "blocks.2.ffn.0.weight"},
          "blocks.2.ffn.0.weight has shape [45056], expected [352, 128]"},
-        {{.retyped = "blocks.0.ffn.0.weight", .extra = "scaled_fp8"},
-         "blocks.0.ffn.0.weight has dtype F8_E4M3"},
+        {{.retyped = "blocks.0.ffn.0.weight", .extra = "scaled_int8"}, "blocks.0.ffn.0.weight has dtype I8"},
         {{.poisoned = "blocks.2.norm3.weight"}, "blocks.2.norm3.weight holds nan at index 5"},
         {{.poisoned = "patch_embedding.weight", .prefix = "model."}, "patch_embedding.weight holds nan"},
         {{.missing = "patch_embedding.weight"}, "it lacks patch_embedding.weight"},

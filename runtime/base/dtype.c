@@ -18,6 +18,11 @@ int64_t reel_dtype_bytes(enum reel_dtype dtype)
     return dtypes[dtype].bytes;
 }
 
+int reel_dtype_is_fp8(enum reel_dtype dtype)
+{
+    return dtype == REEL_F8_E4M3 || dtype == REEL_F8_E5M2;
+}
+
 const char *reel_dtype_name(enum reel_dtype dtype)
 {
     return dtypes[dtype].name;
@@ -65,6 +70,24 @@ float reel_float_from_f16(uint16_t bits)
     return sign ? -small : small;
 }
 
+float reel_float_from_f8_e4m3(uint8_t bits)
+{
+    uint32_t sign = (uint32_t)(bits & 0x80u) << 24;
+    uint32_t exponent = (bits >> 3) & 0xfu;
+    uint32_t fraction = bits & 7u;
+    if ((bits & 0x7fu) == 0x7fu)
+        return float_from_bits(sign | 0x7fc00000u);
+    if (exponent != 0)
+        return float_from_bits(sign | ((exponent + 120u) << 23) | (fraction << 20));
+    float small = (float)fraction * 0x1p-9f;
+    return sign ? -small : small;
+}
+
+float reel_float_from_f8_e5m2(uint8_t bits)
+{
+    return reel_float_from_f16((uint16_t)(bits << 8));
+}
+
 int reel_floats_from(enum reel_dtype dtype, const void *from, int64_t count, float *to)
 {
     const unsigned char *bytes = from;
@@ -86,6 +109,14 @@ int reel_floats_from(enum reel_dtype dtype, const void *from, int64_t count, flo
             memcpy(&bits, bytes + 2 * i, 2);
             to[i] = dtype == REEL_F16 ? reel_float_from_f16(bits) : reel_float_from_bf16(bits);
         }
+        return 1;
+    case REEL_F8_E4M3:
+        for (int64_t i = 0; i < count; i++)
+            to[i] = reel_float_from_f8_e4m3(bytes[i]);
+        return 1;
+    case REEL_F8_E5M2:
+        for (int64_t i = 0; i < count; i++)
+            to[i] = reel_float_from_f8_e5m2(bytes[i]);
         return 1;
     default:
         return 0;

@@ -25,6 +25,9 @@ enum reel_dtype {
 /* Bytes of one element. */
 int64_t reel_dtype_bytes(enum reel_dtype dtype);
 
+/* Whether it is F8_E4M3 or F8_E5M2. */
+int reel_dtype_is_fp8(enum reel_dtype dtype);
+
 /* The name that safetensors uses: "F32", "BF16", ... */
 const char *reel_dtype_name(enum reel_dtype dtype);
 
@@ -36,8 +39,13 @@ uint16_t reel_bf16_from_float(float value);
 float reel_float_from_bf16(uint16_t bits);
 float reel_float_from_f16(uint16_t bits);
 
-/* count elements of a floating dtype (F64, F32, F16, BF16) at from, unaligned allowed, widened or rounded to
- * float at to. Returns 0 when the dtype is none of these, else 1. */
+/* Exact. F8_E4M3 is e4m3fn: 3 bits of fraction, bias 7, largest 448, no infinities, NaN at 0x7f and 0xff.
+ * F8_E5M2 is the upper half of an F16: 2 bits of fraction, bias 15, largest 57344, infinities and NaN. */
+float reel_float_from_f8_e4m3(uint8_t bits);
+float reel_float_from_f8_e5m2(uint8_t bits);
+
+/* count elements of a floating dtype (F64, F32, F16, BF16, F8_E4M3, F8_E5M2) at from, unaligned allowed,
+ * widened or rounded to float at to. Returns 0 when the dtype is none of these, else 1. */
 int reel_floats_from(enum reel_dtype dtype, const void *from, int64_t count, float *to);
 
 #endif
