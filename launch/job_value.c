@@ -2,6 +2,7 @@
 #include "job_value.h"
 
 #include "model.h"
+#include "text.h"
 
 #include <errno.h>
 #include <math.h>
@@ -97,20 +98,13 @@ static int parse_choice(const char *choices, const char *text, int *index)
     return 0;
 }
 
-/* Whether text stands in a terminal, in an attribute of the output and in the echo as what it is: UTF-8
- * without control characters, those of Unicode included (C1, line separators, the byte order mark,
- * noncharacters). */
+/* Whether text stands in a terminal, in an attribute of the output and in the echo as what it is. */
 static int is_printable(const char *text)
 {
-    int64_t bytes = (int64_t)strlen(text);
-    if (reel_text_bad_byte(text, bytes) != bytes)
-        return 0;
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-        if (*c < ' ' || (*c == 0xc2 && c[1] < 0xa0) ||
-            (*c == 0xe2 && c[1] == 0x80 && (c[2] == 0xa8 || c[2] == 0xa9)) ||
-            (*c == 0xef && ((c[1] == 0xbb && c[2] == 0xbf) || (c[1] == 0xbf && c[2] >= 0xbe))))
-            return 0;
-    return 1;
+    int64_t bytes = (int64_t)strlen(text), at = 0, step = 1;
+    for (; at < bytes && step > 0; at += step)
+        step = reel_printable_bytes(text + at, bytes - at);
+    return step > 0;
 }
 
 enum reel_status reel_path_resolve(const char *folder, const char *path, const char *place,

@@ -1,37 +1,18 @@
 /* YAML through libfyaml. */
 #include "job_yaml.h"
 
+#include "text.h"
+
 #include <libfyaml.h>
 
 #include <string.h>
 
-/* The bytes of the UTF-8 character at c, of which left are there; 0 when it is none. */
-static int64_t character_bytes(const unsigned char *c, int64_t left)
-{
-    int64_t bytes = c[0] < 0x80   ? 1
-                    : c[0] < 0xc2 ? 0
-                    : c[0] < 0xe0 ? 2
-                    : c[0] < 0xf0 ? 3
-                    : c[0] < 0xf5 ? 4
-                                  : 0;
-    if (bytes == 0 || bytes > left)
-        return 0;
-    for (int64_t i = 1; i < bytes; i++)
-        if ((c[i] & 0xc0) != 0x80)
-            return 0;
-    /* longer than needed, a surrogate, or beyond the last character */
-    if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] >= 0xa0) || (c[0] == 0xf0 && c[1] < 0x90) ||
-        (c[0] == 0xf4 && c[1] >= 0x90))
-        return 0;
-    return bytes;
-}
-
 int64_t reel_text_bad_byte(const char *text, int64_t bytes)
 {
-    const unsigned char *c = (const unsigned char *)text;
     for (int64_t i = 0; i < bytes;) {
-        int64_t step = character_bytes(c + i, bytes - i);
-        if (step == 0 || c[i] == 0x7f || (c[i] < ' ' && c[i] != '\n' && c[i] != '\r' && c[i] != '\t'))
+        int64_t step = reel_utf8_bytes(text + i, bytes - i);
+        unsigned char c = (unsigned char)text[i];
+        if (step == 0 || c == 0x7f || (c < ' ' && c != '\n' && c != '\r' && c != '\t'))
             return i;
         i += step;
     }
@@ -184,9 +165,11 @@ int reel_yaml_next(struct reel_yaml_node mapping, void **at, struct reel_yaml_en
     struct fy_token *token = key && fy_node_is_scalar(key) ? fy_node_get_scalar_token(key) : NULL;
     const struct fy_mark *mark = token ? fy_token_start_mark(token) : NULL;
     size_t bytes = 0;
-    const char *name = token ? fy_node_get_scalar(key, &bytes) : NULL;
+    /* an alias stands for its anchor's text, not for its own, and no key has a tag */
+    int named = token && !fy_node_is_alias(key) && !fy_node_get_tag(key, &bytes);
+    const char *name = named ? fy_node_get_scalar(key, &bytes) : NULL;
     memset(entry, 0, sizeof *entry);
-    if (name)
+    if (name && !memchr(name, 0, bytes))
         memcpy(entry->name, name, bytes < REEL_KEY_BYTES ? bytes : REEL_KEY_BYTES - 1);
     entry->line = mark ? mark->line + 1 : 0;
     entry->node.node = fy_node_pair_value(pair);

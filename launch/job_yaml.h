@@ -55,7 +55,8 @@ struct reel_value {
 };
 
 struct reel_yaml_entry {
-    char name[REEL_KEY_BYTES]; /* cut if longer: then it is no key of a job */
+    char name[REEL_KEY_BYTES]; /* cut if longer: then it is no key of a job; empty where the key is
+                                  an alias, has a tag or a zero byte, or is no text */
     int64_t line;              /* from 1 */
     struct reel_yaml_node node;
 };

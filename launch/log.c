@@ -150,11 +150,7 @@ void reel_log_event(struct reel_log *log, const struct reel_event *event)
 
 void reel_log_error(struct reel_log *log, const struct reel_error *error)
 {
-    json_t *cause = json_string(error->cause);
-    if (!cause) /* a path that is not UTF-8 */
-        cause = json_string("the cause is not UTF-8, see standard error");
     if (log->file)
-        write_line(log, json_pack("{s:s, s:i, s:O}", "event", "error", "status", (int)error->status, "cause",
-                                  cause));
-    json_decref(cause);
+        write_line(log, json_pack("{s:s, s:i, s:s}", "event", "error", "status", (int)error->status, "cause",
+                                  error->cause));
 }

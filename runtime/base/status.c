@@ -1,11 +1,27 @@
 /* The error record of a thread. */
 #include "status.h"
 
+#include "text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 static _Thread_local struct reel_error error_here;
+
+/* A name from a hostile file does not write on the terminal, and a message that a name or its end was cut
+ * from is still UTF-8. */
+static void make_printable(char *text)
+{
+    int64_t step;
+    for (int64_t left = (int64_t)strlen(text); left > 0; left -= step, text += step) {
+        step = reel_printable_bytes(text, left);
+        if (step == 0) {
+            *text = '?';
+            step = 1;
+        }
+    }
+}
 
 enum reel_status reel_fail(enum reel_status status, const char *format, ...)
 {
@@ -18,9 +34,7 @@ enum reel_status reel_fail(enum reel_status status, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(error->cause, sizeof error->cause, format, arguments);
     va_end(arguments);
-    for (char *c = error->cause; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?'; /* a name from a hostile file does not write on the terminal */
+    make_printable(error->cause);
     return status;
 }
 
@@ -34,9 +48,7 @@ void reel_trail(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(error->trail + used, sizeof error->trail - used - 1, format, arguments);
     va_end(arguments);
-    for (char *c = error->trail + used; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
+    make_printable(error->trail + used);
     strcat(error->trail, "\n");
 }
 

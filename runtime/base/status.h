@@ -34,7 +34,7 @@ enum { REEL_CAUSE_BYTES = 2048, REEL_TRAIL_BYTES = 1024 };
  * ranks. */
 struct reel_error {
     enum reel_status status;
-    char cause[REEL_CAUSE_BYTES]; /* one sentence, no line feed, cut at the end if longer */
+    char cause[REEL_CAUSE_BYTES]; /* one sentence of printable UTF-8, cut at the end if longer */
     char trail[REEL_TRAIL_BYTES]; /* what reel was doing, innermost first, one line each */
 };
 

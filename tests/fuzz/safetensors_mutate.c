@@ -1,0 +1,60 @@
+/* How libFuzzer changes a safetensors file: mostly within what its first eight bytes and its end promise, so
+ * that the changes are seen by more than the first check. */
+#include "fuzz.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { HEADER_MOST = 1 << 16, DATA_MOST = 1 << 13 };
+
+size_t LLVMFuzzerMutate(uint8_t *bytes, size_t count, size_t most);
+size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t count, size_t most, unsigned int seed);
+
+/* The data that the header speaks of: the greatest end of all data_offsets; at most DATA_MOST. */
+static size_t promised_bytes(const char *header)
+{
+    static const char key[] = "\"data_offsets\"";
+    size_t promised = 0;
+    for (const char *c = header; (c = strstr(c, key)); c++) {
+        const char *comma = c + strcspn(c, ",}");
+        unsigned long long end = *comma == ',' ? strtoull(comma + 1, NULL, 10) : 0;
+        if (end > promised && end <= DATA_MOST)
+            promised = (size_t)end;
+    }
+    return promised;
+}
+
+/* Length, header and data, as much as fits, with the length that the header has. */
+static size_t compose(uint8_t *bytes, size_t most, const char *header, size_t header_bytes,
+                      const uint8_t *data, size_t data_bytes, size_t wanted)
+{
+    uint64_t length = header_bytes;
+    memcpy(bytes, &length, 8);
+    memcpy(bytes + 8, header, header_bytes);
+    size_t room = most - 8 - header_bytes, used = wanted < room ? wanted : room;
+    for (size_t b = 0; b < used; b++)
+        bytes[8 + header_bytes + b] = b < data_bytes ? data[b] : (uint8_t)b;
+    return 8 + header_bytes + used;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t count, size_t most, unsigned int seed)
+{
+    static char header[HEADER_MOST + 1];
+    static uint8_t data[DATA_MOST];
+    uint64_t length = 0;
+    if (count >= 8)
+        memcpy(&length, bytes, 8);
+    if (seed % 8 == 0 || count < 8 || length > count - 8 || most < 16 || length > most - 8 ||
+        most - 8 > HEADER_MOST || count - 8 - length > DATA_MOST)
+        return LLVMFuzzerMutate(bytes, count, most);
+    size_t header_bytes = (size_t)length, data_bytes = count - 8 - header_bytes;
+    memcpy(header, bytes + 8, header_bytes);
+    memcpy(data, bytes + 8 + header_bytes, data_bytes);
+    if (seed % 8 == 1)
+        data_bytes = LLVMFuzzerMutate(data, data_bytes, DATA_MOST);
+    else
+        header_bytes = LLVMFuzzerMutate((uint8_t *)header, header_bytes, most - 8);
+    header[header_bytes] = '\0';
+    size_t wanted = seed % 8 == 2 ? data_bytes : promised_bytes(header);
+    return compose(bytes, most, header, header_bytes, data, data_bytes, wanted);
+}
