@@ -86,6 +86,8 @@ struct reel_model_slot *reel_model_index_named(const struct reel_model_index *in
 {
     struct reel_safetensors_entry entry = {.name = name};
     struct reel_model_slot wanted = {.entry = &entry};
+    if (index->count == 0) /* and no array to search */
+        return NULL;
     return bsearch(&wanted, index->slots, (size_t)index->count, sizeof wanted, by_name);
 }
 
