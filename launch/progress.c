@@ -13,8 +13,9 @@ struct reel_progress reel_progress_open(void)
 {
     struct winsize size = {0};
     const char *told = getenv("REEL_TERMINAL_COLUMNS");
-    int columns = 0;
-    if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+    int columns = 0, behind_mpirun = getenv("OMPI_COMM_WORLD_RANK") !=
+                                     NULL; /* which gives its ranks terminals of its own */
+    if (!behind_mpirun && isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
         columns = size.ws_col > 0 ? size.ws_col : 80;
     else if (told)
         columns = atoi(told);

@@ -2,7 +2,8 @@
  *
  *     chunk 2/3 [=========>         ]  15/30   4.1 s/it   job: 3m05s left
  *
- * Under mpirun standard output is a pipe; reel-mpirun says in REEL_TERMINAL_COLUMNS how wide the terminal behind it is.
+ * mpirun gives its ranks pseudo-terminals of its own, whatever it writes to; so under it only REEL_TERMINAL_COLUMNS counts,
+ * by which reel-mpirun says how wide the terminal behind it is.
  * Not collective. */
 #ifndef REEL_PROGRESS_H
 #define REEL_PROGRESS_H

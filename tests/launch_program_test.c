@@ -191,6 +191,10 @@ static void every_number_of_ranks_writes_the_same_latents(void)
     CHECK(program_run(0, "", "inspect alone.h5 --job") == 0 && says("an output of reel") == 1 &&
               says("complete ") == 1,
           "inspect alone.h5: %s", program_said);
+    CHECK(program_run(2, "", "run job.yaml") == 0 && says("iteration 3/3") == 3 && says("\\[") == 0,
+          "no plain lines into a file: %s", program_said);
+    CHECK(program_run(2, "REEL_TERMINAL_COLUMNS=80", "run job.yaml") == 0 && says("\\[=*\\]") > 0,
+          "no bar for a terminal: %s", program_said);
     CHECK(program_run(2, "", "inspect alone.h5 --json") == 0 && says("\"complete\": true") == 1, "--json: %s",
           program_said);
     CHECK(program_run(2, "", "run job.yaml --set sampler.seed=8") == 0, "%s", program_said);
