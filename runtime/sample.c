@@ -8,12 +8,6 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static void tell(const struct reel_sampler *s, const struct reel_event *event)
-{
-    if (s->observer.see && s->comm->world.rank == 0)
-        s->observer.see(s->observer.context, event);
-}
-
 /* Elements of one latent frame of one channel. */
 static int64_t plane_of(const struct reel_sampler *s)
 {
@@ -251,17 +245,17 @@ enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ra
     s->now.seconds += seconds;
     s->step_seconds += seconds;
     s->done++;
-    tell(s, &(struct reel_event){.kind = REEL_EVENT_STEP,
-                                 .chunk = s->now.chunk->index,
-                                 .chunks = s->outline.chunk_count,
-                                 .iteration = row,
-                                 .of = s->now.matrix->rows,
-                                 .done = s->done,
-                                 .iterations = s->outline.iterations,
-                                 .computed = {1, s->plan.work.branches == 2 ? 1 : -1},
-                                 .seconds = seconds,
-                                 .seconds_left = s->step_seconds / (double)s->done *
-                                                 (double)(s->outline.iterations - s->done)});
+    reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_STEP,
+                                              .chunk = s->now.chunk->index,
+                                              .chunks = s->outline.chunk_count,
+                                              .iteration = row,
+                                              .of = s->now.matrix->rows,
+                                              .done = s->done,
+                                              .iterations = s->outline.iterations,
+                                              .computed = {1, s->plan.work.branches == 2 ? 1 : -1},
+                                              .seconds = seconds,
+                                              .seconds_left = s->step_seconds / (double)s->done *
+                                                              (double)(s->outline.iterations - s->done)});
     return REEL_OK;
 }
 
@@ -287,19 +281,19 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
                                  .complete = chunk->index + 1 == s->outline.chunk_count};
     enum reel_status status = s->comm->world.rank == 0 ? reel_output_write(&output) : REEL_OK;
     REEL_PASS(reel_agree(s->comm, status));
-    tell(s, &(struct reel_event){.kind = REEL_EVENT_CHUNK,
-                                 .plan = &s->plan,
-                                 .picture = {.latents = output.latents,
-                                             .channels = output.channels,
-                                             .video_frames = output.video_frames,
-                                             .rows = output.rows,
-                                             .columns = output.columns,
-                                             .first_frame = chunk->first_frame,
-                                             .prefix_frames = chunk->prefix_frames},
-                                 .chunk = chunk->index,
-                                 .chunks = s->outline.chunk_count,
-                                 .finished_frames = s->finished_frames,
-                                 .seconds = s->now.seconds});
+    reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_CHUNK,
+                                              .plan = &s->plan,
+                                              .picture = {.latents = output.latents,
+                                                          .channels = output.channels,
+                                                          .video_frames = output.video_frames,
+                                                          .rows = output.rows,
+                                                          .columns = output.columns,
+                                                          .first_frame = chunk->first_frame,
+                                                          .prefix_frames = chunk->prefix_frames},
+                                              .chunk = chunk->index,
+                                              .chunks = s->outline.chunk_count,
+                                              .finished_frames = s->finished_frames,
+                                              .seconds = s->now.seconds});
     return REEL_OK;
 }
 
@@ -329,12 +323,12 @@ static enum reel_status report(struct reel_sampler *s)
     REEL_PASS(reel_agree(s->comm, status));
     int failed = MPI_Gather(&mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE, 0, s->comm->world.mpi);
     if (failed == MPI_SUCCESS)
-        tell(s, &(struct reel_event){.kind = REEL_EVENT_DONE,
-                                     .plan = &s->plan,
-                                     .seconds = reel_seconds() - s->began,
-                                     .finished_frames = s->finished_frames,
-                                     .reports = all,
-                                     .ranks = ranks});
+        reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_DONE,
+                                                  .plan = &s->plan,
+                                                  .seconds = reel_seconds() - s->began,
+                                                  .finished_frames = s->finished_frames,
+                                                  .reports = all,
+                                                  .ranks = ranks});
     free(all);
     REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "the ranks' reports did not reach rank 0");
     return REEL_OK;

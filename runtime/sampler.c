@@ -16,6 +16,12 @@ double reel_seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+void reel_sampler_tell(const struct reel_sampler *s, const struct reel_event *event)
+{
+    if (s->observer.see && s->comm->world.rank == 0)
+        s->observer.see(s->observer.context, event);
+}
+
 /* Ranks that see different files, copies on their own disks say, would part in the first exchange. Collective over
  * world. */
 static enum reel_status check_same_model(struct reel_sampler *s)
@@ -68,12 +74,6 @@ static enum reel_status prepare(struct reel_sampler *s)
                               s->outline.chunk_count, &s->inputs);
 }
 
-static void tell(const struct reel_sampler *s, const struct reel_event *event)
-{
-    if (s->observer.see && s->comm->world.rank == 0)
-        s->observer.see(s->observer.context, event);
-}
-
 /* Whether this host can hold what its ranks need: malloc would succeed for more, and the kernel kill whoever touches it.
  * Collective over world. */
 static enum reel_status check_memory(struct reel_sampler *s)
@@ -107,11 +107,11 @@ static enum reel_status allocate(struct reel_sampler *s)
             "threads (OMP_NUM_THREADS)",
             (long long)s->comm->world.rank);
     REEL_PASS(reel_agree(s->comm, status));
-    tell(s, &(struct reel_event){.kind = REEL_EVENT_PLAN,
-                                 .plan = &s->plan,
-                                 .threads = omp_get_max_threads(),
-                                 .iterations = s->outline.iterations,
-                                 .chunks = s->outline.chunk_count});
+    reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_PLAN,
+                                              .plan = &s->plan,
+                                              .threads = omp_get_max_threads(),
+                                              .iterations = s->outline.iterations,
+                                              .chunks = s->outline.chunk_count});
     REEL_PASS(reel_agree(s->comm, reel_comm_mesh(s->comm, &s->plan)));
     REEL_PASS(reel_agree(s->comm, check_memory(s)));
     return reel_agree(s->comm, reel_arena_open(&s->plan, s->comm->world.rank, &s->arena));
@@ -128,9 +128,9 @@ static enum reel_status load(struct reel_sampler *s)
     if (status == REEL_OK && reel_fault(REEL_FAULT_WEIGHTS_READ))
         status = reel_fail(REEL_BAD_INPUT, "planted: the weights cannot be read");
     REEL_PASS(reel_agree(s->comm, status));
-    tell(s, &(struct reel_event){.kind = REEL_EVENT_WEIGHTS,
-                                 .seconds = reel_seconds() - began,
-                                 .bytes = s->plan.work.weights_bytes});
+    reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_WEIGHTS,
+                                              .seconds = reel_seconds() - began,
+                                              .bytes = s->plan.work.weights_bytes});
     reel_stream_open(&s->stream, &reel_ops_cpu, &scratch, s->arena.at[REEL_SCRATCH]);
     reel_embedding_make(&s->outline.table, model, &s->weights, s->job->video.fps, &s->arena, &s->stream);
     reel_dit_open(&s->dit, &s->plan, &s->arena, &s->weights, &s->outline.table, &s->comm->sequence,
@@ -152,9 +152,9 @@ enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct re
     sampler->began = reel_seconds();
     enum reel_status status = prepare(sampler);
     if (status == REEL_OK && sampler->inputs.prompts_made)
-        tell(sampler,
-             &(struct reel_event){.kind = REEL_EVENT_NOTE,
-                                  .text = "prompt.embeds is not given: seeded random prompts stand in"});
+        reel_sampler_tell(sampler, &(struct reel_event){
+                                       .kind = REEL_EVENT_NOTE,
+                                       .text = "prompt.embeds is not given: seeded random prompts stand in"});
     if (status == REEL_OK)
         status = allocate(sampler);
     if (status == REEL_OK)

@@ -80,6 +80,9 @@ enum reel_status reel_chunk_begin(struct reel_sampler *sampler, int64_t k);
 enum reel_status reel_chunk_iterate(struct reel_sampler *sampler, int64_t row, int *ran);
 enum reel_status reel_chunk_end(struct reel_sampler *sampler);
 
+/* Not collective. Tells the observer, on rank 0. */
+void reel_sampler_tell(const struct reel_sampler *sampler, const struct reel_event *event);
+
 /* Not collective. Seconds of a clock that only goes forward. */
 double reel_seconds(void);
 

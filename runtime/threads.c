@@ -7,18 +7,6 @@
 #include <sched.h>
 #include <stdlib.h>
 
-/* Collective over world. The ranks on this host; 0 when MPI does not tell. */
-static int ranks_here(const struct reel_comm *comm)
-{
-    MPI_Comm host;
-    int ranks = 0;
-    if (MPI_Comm_split_type(comm->world.mpi, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host) != MPI_SUCCESS)
-        return 0;
-    MPI_Comm_size(host, &ranks);
-    MPI_Comm_free(&host);
-    return ranks;
-}
-
 /* Whether OMP_NUM_THREADS begins with a positive number, as it must to mean anything. */
 static int user_chose(void)
 {
@@ -29,13 +17,14 @@ static int user_chose(void)
 enum reel_status reel_threads_choose(struct reel_comm *comm)
 {
     cpu_set_t cores;
-    int ranks = ranks_here(comm), threads = omp_get_max_threads(), least = 1;
-    if (!user_chose() && ranks > 0 && sched_getaffinity(0, sizeof cores, &cores) == 0)
-        threads = CPU_COUNT(&cores) / ranks;
+    int64_t ranks; /* of this host */
+    int threads = omp_get_max_threads(), least = 1;
+    REEL_PASS(reel_agree(comm, reel_host_sum(comm, 1, &ranks)));
+    if (!user_chose() && sched_getaffinity(0, sizeof cores, &cores) == 0)
+        threads = (int)(CPU_COUNT(&cores) / ranks);
     if (threads < 1)
         threads = 1;
-    REEL_NEED(ranks > 0 &&
-                  MPI_Allreduce(&threads, &least, 1, MPI_INT, MPI_MIN, comm->world.mpi) == MPI_SUCCESS,
+    REEL_NEED(MPI_Allreduce(&threads, &least, 1, MPI_INT, MPI_MIN, comm->world.mpi) == MPI_SUCCESS,
               REEL_BAD_COMM, "the ranks could not agree on a number of threads");
     REEL_NEED(!reel_fault(REEL_FAULT_THREADS), REEL_BAD_COMM, "planted: no number of threads");
     omp_set_dynamic(0); /* a team that follows the machine's load is slower where it matters */
