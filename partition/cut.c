@@ -10,6 +10,19 @@ struct reel_cut reel_cut_even(int64_t total, int64_t parts)
     return cut;
 }
 
+struct reel_cut reel_cut_within(const struct reel_cut *outer, int64_t parts)
+{
+    struct reel_cut cut = {.parts = outer->parts * parts};
+    for (int64_t o = 0; o < outer->parts; o++) {
+        int64_t count = reel_cut_count(outer, o), each = count / parts, left = count % parts, first = outer->first[o];
+        for (int64_t p = 0; p < parts; p++) {
+            first += each + (p < left);
+            cut.first[o * parts + p + 1] = first;
+        }
+    }
+    return cut;
+}
+
 int64_t reel_cut_count(const struct reel_cut *cut, int64_t part)
 {
     return cut->first[part + 1] - cut->first[part];

@@ -21,6 +21,10 @@ struct reel_cut {
 /* total >= 0 elements over parts, as evenly as can be: sizes differ by at most one. */
 struct reel_cut reel_cut_even(int64_t total, int64_t parts);
 
+/* The outer cut's parts, each cut evenly again: outer->parts * parts parts, those of one outer part side by side. The
+ * boundaries of the outer cut stay where they were, and the fullest part is as full as if all were cut at once. */
+struct reel_cut reel_cut_within(const struct reel_cut *outer, int64_t parts);
+
 /* The elements of part p. */
 int64_t reel_cut_count(const struct reel_cut *cut, int64_t part);
 

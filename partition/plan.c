@@ -3,54 +3,31 @@
 
 #include <string.h>
 
-/* Puts the ways that are left to reel in place. */
-static void choose(const struct reel_workload *work, int64_t ranks, struct reel_mesh *mesh)
-{
-    int64_t others = 1;
-    if (mesh->cfg == REEL_AUTO_WAYS)
-        mesh->cfg = work->branches == 2 && ranks % 2 == 0 &&
-                            (mesh->ulysses == REEL_AUTO_WAYS || ranks == 2 * mesh->ulysses)
-                        ? 2
-                        : 1;
-    if (mesh->tensor == REEL_AUTO_WAYS)
-        mesh->tensor = 1;
-    if (mesh->ring == REEL_AUTO_WAYS)
-        mesh->ring = 1;
-    others = mesh->cfg * mesh->tensor * mesh->ring;
-    if (mesh->ulysses == REEL_AUTO_WAYS)
-        mesh->ulysses = ranks % others == 0 ? ranks / others : 1;
-}
-
 enum reel_status reel_plan_make(const struct reel_model *model, const struct reel_workload *work,
                                 const struct reel_mesh *mesh, int64_t ranks, struct reel_plan *plan)
 {
+    const struct reel_mesh *m = mesh;
     REEL_NEED(ranks >= 1 && ranks <= REEL_PARTS_MAX, REEL_BAD_PLAN, "%lld ranks, expected 1 to %d",
               (long long)ranks, REEL_PARTS_MAX);
-    memset(plan, 0, sizeof *plan); /* padding too: plans are compared as bytes */
-    plan->model = *model;
-    plan->work = *work;
-    plan->ranks = ranks;
-    plan->mesh = *mesh;
-    choose(work, ranks, &plan->mesh);
-    const struct reel_mesh *m = &plan->mesh;
     REEL_NEED(
         m->cfg <= work->branches, REEL_BAD_PLAN,
         "partition.cfg is %lld and sampler.guidance_scale 1 leaves one branch, expected partition.cfg 1",
         (long long)m->cfg);
-    REEL_NEED(m->ring == 1 && m->tensor == 1, REEL_BAD_PLAN,
-              "partition.ring is %lld and partition.tensor %lld, expected 1 and 1 in this version",
-              (long long)m->ring, (long long)m->tensor);
     REEL_NEED(
         m->cfg * m->ring * m->ulysses * m->tensor == ranks, REEL_BAD_PLAN,
         "partition.cfg %lld x ring %lld x ulysses %lld x tensor %lld are not %lld ranks, expected ways whose "
         "product is the number of ranks",
         (long long)m->cfg, (long long)m->ring, (long long)m->ulysses, (long long)m->tensor, (long long)ranks);
-    REEL_NEED(m->ulysses <= model->heads, REEL_BAD_PLAN,
-              "partition.ulysses is %lld for a model of %lld heads, which leaves a rank without a head, "
-              "expected at "
-              "most %lld ways",
-              (long long)m->ulysses, (long long)model->heads, (long long)model->heads);
-    plan->heads = reel_cut_even(model->heads, m->ulysses);
+    REEL_NEED(m->ulysses * m->tensor <= model->heads, REEL_BAD_PLAN,
+              "partition.ulysses %lld x tensor %lld for a model of %lld heads leave a rank without a head, "
+              "expected at most %lld ways",
+              (long long)m->ulysses, (long long)m->tensor, (long long)model->heads, (long long)model->heads);
+    memset(plan, 0, sizeof *plan); /* padding too: plans are compared as bytes */
+    plan->model = *model;
+    plan->work = *work;
+    plan->ranks = ranks;
+    plan->mesh = *mesh;
+    plan->mesh.gathered = m->gathered && m->ring * m->ulysses > 1;
     return REEL_OK;
 }
 
@@ -63,14 +40,113 @@ struct reel_seat reel_plan_seat(const struct reel_plan *plan, int64_t rank)
                               .tensor = rank % m->tensor};
 }
 
+int64_t reel_plan_rank(const struct reel_plan *plan, struct reel_seat seat)
+{
+    return seat.cfg * reel_plan_parts(plan) + reel_plan_part(plan, seat);
+}
+
 int64_t reel_plan_branches(const struct reel_plan *plan)
 {
     return plan->work.branches / plan->mesh.cfg;
 }
 
+int64_t reel_plan_together(const struct reel_plan *plan)
+{
+    return plan->mesh.gathered ? reel_plan_branches(plan) : 1;
+}
+
+int64_t reel_plan_parts(const struct reel_plan *plan)
+{
+    return plan->mesh.ring * plan->mesh.ulysses * plan->mesh.tensor;
+}
+
+int64_t reel_plan_part(const struct reel_plan *plan, struct reel_seat seat)
+{
+    return (seat.ring * plan->mesh.ulysses + seat.ulysses) * plan->mesh.tensor + seat.tensor;
+}
+
 struct reel_cut reel_plan_tokens(const struct reel_plan *plan, int64_t frames)
 {
-    return reel_cut_even(frames * plan->work.H * plan->work.W, plan->mesh.ulysses);
+    struct reel_cut segments = reel_cut_even(frames * plan->work.H * plan->work.W, plan->mesh.ring);
+    struct reel_cut groups = reel_cut_within(&segments, plan->mesh.ulysses);
+    return reel_cut_within(&groups, plan->mesh.tensor);
+}
+
+struct reel_cut reel_plan_heads(const struct reel_plan *plan)
+{
+    struct reel_cut parts = reel_cut_even(plan->model.heads, plan->mesh.tensor);
+    return reel_cut_within(&parts, plan->mesh.ulysses);
+}
+
+/* The parts first .. first + parts of a cut together. */
+static struct reel_run together(const struct reel_cut *cut, int64_t first, int64_t parts)
+{
+    return (struct reel_run){cut->first[first], cut->first[first + parts] - cut->first[first]};
+}
+
+struct reel_run reel_plan_own(const struct reel_plan *plan, const struct reel_cut *tokens, struct reel_seat seat)
+{
+    return together(tokens, reel_plan_part(plan, seat), 1);
+}
+
+struct reel_run reel_plan_group(const struct reel_plan *plan, const struct reel_cut *tokens, struct reel_seat seat)
+{
+    seat.tensor = 0;
+    return together(tokens, reel_plan_part(plan, seat), plan->mesh.tensor);
+}
+
+struct reel_run reel_plan_segment(const struct reel_plan *plan, const struct reel_cut *tokens, int64_t ring)
+{
+    int64_t parts = plan->mesh.ulysses * plan->mesh.tensor;
+    return together(tokens, ring * parts, parts);
+}
+
+struct reel_run reel_plan_own_heads(const struct reel_plan *plan, struct reel_seat seat)
+{
+    struct reel_cut heads = reel_plan_heads(plan);
+    return together(&heads, seat.tensor * plan->mesh.ulysses + seat.ulysses, 1);
+}
+
+struct reel_run reel_plan_tensor_heads(const struct reel_plan *plan, struct reel_seat seat)
+{
+    struct reel_cut heads = reel_plan_heads(plan);
+    return together(&heads, seat.tensor * plan->mesh.ulysses, plan->mesh.ulysses);
+}
+
+int64_t reel_plan_visible(const struct reel_plan *plan, const struct reel_cut *tokens, int64_t by, int64_t of)
+{
+    struct reel_run queries = reel_plan_segment(plan, tokens, by), keys = reel_plan_segment(plan, tokens, of);
+    int64_t block = plan->work.causal_block * plan->work.H * plan->work.W;
+    if (queries.count == 0)
+        return 0;
+    if (block == 0)
+        return keys.count;
+    int64_t end = ((queries.first + queries.count - 1) / block + 1) * block, count = end - keys.first;
+    return count < 0 ? 0 : count < keys.count ? count : keys.count;
+}
+
+static int64_t ceiling(int64_t whole, int64_t parts)
+{
+    return (whole + parts - 1) / parts;
+}
+
+int64_t reel_plan_piece_rows(const struct reel_plan *plan, int64_t tokens)
+{
+    return ceiling(tokens, 2 * plan->mesh.tensor);
+}
+
+struct reel_layout reel_plan_layout(const struct reel_plan *plan, int64_t rank)
+{
+    return reel_layout_of(&plan->model, plan->mesh.tensor, reel_plan_seat(plan, rank).tensor, REEL_HELD_ALWAYS);
+}
+
+struct reel_run reel_plan_share(const struct reel_plan *plan, const struct reel_layout *layout, int64_t rank)
+{
+    struct reel_seat seat = reel_plan_seat(plan, rank);
+    struct reel_cut shares = reel_layout_shares(layout, plan->mesh.ring * plan->mesh.ulysses);
+    if (!plan->mesh.gathered)
+        return (struct reel_run){0, layout->block_elements};
+    return together(&shares, seat.ring * plan->mesh.ulysses + seat.ulysses, 1);
 }
 
 /* Floats that hold one rotation table entry per position and pair of each axis. */
@@ -80,111 +156,107 @@ static int64_t rope_floats(const struct reel_plan *plan)
     return 2 * (plan->work.window_frames * (pairs - 2 * third) + (plan->work.H + plan->work.W) * third);
 }
 
-/* Floats that embedding one prompt, or the image, takes on the way to keys and values. */
-static int64_t context_work_floats(const struct reel_model *m)
+/* Numbers that embedding one prompt, or the image, takes. */
+static int64_t context_work(const struct reel_model *m)
 {
-    int64_t text = m->text_rows * (m->text_width + 2 * m->width);
+    int64_t text = m->text_rows * (m->text_width + m->width);
     int64_t image = m->image_rows * (2 * m->image_width + 2 * m->width);
     return text > image ? text : image;
 }
 
-/* Elements of a buffer that holds activations. */
-static int64_t activation_elements(const struct reel_plan *plan, int64_t rank, enum reel_buffer buffer)
+static void weights(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS])
 {
-    const struct reel_model *m = &plan->model;
-    struct reel_cut tokens = reel_plan_tokens(plan, plan->work.window_frames);
-    int64_t n = reel_cut_largest(&tokens), all = reel_cut_total(&tokens);
-    switch ((int)buffer) {
-    case REEL_TOKENS_X:
-    case REEL_TOKENS_NORMED:
-    case REEL_TOKENS_PROJECTED:
-        return n * m->width;
-    case REEL_TOKENS_BY_PART:
-        return plan->mesh.ulysses > 1 ? n * m->width : 0;
-    case REEL_HEADS_Q:
-    case REEL_HEADS_K:
-    case REEL_HEADS_V:
-    case REEL_HEADS_OUT:
-        return all * reel_cut_count(&plan->heads, reel_plan_seat(plan, rank).ulysses) *
-               reel_model_head_channels(m);
-    case REEL_TOKENS_HIDDEN:
-        return n * m->ffn;
-    case REEL_TOKENS_COLUMNS:
-        return n * 4 * m->in_channels;
-    case REEL_TOKENS_OUT:
-        return n * 4 * m->out_channels;
-    case REEL_ROW_OF_TOKEN:
-        return n;
-    case REEL_ROPE:
-        return rope_floats(plan);
-    case REEL_OUTPUT_GATHERED:
-        return all * 4 * m->out_channels;
-    default:
-        return 0;
-    }
+    struct reel_layout layout = reel_plan_layout(plan, rank);
+    struct reel_run share = reel_plan_share(plan, &layout, rank);
+    int64_t b = plan->work.number_bytes;
+    bytes[REEL_WEIGHTS] = b * (layout.global_elements + plan->model.layers * share.count);
+    bytes[REEL_WEIGHTS_BLOCKS] = plan->mesh.gathered ? b * 2 * layout.block_elements : 0;
 }
 
-/* Elements of a buffer that does not depend on the cut. */
-static int64_t common_elements(const struct reel_plan *plan, enum reel_buffer buffer)
+/* What grows with the tokens that a rank has. */
+static void activations(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS])
+{
+    const struct reel_model *m = &plan->model;
+    const struct reel_mesh *mesh = &plan->mesh;
+    struct reel_seat seat = reel_plan_seat(plan, rank);
+    struct reel_cut inner = reel_cut_even(m->ffn, mesh->tensor);
+    int64_t b = plan->work.number_bytes, C = reel_model_head_channels(m), D = m->width;
+    int64_t L = plan->work.window_frames * plan->work.H * plan->work.W;
+    int64_t n = ceiling(L, reel_plan_parts(plan)), g = ceiling(L, mesh->ring * mesh->ulysses),
+            l = ceiling(L, mesh->ring);
+    int64_t d = reel_plan_tensor_heads(plan, seat).count * C, h = reel_plan_own_heads(plan, seat).count;
+    int64_t f = reel_cut_count(&inner, seat.tensor), heads = g * d > l * h * C ? g * d : l * h * C;
+    int64_t context = m->text_rows > m->image_rows ? m->text_rows : m->image_rows;
+    bytes[REEL_TOKENS_X] = 4 * reel_plan_together(plan) * n * D;
+    bytes[REEL_TOKENS_NORMED] = b * n * D;
+    for (int buffer = REEL_HEADS_Q; buffer <= REEL_HEADS_OUT; buffer++)
+        bytes[buffer] = b * heads;
+    bytes[REEL_HEADS_LSE] = mesh->ring > 1 ? 4 * l * h : 0;
+    bytes[REEL_TOKENS_HIDDEN] = b * g * f;
+    bytes[REEL_TOKENS_COLUMNS] = b * n * 4 * m->in_channels;
+    bytes[REEL_TOKENS_OUT] = 4 * n * 4 * m->out_channels;
+    bytes[REEL_ROW_OF_TOKEN] = 4 * n;
+    bytes[REEL_ROPE] = 4 * rope_floats(plan);
+    bytes[REEL_EXCHANGE_BY_PART] = mesh->ulysses > 1 ? b * g * d : 0;
+    bytes[REEL_EXCHANGE_RING] = mesh->ring > 1 ? b * (mesh->ring > 2 ? 2 : 1) * 2 * l * h * C : 0;
+    if (mesh->tensor > 1) {
+        bytes[REEL_EXCHANGE_TENSOR] = b * 4 * mesh->tensor * reel_plan_piece_rows(plan, n) * D;
+        bytes[REEL_EXCHANGE_SQUARES] = 8 * mesh->tensor * (g > context ? g : context);
+    }
+    bytes[REEL_EXCHANGE_OUTPUT] = 4 * L * 4 * m->out_channels;
+}
+
+/* What does not: the table of timesteps, the context of this rank's heads, and latents, which every rank has whole. */
+static void others(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS])
 {
     const struct reel_model *m = &plan->model;
     const struct reel_workload *w = &plan->work;
-    int64_t plane = 4 * w->H * w->W;
-    switch ((int)buffer) {
-    case REEL_EMBEDDING_WORK:
-        return REEL_EMBEDDING_BATCH * (m->frequencies + 2 * m->width);
-    case REEL_EMBEDDING_E:
-        return w->embedding_rows * m->width;
-    case REEL_EMBEDDING_E0:
-        return w->embedding_rows * 6 * m->width;
-    case REEL_CONTEXT_TEXT:
-        return reel_plan_branches(plan) * m->layers * 2 * m->text_rows * m->width;
-    case REEL_CONTEXT_IMAGE:
-        return m->layers * 2 * m->image_rows * m->width;
-    case REEL_CONTEXT_WORK:
-        return context_work_floats(m);
-    case REEL_LATENTS_VIDEO:
-        return m->out_channels * w->video_frames * plane;
-    case REEL_LATENTS_X:
-    case REEL_LATENTS_M0:
-    case REEL_LATENTS_M1:
-    case REEL_LATENTS_LAST:
-    case REEL_LATENTS_NOISE:
-        return m->out_channels * w->chunk_frames * plane;
-    case REEL_LATENTS_CONDITION:
-        return (m->in_channels - m->out_channels) * w->chunk_frames * plane;
-    case REEL_LATENTS_INPUT:
-        return m->in_channels * w->window_frames * plane;
-    case REEL_LATENTS_VELOCITY:
-        return w->branches * m->out_channels * w->window_frames * plane;
-    default:
-        return 0;
-    }
+    int64_t b = w->number_bytes, plane = 4 * w->H * w->W, branches = reel_plan_branches(plan);
+    int64_t d = reel_plan_tensor_heads(plan, reel_plan_seat(plan, rank)).count * reel_model_head_channels(m);
+    bytes[REEL_SCRATCH] = w->scratch_bytes;
+    bytes[REEL_EMBEDDING_E] = 4 * w->embedding_rows * m->width;
+    bytes[REEL_EMBEDDING_E0] = 4 * w->embedding_rows * 6 * m->width;
+    bytes[REEL_CONTEXT_TEXT] = b * branches * m->layers * 2 * m->text_rows * d;
+    bytes[REEL_CONTEXT_IMAGE] = b * m->layers * 2 * m->image_rows * d;
+    bytes[REEL_CONTEXT_PROMPTS] = b * branches * m->text_rows * m->width;
+    bytes[REEL_CONTEXT_WORK] = b * context_work(m);
+    bytes[REEL_LATENTS_VIDEO] = 4 * m->out_channels * w->video_frames * plane;
+    for (int buffer = REEL_LATENTS_X; buffer <= REEL_LATENTS_LAST; buffer++)
+        bytes[buffer] = 4 * m->out_channels * w->chunk_frames * plane;
+    bytes[REEL_LATENTS_NOISE] = bytes[REEL_LATENTS_X];
+    bytes[REEL_LATENTS_CONDITION] = 4 * (m->in_channels - m->out_channels) * w->chunk_frames * plane;
+    bytes[REEL_LATENTS_INPUT] = 4 * m->in_channels * w->window_frames * plane;
+    bytes[REEL_LATENTS_VELOCITY] = 4 * w->branches * m->out_channels * w->window_frames * plane;
+}
+
+void reel_plan_table(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS])
+{
+    memset(bytes, 0, REEL_BUFFERS * sizeof *bytes);
+    weights(plan, rank, bytes);
+    activations(plan, rank, bytes);
+    others(plan, rank, bytes);
 }
 
 int64_t reel_plan_bytes(const struct reel_plan *plan, int64_t rank, enum reel_buffer buffer)
 {
-    if (buffer == REEL_WEIGHTS)
-        return plan->work.weights_bytes;
-    if (buffer == REEL_SCRATCH)
-        return plan->work.scratch_bytes;
-    /* floats, and the row index of a token, which is as wide */
-    return 4 * (activation_elements(plan, rank, buffer) + common_elements(plan, buffer));
+    int64_t bytes[REEL_BUFFERS];
+    reel_plan_table(plan, rank, bytes);
+    return bytes[buffer];
 }
 
 enum reel_memory reel_buffer_memory(enum reel_buffer buffer)
 {
-    if (buffer == REEL_WEIGHTS)
+    if (buffer <= REEL_WEIGHTS_BLOCKS)
         return REEL_MEMORY_WEIGHTS;
-    if (buffer == REEL_TOKENS_BY_PART || buffer == REEL_OUTPUT_GATHERED)
-        return REEL_MEMORY_COMMUNICATION;
-    if (buffer == REEL_EMBEDDING_E || buffer == REEL_EMBEDDING_E0)
+    if (buffer <= REEL_SCRATCH)
+        return REEL_MEMORY_ACTIVATIONS;
+    if (buffer <= REEL_EMBEDDING_E0)
         return REEL_MEMORY_EMBEDDING;
-    if (buffer >= REEL_CONTEXT_TEXT && buffer <= REEL_CONTEXT_WORK)
+    if (buffer <= REEL_CONTEXT_WORK)
         return REEL_MEMORY_CONTEXT;
-    if (buffer >= REEL_LATENTS_VIDEO && buffer <= REEL_LATENTS_VELOCITY)
+    if (buffer <= REEL_LATENTS_VELOCITY)
         return REEL_MEMORY_LATENTS;
-    return REEL_MEMORY_ACTIVATIONS;
+    return REEL_MEMORY_COMMUNICATION;
 }
 
 const char *reel_memory_name(enum reel_memory memory)
@@ -193,10 +265,4 @@ const char *reel_memory_name(enum reel_memory memory)
                                                      "teacache_previous", "teacache_residual", "context",
                                                      "latents",           "communication",     "libraries"};
     return names[memory];
-}
-
-const char *reel_purpose_name(enum reel_purpose purpose)
-{
-    static const char *const names[REEL_PURPOSES] = {"heads", "tokens", "output", "velocity"};
-    return names[purpose];
 }

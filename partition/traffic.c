@@ -1,21 +1,83 @@
 /* Bytes sent, by purpose. */
 #include "traffic.h"
 
-enum { NUMBER_BYTES = 4 };
+const char *reel_purpose_name(enum reel_purpose purpose)
+{
+    static const char *const names[REEL_PURPOSES] = {"heads", "tokens",  "keys",   "columns", "partials",
+                                                     "norms", "weights", "output", "velocity"};
+    return names[purpose];
+}
+
+struct reel_run reel_run_common(struct reel_run a, struct reel_run b)
+{
+    int64_t first = a.first > b.first ? a.first : b.first;
+    int64_t end = a.first + a.count < b.first + b.count ? a.first + a.count : b.first + b.count;
+    return (struct reel_run){first, end > first ? end - first : 0};
+}
+
+struct reel_run reel_context_elements(const struct reel_layout *layout, int image)
+{
+    int64_t first = layout->offset[image ? REEL_CROSS_K_IMAGE_WEIGHT : REEL_CROSS_K_WEIGHT];
+    int64_t text_end = layout->offset[REEL_CROSS_K_IMAGE_WEIGHT], end = layout->offset[REEL_CROSS_NORM_WEIGHT];
+    if (!image && text_end >= 0)
+        end = text_end;
+    return (struct reel_run){first, end - first};
+}
+
+/* What one branch's forward sends, apart from weights. */
+static void forward(const struct reel_plan *plan, int64_t rank, int64_t frames, int64_t bytes[REEL_PURPOSES])
+{
+    const struct reel_model *m = &plan->model;
+    struct reel_seat seat = reel_plan_seat(plan, rank);
+    struct reel_cut tokens = reel_plan_tokens(plan, frames);
+    int64_t b = plan->work.number_bytes, C = reel_model_head_channels(m), D = m->width;
+    int64_t others = plan->mesh.tensor - 1, layers = m->layers, keys = 0;
+    int64_t n = reel_plan_own(plan, &tokens, seat).count, g = reel_plan_group(plan, &tokens, seat).count;
+    int64_t l = reel_plan_segment(plan, &tokens, seat.ring).count;
+    int64_t heads = reel_plan_tensor_heads(plan, seat).count, h = reel_plan_own_heads(plan, seat).count;
+    for (int64_t by = 0; by < plan->mesh.ring; by++)
+        if (by != seat.ring)
+            keys += reel_plan_visible(plan, &tokens, by, seat.ring);
+    bytes[REEL_SENT_HEADS] += layers * 3 * b * g * (heads - h) * C;
+    bytes[REEL_SENT_TOKENS] += layers * b * (l - g) * h * C;
+    bytes[REEL_SENT_KEYS] += layers * 2 * b * keys * h * C;
+    bytes[REEL_SENT_COLUMNS] += layers * 3 * b * others * n * D;
+    bytes[REEL_SENT_PARTIALS] += layers * 3 * b * (g - n) * D;
+    bytes[REEL_SENT_NORMS] += layers * 3 * 8 * others * g;
+    bytes[REEL_SENT_OUTPUT] += 4 * (reel_plan_parts(plan) - 1) * n * 4 * m->out_channels;
+}
+
+/* What gathering those elements of every block sends. */
+static int64_t gathering(const struct reel_plan *plan, int64_t rank, const struct reel_layout *layout,
+                         struct reel_run elements)
+{
+    struct reel_run part = reel_run_common(reel_plan_share(plan, layout, rank), elements);
+    if (!plan->mesh.gathered)
+        return 0;
+    return plan->model.layers * plan->work.number_bytes * (plan->mesh.ring * plan->mesh.ulysses - 1) * part.count;
+}
 
 void reel_traffic_iteration(const struct reel_plan *plan, int64_t rank, int64_t frames,
                             int64_t bytes[REEL_PURPOSES])
 {
-    const struct reel_model *m = &plan->model;
-    struct reel_cut tokens = reel_plan_tokens(plan, frames);
-    int64_t part = reel_plan_seat(plan, rank).ulysses, C = reel_model_head_channels(m);
-    int64_t n = reel_cut_count(&tokens, part), h = reel_cut_count(&plan->heads, part),
-            all = reel_cut_total(&tokens);
-    int64_t forwards = reel_plan_branches(plan), calls = forwards * m->layers;
-    bytes[REEL_SENT_HEADS] += calls * 3 * n * (m->heads - h) * C * NUMBER_BYTES;
-    bytes[REEL_SENT_TOKENS] += calls * (all - n) * h * C * NUMBER_BYTES;
-    bytes[REEL_SENT_OUTPUT] += forwards * (plan->mesh.ulysses - 1) * n * 4 * m->out_channels * NUMBER_BYTES;
+    struct reel_layout layout = reel_plan_layout(plan, rank);
+    for (int64_t branch = 0; branch < reel_plan_branches(plan); branch++)
+        forward(plan, rank, frames, bytes);
+    bytes[REEL_SENT_WEIGHTS] += gathering(plan, rank, &layout, (struct reel_run){0, layout.block_elements});
     if (plan->mesh.cfg == 2)
-        bytes[REEL_SENT_VELOCITY] +=
-            m->out_channels * frames * 4 * plan->work.H * plan->work.W * NUMBER_BYTES;
+        bytes[REEL_SENT_VELOCITY] += 4 * plan->model.out_channels * frames * 4 * plan->work.H * plan->work.W;
+}
+
+void reel_traffic_prompts(const struct reel_plan *plan, int64_t rank, int64_t prompts, int64_t bytes[REEL_PURPOSES])
+{
+    struct reel_layout layout = reel_plan_layout(plan, rank);
+    bytes[REEL_SENT_NORMS] += prompts * plan->model.layers * 8 * (plan->mesh.tensor - 1) * plan->model.text_rows;
+    bytes[REEL_SENT_WEIGHTS] += gathering(plan, rank, &layout, reel_context_elements(&layout, 0));
+}
+
+void reel_traffic_image(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_PURPOSES])
+{
+    struct reel_layout layout = reel_plan_layout(plan, rank);
+    bytes[REEL_SENT_NORMS] += plan->model.layers * 8 * (plan->mesh.tensor - 1) * plan->model.image_rows;
+    bytes[REEL_SENT_WEIGHTS] += gathering(plan, rank, &layout, reel_context_elements(&layout, 1));
 }

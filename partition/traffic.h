@@ -1,16 +1,34 @@
-/* What ranks send to each other, from counts alone.
+/* What ranks send to each other, from counts alone: the communication model.
  *
- * n_p tokens and h_p heads of part p on the ulysses axis of P ranks, L = sum of n_p, C channels of a head, D = N C; four
- * bytes a number. One forward of one branch sends, from part p to the others:
+ * Of a rank: n tokens of its own, g of its tensor axis together, l of its segment of the ring; d columns (whole heads) of
+ * its part of the tensor axis, h heads of its own; of all: L tokens, D = N C columns, P_t, P_u, P_r ways of tensor, ulysses
+ * and ring; b bytes a number (4 in fp32, 2 in bf16). One forward of one branch sends, from one rank to others:
  *
- *     heads    per block, for q, k and v each: its tokens of everybody else's heads,      n_p (N - h_p) C
- *     tokens   per block: everybody else's tokens of its heads,                         (L - n_p) h_p C
- *     output   once: its tokens of the head's output to all others,                 (P - 1) n_p 4 out_channels
+ *     heads     per block, q, k and v before attention: its tokens of the others' heads     3 b g (d - h C)
+ *     tokens    per block, after it: the others' tokens of its heads                          b (l - g) h C
+ *     keys      per block: its keys and values to every other part of the ring that
+ *               may see them, v of them; without causal blocks v = l                          2 b h C sum of v
+ *     columns   per block, before q k v, cross q, ffn-in: its tokens to its tensor axis      3 b (P_t - 1) n D
+ *     partials  per block, after o, cross o, ffn-out: sums for the others' tokens             3 b (g - n) D
+ *     norms     per block, q, k, cross q: sums of squares of its tensor axis' tokens          3 * 8 (P_t - 1) g
+ *     output    once: its tokens of the head's output to all others                   4 (P_t P_u P_r - 1) n 4 out_channels
  *
- * With even cuts that is layers * 4 L D / P * (P - 1) / P numbers a rank: at 14B, L = 32,760 and 8 ranks 11.7 GB (5.9 GB
- * in bf16). One iteration has one forward per branch that the rank computes and, with cfg 2,
+ * and with gathered weights one pass through the blocks, of all branches that the rank computes, sends
  *
- *     velocity its branch's velocity to its partner,                  out_channels * frames * 4 H W
+ *     weights   per block: its share s of the block's slice to the others                     b (P_u P_r - 1) s
+ *
+ * With even cuts, a rank, layers times, in numbers: ulysses 4 L D / P (P - 1) / P; ring 2 L D / P (P - 1); tensor
+ * 6 L D (P - 1) / P; gathered W (P - 1) / P for W weights. So tensor and gathered send what does not shrink with the ranks,
+ * ring what hardly does, ulysses what does. At 14B, L = 32,760, 8 ranks, bf16, one forward: ulysses 5.9 GB a rank,
+ * gathered 24.6 GB more, ring 23.5 GB, tensor 70.4 GB.
+ *
+ * One iteration has one forward per branch that the rank computes and, with cfg 2,
+ *
+ *     velocity  its branch's velocity to its partner                                  4 out_channels * frames * 4 H W
+ *
+ * A pass over the prompts (once per prompt, for all branches together) gathers only what makes keys and values of the
+ * context, K of the block's elements, and sums squares of S rows: weights b (P_u P_r - 1) |share and K|, norms
+ * 8 (P_t - 1) S per prompt; likewise the image.
  *
  * Not collective; all functions are pure. The runtime counts at the point where it sends; a test holds the two equal. */
 #ifndef REEL_TRAFFIC_H
@@ -18,8 +36,34 @@
 
 #include "plan.h"
 
+enum reel_purpose {
+    REEL_SENT_HEADS,
+    REEL_SENT_TOKENS,
+    REEL_SENT_KEYS,
+    REEL_SENT_COLUMNS,
+    REEL_SENT_PARTIALS,
+    REEL_SENT_NORMS,
+    REEL_SENT_WEIGHTS,
+    REEL_SENT_OUTPUT,
+    REEL_SENT_VELOCITY,
+    REEL_PURPOSES
+};
+
+/* The name of a purpose in the log. */
+const char *reel_purpose_name(enum reel_purpose purpose);
+
 /* Adds the bytes that a rank sends in one iteration over frames latent frames. */
 void reel_traffic_iteration(const struct reel_plan *plan, int64_t rank, int64_t frames,
                             int64_t bytes[REEL_PURPOSES]);
+
+/* Adds what it sends to make keys and values of that many prompts in one pass over the blocks; and of the image. */
+void reel_traffic_prompts(const struct reel_plan *plan, int64_t rank, int64_t prompts, int64_t bytes[REEL_PURPOSES]);
+void reel_traffic_image(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_PURPOSES]);
+
+/* The elements of a block that make keys and values of a context: of the prompts, or of the image. */
+struct reel_run reel_context_elements(const struct reel_layout *layout, int image);
+
+/* What two runs have in common, which may be nothing. */
+struct reel_run reel_run_common(struct reel_run a, struct reel_run b);
 
 #endif

@@ -10,6 +10,7 @@
 #include "ops.h"
 #include "plan.h"
 #include "status.h"
+#include "traffic.h"
 
 #include <mpi.h>
 
@@ -21,12 +22,16 @@ struct reel_axis {
 
 struct reel_comm {
     struct reel_axis world; /* all ranks of the job */
+    struct reel_axis host;  /* those that share this host's memory */
     /* of the mesh, once the plan is made */
-    struct reel_axis sequence; /* tokens and heads are cut over it: the ranks of one branch */
-    struct reel_axis cfg;      /* the ranks that hold the same tokens of the other branch */
+    struct reel_seat seat;
+    struct reel_axis sequence; /* the ranks of one branch: tokens are cut over it */
+    struct reel_axis cfg;      /* those that hold the same tokens of the other branch */
+    struct reel_axis ring, ulysses, tensor;
+    struct reel_axis blocks; /* ring x ulysses: those that gather the same slices of weights */
 };
 
-/* Collective over world. Makes the axis of all ranks; world stays the caller's. */
+/* Collective over world. Makes the axes of all ranks and of this host; world stays the caller's. */
 enum reel_status reel_comm_open(MPI_Comm world, struct reel_comm *comm);
 
 /* Collective over world. Makes the axes of the plan's mesh. */
@@ -34,6 +39,9 @@ enum reel_status reel_comm_mesh(struct reel_comm *comm, const struct reel_plan *
 
 /* Collective over world. A comm of zeros is allowed. */
 void reel_comm_close(struct reel_comm *comm);
+
+/* Not collective. Bytes that this rank has sent for a purpose, over all axes of the mesh. */
+int64_t reel_comm_sent(const struct reel_comm *comm, enum reel_purpose purpose);
 
 /* Collective over the axis. Sends send_counts[p] floats to every part p and receives receive_counts[p] from
  * it; both buffers are dense in the order of parts. What a rank keeps for itself is copied. */
@@ -45,6 +53,11 @@ void reel_exchange(struct reel_axis *axis, struct reel_stream *stream, enum reel
  * order of parts: mine [count of my part, width] -> all [total, width]. mine may already be its place in all. */
 void reel_gather(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose,
                  const struct reel_cut *rows, int64_t width, const float *mine, float *all);
+
+/* Collective over the axis. Sends bytes to one peer and receives bytes from another; either may be 0. Peers must agree
+ * on the sizes. patient: between looks the thread sleeps instead of spinning, for those that work beside computing. */
+enum reel_status reel_swap(const struct reel_axis *axis, int64_t to, const void *send, int64_t send_bytes, int64_t from,
+                           void *receive, int64_t receive_bytes, int patient);
 
 /* Collective over world. The sum of mine over the ranks of this host. */
 enum reel_status reel_host_sum(struct reel_comm *comm, int64_t mine, int64_t *sum);

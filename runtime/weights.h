@@ -1,35 +1,48 @@
-/* The weights of a whole model as float32 in host memory.
+/* The weights that a rank holds, as float32 in host memory, and how they get there.
  *
- * The caller owns the memory; a view of it is handed out. Every tensor starts on a multiple of 64 bytes, and
- * blocks follow each other at a constant distance.
+ * What a rank holds is the plan's business (slice.h): the tensors that exist once, and of every block its slice, or with
+ * gathered weights its share of the slice. Every byte of the checkpoint is read once per host: the ranks of a host read
+ * disjoint pieces and send each other what each holds of them, so that a rank never has more than its part and three
+ * pieces of 16 MiB.
  *
- *     int64_t bytes = reel_weights_bytes(&files.model);                         5.74e9 for the 1.3B model
- *     REEL_PASS(reel_weights_load(&files, memory, bytes, &weights, NULL, NULL));
- *     const float *q = reel_weight(&weights, REEL_SELF_Q_WEIGHT, 7);            [1536, 1536] */
+ *     REEL_PASS(reel_weights_load(&comm, &files, &plan, REEL_HELD_ALWAYS, memory, &loading, &weights));
+ *     const float *patch = reel_weight(&weights, REEL_PATCH_WEIGHT);                      [D, 4 in_channels] */
 #ifndef REEL_WEIGHTS_H
 #define REEL_WEIGHTS_H
 
+#include "comm.h"
 #include "model_file.h"
 
 struct reel_weights {
-    const float *base;
-    int64_t offset[REEL_TENSORS]; /* in floats from base, for block tensors in layer 0; -1: no such tensor */
-    int64_t block_stride;         /* floats from one block to the next */
+    float *base; /* the global tensors, then of each block what the rank holds, one after the other */
+    struct reel_layout layout;
+    struct reel_run held; /* elements of a block's slice that are here: all, or this rank's share */
 };
 
-/* Not collective. The bytes that the weights of model need. No errors. */
-int64_t reel_weights_bytes(const struct reel_model *model);
+/* Loading as it goes and as it went, for this rank. */
+struct reel_loading {
+    void (*progress)(void *context, int64_t done, int64_t all); /* pieces of this host; or NULL */
+    void *context;
+    int64_t read_bytes; /* from storage, by this rank; of random weights, as made */
+    int64_t kept_bytes; /* in memory */
+    double seconds;
+};
 
-/* Not collective. Reads all weights into memory [bytes], aligned to 64 and at least reel_weights_bytes long,
- * which stays the caller's; weights is a view of it. progress, unless NULL, is called after every few MiB.
- * Errors of reel_model_read; REEL_INTERNAL when memory does not fit. */
-enum reel_status reel_weights_load(const struct reel_model_files *files, void *memory, int64_t bytes,
-                                   struct reel_weights *weights,
-                                   void (*progress)(void *context, int64_t done_bytes, int64_t all_bytes),
-                                   void *context);
+/* Not collective. The bytes that reel_weights_load needs: of the plan's REEL_WEIGHTS, or of the whole tensors that make
+ * the embedding table. */
+int64_t reel_weights_bytes(const struct reel_plan *plan, int64_t rank, enum reel_holding holding);
 
-/* Not collective. The tensor, row-major; NULL when the model does not have it. layer counts for block tensors
- * only. */
-const float *reel_weight(const struct reel_weights *weights, enum reel_tensor tensor, int64_t layer);
+/* Collective over world. Reads what this rank holds into memory, aligned to 64 and reel_weights_bytes long, which stays
+ * the caller's; weights is a view of it. Tensors for the embedding are whole on every rank. Errors of reel_model_read,
+ * the same on every rank. */
+enum reel_status reel_weights_load(struct reel_comm *comm, const struct reel_model_files *files,
+                                   const struct reel_plan *plan, enum reel_holding holding, void *memory,
+                                   struct reel_loading *loading, struct reel_weights *weights);
+
+/* Not collective. A tensor that exists once, row-major; NULL when it is not held. */
+const float *reel_weight(const struct reel_weights *weights, enum reel_tensor tensor);
+
+/* Not collective. What is held of a block: held.count elements of its slice, from held.first on. */
+const float *reel_weights_block(const struct reel_weights *weights, int64_t layer);
 
 #endif

@@ -1,0 +1,100 @@
+/* Slices of tensors and where they lie. */
+#include "slice.h"
+
+/* What of a tensor the tensor axis cuts. */
+enum cutting { NOTHING, ROWS_BY_HEAD, COLUMNS_BY_HEAD, ROWS_BY_FFN, COLUMNS_BY_FFN };
+
+static enum cutting cutting_of(enum reel_tensor tensor)
+{
+    switch ((int)tensor) {
+    case REEL_SELF_Q_WEIGHT:
+    case REEL_SELF_Q_BIAS:
+    case REEL_SELF_K_WEIGHT:
+    case REEL_SELF_K_BIAS:
+    case REEL_SELF_V_WEIGHT:
+    case REEL_SELF_V_BIAS:
+    case REEL_SELF_NORM_Q:
+    case REEL_SELF_NORM_K:
+    case REEL_CROSS_Q_WEIGHT:
+    case REEL_CROSS_Q_BIAS:
+    case REEL_CROSS_NORM_Q:
+    case REEL_CROSS_K_WEIGHT:
+    case REEL_CROSS_K_BIAS:
+    case REEL_CROSS_V_WEIGHT:
+    case REEL_CROSS_V_BIAS:
+    case REEL_CROSS_NORM_K:
+    case REEL_CROSS_K_IMAGE_WEIGHT:
+    case REEL_CROSS_K_IMAGE_BIAS:
+    case REEL_CROSS_V_IMAGE_WEIGHT:
+    case REEL_CROSS_V_IMAGE_BIAS:
+    case REEL_CROSS_NORM_K_IMAGE:
+        return ROWS_BY_HEAD;
+    case REEL_SELF_O_WEIGHT:
+    case REEL_CROSS_O_WEIGHT:
+        return COLUMNS_BY_HEAD;
+    case REEL_FFN_IN_WEIGHT:
+    case REEL_FFN_IN_BIAS:
+        return ROWS_BY_FFN;
+    case REEL_FFN_OUT_WEIGHT:
+        return COLUMNS_BY_FFN;
+    default:
+        return NOTHING;
+    }
+}
+
+struct reel_slice reel_slice_of(const struct reel_model *model, int64_t parts, int64_t part,
+                                enum reel_tensor tensor)
+{
+    int64_t shape[REEL_DIMS_MAX], C = reel_model_head_channels(model);
+    reel_tensor_shape(model, tensor, shape);
+    struct reel_slice slice = {.rows = shape[0], .columns = reel_tensor_elements(model, tensor) / shape[0]};
+    slice.row_count = slice.rows;
+    slice.column_count = slice.columns;
+    enum cutting cutting = cutting_of(tensor);
+    int by_head = cutting == ROWS_BY_HEAD || cutting == COLUMNS_BY_HEAD;
+    struct reel_cut cut = reel_cut_even(by_head ? model->heads : model->ffn, parts);
+    int64_t unit = by_head ? C : 1, first = unit * cut.first[part], count = unit * reel_cut_count(&cut, part);
+    if (cutting == ROWS_BY_HEAD || cutting == ROWS_BY_FFN) {
+        slice.first_row = first;
+        slice.row_count = count;
+    } else if (cutting != NOTHING) {
+        slice.first_column = first;
+        slice.column_count = count;
+    }
+    return slice;
+}
+
+int64_t reel_slice_elements(const struct reel_slice *slice)
+{
+    return slice->row_count * slice->column_count;
+}
+
+static int is_of_embedding(int tensor)
+{
+    return tensor >= REEL_TIME_IN_WEIGHT && tensor <= REEL_FPS_OUT_BIAS;
+}
+
+struct reel_layout reel_layout_of(const struct reel_model *model, int64_t parts, int64_t part,
+                                  enum reel_holding holding)
+{
+    struct reel_layout layout = {.global_elements = 0};
+    for (int t = 0; t < REEL_TENSORS; t++) {
+        int64_t *end = t < REEL_GLOBAL_TENSORS ? &layout.global_elements : &layout.block_elements;
+        layout.offset[t] = -1;
+        if (!reel_tensor_exists(model, (enum reel_tensor)t) ||
+            is_of_embedding(t) != (holding == REEL_HELD_FOR_EMBEDDING))
+            continue;
+        struct reel_slice slice = reel_slice_of(model, parts, part, (enum reel_tensor)t);
+        layout.offset[t] = *end;
+        *end += (reel_slice_elements(&slice) + REEL_LAYOUT_UNIT - 1) / REEL_LAYOUT_UNIT * REEL_LAYOUT_UNIT;
+    }
+    return layout;
+}
+
+struct reel_cut reel_layout_shares(const struct reel_layout *layout, int64_t ranks)
+{
+    struct reel_cut cut = reel_cut_even(layout->block_elements / REEL_LAYOUT_UNIT, ranks);
+    for (int64_t p = 0; p <= ranks; p++)
+        cut.first[p] *= REEL_LAYOUT_UNIT;
+    return cut;
+}
