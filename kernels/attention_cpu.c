@@ -72,6 +72,30 @@ static void fold(struct tile *t, int64_t rows, int64_t keys, int64_t channels)
     }
 }
 
+/* The result of one query: sum / weight; added to, or merged with, what is there. */
+static void write_out(const struct reel_attention *a, int64_t head, int64_t query, const float *sum, float maximum,
+                      float weight)
+{
+    float *out = a->out + query * a->out_stride + head * a->channels, kept = a->add ? 1 : 0, taken = 1;
+    float *lse = a->lse ? a->lse + query * a->heads + head : NULL;
+    double here = lse ? (double)maximum + log((double)weight) : 0;
+    if (a->merge) {
+        double most = (double)*lse > here ? (double)*lse : here;
+        double old = exp((double)*lse - most), new = exp(here - most);
+        kept = (float)(old / (old + new));
+        taken = (float)(new / (old + new));
+        here = most + log(old + new);
+    }
+    if (lse)
+        *lse = (float)here;
+    for (int64_t c = 0; c < a->channels; c++) {
+        float value = sum[c] / weight;
+        if (a->merge)
+            value *= taken;
+        out[c] = kept > 0 ? kept * out[c] + value : value;
+    }
+}
+
 /* The queries [first, first + rows) of one head. Tiles always have tile_rows rows, so that a query's result
  * does not depend on how many there are; rows beyond the last are zero. */
 static dnnl_status_t query_tile(const struct reel_stream *stream, const struct reel_attention *a,
@@ -99,13 +123,8 @@ static dnnl_status_t query_tile(const struct reel_stream *stream, const struct r
             done = dnnl_sgemm('N', 'N', size, C, keys, 1.0f, t.scores, REEL_KEY_TILE, v + key * a->kv_stride,
                               a->kv_stride, 1.0f, t.sum, C);
     }
-    for (int64_t r = 0; r < rows; r++) {
-        float *out = a->out + (first + r) * a->out_stride + head * C;
-        for (int64_t c = 0; c < C; c++) {
-            float value = t.sum[r * C + c] / t.weight[r];
-            out[c] = a->add ? out[c] + value : value;
-        }
-    }
+    for (int64_t r = 0; r < rows; r++)
+        write_out(a, head, first + r, t.sum + r * C, t.maximum[r], t.weight[r]);
     return done;
 }
 

@@ -21,6 +21,7 @@ void reel_attention_cpu(struct reel_stream *, const struct reel_attention *);
 void reel_layer_norm_cpu(struct reel_stream *, const struct reel_layer_norm *);
 void reel_modulate_cpu(struct reel_stream *, const struct reel_modulate *);
 void reel_gated_add_cpu(struct reel_stream *, const struct reel_gated_add *);
+void reel_squares_cpu(struct reel_stream *, const struct reel_squares *);
 void reel_split_heads_cpu(struct reel_stream *, const struct reel_split_heads *);
 void reel_merge_heads_cpu(struct reel_stream *, const struct reel_merge_heads *);
 void reel_patchify_cpu(struct reel_stream *, const struct reel_patchify *);
@@ -28,6 +29,7 @@ void reel_unpatchify_cpu(struct reel_stream *, const struct reel_unpatchify *);
 void reel_guide_cpu(struct reel_stream *, const struct reel_guide *);
 void reel_solve_cpu(struct reel_stream *, const struct reel_solve *);
 void reel_silu_cpu(struct reel_stream *, const struct reel_silu *);
+void reel_sum_parts_cpu(struct reel_stream *, const struct reel_sum_parts *);
 void reel_add_row_cpu(struct reel_stream *, const struct reel_add_row *);
 int64_t reel_first_nonfinite_cpu(struct reel_stream *, const float *x, int64_t count);
 

@@ -6,9 +6,8 @@
 
 enum { LANES = 8 };
 
-/* 1 / sqrt(mean(x^2) + epsilon) over a row of all heads. */
 REEL_SIMD
-static float inverse_rms(const float *x, int64_t width, double epsilon)
+static double sum_of_squares(const float *x, int64_t width)
 {
     double lane[LANES] = {0}, total = 0;
     int64_t whole = width - width % LANES;
@@ -19,7 +18,29 @@ static float inverse_rms(const float *x, int64_t width, double epsilon)
         lane[i - whole] += (double)x[i] * (double)x[i];
     for (int64_t j = 0; j < LANES; j++)
         total += lane[j];
-    return (float)(1.0 / sqrt(total / (double)width + epsilon));
+    return total;
+}
+
+void reel_squares_cpu(struct reel_stream *stream, const struct reel_squares *a)
+{
+#pragma omp parallel for num_threads((int)stream->threads)
+    for (int64_t r = 0; r < a->rows; r++)
+        a->sums[r] = sum_of_squares(a->x + r * a->width, a->width);
+}
+
+/* 1 / sqrt(mean(x^2) + epsilon) over row r of all heads of the model. */
+static float inverse_rms(const struct reel_split_heads *a, int64_t r)
+{
+    int64_t width = a->heads * a->channels;
+    double total = 0;
+    if (a->squares) {
+        width = a->norm_width;
+        for (int64_t p = 0; p < a->square_parts; p++)
+            total += a->squares[p * a->rows + r];
+    } else {
+        total = sum_of_squares(a->x + r * width, width);
+    }
+    return (float)(1.0 / sqrt(total / (double)width + a->epsilon));
 }
 
 REEL_SIMD
@@ -54,13 +75,13 @@ static void split_row(const struct reel_split_heads *a, int64_t r)
 {
     int64_t C = a->channels;
     const float *x = a->x + r * a->heads * C;
-    float inverse = a->norm ? inverse_rms(x, a->heads * C, a->epsilon) : 1.0f;
+    float inverse = a->norm ? inverse_rms(a, r) : 1.0f;
     for (int64_t p = 0; p < a->parts; p++) {
         int64_t first = a->first_head[p], heads = a->first_head[p + 1] - first;
         float *y = a->y + (a->rows * first + r * heads) * C;
         if (a->norm)
             scaled(x + first * C, inverse, a->norm + first * C, heads * C, y);
-        else
+        else if (y != x)
             memcpy(y, x + first * C, (size_t)(heads * C) * sizeof *y);
         if (a->rope)
             for (int64_t n = 0; n < heads; n++)

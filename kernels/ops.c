@@ -76,9 +76,16 @@ void reel_gated_add(struct reel_stream *stream, struct reel_gated_add a)
         stream->ops->gated_add(stream, &a);
 }
 
+void reel_squares(struct reel_stream *stream, struct reel_squares a)
+{
+    if (admitted(stream, "squares", a.rows, a.width > 0 && a.x && a.sums))
+        stream->ops->squares(stream, &a);
+}
+
 void reel_split_heads(struct reel_stream *stream, struct reel_split_heads a)
 {
-    int holds = a.heads > 0 && a.channels > 0 && a.channels % 2 == 0 && a.x && a.y && a.parts > 0 &&
+    int holds = (!a.squares || (a.square_parts > 0 && a.norm_width > 0)) && (a.parts == 1 || a.x != a.y) &&
+                a.heads > 0 && a.channels > 0 && a.channels % 2 == 0 && a.x && a.y && a.parts > 0 &&
                 a.first_head[a.parts] == a.heads &&
                 (!a.rope || a.rope->frame_pairs + a.rope->row_pairs + a.rope->column_pairs == a.channels / 2);
     if (admitted(stream, "split_heads", a.rows, holds))
@@ -97,7 +104,7 @@ void reel_attention(struct reel_stream *stream, struct reel_attention a)
 {
     int64_t width = a.heads * a.channels;
     int holds = a.keys > 0 && width > 0 && a.q && a.k && a.v && a.out && a.q_stride >= width &&
-                a.kv_stride >= width && a.out_stride >= width;
+                a.kv_stride >= width && a.out_stride >= width && (!a.merge || (a.lse && !a.add));
     if (reel_fault(REEL_FAULT_ATTENTION))
         reel_stream_fail(stream, REEL_BAD_DEVICE, "planted: an attention failed");
     if (admitted(stream, "attention", a.queries, holds))
@@ -136,6 +143,12 @@ void reel_silu(struct reel_stream *stream, struct reel_silu a)
 {
     if (admitted(stream, "silu", a.count, a.x && a.y))
         stream->ops->silu(stream, &a);
+}
+
+void reel_sum_parts(struct reel_stream *stream, struct reel_sum_parts a)
+{
+    if (admitted(stream, "sum_parts", a.rows, a.width > 0 && a.parts > 0 && a.x && a.row && a.y))
+        stream->ops->sum_parts(stream, &a);
 }
 
 void reel_add_row(struct reel_stream *stream, struct reel_add_row a)

@@ -99,14 +99,25 @@ struct reel_rope {
     int64_t first_token; /* the index in the sequence of row 0 */
 };
 
+/* sums[r] = the sum of x[r, ..]^2, in an order that depends on the width alone. */
+struct reel_squares {
+    int64_t rows, width;
+    const float *x; /* [rows, width] */
+    double *sums;   /* [rows] */
+};
+
 /* y = RoPE(x / sqrt(mean(x^2) + epsilon) * norm), laid out by heads for an exchange: part p takes heads
  * [first_head[p], first_head[p + 1]) and begins at y + rows * first_head[p] * channels as [rows, its heads,
- * channels]. With one part that is [rows, heads * channels]. The mean is over all heads. */
+ * channels]. With one part that is [rows, heads * channels], and y may be x. The mean is over all heads of the model:
+ * where others have some of them, it comes from the sums of squares of every part. */
 struct reel_split_heads {
     int64_t rows, heads, channels;
     const float *x;    /* [rows, heads * channels] */
     const float *norm; /* [heads * channels], or NULL: no norm */
     double epsilon;
+    const double *squares; /* [square_parts, rows], added in order; or NULL: all heads are here */
+    int64_t square_parts;
+    int64_t norm_width; /* with squares: the numbers that the mean is over */
     const struct reel_rope *rope; /* or NULL: no rotation */
     int64_t parts;
     const int64_t *first_head; /* [parts + 1] */
@@ -123,7 +134,11 @@ struct reel_merge_heads {
 };
 
 /* out = softmax(scale q k^T) v per head; with add, out += it. Strides are elements from one row to the next;
- * head n begins at column n * channels. keys >= 1. Memory does not grow with queries * keys. */
+ * head n begins at column n * channels. keys >= 1. Memory does not grow with queries * keys.
+ *
+ * With lse, lse[query, head] = log sum exp(scale q k^T). With merge besides, out and lse already hold attention over other
+ * keys, and hold that over both afterwards: out = (e^a out + e^b new) / (e^a + e^b) for the two sums a, b (Milakov and
+ * Gimelshein 2018). */
 struct reel_attention {
     int64_t queries, keys, heads, channels;
     double scale;
@@ -134,6 +149,8 @@ struct reel_attention {
     float *out; /* [queries] rows */
     int64_t out_stride;
     int add;
+    float *lse; /* [queries, heads], or NULL */
+    int merge;
 };
 
 /* columns[t] = the 2x2 patch of token first_token + t: column c * 4 + ph * 2 + pw holds channel c, pixel
@@ -187,6 +204,14 @@ struct reel_silu {
     float *y;
 };
 
+/* y = x[0] + x[1] + .. + x[parts - 1] + row, added in this order; part p begins at x + p * part_stride. */
+struct reel_sum_parts {
+    int64_t rows, width, parts, part_stride;
+    const float *x;   /* [rows, width] of every part */
+    const float *row; /* [width] */
+    float *y;         /* [rows, width] */
+};
+
 /* Every row of y += row. */
 struct reel_add_row {
     int64_t rows, width;
@@ -204,6 +229,7 @@ struct reel_ops {
     void (*layer_norm)(struct reel_stream *, const struct reel_layer_norm *);
     void (*modulate)(struct reel_stream *, const struct reel_modulate *);
     void (*gated_add)(struct reel_stream *, const struct reel_gated_add *);
+    void (*squares)(struct reel_stream *, const struct reel_squares *);
     void (*split_heads)(struct reel_stream *, const struct reel_split_heads *);
     void (*merge_heads)(struct reel_stream *, const struct reel_merge_heads *);
     void (*attention)(struct reel_stream *, const struct reel_attention *);
@@ -212,6 +238,7 @@ struct reel_ops {
     void (*guide)(struct reel_stream *, const struct reel_guide *);
     void (*solve)(struct reel_stream *, const struct reel_solve *);
     void (*silu)(struct reel_stream *, const struct reel_silu *);
+    void (*sum_parts)(struct reel_stream *, const struct reel_sum_parts *);
     void (*add_row)(struct reel_stream *, const struct reel_add_row *);
     int64_t (*first_nonfinite)(struct reel_stream *, const float *x, int64_t count);
 };
@@ -234,6 +261,7 @@ void reel_gemm(struct reel_stream *stream, struct reel_gemm arguments);
 void reel_layer_norm(struct reel_stream *stream, struct reel_layer_norm arguments);
 void reel_modulate(struct reel_stream *stream, struct reel_modulate arguments);
 void reel_gated_add(struct reel_stream *stream, struct reel_gated_add arguments);
+void reel_squares(struct reel_stream *stream, struct reel_squares arguments);
 void reel_split_heads(struct reel_stream *stream, struct reel_split_heads arguments);
 void reel_merge_heads(struct reel_stream *stream, struct reel_merge_heads arguments);
 void reel_attention(struct reel_stream *stream, struct reel_attention arguments);
@@ -242,6 +270,7 @@ void reel_unpatchify(struct reel_stream *stream, struct reel_unpatchify argument
 void reel_guide(struct reel_stream *stream, struct reel_guide arguments);
 void reel_solve(struct reel_stream *stream, struct reel_solve arguments);
 void reel_silu(struct reel_stream *stream, struct reel_silu arguments);
+void reel_sum_parts(struct reel_stream *stream, struct reel_sum_parts arguments);
 void reel_add_row(struct reel_stream *stream, struct reel_add_row arguments);
 
 /* The index of the first element that is NaN or infinite; -1 when all are finite or the stream has failed. */

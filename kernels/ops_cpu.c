@@ -37,6 +37,7 @@ const struct reel_ops reel_ops_cpu = {
     .layer_norm = reel_layer_norm_cpu,
     .modulate = reel_modulate_cpu,
     .gated_add = reel_gated_add_cpu,
+    .squares = reel_squares_cpu,
     .split_heads = reel_split_heads_cpu,
     .merge_heads = reel_merge_heads_cpu,
     .attention = reel_attention_cpu,
@@ -45,6 +46,7 @@ const struct reel_ops reel_ops_cpu = {
     .guide = reel_guide_cpu,
     .solve = reel_solve_cpu,
     .silu = reel_silu_cpu,
+    .sum_parts = reel_sum_parts_cpu,
     .add_row = reel_add_row_cpu,
     .first_nonfinite = reel_first_nonfinite_cpu,
 };

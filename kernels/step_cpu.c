@@ -40,6 +40,21 @@ void reel_silu_cpu(struct reel_stream *stream, const struct reel_silu *a)
         a->y[i] = reel_silu_of(a->x[i]);
 }
 
+void reel_sum_parts_cpu(struct reel_stream *stream, const struct reel_sum_parts *a)
+{
+#pragma omp parallel for num_threads((int)stream->threads)
+    for (int64_t r = 0; r < a->rows; r++) {
+        const float *x = a->x + r * a->width;
+        float *y = a->y + r * a->width;
+        for (int64_t i = 0; i < a->width; i++) {
+            float sum = x[i];
+            for (int64_t p = 1; p < a->parts; p++)
+                sum += x[p * a->part_stride + i];
+            y[i] = sum + a->row[i];
+        }
+    }
+}
+
 void reel_add_row_cpu(struct reel_stream *stream, const struct reel_add_row *a)
 {
     (void)stream;

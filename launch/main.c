@@ -125,7 +125,7 @@ int main(int count, char **words)
     int provided, rank = 0;
     setenv("OMPI_MCA_io", "romio321", 0); /* the steadier of the two MPI-IO implementations */
     H5dont_atexit();
-    if (MPI_Init_thread(&count, &words, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
+    if (MPI_Init_thread(&count, &words, MPI_THREAD_MULTIPLE, &provided) != MPI_SUCCESS) {
         fprintf(stderr, "reel: error: MPI could not start\n");
         return REEL_BAD_COMM;
     }

@@ -229,12 +229,27 @@ static void others(const struct reel_plan *plan, int64_t rank, int64_t bytes[REE
     bytes[REEL_LATENTS_VELOCITY] = 4 * w->branches * m->out_channels * w->window_frames * plane;
 }
 
+int64_t reel_plan_embedding_work(const struct reel_plan *plan)
+{
+    return REEL_EMBEDDING_BATCH * (plan->model.frequencies + 2 * plan->model.width);
+}
+
+int64_t reel_plan_startup_bytes(const struct reel_plan *plan)
+{
+    struct reel_layout layout = reel_layout_of(&plan->model, 1, 0, REEL_HELD_FOR_EMBEDDING);
+    return plan->work.number_bytes * layout.global_elements + 4 * reel_plan_embedding_work(plan);
+}
+
 void reel_plan_table(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS])
 {
+    int64_t room = 0, needed = reel_plan_startup_bytes(plan);
     memset(bytes, 0, REEL_BUFFERS * sizeof *bytes);
     weights(plan, rank, bytes);
     activations(plan, rank, bytes);
     others(plan, rank, bytes);
+    for (int buffer = REEL_WEIGHTS; buffer < REEL_STARTUP; buffer++)
+        room += bytes[buffer];
+    bytes[REEL_STARTUP] = needed > room ? needed - room : 0;
 }
 
 int64_t reel_plan_bytes(const struct reel_plan *plan, int64_t rank, enum reel_buffer buffer)
@@ -246,12 +261,12 @@ int64_t reel_plan_bytes(const struct reel_plan *plan, int64_t rank, enum reel_bu
 
 enum reel_memory reel_buffer_memory(enum reel_buffer buffer)
 {
-    if (buffer <= REEL_WEIGHTS_BLOCKS)
-        return REEL_MEMORY_WEIGHTS;
-    if (buffer <= REEL_SCRATCH)
-        return REEL_MEMORY_ACTIVATIONS;
-    if (buffer <= REEL_EMBEDDING_E0)
+    if (buffer == REEL_EMBEDDING_E || buffer == REEL_EMBEDDING_E0)
         return REEL_MEMORY_EMBEDDING;
+    if (buffer == REEL_WEIGHTS || buffer == REEL_WEIGHTS_BLOCKS || buffer == REEL_STARTUP)
+        return REEL_MEMORY_WEIGHTS;
+    if (buffer <= REEL_ROPE)
+        return REEL_MEMORY_ACTIVATIONS;
     if (buffer <= REEL_CONTEXT_WORK)
         return REEL_MEMORY_CONTEXT;
     if (buffer <= REEL_LATENTS_VELOCITY)

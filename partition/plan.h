@@ -76,6 +76,9 @@ enum reel_memory {
  * rank: d columns of its part of the tensor axis, f of the feed-forward, h C columns of its heads. b is number_bytes,
  * 4 where nothing is said. */
 enum reel_buffer {
+    REEL_SCRATCH,
+    REEL_EMBEDDING_E,     /* [R, D] */
+    REEL_EMBEDDING_E0,    /* [R, 6, D] */
     REEL_WEIGHTS,         /* b: what is held all the time: resident slices, or shares */
     REEL_WEIGHTS_BLOCKS,  /* b [2, elements of a block]: gathered, the block in use and the next */
     REEL_TOKENS_X,        /* [branches that pass through a block together, n, D] the residual stream */
@@ -90,9 +93,6 @@ enum reel_buffer {
     REEL_TOKENS_OUT,      /* [n, 4 * out_channels] */
     REEL_ROW_OF_TOKEN,    /* int32 [n] */
     REEL_ROPE,            /* rotation tables of the three axes */
-    REEL_SCRATCH,
-    REEL_EMBEDDING_E,     /* [R, D] */
-    REEL_EMBEDDING_E0,    /* [R, 6, D] */
     REEL_CONTEXT_TEXT,    /* b [branches / cfg, layers, 2, S, d]: keys and values of this rank's prompts and heads */
     REEL_CONTEXT_IMAGE,   /* b [layers, 2, image rows, d] */
     REEL_CONTEXT_PROMPTS, /* b [branches / cfg, S, D]: embedded, while keys and values are made */
@@ -111,6 +111,7 @@ enum reel_buffer {
     REEL_EXCHANGE_TENSOR,    /* b: tokens to gather, or partial sums to send and to receive, two of each */
     REEL_EXCHANGE_SQUARES,   /* double [tensor, max(g, context rows)]: sums of squares of q or k */
     REEL_EXCHANGE_OUTPUT,    /* [L, 4 * out_channels] */
+    REEL_STARTUP,            /* what the start needs beyond all of this but the first three: nothing but in toys */
     REEL_BUFFERS
 };
 
@@ -170,6 +171,12 @@ int64_t reel_plan_bytes(const struct reel_plan *plan, int64_t rank, enum reel_bu
 
 /* Bytes of every buffer on one rank: as above, in one go. */
 void reel_plan_table(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS]);
+
+/* At the start, from REEL_WEIGHTS on, lie the weights that make the table of timestep rows, and room to make it; the run's
+ * own weights take their place. Bytes of both, the first of them a multiple of 64; and numbers of the room. */
+enum { REEL_EMBEDDING_BATCH = 64 };
+int64_t reel_plan_startup_bytes(const struct reel_plan *plan);
+int64_t reel_plan_embedding_work(const struct reel_plan *plan);
 
 /* The category that a buffer counts in, and the category's name in the log. */
 enum reel_memory reel_buffer_memory(enum reel_buffer buffer);

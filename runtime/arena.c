@@ -64,9 +64,10 @@ int64_t reel_memory_available(void)
 
 int64_t reel_arena_bytes(const struct reel_plan *plan, int64_t rank)
 {
-    int64_t bytes = 0;
+    int64_t bytes = 0, table[REEL_BUFFERS];
+    reel_plan_table(plan, rank, table);
     for (int b = 0; b < REEL_BUFFERS; b++)
-        bytes += aligned(reel_plan_bytes(plan, rank, (enum reel_buffer)b));
+        bytes += aligned(table[b]);
     return (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
 }
 
@@ -80,12 +81,12 @@ enum reel_status reel_arena_open(const struct reel_plan *plan, int64_t rank, str
               (long long)rank, (double)arena->total_bytes * 1e-9);
     /* First touch of 5.7 GB takes 19 s in small pages and 3 s in huge ones; where refused, it is only slower. */
     madvise(arena->block, (size_t)arena->total_bytes, MADV_HUGEPAGE);
-    int64_t used = 0;
+    int64_t used = 0, table[REEL_BUFFERS];
+    reel_plan_table(plan, rank, table);
     for (int b = 0; b < REEL_BUFFERS; b++) {
-        int64_t bytes = reel_plan_bytes(plan, rank, (enum reel_buffer)b);
-        arena->at[b] = bytes ? (char *)arena->block + used : NULL;
-        arena->bytes[reel_buffer_memory((enum reel_buffer)b)] += bytes;
-        used += aligned(bytes);
+        arena->at[b] = table[b] ? (char *)arena->block + used : NULL;
+        arena->bytes[reel_buffer_memory((enum reel_buffer)b)] += table[b];
+        used += aligned(table[b]);
     }
     return REEL_OK;
 }

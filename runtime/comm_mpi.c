@@ -5,8 +5,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { PIECE = 1 << 26 }; /* floats of one message: 256 MiB, far below what an int counts */
+enum {
+    PIECE = 1 << 28,        /* bytes of one message: far below what an int counts */
+    PATIENCE_NS = 50 * 1000 /* between two looks of a thread that works beside others */
+};
 
 /* Collective over parent. The ranks of one colour, in the order of place. */
 static enum reel_status axis_open(MPI_Comm parent, int64_t colour, int64_t place, struct reel_axis *axis)
@@ -25,10 +29,15 @@ static enum reel_status axis_open(MPI_Comm parent, int64_t colour, int64_t place
 
 enum reel_status reel_comm_open(MPI_Comm world, struct reel_comm *comm)
 {
+    MPI_Comm host;
     memset(comm, 0, sizeof *comm);
     REEL_PASS(axis_open(world, 0, 0, &comm->world));
     reel_fault_rank((int)comm->world.rank);
-    return REEL_OK;
+    REEL_NEED(MPI_Comm_split_type(comm->world.mpi, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host) == MPI_SUCCESS,
+              REEL_BAD_COMM, "MPI could not tell which ranks share a host");
+    enum reel_status status = axis_open(host, 0, 0, &comm->host);
+    MPI_Comm_free(&host);
+    return status;
 }
 
 static void axis_close(struct reel_axis *axis)
@@ -40,45 +49,86 @@ static void axis_close(struct reel_axis *axis)
 
 enum reel_status reel_comm_mesh(struct reel_comm *comm, const struct reel_plan *plan)
 {
-    struct reel_seat seat = reel_plan_seat(plan, comm->world.rank);
-    axis_close(&comm->sequence);
-    axis_close(&comm->cfg);
-    REEL_PASS(axis_open(comm->world.mpi, seat.cfg, seat.ulysses, &comm->sequence));
-    return axis_open(comm->world.mpi, seat.ulysses, seat.cfg, &comm->cfg);
+    struct reel_seat seat = comm->seat = reel_plan_seat(plan, comm->world.rank);
+    int64_t U = plan->mesh.ulysses, T = plan->mesh.tensor;
+    /* the ranks of an axis differ in their place on it alone; the colour is what they have in common */
+    const struct {
+        struct reel_axis *axis;
+        int64_t colour, place;
+    } axes[] = {{&comm->sequence, seat.cfg, reel_plan_part(plan, seat)},
+                {&comm->cfg, reel_plan_part(plan, seat), seat.cfg},
+                {&comm->ring, (seat.cfg * U + seat.ulysses) * T + seat.tensor, seat.ring},
+                {&comm->ulysses, (seat.cfg * plan->mesh.ring + seat.ring) * T + seat.tensor, seat.ulysses},
+                {&comm->tensor, comm->world.rank / T, seat.tensor},
+                {&comm->blocks, seat.cfg * T + seat.tensor, seat.ring * U + seat.ulysses}};
+    for (size_t a = 0; a < sizeof axes / sizeof axes[0]; a++) {
+        axis_close(axes[a].axis);
+        REEL_PASS(axis_open(comm->world.mpi, axes[a].colour, axes[a].place, axes[a].axis));
+    }
+    return REEL_OK;
 }
 
 void reel_comm_close(struct reel_comm *comm)
 {
-    axis_close(&comm->cfg);
-    axis_close(&comm->sequence);
-    axis_close(&comm->world);
+    struct reel_axis *const axes[] = {&comm->blocks, &comm->tensor,   &comm->ulysses, &comm->ring,
+                                      &comm->cfg,    &comm->sequence, &comm->host,    &comm->world};
+    for (size_t a = 0; a < sizeof axes / sizeof axes[0]; a++)
+        axis_close(axes[a]);
 }
 
-static int64_t pieces_of(int64_t count)
+int64_t reel_comm_sent(const struct reel_comm *comm, enum reel_purpose purpose)
 {
-    return (count + PIECE - 1) / PIECE;
+    return comm->sequence.sent_bytes[purpose] + comm->cfg.sent_bytes[purpose] + comm->ring.sent_bytes[purpose] +
+           comm->ulysses.sent_bytes[purpose] + comm->tensor.sent_bytes[purpose] + comm->blocks.sent_bytes[purpose];
 }
 
-/* Sends and receives with one peer each, piece by piece. Both ends cut a message alike, for both know its
- * size. */
-static int swap(struct reel_axis *axis, int64_t to, const float *send, int64_t send_count, int64_t from,
-                float *receive, int64_t receive_count)
+/* Waits for both, asleep between looks. */
+static int wait_patiently(MPI_Request requests[2])
 {
-    int64_t rounds =
-        pieces_of(send_count) > pieces_of(receive_count) ? pieces_of(send_count) : pieces_of(receive_count);
-    int failed = MPI_SUCCESS;
-    for (int64_t k = 0; k < rounds; k++) {
-        MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
-        int64_t at = k * PIECE, out = send_count - at, in = receive_count - at;
-        if (in > 0)
-            failed |= MPI_Irecv(receive + at, (int)(in < PIECE ? in : PIECE), MPI_FLOAT, (int)from, 0,
-                                axis->mpi, &requests[0]);
-        if (out > 0)
-            failed |= MPI_Isend(send + at, (int)(out < PIECE ? out : PIECE), MPI_FLOAT, (int)to, 0, axis->mpi,
-                                &requests[1]);
-        failed |= MPI_Waitall(2, requests, MPI_STATUSES_IGNORE);
+    static const struct timespec pause = {.tv_nsec = PATIENCE_NS};
+    for (;;) {
+        int done = 0, failed = MPI_Testall(2, requests, &done, MPI_STATUSES_IGNORE);
+        if (done || failed != MPI_SUCCESS)
+            return failed;
+        nanosleep(&pause, NULL);
     }
-    return failed;
+}
+
+static int64_t piece_at(int64_t at, int64_t bytes)
+{
+    return bytes - at < PIECE ? bytes - at : PIECE;
+}
+
+enum reel_status reel_swap(const struct reel_axis *axis, int64_t to, const void *send, int64_t send_bytes, int64_t from,
+                           void *receive, int64_t receive_bytes, int patient)
+{
+    int64_t most = send_bytes > receive_bytes ? send_bytes : receive_bytes;
+    int failed = MPI_SUCCESS;
+    /* piece by piece: both ends cut a message alike, for both know its size */
+    for (int64_t at = 0; at < most; at += PIECE) {
+        MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+        if (at < receive_bytes)
+            failed |= MPI_Irecv((char *)receive + at, (int)piece_at(at, receive_bytes), MPI_BYTE, (int)from, 0,
+                                axis->mpi, &requests[0]);
+        if (at < send_bytes)
+            failed |= MPI_Isend((const char *)send + at, (int)piece_at(at, send_bytes), MPI_BYTE, (int)to, 0, axis->mpi,
+                                &requests[1]);
+        failed |= patient ? wait_patiently(requests) : MPI_Waitall(2, requests, MPI_STATUSES_IGNORE);
+    }
+    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "an exchange between rank %lld and ranks %lld and %lld of an axis failed",
+              (long long)axis->rank, (long long)to, (long long)from);
+    return REEL_OK;
+}
+
+/* As part of a stream of work: its failure is the stream's. */
+static void swap_floats(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose, int64_t to,
+                        const float *send, int64_t send_count, int64_t from, float *receive, int64_t receive_count)
+{
+    enum reel_status status = reel_swap(axis, to, send, send_count * (int64_t)sizeof *send, from, receive,
+                                        receive_count * (int64_t)sizeof *receive, 0);
+    if (status != REEL_OK)
+        reel_stream_fail(stream, status, "%s", reel_error_here()->cause);
+    axis->sent_bytes[purpose] += send_count * (int64_t)sizeof *send;
 }
 
 /* Where part p begins when counts are dense in the order of parts. */
@@ -99,15 +149,10 @@ void reel_exchange(struct reel_axis *axis, struct reel_stream *stream, enum reel
            (size_t)send_counts[me] * sizeof *send);
     for (int64_t s = 1; s < size; s++) {
         int64_t to = (me + s) % size, from = (me - s + size) % size;
-        int failed = swap(axis, to, send + offset_of(send_counts, to), send_counts[to], from,
-                          receive + offset_of(receive_counts, from), receive_counts[from]);
-        if (failed != MPI_SUCCESS)
-            reel_stream_fail(stream, REEL_BAD_COMM,
-                             "an exchange between rank %lld and ranks %lld and %lld failed", (long long)me,
-                             (long long)to, (long long)from);
+        swap_floats(axis, stream, purpose, to, send + offset_of(send_counts, to), send_counts[to], from,
+                    receive + offset_of(receive_counts, from), receive_counts[from]);
         if (reel_fault(REEL_FAULT_EXCHANGE))
             reel_stream_fail(stream, REEL_BAD_COMM, "planted: an exchange failed");
-        axis->sent_bytes[purpose] += send_counts[to] * (int64_t)sizeof *send;
     }
 }
 
@@ -119,27 +164,17 @@ void reel_gather(struct reel_axis *axis, struct reel_stream *stream, enum reel_p
         memcpy(all + rows->first[me] * width, mine, (size_t)count * sizeof *mine);
     for (int64_t s = 1; s < size; s++) {
         int64_t to = (me + s) % size, from = (me - s + size) % size;
-        int failed = swap(axis, to, mine, count, from, all + rows->first[from] * width,
-                          reel_cut_count(rows, from) * width);
-        if (failed != MPI_SUCCESS)
-            reel_stream_fail(stream, REEL_BAD_COMM,
-                             "gathering between rank %lld and ranks %lld and %lld failed", (long long)me,
-                             (long long)to, (long long)from);
+        swap_floats(axis, stream, purpose, to, mine, count, from, all + rows->first[from] * width,
+                    reel_cut_count(rows, from) * width);
         if (reel_fault(REEL_FAULT_GATHER))
             reel_stream_fail(stream, REEL_BAD_COMM, "planted: gathering failed");
-        axis->sent_bytes[purpose] += count * (int64_t)sizeof *mine;
     }
 }
 
 enum reel_status reel_host_sum(struct reel_comm *comm, int64_t mine, int64_t *sum)
 {
-    MPI_Comm host;
-    REEL_NEED(MPI_Comm_split_type(comm->world.mpi, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host) ==
-                  MPI_SUCCESS,
-              REEL_BAD_COMM, "MPI could not tell which ranks share a host");
-    int failed = MPI_Allreduce(&mine, sum, 1, MPI_INT64_T, MPI_SUM, host);
-    MPI_Comm_free(&host);
-    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "the ranks of a host could not add up their memory");
+    REEL_NEED(MPI_Allreduce(&mine, sum, 1, MPI_INT64_T, MPI_SUM, comm->host.mpi) == MPI_SUCCESS, REEL_BAD_COMM,
+              "the ranks of a host could not add up their memory");
     return REEL_OK;
 }
 

@@ -1,20 +1,24 @@
 /* The transformer's forward pass on this rank's part of the tokens.
  *
- * Tokens are cut over the sequence axis; inside self-attention heads are cut instead, by one exchange each
- * way, so that every head sees the whole sequence (DeepSpeed Ulysses, Jacobs et al. 2023). No activation is
- * ever whole on a rank, and no result depends on the number of ranks: an exchange only moves data. Formulas:
- * Wan2.1, SkyReels-V2.
+ * Between sub-layers tokens are cut over ring x ulysses x tensor; inside them heads, columns or keys are cut instead:
+ * sequence.h has self-attention, linear.h the layers over the tensor axis, blocks.h the weights. No activation is ever
+ * whole on a rank. Where only cfg, ulysses or gathered weights differ no bit differs, for there data only moves; ring and
+ * tensor add in another order. Formulas: Wan2.1, SkyReels-V2.
  *
- *     reel_dit_open(&dit, &plan, &arena, &weights, &embedding, &comm.sequence, &stream);
- *     reel_dit_prompt(&dit, 0, embeds);                            once per prompt
- *     reel_dit_forward(&dit, &forward, velocity);                  once per branch and iteration
+ *     reel_dit_open(&dit, &plan, &arena, &weights, &embedding, &comm, &stream);
+ *     reel_dit_prompts(&dit, 2, slots, embeds);                    once per prompt
+ *     reel_dit_forward(&dit, timesteps, input, frames, forwards, 2);   once per iteration
+ *     reel_dit_close(&dit);
  */
 #ifndef REEL_DIT_H
 #define REEL_DIT_H
 
 #include "arena.h"
+#include "blocks.h"
 #include "comm.h"
 #include "embedding.h"
+#include "linear.h"
+#include "sequence.h"
 #include "weights.h"
 
 /* Called with this rank's rows of an intermediate: "tokens" after patch embedding, "block" after every block,
@@ -30,39 +34,49 @@ struct reel_dit {
     const struct reel_arena *arena;
     const struct reel_weights *weights;
     const struct reel_embedding_table *embedding;
-    struct reel_axis *axis;
+    struct reel_comm *comm;
     struct reel_stream *stream;
+    struct reel_blocks blocks;
+    struct reel_linear linear;
+    struct reel_sequence sequence;
     struct reel_watch watch; /* see may be NULL */
     struct reel_rope rope;
     /* of the forward that runs */
-    struct reel_cut tokens;
-    int64_t frames, causal_block;
     struct reel_rows e, e0;
 };
 
-/* One call of the transformer. Same arguments on every rank. */
+/* One call of the transformer. */
 struct reel_forward {
-    int64_t branch;           /* which of this rank's prompts (reel_plan_branches) */
-    int64_t frames;           /* F, at most the plan's window */
-    const int64_t *timesteps; /* [F], each in the embedding table */
-    const float *input;       /* [in_channels, F, 2H, 2W], whole on every rank */
-    int64_t causal_block;     /* latent frames of a causal block, F a multiple of it; 0: all attend to all */
-    float *velocity;          /* [out_channels, F, 2H, 2W], whole on every rank */
+    int64_t branch;  /* which of this rank's prompts (reel_plan_branches) */
+    float *velocity; /* [out_channels, F, 2H, 2W], whole on every rank */
 };
 
-/* Not collective. Fills dit; everything it is given stays the caller's and must outlive it. */
+/* What the calls of one iteration share. Same arguments on every rank of a branch. */
+struct reel_moment {
+    int64_t frames;           /* F, at most the plan's window; a multiple of its causal block */
+    const int64_t *timesteps; /* [F], each in the embedding table */
+    const float *input;       /* [in_channels, F, 2H, 2W], whole on every rank */
+};
+
+/* Not collective. Fills dit; everything it is given stays the caller's and must outlive it, and dit must not move. */
 void reel_dit_open(struct reel_dit *dit, const struct reel_plan *plan, const struct reel_arena *arena,
                    const struct reel_weights *weights, const struct reel_embedding_table *embedding,
-                   struct reel_axis *axis, struct reel_stream *stream);
+                   struct reel_comm *comm, struct reel_stream *stream);
 
-/* Not collective. Embeds a prompt, embeds [S, text_width], and keeps keys and values of every block for that
- * branch. */
-void reel_dit_prompt(struct reel_dit *dit, int64_t branch, const float *embeds);
+/* Not collective. A dit of zeros is allowed. */
+void reel_dit_close(struct reel_dit *dit);
 
-/* Not collective. The same for the image, features [image_rows, image_width]; it serves both branches. */
+/* Collective over the ranks of a branch. Embeds prompts, embeds[i] [S, text_width] for branch slots[i], and keeps keys
+ * and values of every block, in one pass over the blocks. */
+void reel_dit_prompts(struct reel_dit *dit, int64_t count, const int64_t *slots, const float *const *embeds);
+
+/* Collective over the ranks of a branch. The same for the image, features [image_rows, image_width]; it serves both
+ * branches. */
 void reel_dit_image(struct reel_dit *dit, const float *features);
 
-/* Collective over the sequence axis. Failures go to the stream. */
-void reel_dit_forward(struct reel_dit *dit, const struct reel_forward *forward);
+/* Collective over the ranks of a branch. The calls of an iteration, at most reel_plan_branches; those that pass through a
+ * block together (reel_plan_together) do. Failures go to the stream. */
+void reel_dit_forward(struct reel_dit *dit, const struct reel_moment *moment, const struct reel_forward *forwards,
+                      int64_t count);
 
 #endif

@@ -43,17 +43,17 @@ static void add_fps(struct reel_embedding_table *embedding, const struct reel_we
     reel_gemm(stream, (struct reel_gemm){.rows = 1,
                                          .in = D,
                                          .out = D,
-                                         .x = reel_weight(weights, REEL_FPS_ROWS, 0) + (fps == 16 ? 0 : D),
-                                         .weight = reel_weight(weights, REEL_FPS_IN_WEIGHT, 0),
-                                         .bias = reel_weight(weights, REEL_FPS_IN_BIAS, 0),
+                                         .x = reel_weight(weights, REEL_FPS_ROWS) + (fps == 16 ? 0 : D),
+                                         .weight = reel_weight(weights, REEL_FPS_IN_WEIGHT),
+                                         .bias = reel_weight(weights, REEL_FPS_IN_BIAS),
                                          .activation = REEL_SILU,
                                          .y = hidden});
     reel_gemm(stream, (struct reel_gemm){.rows = 1,
                                          .in = D,
                                          .out = 6 * D,
                                          .x = hidden,
-                                         .weight = reel_weight(weights, REEL_FPS_OUT_WEIGHT, 0),
-                                         .bias = reel_weight(weights, REEL_FPS_OUT_BIAS, 0),
+                                         .weight = reel_weight(weights, REEL_FPS_OUT_WEIGHT),
+                                         .bias = reel_weight(weights, REEL_FPS_OUT_BIAS),
                                          .y = g});
     reel_add_row(
         stream, (struct reel_add_row){.rows = embedding->rows, .width = 6 * D, .row = g, .y = embedding->e0});
@@ -61,12 +61,12 @@ static void add_fps(struct reel_embedding_table *embedding, const struct reel_we
 
 void reel_embedding_make(struct reel_embedding_table *embedding, const struct reel_model *model,
                          const struct reel_weights *weights, int64_t fps, const struct reel_arena *arena,
-                         struct reel_stream *stream)
+                         float *work, struct reel_stream *stream)
 {
     int64_t D = embedding->width = model->width, Q = model->frequencies;
     embedding->e = arena->at[REEL_EMBEDDING_E];
     embedding->e0 = arena->at[REEL_EMBEDDING_E0];
-    float *s = arena->at[REEL_EMBEDDING_WORK], *hidden = s + REEL_EMBEDDING_BATCH * Q;
+    float *s = work, *hidden = s + REEL_EMBEDDING_BATCH * Q;
     for (int64_t first = 0; first < embedding->rows; first += REEL_EMBEDDING_BATCH) {
         int64_t left = embedding->rows - first,
                 rows = left < REEL_EMBEDDING_BATCH ? left : REEL_EMBEDDING_BATCH;
@@ -77,24 +77,24 @@ void reel_embedding_make(struct reel_embedding_table *embedding, const struct re
                                              .in = Q,
                                              .out = D,
                                              .x = s,
-                                             .weight = reel_weight(weights, REEL_TIME_IN_WEIGHT, 0),
-                                             .bias = reel_weight(weights, REEL_TIME_IN_BIAS, 0),
+                                             .weight = reel_weight(weights, REEL_TIME_IN_WEIGHT),
+                                             .bias = reel_weight(weights, REEL_TIME_IN_BIAS),
                                              .activation = REEL_SILU,
                                              .y = hidden});
         reel_gemm(stream, (struct reel_gemm){.rows = rows,
                                              .in = D,
                                              .out = D,
                                              .x = hidden,
-                                             .weight = reel_weight(weights, REEL_TIME_OUT_WEIGHT, 0),
-                                             .bias = reel_weight(weights, REEL_TIME_OUT_BIAS, 0),
+                                             .weight = reel_weight(weights, REEL_TIME_OUT_WEIGHT),
+                                             .bias = reel_weight(weights, REEL_TIME_OUT_BIAS),
                                              .y = e});
         reel_silu(stream, (struct reel_silu){.count = rows * D, .x = e, .y = hidden});
         reel_gemm(stream, (struct reel_gemm){.rows = rows,
                                              .in = D,
                                              .out = 6 * D,
                                              .x = hidden,
-                                             .weight = reel_weight(weights, REEL_TIME_PROJECTION_WEIGHT, 0),
-                                             .bias = reel_weight(weights, REEL_TIME_PROJECTION_BIAS, 0),
+                                             .weight = reel_weight(weights, REEL_TIME_PROJECTION_WEIGHT),
+                                             .bias = reel_weight(weights, REEL_TIME_PROJECTION_BIAS),
                                              .y = embedding->e0 + first * 6 * D});
     }
     if (model->has_fps)

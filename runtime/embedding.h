@@ -34,9 +34,10 @@ void reel_embedding_clear(struct reel_embedding_table *embedding);
 /* Adds the timesteps, each in 0 .. REEL_TIMESTEP_MAX, that are not there yet. */
 void reel_embedding_add(struct reel_embedding_table *embedding, const int64_t *timesteps, int64_t count);
 
-/* Computes e and e0 of every row into the arena, for that fps; failures go to the stream. */
+/* Computes e and e0 of every row into the arena, for that fps, from the weights that are held for it, with
+ * reel_plan_embedding_work floats to work in; failures go to the stream. */
 void reel_embedding_make(struct reel_embedding_table *embedding, const struct reel_model *model,
                          const struct reel_weights *weights, int64_t fps, const struct reel_arena *arena,
-                         struct reel_stream *stream);
+                         float *work, struct reel_stream *stream);
 
 #endif

@@ -2,7 +2,6 @@
 #include "outline.h"
 
 #include "traffic.h"
-#include "weights.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -87,7 +86,8 @@ struct reel_workload reel_outline_workload(const struct reel_outline *outline, c
                                  .video_frames = outline->chunks[outline->chunk_count - 1].kept,
                                  .branches = job->sampler.guidance_scale > 1 ? 2 : 1,
                                  .embedding_rows = outline->table.rows,
-                                 .weights_bytes = reel_weights_bytes(model),
+                                 .number_bytes = 4,
+                                 .causal_block = job->diffusion_forcing.causal_attention ? job->diffusion_forcing.causal_block_size : 0,
                                  .scratch_bytes = reel_scratch_bytes(&reel_ops_cpu, &scratch)};
     for (int64_t k = 0; k < outline->chunk_count; k++) {
         const struct reel_chunk *chunk = &outline->chunks[k];

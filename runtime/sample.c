@@ -73,13 +73,16 @@ static int64_t first_branch(const struct reel_sampler *s)
 /* The prompts that take force in this chunk. */
 static void embed_prompts(struct reel_sampler *s)
 {
+    int64_t count = 0, slots[2];
+    const float *prompts[2];
     for (int64_t slot = 0; slot < reel_plan_branches(&s->plan); slot++) {
         int changed;
-        const float *prompt =
-            reel_inputs_prompt(&s->inputs, first_branch(s) + slot, s->now.chunk->index, &changed);
-        if (changed)
-            reel_dit_prompt(&s->dit, slot, prompt);
+        prompts[count] = reel_inputs_prompt(&s->inputs, first_branch(s) + slot, s->now.chunk->index, &changed);
+        slots[count] = slot;
+        count += changed;
     }
+    if (count > 0)
+        reel_dit_prompts(&s->dit, count, slots, prompts);
 }
 
 enum reel_status reel_chunk_begin(struct reel_sampler *s, int64_t k)
@@ -150,16 +153,13 @@ static float *guided_velocity(struct reel_sampler *s, int64_t row)
     int64_t window = matrix->interval[2 * row + 1] - matrix->interval[2 * row];
     int64_t count = s->plan.model.out_channels * window * plane_of(s);
     float *velocity = s->arena.at[REEL_LATENTS_VELOCITY];
-    for (int64_t slot = 0; slot < reel_plan_branches(&s->plan); slot++) {
-        struct reel_forward forward = {.branch = slot,
-                                       .frames = window,
-                                       .timesteps = s->now.timesteps,
-                                       .input = s->arena.at[REEL_LATENTS_INPUT],
-                                       .velocity = velocity + (first_branch(s) + slot) * count};
-        if (s->job->diffusion_forcing.causal_attention)
-            forward.causal_block = s->job->diffusion_forcing.causal_block_size;
-        reel_dit_forward(&s->dit, &forward);
-    }
+    struct reel_forward forwards[2];
+    for (int64_t slot = 0; slot < reel_plan_branches(&s->plan); slot++)
+        forwards[slot] =
+            (struct reel_forward){.branch = slot, .velocity = velocity + (first_branch(s) + slot) * count};
+    struct reel_moment moment = {
+        .frames = window, .timesteps = s->now.timesteps, .input = s->arena.at[REEL_LATENTS_INPUT]};
+    reel_dit_forward(&s->dit, &moment, forwards, reel_plan_branches(&s->plan));
     for (int64_t branch = 0; branch < s->plan.work.branches; branch++)
         s->calls[s->call_count++] = (struct reel_call){.chunk = s->now.chunk->index,
                                                        .iteration = row,
@@ -297,6 +297,24 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
     return REEL_OK;
 }
 
+void reel_sampler_traffic(const struct reel_sampler *s, int64_t bytes[REEL_PURPOSES])
+{
+    int64_t rank = s->comm->world.rank;
+    reel_outline_traffic(&s->outline, &s->plan, rank, bytes);
+    if (s->inputs.image)
+        reel_traffic_image(&s->plan, rank, bytes);
+    for (int64_t k = 0; k < s->outline.chunk_count; k++) {
+        int64_t prompts = 0;
+        for (int64_t slot = 0; slot < reel_plan_branches(&s->plan); slot++) {
+            int changed;
+            reel_inputs_prompt(&s->inputs, first_branch(s) + slot, k, &changed);
+            prompts += changed;
+        }
+        if (prompts > 0)
+            reel_traffic_prompts(&s->plan, rank, prompts, bytes);
+    }
+}
+
 /* What every rank held and sent, gathered on rank 0 and told with the end of the job. Collective over world. */
 static enum reel_status report(struct reel_sampler *s)
 {
@@ -306,16 +324,17 @@ static enum reel_status report(struct reel_sampler *s)
     int64_t ranks = s->comm->world.size;
     getrusage(RUSAGE_SELF, &usage);
     mine.process_peak_bytes = (int64_t)usage.ru_maxrss * 1024;
+    int64_t table[REEL_BUFFERS];
+    reel_plan_table(&s->plan, s->comm->world.rank, table);
     for (int b = 0; b < REEL_BUFFERS; b++)
-        mine.planned_bytes[reel_buffer_memory((enum reel_buffer)b)] +=
-            reel_plan_bytes(&s->plan, s->comm->world.rank, (enum reel_buffer)b);
-    reel_outline_traffic(&s->outline, &s->plan, s->comm->world.rank, mine.planned_sent_bytes);
+        mine.planned_bytes[reel_buffer_memory((enum reel_buffer)b)] += table[b];
+    reel_sampler_traffic(s, mine.planned_sent_bytes);
     memcpy(mine.peak_bytes, s->arena.bytes, sizeof mine.peak_bytes);
     if (mine.process_peak_bytes >
         s->arena.total_bytes) /* all that is not ours: MPI, oneDNN, HDF5, the C library */
         mine.peak_bytes[REEL_MEMORY_LIBRARIES] = mine.process_peak_bytes - s->arena.total_bytes;
     for (int p = 0; p < REEL_PURPOSES; p++)
-        mine.sent_bytes[p] = s->comm->sequence.sent_bytes[p] + s->comm->cfg.sent_bytes[p];
+        mine.sent_bytes[p] = reel_comm_sent(s->comm, (enum reel_purpose)p);
     if (s->comm->world.rank == 0)
         all = calloc((size_t)ranks, sizeof *all);
     if ((s->comm->world.rank == 0 && !all) || reel_fault(REEL_FAULT_REPORT))

@@ -117,24 +117,32 @@ static enum reel_status allocate(struct reel_sampler *s)
     return reel_agree(s->comm, reel_arena_open(&s->plan, s->comm->world.rank, &s->arena));
 }
 
-/* Weights, stream and embedding table. Collective over world. */
+/* The table of timestep rows, by weights that lie where the run's own will lie afterwards. Collective over world. */
+static enum reel_status make_embedding(struct reel_sampler *s, struct reel_loading *loading)
+{
+    struct reel_weights weights;
+    int64_t bytes = reel_weights_bytes(&s->plan, s->comm->world.rank, REEL_HELD_FOR_EMBEDDING);
+    char *memory = s->arena.at[REEL_WEIGHTS];
+    REEL_PASS(reel_weights_load(s->comm, &s->model_files, &s->plan, REEL_HELD_FOR_EMBEDDING, memory, loading, &weights));
+    reel_embedding_make(&s->outline.table, &s->plan.model, &weights, s->job->video.fps, &s->arena,
+                        (float *)(void *)(memory + bytes), &s->stream);
+    return reel_agree(s->comm, s->stream.status);
+}
+
+/* Stream, embedding table and weights. Collective over world. */
 static enum reel_status load(struct reel_sampler *s)
 {
-    const struct reel_model *model = &s->model_files.model;
-    struct reel_scratch scratch = reel_outline_scratch(model, omp_get_max_threads());
+    struct reel_scratch scratch = reel_outline_scratch(&s->plan.model, omp_get_max_threads());
+    struct reel_loading loading = {0};
     double began = reel_seconds();
-    enum reel_status status = reel_weights_load(&s->model_files, s->arena.at[REEL_WEIGHTS],
-                                                s->plan.work.weights_bytes, &s->weights, NULL, NULL);
-    if (status == REEL_OK && reel_fault(REEL_FAULT_WEIGHTS_READ))
-        status = reel_fail(REEL_BAD_INPUT, "planted: the weights cannot be read");
-    REEL_PASS(reel_agree(s->comm, status));
+    reel_stream_open(&s->stream, &reel_ops_cpu, &scratch, s->arena.at[REEL_SCRATCH]);
+    REEL_PASS(make_embedding(s, &loading));
+    REEL_PASS(reel_weights_load(s->comm, &s->model_files, &s->plan, REEL_HELD_ALWAYS, s->arena.at[REEL_WEIGHTS],
+                                &loading, &s->weights));
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_WEIGHTS,
                                               .seconds = reel_seconds() - began,
-                                              .bytes = s->plan.work.weights_bytes});
-    reel_stream_open(&s->stream, &reel_ops_cpu, &scratch, s->arena.at[REEL_SCRATCH]);
-    reel_embedding_make(&s->outline.table, model, &s->weights, s->job->video.fps, &s->arena, &s->stream);
-    reel_dit_open(&s->dit, &s->plan, &s->arena, &s->weights, &s->outline.table, &s->comm->sequence,
-                  &s->stream);
+                                              .bytes = loading.read_bytes});
+    reel_dit_open(&s->dit, &s->plan, &s->arena, &s->weights, &s->outline.table, s->comm, &s->stream);
     if (s->inputs.image)
         reel_dit_image(&s->dit, s->inputs.image);
     return reel_agree(s->comm, s->stream.status);
@@ -173,6 +181,7 @@ void reel_sampler_close(struct reel_sampler *sampler)
     free(sampler->now.solver);
     free(sampler->calls);
     reel_outline_free(&sampler->outline);
+    reel_dit_close(&sampler->dit);
     reel_arena_close(&sampler->arena);
     reel_inputs_close(&sampler->inputs);
     reel_model_close(&sampler->model_files);

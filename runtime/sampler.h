@@ -80,6 +80,9 @@ enum reel_status reel_chunk_begin(struct reel_sampler *sampler, int64_t k);
 enum reel_status reel_chunk_iterate(struct reel_sampler *sampler, int64_t row, int *ran);
 enum reel_status reel_chunk_end(struct reel_sampler *sampler);
 
+/* Not collective. The bytes that this rank sends over the whole job, as planned: iterations, prompts, image. */
+void reel_sampler_traffic(const struct reel_sampler *sampler, int64_t bytes[REEL_PURPOSES]);
+
 /* Not collective. Tells the observer, on rank 0. */
 void reel_sampler_tell(const struct reel_sampler *sampler, const struct reel_event *event);
 

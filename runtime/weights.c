@@ -1,73 +1,45 @@
-/* Whole weights in host memory: where each tensor lies, and reading them to their place. */
+/* Temporary. */
 #include "weights.h"
 
-#include <inttypes.h>
-#include <stddef.h>
-
-/* 64 bytes, and 4 MiB, in floats. */
-enum { ALIGNMENT = 16, PIECE = 1 << 20 };
-
-/* Lays the tensors first .. end out from floats on; returns where they end. */
-static int64_t lay_out(const struct reel_model *model, int first, int end, int64_t floats,
-                       int64_t offset[REEL_TENSORS])
+int64_t reel_weights_bytes(const struct reel_plan *plan, int64_t rank, enum reel_holding holding)
 {
-    for (int t = first; t < end; t++) {
-        int64_t elements = reel_tensor_elements(model, (enum reel_tensor)t);
-        offset[t] = elements > 0 ? floats : -1;
-        floats += (elements + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    }
-    return floats;
+    struct reel_layout l = holding == REEL_HELD_ALWAYS ? reel_plan_layout(plan, rank) : reel_layout_of(&plan->model, 1, 0, holding);
+    if (holding != REEL_HELD_ALWAYS) return 4 * l.global_elements;
+    return reel_plan_bytes(plan, rank, REEL_WEIGHTS);
 }
-
-/* Fills all but base; returns the floats of the whole. */
-static int64_t plan(const struct reel_model *model, struct reel_weights *weights)
+enum reel_status reel_weights_load(struct reel_comm *comm, const struct reel_model_files *files,
+                                   const struct reel_plan *plan, enum reel_holding holding, void *memory,
+                                   struct reel_loading *loading, struct reel_weights *w)
 {
-    int64_t blocks = lay_out(model, 0, REEL_GLOBAL_TENSORS, 0, weights->offset);
-    int64_t end = lay_out(model, REEL_GLOBAL_TENSORS, REEL_TENSORS, blocks, weights->offset);
-    weights->block_stride = end - blocks;
-    return blocks + model->layers * weights->block_stride;
-}
-
-int64_t reel_weights_bytes(const struct reel_model *model)
-{
-    struct reel_weights weights;
-    return plan(model, &weights) * (int64_t)sizeof(float);
-}
-
-enum reel_status reel_weights_load(const struct reel_model_files *files, void *memory, int64_t bytes,
-                                   struct reel_weights *weights,
-                                   void (*progress)(void *context, int64_t done_bytes, int64_t all_bytes),
-                                   void *context)
-{
-    const struct reel_model *model = &files->model;
-    int64_t needed = plan(model, weights) * (int64_t)sizeof(float), done = 0;
-    int64_t all = reel_model_parameters(model) * (int64_t)sizeof(float);
-    REEL_NEED(bytes >= needed && (uintptr_t)memory % 64 == 0, REEL_INTERNAL,
-              "weights need %" PRId64 " bytes of memory aligned to 64, not %" PRId64 " at %p", needed, bytes,
-              memory);
-    weights->base = memory;
+    int64_t rank = comm->world.rank;
+    int always = holding == REEL_HELD_ALWAYS;
+    w->base = memory;
+    w->layout = always ? reel_plan_layout(plan, rank) : reel_layout_of(&plan->model, 1, 0, holding);
+    w->held = reel_plan_share(plan, &w->layout, rank);
+    (void)loading;
     for (int t = 0; t < REEL_TENSORS; t++) {
-        enum reel_tensor tensor = (enum reel_tensor)t;
-        int64_t elements = reel_tensor_elements(model, tensor);
-        int64_t copies = t < REEL_GLOBAL_TENSORS ? 1 : model->layers;
-        for (int64_t layer = 0; layer < copies && elements > 0; layer++) {
-            float *place = (float *)memory + (reel_weight(weights, tensor, layer) - weights->base);
-            for (int64_t first = 0; first < elements; first += PIECE) {
-                int64_t count = elements - first < PIECE ? elements - first : PIECE;
-                REEL_PASS(reel_model_read(files, tensor, layer, first, count, place + first));
-                done += count * (int64_t)sizeof(float);
-                if (progress)
-                    progress(context, done, all);
+        if (w->layout.offset[t] < 0) continue;
+        struct reel_slice s = reel_slice_of(&plan->model, always ? plan->mesh.tensor : 1, always ? reel_plan_seat(plan, rank).tensor : 0, (enum reel_tensor)t);
+        for (int64_t layer = 0; layer < (t < REEL_GLOBAL_TENSORS ? 1 : plan->model.layers); layer++)
+            for (int64_t i = 0; i < s.row_count; i++) {
+                int64_t at = w->layout.offset[t] + i * s.column_count;
+                struct reel_run run = {at, s.column_count};
+                float *base = w->base;
+                if (t >= REEL_GLOBAL_TENSORS) {
+                    run = reel_run_common(run, w->held);
+                    base += w->layout.global_elements + layer * w->held.count - w->held.first;
+                }
+                if (run.count > 0)
+                    REEL_PASS(reel_model_read(files, (enum reel_tensor)t, layer, (s.first_row + i) * s.columns + s.first_column + run.first - at, run.count, base + run.first));
             }
-        }
     }
     return REEL_OK;
 }
-
-const float *reel_weight(const struct reel_weights *weights, enum reel_tensor tensor, int64_t layer)
+const float *reel_weight(const struct reel_weights *w, enum reel_tensor tensor)
 {
-    if (weights->offset[tensor] < 0)
-        return NULL;
-    return weights->base + weights->offset[tensor] +
-           (tensor < REEL_GLOBAL_TENSORS ? 0 : layer * weights->block_stride);
+    return w->layout.offset[tensor] < 0 ? NULL : w->base + w->layout.offset[tensor];
+}
+const float *reel_weights_block(const struct reel_weights *w, int64_t layer)
+{
+    return w->base + w->layout.global_elements + layer * w->held.count;
 }

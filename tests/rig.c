@@ -43,46 +43,67 @@ static void embed_prompt(struct rig *rig, struct reference_file *inputs)
     reference_tensor(inputs, "prompt_embeds", &prompt);
     float *padded = calloc((size_t)(m->text_rows * m->text_width), sizeof *padded);
     memcpy(padded, prompt.bytes, (size_t)prompt.count * sizeof *padded);
-    reel_dit_prompt(&rig->dit, 0, padded);
+    const int64_t slots[] = {0, 1};
+    const float *const prompts[] = {padded, padded};
+    reel_dit_prompts(&rig->dit, reel_plan_branches(&rig->plan), slots, prompts);
     free(padded);
     if (m->image_rows > 0)
         reel_dit_image(&rig->dit, reference_data(inputs, "clip_fea", REEL_F32));
 }
 
-int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference_file *inputs,
-             const struct reel_watch *watch)
+/* The counts of a case. */
+static struct reel_workload work_of(struct rig *rig, struct reference_file *inputs, int64_t branches)
 {
     struct reference_tensor latent;
+    struct reel_scratch scratch = scratch_of(&rig->files.model);
+    reference_tensor(inputs, "latent", &latent);
+    return (struct reel_workload){.H = latent.shape[2] / 2,
+                                  .W = latent.shape[3] / 2,
+                                  .video_frames = latent.shape[1],
+                                  .chunk_frames = latent.shape[1],
+                                  .window_frames = latent.shape[1],
+                                  .causal_block = (int64_t)reference_number(inputs, "causal_block_size", 0),
+                                  .branches = branches,
+                                  .embedding_rows = rig->table.rows,
+                                  .number_bytes = 4,
+                                  .scratch_bytes = reel_scratch_bytes(&reel_ops_cpu, &scratch)};
+}
+
+/* Stream, table and weights into the arena. */
+static void load(struct rig *rig, struct reference_file *inputs)
+{
+    struct reel_scratch scratch = scratch_of(&rig->files.model);
+    struct reel_loading loading = {0};
+    struct reel_weights weights;
+    char *memory = rig->arena.at[REEL_WEIGHTS];
+    reel_stream_open(&rig->stream, &reel_ops_cpu, &scratch, rig->arena.at[REEL_SCRATCH]);
+    must(reel_weights_load(&rig->comm, &rig->files, &rig->plan, REEL_HELD_FOR_EMBEDDING, memory, &loading, &weights));
+    memory += reel_weights_bytes(&rig->plan, rig->comm.world.rank, REEL_HELD_FOR_EMBEDDING);
+    reel_embedding_make(&rig->table, &rig->files.model, &weights, (int64_t)reference_number(inputs, "fps", 24),
+                        &rig->arena, (float *)(void *)memory, &rig->stream);
+    must(reel_weights_load(&rig->comm, &rig->files, &rig->plan, REEL_HELD_ALWAYS, rig->arena.at[REEL_WEIGHTS],
+                           &loading, &rig->weights));
+}
+
+int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference_file *inputs, int64_t branches,
+             const struct reel_mesh *mesh, const struct reel_watch *watch)
+{
     memset(rig, 0, sizeof *rig);
     must(reel_comm_open(world, &rig->comm));
     must(reel_model_open(path, &rig->files));
-    reference_tensor(inputs, "latent", &latent);
     reel_embedding_clear(&rig->table);
+    struct reference_tensor latent;
+    reference_tensor(inputs, "latent", &latent);
     reel_embedding_add(&rig->table, reference_data(inputs, "timesteps", REEL_I64), latent.shape[1]);
-    struct reel_scratch scratch = scratch_of(&rig->files.model);
-    struct reel_workload work = {.H = latent.shape[2] / 2,
-                                 .W = latent.shape[3] / 2,
-                                 .video_frames = latent.shape[1],
-                                 .chunk_frames = latent.shape[1],
-                                 .window_frames = latent.shape[1],
-                                 .branches = 1,
-                                 .embedding_rows = rig->table.rows,
-                                 .weights_bytes = reel_weights_bytes(&rig->files.model),
-                                 .scratch_bytes = reel_scratch_bytes(&reel_ops_cpu, &scratch)};
-    struct reel_mesh mesh = {.cfg = 1, .ring = 1, .ulysses = REEL_AUTO_WAYS, .tensor = 1};
-    if (reel_plan_make(&rig->files.model, &work, &mesh, rig->comm.world.size, &rig->plan) != REEL_OK) {
+    struct reel_workload work = work_of(rig, inputs, branches);
+    if (reel_plan_make(&rig->files.model, &work, mesh, rig->comm.world.size, &rig->plan) != REEL_OK) {
         rig_close(rig);
         return 0;
     }
     must(reel_comm_mesh(&rig->comm, &rig->plan));
     must(reel_arena_open(&rig->plan, rig->comm.world.rank, &rig->arena));
-    must(reel_weights_load(&rig->files, rig->arena.at[REEL_WEIGHTS], work.weights_bytes, &rig->weights, NULL,
-                           NULL));
-    reel_stream_open(&rig->stream, &reel_ops_cpu, &scratch, rig->arena.at[REEL_SCRATCH]);
-    reel_embedding_make(&rig->table, &rig->files.model, &rig->weights,
-                        (int64_t)reference_number(inputs, "fps", 24), &rig->arena, &rig->stream);
-    reel_dit_open(&rig->dit, &rig->plan, &rig->arena, &rig->weights, &rig->table, &rig->comm.sequence,
-                  &rig->stream);
+    load(rig, inputs);
+    reel_dit_open(&rig->dit, &rig->plan, &rig->arena, &rig->weights, &rig->table, &rig->comm, &rig->stream);
     if (watch)
         rig->dit.watch = *watch;
     join_input(rig, inputs);
@@ -91,15 +112,45 @@ int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference
     return 1;
 }
 
-void rig_forward(struct rig *rig, struct reference_file *inputs, int64_t causal_block)
+void rig_forward(struct rig *rig, struct reference_file *inputs)
 {
-    struct reel_forward forward = {.frames = rig->plan.work.window_frames,
-                                   .timesteps = reference_data(inputs, "timesteps", REEL_I64),
-                                   .input = rig->input,
-                                   .causal_block = causal_block,
-                                   .velocity = rig->velocity};
-    reel_dit_forward(&rig->dit, &forward);
+    struct reel_moment moment = {.frames = rig->plan.work.window_frames,
+                                 .timesteps = reference_data(inputs, "timesteps", REEL_I64),
+                                 .input = rig->input};
+    struct reel_forward forwards[2] = {{.branch = 0, .velocity = rig->velocity},
+                                       {.branch = 1, .velocity = rig->velocity}};
+    reel_dit_forward(&rig->dit, &moment, forwards, reel_plan_branches(&rig->plan));
     must(rig->stream.status);
+}
+
+const struct reel_mesh rig_alone = {.cfg = 1, .ring = 1, .ulysses = 1, .tensor = 1};
+
+int64_t meshes_of(int64_t ranks, int64_t branches, int64_t heads, struct reel_mesh meshes[MESHES_MAX])
+{
+    int64_t count = 0;
+    for (int64_t cfg = 1; cfg <= branches; cfg++)
+        for (int64_t tensor = 1; tensor <= heads; tensor++)
+            for (int64_t ulysses = 1; ulysses * tensor <= heads; ulysses++)
+                for (int64_t gathered = 0; gathered < 2; gathered++) {
+                    int64_t ring = ranks / (cfg * tensor * ulysses);
+                    if (cfg * tensor * ulysses * ring == ranks && gathered <= (ring * ulysses > 1))
+                        meshes[count++] = (struct reel_mesh){cfg, ring, ulysses, tensor, gathered};
+                }
+    return count;
+}
+
+const char *mesh_name(const struct reel_mesh *mesh)
+{
+    static char name[96];
+    snprintf(name, sizeof name, "cfg %lld x ring %lld x ulysses %lld x tensor %lld, %s", (long long)mesh->cfg,
+             (long long)mesh->ring, (long long)mesh->ulysses, (long long)mesh->tensor,
+             mesh->gathered ? "gathered" : "resident");
+    return name;
+}
+
+int mesh_only_moves(const struct reel_mesh *mesh)
+{
+    return mesh->ring == 1 && mesh->tensor == 1;
 }
 
 void share_cores(int ranks)
@@ -110,6 +161,7 @@ void share_cores(int ranks)
 
 void rig_close(struct rig *rig)
 {
+    reel_dit_close(&rig->dit);
     free(rig->input);
     free(rig->velocity);
     reel_arena_close(&rig->arena);

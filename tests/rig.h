@@ -21,15 +21,30 @@ struct rig {
 };
 
 /* Collective over world. Opens the model at path for the inputs of a forward case: latent, timesteps, prompt_embeds,
- * and y and clip_fea where the model is i2v. Ends the program when anything fails, but for a plan that is refused:
- * then it returns 0 and the rig is closed. */
-int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference_file *inputs,
-             const struct reel_watch *watch);
+ * y and clip_fea where the model is i2v, and the causal blocks that the case names. branches is 1 or 2: with 2, both have
+ * the same prompt. Ends the program when anything fails, but for a plan that is refused: then it returns 0 and the rig is
+ * closed. */
+int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference_file *inputs, int64_t branches,
+             const struct reel_mesh *mesh, const struct reel_watch *watch);
 
-/* Collective over the rig's ranks. One forward of the conditional branch with masks for causal blocks, or 0. */
-void rig_forward(struct rig *rig, struct reference_file *inputs, int64_t causal_block);
+/* Collective over the rig's ranks. One forward of every branch that this rank computes; velocity is the last one's. */
+void rig_forward(struct rig *rig, struct reference_file *inputs);
 
 void rig_close(struct rig *rig);
+
+/* One rank: everything resident. */
+extern const struct reel_mesh rig_alone;
+
+/* All meshes of that many ranks for that many branches, resident and gathered, in a fixed order; those that leave a rank
+ * of a model with so many heads without one are left out. Returns how many; at most MESHES_MAX. */
+enum { MESHES_MAX = 64 };
+int64_t meshes_of(int64_t ranks, int64_t branches, int64_t heads, struct reel_mesh meshes[MESHES_MAX]);
+
+/* "cfg 1 x ring 2 x ulysses 1 x tensor 2, gathered", valid until the next call. */
+const char *mesh_name(const struct reel_mesh *mesh);
+
+/* Whether the numbers of a mesh are those of one rank bit for bit. */
+int mesh_only_moves(const struct reel_mesh *mesh);
 
 /* Not collective. Leaves each of that many ranks on this machine its share of the cores, at least one. */
 void share_cores(int ranks);

@@ -1,0 +1,46 @@
+/* The weights of the block at hand, resident or gathered one block ahead of use.
+ *
+ * A pass goes through the blocks in order and says what of a block it needs. With gathered weights every rank of the
+ * axis keeps a share of each block; while one block is in use, the shares of the next come together in the other of two
+ * buffers.
+ *
+ *     reel_blocks_begin(&blocks, all_elements);            the first block is on its way
+ *     for each layer
+ *         reel_blocks_use(&blocks, layer);                 it is here; the next is on its way
+ *         ... reel_block_weight(&blocks, REEL_SELF_Q_WEIGHT) ... */
+#ifndef REEL_BLOCKS_H
+#define REEL_BLOCKS_H
+
+#include "comm.h"
+#include "mover.h"
+#include "weights.h"
+
+struct reel_blocks {
+    const struct reel_weights *weights;
+    struct reel_axis *axis; /* those that gather together */
+    struct reel_stream *stream;
+    struct reel_mover mover;
+    struct reel_cut shares; /* of a block's elements */
+    int64_t layers;
+    int gathered;
+    float *buffer[2];
+    struct reel_run needed; /* elements of a block that this pass uses */
+    int64_t coming;         /* the layer that is on its way */
+    const float *now;       /* the block in use */
+};
+
+/* Not collective. buffers holds two blocks where the plan gathers, else NULL. What it is given must outlive it. */
+void reel_blocks_open(struct reel_blocks *blocks, const struct reel_plan *plan, const struct reel_weights *weights,
+                      float *buffers, struct reel_axis *axis, struct reel_stream *stream);
+void reel_blocks_close(struct reel_blocks *blocks);
+
+/* Collective over the axis. Begins a pass over all blocks that uses those elements of each. */
+void reel_blocks_begin(struct reel_blocks *blocks, struct reel_run needed);
+
+/* Collective over the axis. Makes block `layer` the one at hand; layers follow each other from 0. */
+void reel_blocks_use(struct reel_blocks *blocks, int64_t layer);
+
+/* Not collective. A tensor of the block at hand: this rank's slice, row-major; NULL when the model does not have it. */
+const float *reel_block_weight(const struct reel_blocks *blocks, enum reel_tensor tensor);
+
+#endif

@@ -1,0 +1,51 @@
+/* Self-attention over a sequence that no rank has whole.
+ *
+ * Ulysses (Jacobs et al. 2023): one exchange each way turns the tokens of this rank's group with all heads of its part of
+ * the tensor axis into the tokens of its segment with this rank's heads. Ring (Liu et al. 2023): keys and values of the
+ * other segments come by while attention runs on what is here, each straight from its owner, and what causal blocks hide
+ * from a segment is not sent to it; results over several segments are merged by their log-sum-exp.
+ *
+ * Names as in plan.h: g tokens of the group with d columns, l tokens of the segment with h heads of C channels. */
+#ifndef REEL_SEQUENCE_H
+#define REEL_SEQUENCE_H
+
+#include "arena.h"
+#include "comm.h"
+#include "mover.h"
+
+struct reel_sequence {
+    const struct reel_plan *plan;
+    const struct reel_arena *arena;
+    struct reel_comm *comm;
+    struct reel_stream *stream;
+    struct reel_mover mover;
+    int64_t first_head[REEL_PARTS_MAX + 1]; /* over the ulysses axis, of the heads of the part of the tensor axis */
+    /* of the forward that runs */
+    struct reel_cut tokens;
+    struct reel_run own, group, segment;
+    /* of the keys and values on their way */
+    int64_t step;
+    float *coming;
+};
+
+/* Not collective. What it is given must outlive it. */
+void reel_sequence_open(struct reel_sequence *sequence, const struct reel_plan *plan, const struct reel_arena *arena,
+                        struct reel_comm *comm, struct reel_stream *stream);
+void reel_sequence_close(struct reel_sequence *sequence);
+
+/* Not collective. A forward over that many latent frames begins. */
+void reel_sequence_frames(struct reel_sequence *sequence, int64_t frames);
+
+/* Collective over the ulysses axis. x [g, d], one of the HEADS buffers, as projected: normed unless norm is NULL (with
+ * the sums of squares of every part of the tensor axis unless squares is NULL), rotated unless rope is NULL; becomes
+ * [l, h C] in the same buffer. */
+void reel_sequence_to_heads(struct reel_sequence *sequence, float *x, const float *norm, const double *squares,
+                            struct reel_rope *rope);
+
+/* Collective over the ring axis. HEADS_Q, K, V [l, h C] -> HEADS_OUT. */
+void reel_sequence_attend(struct reel_sequence *sequence);
+
+/* Collective over the ulysses axis. HEADS_OUT [l, h C] -> [g, d], where it returns. */
+const float *reel_sequence_to_tokens(struct reel_sequence *sequence);
+
+#endif
