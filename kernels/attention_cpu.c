@@ -73,8 +73,8 @@ static void fold(struct tile *t, int64_t rows, int64_t keys, int64_t channels)
 }
 
 /* The result of one query: sum / weight; added to, or merged with, what is there. */
-static void write_out(const struct reel_attention *a, int64_t head, int64_t query, const float *sum, float maximum,
-                      float weight)
+static void write_out(const struct reel_attention *a, int64_t head, int64_t query, const float *sum,
+                      float maximum, float weight)
 {
     float *out = a->out + query * a->out_stride + head * a->channels, kept = a->add ? 1 : 0, taken = 1;
     float *lse = a->lse ? a->lse + query * a->heads + head : NULL;

@@ -117,7 +117,7 @@ struct reel_split_heads {
     double epsilon;
     const double *squares; /* [square_parts, rows], added in order; or NULL: all heads are here */
     int64_t square_parts;
-    int64_t norm_width; /* with squares: the numbers that the mean is over */
+    int64_t norm_width;           /* with squares: the numbers that the mean is over */
     const struct reel_rope *rope; /* or NULL: no rotation */
     int64_t parts;
     const int64_t *first_head; /* [parts + 1] */

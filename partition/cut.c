@@ -14,7 +14,8 @@ struct reel_cut reel_cut_within(const struct reel_cut *outer, int64_t parts)
 {
     struct reel_cut cut = {.parts = outer->parts * parts};
     for (int64_t o = 0; o < outer->parts; o++) {
-        int64_t count = reel_cut_count(outer, o), each = count / parts, left = count % parts, first = outer->first[o];
+        int64_t count = reel_cut_count(outer, o), each = count / parts, left = count % parts,
+                first = outer->first[o];
         for (int64_t p = 0; p < parts; p++) {
             first += each + (p < left);
             cut.first[o * parts + p + 1] = first;

@@ -84,12 +84,14 @@ static struct reel_run together(const struct reel_cut *cut, int64_t first, int64
     return (struct reel_run){cut->first[first], cut->first[first + parts] - cut->first[first]};
 }
 
-struct reel_run reel_plan_own(const struct reel_plan *plan, const struct reel_cut *tokens, struct reel_seat seat)
+struct reel_run reel_plan_own(const struct reel_plan *plan, const struct reel_cut *tokens,
+                              struct reel_seat seat)
 {
     return together(tokens, reel_plan_part(plan, seat), 1);
 }
 
-struct reel_run reel_plan_group(const struct reel_plan *plan, const struct reel_cut *tokens, struct reel_seat seat)
+struct reel_run reel_plan_group(const struct reel_plan *plan, const struct reel_cut *tokens,
+                                struct reel_seat seat)
 {
     seat.tensor = 0;
     return together(tokens, reel_plan_part(plan, seat), plan->mesh.tensor);
@@ -137,7 +139,8 @@ int64_t reel_plan_piece_rows(const struct reel_plan *plan, int64_t tokens)
 
 struct reel_layout reel_plan_layout(const struct reel_plan *plan, int64_t rank)
 {
-    return reel_layout_of(&plan->model, plan->mesh.tensor, reel_plan_seat(plan, rank).tensor, REEL_HELD_ALWAYS);
+    return reel_layout_of(&plan->model, plan->mesh.tensor, reel_plan_seat(plan, rank).tensor,
+                          REEL_HELD_ALWAYS);
 }
 
 struct reel_run reel_plan_share(const struct reel_plan *plan, const struct reel_layout *layout, int64_t rank)

@@ -77,23 +77,23 @@ enum reel_memory {
  * 4 where nothing is said. */
 enum reel_buffer {
     REEL_SCRATCH,
-    REEL_EMBEDDING_E,     /* [R, D] */
-    REEL_EMBEDDING_E0,    /* [R, 6, D] */
-    REEL_WEIGHTS,         /* b: what is held all the time: resident slices, or shares */
-    REEL_WEIGHTS_BLOCKS,  /* b [2, elements of a block]: gathered, the block in use and the next */
-    REEL_TOKENS_X,        /* [branches that pass through a block together, n, D] the residual stream */
-    REEL_TOKENS_NORMED,   /* b [n, D] */
-    REEL_HEADS_Q,         /* b [g, d] as projected, [l, h C] inside attention */
-    REEL_HEADS_K,         /* b */
-    REEL_HEADS_V,         /* b */
-    REEL_HEADS_OUT,       /* b */
-    REEL_HEADS_LSE,       /* [l, h] log of the sum of exponentials; with a ring only */
-    REEL_TOKENS_HIDDEN,   /* b [g, f] */
-    REEL_TOKENS_COLUMNS,  /* b [n, 4 * in_channels] */
-    REEL_TOKENS_OUT,      /* [n, 4 * out_channels] */
-    REEL_ROW_OF_TOKEN,    /* int32 [n] */
-    REEL_ROPE,            /* rotation tables of the three axes */
-    REEL_CONTEXT_TEXT,    /* b [branches / cfg, layers, 2, S, d]: keys and values of this rank's prompts and heads */
+    REEL_EMBEDDING_E,    /* [R, D] */
+    REEL_EMBEDDING_E0,   /* [R, 6, D] */
+    REEL_WEIGHTS,        /* b: what is held all the time: resident slices, or shares */
+    REEL_WEIGHTS_BLOCKS, /* b [2, elements of a block]: gathered, the block in use and the next */
+    REEL_TOKENS_X,       /* [branches that pass through a block together, n, D] the residual stream */
+    REEL_TOKENS_NORMED,  /* b [n, D] */
+    REEL_HEADS_Q,        /* b [g, d] as projected, [l, h C] inside attention */
+    REEL_HEADS_K,        /* b */
+    REEL_HEADS_V,        /* b */
+    REEL_HEADS_OUT,      /* b */
+    REEL_HEADS_LSE,      /* [l, h] log of the sum of exponentials; with a ring only */
+    REEL_TOKENS_HIDDEN,  /* b [g, f] */
+    REEL_TOKENS_COLUMNS, /* b [n, 4 * in_channels] */
+    REEL_TOKENS_OUT,     /* [n, 4 * out_channels] */
+    REEL_ROW_OF_TOKEN,   /* int32 [n] */
+    REEL_ROPE,           /* rotation tables of the three axes */
+    REEL_CONTEXT_TEXT, /* b [branches / cfg, layers, 2, S, d]: keys and values of this rank's prompts and heads */
     REEL_CONTEXT_IMAGE,   /* b [layers, 2, image rows, d] */
     REEL_CONTEXT_PROMPTS, /* b [branches / cfg, S, D]: embedded, while keys and values are made */
     REEL_CONTEXT_WORK,    /* b */
@@ -102,16 +102,16 @@ enum reel_buffer {
     REEL_LATENTS_M0,      /* the solver's history, as X */
     REEL_LATENTS_M1,
     REEL_LATENTS_LAST,
-    REEL_LATENTS_CONDITION,  /* [in_channels - out_channels, chunk_frames, 2H, 2W] */
-    REEL_LATENTS_NOISE,      /* as X: what is added to prefix frames */
-    REEL_LATENTS_INPUT,      /* [in_channels, window_frames, 2H, 2W] */
-    REEL_LATENTS_VELOCITY,   /* [branches, out_channels, window_frames, 2H, 2W] */
-    REEL_EXCHANGE_BY_PART,   /* b [g, d] laid out for the ulysses axis */
-    REEL_EXCHANGE_RING,      /* b [2 or 1, 2, l, h C]: keys and values on their way */
-    REEL_EXCHANGE_TENSOR,    /* b: tokens to gather, or partial sums to send and to receive, two of each */
-    REEL_EXCHANGE_SQUARES,   /* double [tensor, max(g, context rows)]: sums of squares of q or k */
-    REEL_EXCHANGE_OUTPUT,    /* [L, 4 * out_channels] */
-    REEL_STARTUP,            /* what the start needs beyond all of this but the first three: nothing but in toys */
+    REEL_LATENTS_CONDITION, /* [in_channels - out_channels, chunk_frames, 2H, 2W] */
+    REEL_LATENTS_NOISE,     /* as X: what is added to prefix frames */
+    REEL_LATENTS_INPUT,     /* [in_channels, window_frames, 2H, 2W] */
+    REEL_LATENTS_VELOCITY,  /* [branches, out_channels, window_frames, 2H, 2W] */
+    REEL_EXCHANGE_BY_PART,  /* b [g, d] laid out for the ulysses axis */
+    REEL_EXCHANGE_RING,     /* b [2 or 1, 2, l, h C]: keys and values on their way */
+    REEL_EXCHANGE_TENSOR,   /* b: tokens to gather, or partial sums to send and to receive, two of each */
+    REEL_EXCHANGE_SQUARES,  /* double [tensor, max(g, context rows)]: sums of squares of q or k */
+    REEL_EXCHANGE_OUTPUT,   /* [L, 4 * out_channels] */
+    REEL_STARTUP, /* what the start needs beyond all of this but the first three: nothing but in toys */
     REEL_BUFFERS
 };
 
@@ -146,8 +146,10 @@ struct reel_run {
 };
 
 /* The tokens of a seat, of its tensor axis together, and of the segment of a part of the ring. */
-struct reel_run reel_plan_own(const struct reel_plan *plan, const struct reel_cut *tokens, struct reel_seat seat);
-struct reel_run reel_plan_group(const struct reel_plan *plan, const struct reel_cut *tokens, struct reel_seat seat);
+struct reel_run reel_plan_own(const struct reel_plan *plan, const struct reel_cut *tokens,
+                              struct reel_seat seat);
+struct reel_run reel_plan_group(const struct reel_plan *plan, const struct reel_cut *tokens,
+                                struct reel_seat seat);
 struct reel_run reel_plan_segment(const struct reel_plan *plan, const struct reel_cut *tokens, int64_t ring);
 
 /* The heads of a seat, and of its part of the tensor axis. */
@@ -156,7 +158,8 @@ struct reel_run reel_plan_tensor_heads(const struct reel_plan *plan, struct reel
 
 /* The keys of segment `of` that some query of segment `by` may see, counted from its first: all of them, or with causal
  * blocks those before the end of the block of by's last token. */
-int64_t reel_plan_visible(const struct reel_plan *plan, const struct reel_cut *tokens, int64_t by, int64_t of);
+int64_t reel_plan_visible(const struct reel_plan *plan, const struct reel_cut *tokens, int64_t by,
+                          int64_t of);
 
 /* Rows that a part of the tensor axis sends in one piece when partial sums are scattered: each part's tokens are cut into
  * 2 * tensor pieces, so that what arrives from all parts for one piece is as large as the tokens of one. */

@@ -18,7 +18,8 @@ struct reel_run reel_run_common(struct reel_run a, struct reel_run b)
 struct reel_run reel_context_elements(const struct reel_layout *layout, int image)
 {
     int64_t first = layout->offset[image ? REEL_CROSS_K_IMAGE_WEIGHT : REEL_CROSS_K_WEIGHT];
-    int64_t text_end = layout->offset[REEL_CROSS_K_IMAGE_WEIGHT], end = layout->offset[REEL_CROSS_NORM_WEIGHT];
+    int64_t text_end = layout->offset[REEL_CROSS_K_IMAGE_WEIGHT],
+            end = layout->offset[REEL_CROSS_NORM_WEIGHT];
     if (!image && text_end >= 0)
         end = text_end;
     return (struct reel_run){first, end - first};
@@ -54,7 +55,8 @@ static int64_t gathering(const struct reel_plan *plan, int64_t rank, const struc
     struct reel_run part = reel_run_common(reel_plan_share(plan, layout, rank), elements);
     if (!plan->mesh.gathered)
         return 0;
-    return plan->model.layers * plan->work.number_bytes * (plan->mesh.ring * plan->mesh.ulysses - 1) * part.count;
+    return plan->model.layers * plan->work.number_bytes * (plan->mesh.ring * plan->mesh.ulysses - 1) *
+           part.count;
 }
 
 void reel_traffic_iteration(const struct reel_plan *plan, int64_t rank, int64_t frames,
@@ -68,10 +70,12 @@ void reel_traffic_iteration(const struct reel_plan *plan, int64_t rank, int64_t 
         bytes[REEL_SENT_VELOCITY] += 4 * plan->model.out_channels * frames * 4 * plan->work.H * plan->work.W;
 }
 
-void reel_traffic_prompts(const struct reel_plan *plan, int64_t rank, int64_t prompts, int64_t bytes[REEL_PURPOSES])
+void reel_traffic_prompts(const struct reel_plan *plan, int64_t rank, int64_t prompts,
+                          int64_t bytes[REEL_PURPOSES])
 {
     struct reel_layout layout = reel_plan_layout(plan, rank);
-    bytes[REEL_SENT_NORMS] += prompts * plan->model.layers * 8 * (plan->mesh.tensor - 1) * plan->model.text_rows;
+    bytes[REEL_SENT_NORMS] +=
+        prompts * plan->model.layers * 8 * (plan->mesh.tensor - 1) * plan->model.text_rows;
     bytes[REEL_SENT_WEIGHTS] += gathering(plan, rank, &layout, reel_context_elements(&layout, 0));
 }
 

@@ -57,7 +57,8 @@ void reel_traffic_iteration(const struct reel_plan *plan, int64_t rank, int64_t 
                             int64_t bytes[REEL_PURPOSES]);
 
 /* Adds what it sends to make keys and values of that many prompts in one pass over the blocks; and of the image. */
-void reel_traffic_prompts(const struct reel_plan *plan, int64_t rank, int64_t prompts, int64_t bytes[REEL_PURPOSES]);
+void reel_traffic_prompts(const struct reel_plan *plan, int64_t rank, int64_t prompts,
+                          int64_t bytes[REEL_PURPOSES]);
 void reel_traffic_image(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_PURPOSES]);
 
 /* The elements of a block that make keys and values of a context: of the prompts, or of the image. */

@@ -5,8 +5,9 @@
 
 #include <string.h>
 
-void reel_blocks_open(struct reel_blocks *blocks, const struct reel_plan *plan, const struct reel_weights *weights,
-                      float *buffers, struct reel_axis *axis, struct reel_stream *stream)
+void reel_blocks_open(struct reel_blocks *blocks, const struct reel_plan *plan,
+                      const struct reel_weights *weights, float *buffers, struct reel_axis *axis,
+                      struct reel_stream *stream)
 {
     *blocks = (struct reel_blocks){.weights = weights,
                                    .axis = axis,
@@ -40,7 +41,8 @@ static enum reel_status gather(void *job)
     const struct reel_axis *axis = blocks->axis;
     int64_t me = axis->rank, size = axis->size, bytes = (int64_t)sizeof(float);
     struct reel_run mine = brought(blocks, me);
-    const float *own = reel_weights_block(blocks->weights, blocks->coming) + mine.first - blocks->shares.first[me];
+    const float *own =
+        reel_weights_block(blocks->weights, blocks->coming) + mine.first - blocks->shares.first[me];
     float *block = blocks->buffer[blocks->coming % 2];
     enum reel_status status = REEL_OK;
     memcpy(block + mine.first, own, (size_t)(mine.count * bytes));

@@ -30,8 +30,9 @@ struct reel_blocks {
 };
 
 /* Not collective. buffers holds two blocks where the plan gathers, else NULL. What it is given must outlive it. */
-void reel_blocks_open(struct reel_blocks *blocks, const struct reel_plan *plan, const struct reel_weights *weights,
-                      float *buffers, struct reel_axis *axis, struct reel_stream *stream);
+void reel_blocks_open(struct reel_blocks *blocks, const struct reel_plan *plan,
+                      const struct reel_weights *weights, float *buffers, struct reel_axis *axis,
+                      struct reel_stream *stream);
 void reel_blocks_close(struct reel_blocks *blocks);
 
 /* Collective over the axis. Begins a pass over all blocks that uses those elements of each. */

@@ -56,8 +56,8 @@ void reel_gather(struct reel_axis *axis, struct reel_stream *stream, enum reel_p
 
 /* Collective over the axis. Sends bytes to one peer and receives bytes from another; either may be 0. Peers must agree
  * on the sizes. patient: between looks the thread sleeps instead of spinning, for those that work beside computing. */
-enum reel_status reel_swap(const struct reel_axis *axis, int64_t to, const void *send, int64_t send_bytes, int64_t from,
-                           void *receive, int64_t receive_bytes, int patient);
+enum reel_status reel_swap(const struct reel_axis *axis, int64_t to, const void *send, int64_t send_bytes,
+                           int64_t from, void *receive, int64_t receive_bytes, int patient);
 
 /* Collective over world. The sum of mine over the ranks of this host. */
 enum reel_status reel_host_sum(struct reel_comm *comm, int64_t mine, int64_t *sum);

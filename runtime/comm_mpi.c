@@ -33,7 +33,8 @@ enum reel_status reel_comm_open(MPI_Comm world, struct reel_comm *comm)
     memset(comm, 0, sizeof *comm);
     REEL_PASS(axis_open(world, 0, 0, &comm->world));
     reel_fault_rank((int)comm->world.rank);
-    REEL_NEED(MPI_Comm_split_type(comm->world.mpi, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host) == MPI_SUCCESS,
+    REEL_NEED(MPI_Comm_split_type(comm->world.mpi, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host) ==
+                  MPI_SUCCESS,
               REEL_BAD_COMM, "MPI could not tell which ranks share a host");
     enum reel_status status = axis_open(host, 0, 0, &comm->host);
     MPI_Comm_free(&host);
@@ -78,8 +79,9 @@ void reel_comm_close(struct reel_comm *comm)
 
 int64_t reel_comm_sent(const struct reel_comm *comm, enum reel_purpose purpose)
 {
-    return comm->sequence.sent_bytes[purpose] + comm->cfg.sent_bytes[purpose] + comm->ring.sent_bytes[purpose] +
-           comm->ulysses.sent_bytes[purpose] + comm->tensor.sent_bytes[purpose] + comm->blocks.sent_bytes[purpose];
+    return comm->sequence.sent_bytes[purpose] + comm->cfg.sent_bytes[purpose] +
+           comm->ring.sent_bytes[purpose] + comm->ulysses.sent_bytes[purpose] +
+           comm->tensor.sent_bytes[purpose] + comm->blocks.sent_bytes[purpose];
 }
 
 /* Waits for both, asleep between looks. */
@@ -99,8 +101,8 @@ static int64_t piece_at(int64_t at, int64_t bytes)
     return bytes - at < PIECE ? bytes - at : PIECE;
 }
 
-enum reel_status reel_swap(const struct reel_axis *axis, int64_t to, const void *send, int64_t send_bytes, int64_t from,
-                           void *receive, int64_t receive_bytes, int patient)
+enum reel_status reel_swap(const struct reel_axis *axis, int64_t to, const void *send, int64_t send_bytes,
+                           int64_t from, void *receive, int64_t receive_bytes, int patient)
 {
     int64_t most = send_bytes > receive_bytes ? send_bytes : receive_bytes;
     int failed = MPI_SUCCESS;
@@ -108,21 +110,23 @@ enum reel_status reel_swap(const struct reel_axis *axis, int64_t to, const void 
     for (int64_t at = 0; at < most; at += PIECE) {
         MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
         if (at < receive_bytes)
-            failed |= MPI_Irecv((char *)receive + at, (int)piece_at(at, receive_bytes), MPI_BYTE, (int)from, 0,
-                                axis->mpi, &requests[0]);
+            failed |= MPI_Irecv((char *)receive + at, (int)piece_at(at, receive_bytes), MPI_BYTE, (int)from,
+                                0, axis->mpi, &requests[0]);
         if (at < send_bytes)
-            failed |= MPI_Isend((const char *)send + at, (int)piece_at(at, send_bytes), MPI_BYTE, (int)to, 0, axis->mpi,
-                                &requests[1]);
+            failed |= MPI_Isend((const char *)send + at, (int)piece_at(at, send_bytes), MPI_BYTE, (int)to, 0,
+                                axis->mpi, &requests[1]);
         failed |= patient ? wait_patiently(requests) : MPI_Waitall(2, requests, MPI_STATUSES_IGNORE);
     }
-    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "an exchange between rank %lld and ranks %lld and %lld of an axis failed",
+    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM,
+              "an exchange between rank %lld and ranks %lld and %lld of an axis failed",
               (long long)axis->rank, (long long)to, (long long)from);
     return REEL_OK;
 }
 
 /* As part of a stream of work: its failure is the stream's. */
-static void swap_floats(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose, int64_t to,
-                        const float *send, int64_t send_count, int64_t from, float *receive, int64_t receive_count)
+static void swap_floats(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose,
+                        int64_t to, const float *send, int64_t send_count, int64_t from, float *receive,
+                        int64_t receive_count)
 {
     enum reel_status status = reel_swap(axis, to, send, send_count * (int64_t)sizeof *send, from, receive,
                                         receive_count * (int64_t)sizeof *receive, 0);
@@ -173,8 +177,8 @@ void reel_gather(struct reel_axis *axis, struct reel_stream *stream, enum reel_p
 
 enum reel_status reel_host_sum(struct reel_comm *comm, int64_t mine, int64_t *sum)
 {
-    REEL_NEED(MPI_Allreduce(&mine, sum, 1, MPI_INT64_T, MPI_SUM, comm->host.mpi) == MPI_SUCCESS, REEL_BAD_COMM,
-              "the ranks of a host could not add up their memory");
+    REEL_NEED(MPI_Allreduce(&mine, sum, 1, MPI_INT64_T, MPI_SUM, comm->host.mpi) == MPI_SUCCESS,
+              REEL_BAD_COMM, "the ranks of a host could not add up their memory");
     return REEL_OK;
 }
 

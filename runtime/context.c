@@ -6,7 +6,8 @@
 /* This rank's columns: whole heads of its part of the tensor axis. */
 static int64_t columns_here(const struct reel_dit *dit)
 {
-    return reel_plan_tensor_heads(dit->plan, dit->comm->seat).count * reel_model_head_channels(&dit->plan->model);
+    return reel_plan_tensor_heads(dit->plan, dit->comm->seat).count *
+           reel_model_head_channels(&dit->plan->model);
 }
 
 static float *text_at(const struct reel_dit *dit, int64_t branch, int64_t layer)
@@ -22,8 +23,8 @@ static float *image_at(const struct reel_dit *dit, int64_t layer)
     return all + layer * 2 * dit->plan->model.image_rows * columns_here(dit);
 }
 
-static void linear(const struct reel_dit *dit, const float *weight, const float *bias, int64_t rows, int64_t in,
-                   int64_t out, const float *x, enum reel_activation activation, float *y)
+static void linear(const struct reel_dit *dit, const float *weight, const float *bias, int64_t rows,
+                   int64_t in, int64_t out, const float *x, enum reel_activation activation, float *y)
 {
     reel_gemm(dit->stream, (struct reel_gemm){.rows = rows,
                                               .in = in,
@@ -39,8 +40,8 @@ static void linear(const struct reel_dit *dit, const float *weight, const float 
 static void whole(const struct reel_dit *dit, enum reel_tensor tensor, int64_t rows, int64_t in, int64_t out,
                   const float *x, enum reel_activation activation, float *y)
 {
-    linear(dit, reel_weight(dit->weights, tensor), reel_weight(dit->weights, tensor + 1), rows, in, out, x, activation,
-           y);
+    linear(dit, reel_weight(dit->weights, tensor), reel_weight(dit->weights, tensor + 1), rows, in, out, x,
+           activation, y);
 }
 
 /* The tensors that make keys and values of one kind of context. */
@@ -49,29 +50,30 @@ struct projection {
 };
 
 /* Keys and values of the block at hand from context [rows, D]: [2, rows, columns]. Collective over the tensor axis. */
-static void keys_and_values(struct reel_dit *dit, struct projection by, int64_t rows, const float *context, float *keys)
+static void keys_and_values(struct reel_dit *dit, struct projection by, int64_t rows, const float *context,
+                            float *keys)
 {
     const struct reel_model *m = &dit->plan->model;
     const struct reel_blocks *blocks = &dit->blocks;
     int64_t D = m->width, columns = columns_here(dit), C = reel_model_head_channels(m);
     int64_t first_head[] = {0, columns / C};
-    linear(dit, reel_block_weight(blocks, by.key), reel_block_weight(blocks, by.key + 1), rows, D, columns, context,
-           REEL_IDENTITY, keys);
-    reel_split_heads(dit->stream,
-                     (struct reel_split_heads){.rows = rows,
-                                               .heads = columns / C,
-                                               .channels = C,
-                                               .x = keys,
-                                               .norm = reel_block_weight(blocks, by.norm),
-                                               .epsilon = m->epsilon,
-                                               .squares = reel_linear_squares(&dit->linear, keys, rows, columns),
-                                               .square_parts = dit->comm->tensor.size,
-                                               .norm_width = D,
-                                               .parts = 1,
-                                               .first_head = first_head,
-                                               .y = keys});
-    linear(dit, reel_block_weight(blocks, by.value), reel_block_weight(blocks, by.value + 1), rows, D, columns, context,
-           REEL_IDENTITY, keys + rows * columns);
+    linear(dit, reel_block_weight(blocks, by.key), reel_block_weight(blocks, by.key + 1), rows, D, columns,
+           context, REEL_IDENTITY, keys);
+    reel_split_heads(dit->stream, (struct reel_split_heads){
+                                      .rows = rows,
+                                      .heads = columns / C,
+                                      .channels = C,
+                                      .x = keys,
+                                      .norm = reel_block_weight(blocks, by.norm),
+                                      .epsilon = m->epsilon,
+                                      .squares = reel_linear_squares(&dit->linear, keys, rows, columns),
+                                      .square_parts = dit->comm->tensor.size,
+                                      .norm_width = D,
+                                      .parts = 1,
+                                      .first_head = first_head,
+                                      .y = keys});
+    linear(dit, reel_block_weight(blocks, by.value), reel_block_weight(blocks, by.value + 1), rows, D,
+           columns, context, REEL_IDENTITY, keys + rows * columns);
 }
 
 /* The rows that all blocks attend to, of one prompt: [S, D]. */
@@ -120,24 +122,24 @@ void reel_dit_image(struct reel_dit *dit, const float *features)
                                            .width = rows * width,
                                            .row = reel_weight(dit->weights, REEL_IMAGE_POSITIONS),
                                            .y = input});
-    reel_layer_norm(dit->stream, (struct reel_layer_norm){
-                                     .rows = rows,
-                                     .width = width,
-                                     .x = input,
-                                     .weight = reel_weight(dit->weights, REEL_IMAGE_NORM_IN_WEIGHT),
-                                     .bias = reel_weight(dit->weights, REEL_IMAGE_NORM_IN_BIAS),
-                                     .epsilon = epsilon,
-                                     .y = input});
+    reel_layer_norm(dit->stream,
+                    (struct reel_layer_norm){.rows = rows,
+                                             .width = width,
+                                             .x = input,
+                                             .weight = reel_weight(dit->weights, REEL_IMAGE_NORM_IN_WEIGHT),
+                                             .bias = reel_weight(dit->weights, REEL_IMAGE_NORM_IN_BIAS),
+                                             .epsilon = epsilon,
+                                             .y = input});
     whole(dit, REEL_IMAGE_IN_WEIGHT, rows, width, width, input, REEL_GELU_ERF, hidden);
     whole(dit, REEL_IMAGE_OUT_WEIGHT, rows, width, D, hidden, REEL_IDENTITY, out);
-    reel_layer_norm(dit->stream, (struct reel_layer_norm){
-                                     .rows = rows,
-                                     .width = D,
-                                     .x = out,
-                                     .weight = reel_weight(dit->weights, REEL_IMAGE_NORM_OUT_WEIGHT),
-                                     .bias = reel_weight(dit->weights, REEL_IMAGE_NORM_OUT_BIAS),
-                                     .epsilon = epsilon,
-                                     .y = context});
+    reel_layer_norm(dit->stream,
+                    (struct reel_layer_norm){.rows = rows,
+                                             .width = D,
+                                             .x = out,
+                                             .weight = reel_weight(dit->weights, REEL_IMAGE_NORM_OUT_WEIGHT),
+                                             .bias = reel_weight(dit->weights, REEL_IMAGE_NORM_OUT_BIAS),
+                                             .epsilon = epsilon,
+                                             .y = context});
     reel_blocks_begin(&dit->blocks, reel_context_elements(&dit->weights->layout, 1));
     for (int64_t layer = 0; layer < m->layers; layer++) {
         reel_blocks_use(&dit->blocks, layer);

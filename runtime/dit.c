@@ -69,7 +69,8 @@ static int64_t local(const struct reel_dit *dit)
 /* This rank's columns of the tensor axis: whole heads. */
 static int64_t columns_here(const struct reel_dit *dit)
 {
-    return reel_plan_tensor_heads(dit->plan, dit->comm->seat).count * reel_model_head_channels(&dit->plan->model);
+    return reel_plan_tensor_heads(dit->plan, dit->comm->seat).count *
+           reel_model_head_channels(&dit->plan->model);
 }
 
 static const float *weight(const struct reel_dit *dit, enum reel_tensor tensor)
@@ -78,7 +79,8 @@ static const float *weight(const struct reel_dit *dit, enum reel_tensor tensor)
 }
 
 /* The columns of a layer that are here; the bias follows the weight in the list of tensors. */
-static struct reel_column_layer columns_of(const struct reel_dit *dit, enum reel_tensor tensor, int64_t out, float *y)
+static struct reel_column_layer columns_of(const struct reel_dit *dit, enum reel_tensor tensor, int64_t out,
+                                           float *y)
 {
     return (struct reel_column_layer){
         .weight = weight(dit, tensor), .bias = weight(dit, tensor + 1), .out = out, .y = y};
@@ -92,7 +94,8 @@ static void rows_of(struct reel_dit *dit, enum reel_tensor tensor, int64_t in, c
 }
 
 /* A layer that every rank has whole, for this rank's tokens. */
-static void whole(const struct reel_dit *dit, enum reel_tensor tensor, int64_t in, int64_t out, const float *x, float *y)
+static void whole(const struct reel_dit *dit, enum reel_tensor tensor, int64_t in, int64_t out,
+                  const float *x, float *y)
 {
     reel_gemm(dit->stream, (struct reel_gemm){.rows = local(dit),
                                               .in = in,
@@ -137,7 +140,8 @@ static void add_gated(const struct reel_dit *dit, float *x, int64_t which)
 static void self_attention(struct reel_dit *dit, float *x)
 {
     int64_t columns = columns_here(dit), group = dit->sequence.group.count;
-    float *q = dit->arena->at[REEL_HEADS_Q], *k = dit->arena->at[REEL_HEADS_K], *v = dit->arena->at[REEL_HEADS_V];
+    float *q = dit->arena->at[REEL_HEADS_Q], *k = dit->arena->at[REEL_HEADS_K],
+          *v = dit->arena->at[REEL_HEADS_V];
     const struct reel_column_layer layers[] = {columns_of(dit, REEL_SELF_Q_WEIGHT, columns, q),
                                                columns_of(dit, REEL_SELF_K_WEIGHT, columns, k),
                                                columns_of(dit, REEL_SELF_V_WEIGHT, columns, v)};
@@ -190,24 +194,25 @@ static void cross_attention(struct reel_dit *dit, float *x, int64_t layer, int64
                                                           .epsilon = m->epsilon,
                                                           .y = normed});
     reel_linear_columns(&dit->linear, normed, &query, 1);
-    reel_split_heads(dit->stream,
-                     (struct reel_split_heads){.rows = group,
-                                               .heads = columns / C,
-                                               .channels = C,
-                                               .x = q,
-                                               .norm = weight(dit, REEL_CROSS_NORM_Q),
-                                               .epsilon = m->epsilon,
-                                               .squares = reel_linear_squares(&dit->linear, q, group, columns),
-                                               .square_parts = dit->comm->tensor.size,
-                                               .norm_width = m->width,
-                                               .parts = 1,
-                                               .first_head = first_head,
-                                               .y = q});
+    reel_split_heads(dit->stream, (struct reel_split_heads){
+                                      .rows = group,
+                                      .heads = columns / C,
+                                      .channels = C,
+                                      .x = q,
+                                      .norm = weight(dit, REEL_CROSS_NORM_Q),
+                                      .epsilon = m->epsilon,
+                                      .squares = reel_linear_squares(&dit->linear, q, group, columns),
+                                      .square_parts = dit->comm->tensor.size,
+                                      .norm_width = m->width,
+                                      .parts = 1,
+                                      .first_head = first_head,
+                                      .y = q});
     attend_to(dit, m->text_rows, text + (branch * m->layers + layer) * 2 * m->text_rows * columns, 0);
     if (image)
         attend_to(dit, m->image_rows, image + layer * 2 * m->image_rows * columns, 1);
     rows_of(dit, REEL_CROSS_O_WEIGHT, columns, dit->arena->at[REEL_HEADS_OUT]);
-    reel_gated_add(dit->stream, (struct reel_gated_add){.rows = local(dit), .width = m->width, .x = x, .y = normed});
+    reel_gated_add(dit->stream,
+                   (struct reel_gated_add){.rows = local(dit), .width = m->width, .x = x, .y = normed});
 }
 
 /* x += FFN(LN(x) (1 + m4) + m3) m5. */
@@ -270,8 +275,8 @@ static void head(struct reel_dit *dit, int64_t frames, const float *x, float *ve
                                                       .embedding = dit->e,
                                                       .y = normed});
     whole(dit, REEL_HEAD_WEIGHT, m->width, 4 * m->out_channels, normed, out);
-    reel_gather(&dit->comm->sequence, dit->stream, REEL_SENT_OUTPUT, &dit->sequence.tokens, 4 * m->out_channels, out,
-                all);
+    reel_gather(&dit->comm->sequence, dit->stream, REEL_SENT_OUTPUT, &dit->sequence.tokens,
+                4 * m->out_channels, out, all);
     reel_unpatchify(dit->stream, (struct reel_unpatchify){.F = frames,
                                                           .H = dit->plan->work.H,
                                                           .W = dit->plan->work.W,
@@ -315,8 +320,8 @@ static void pass(struct reel_dit *dit, const struct reel_moment *moment, const s
         head(dit, moment->frames, stream_of(dit, i), forwards[i].velocity);
 }
 
-void reel_dit_forward(struct reel_dit *dit, const struct reel_moment *moment, const struct reel_forward *forwards,
-                      int64_t count)
+void reel_dit_forward(struct reel_dit *dit, const struct reel_moment *moment,
+                      const struct reel_forward *forwards, int64_t count)
 {
     int64_t together = reel_plan_together(dit->plan);
     begin(dit, moment);

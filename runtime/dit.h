@@ -76,7 +76,7 @@ void reel_dit_image(struct reel_dit *dit, const float *features);
 
 /* Collective over the ranks of a branch. The calls of an iteration, at most reel_plan_branches; those that pass through a
  * block together (reel_plan_together) do. Failures go to the stream. */
-void reel_dit_forward(struct reel_dit *dit, const struct reel_moment *moment, const struct reel_forward *forwards,
-                      int64_t count);
+void reel_dit_forward(struct reel_dit *dit, const struct reel_moment *moment,
+                      const struct reel_forward *forwards, int64_t count);
 
 #endif

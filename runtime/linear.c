@@ -3,8 +3,8 @@
 
 #include "fault.h"
 
-void reel_linear_open(struct reel_linear *linear, const struct reel_plan *plan, float *travelling, double *squares,
-                      struct reel_axis *axis, struct reel_stream *stream)
+void reel_linear_open(struct reel_linear *linear, const struct reel_plan *plan, float *travelling,
+                      double *squares, struct reel_axis *axis, struct reel_stream *stream)
 {
     int64_t tokens = plan->work.window_frames * plan->work.H * plan->work.W, parts = reel_plan_parts(plan);
     *linear = (struct reel_linear){.axis = axis,
@@ -22,8 +22,8 @@ void reel_linear_close(struct reel_linear *linear)
     reel_mover_close(&linear->mover);
 }
 
-void reel_linear_tokens(struct reel_linear *linear, const struct reel_plan *plan, const struct reel_cut *tokens,
-                        struct reel_seat seat)
+void reel_linear_tokens(struct reel_linear *linear, const struct reel_plan *plan,
+                        const struct reel_cut *tokens, struct reel_seat seat)
 {
     seat.tensor = 0;
     int64_t first = reel_plan_part(plan, seat);
@@ -46,10 +46,12 @@ static void arrive(struct reel_linear *linear)
 static enum reel_status swap_tokens(void *job)
 {
     const struct reel_linear *linear = job;
-    int64_t me = linear->axis->rank, size = linear->axis->size, row_bytes = linear->width * (int64_t)sizeof(float);
+    int64_t me = linear->axis->rank, size = linear->axis->size,
+            row_bytes = linear->width * (int64_t)sizeof(float);
     int64_t to = (me - linear->step + size) % size, from = (me + linear->step) % size;
     return reel_swap(linear->axis, to, linear->sent, reel_cut_count(&linear->parts, me) * row_bytes, from,
-                     linear->received, reel_cut_count(&linear->parts, from) * row_bytes, linear->mover.threaded);
+                     linear->received, reel_cut_count(&linear->parts, from) * row_bytes,
+                     linear->mover.threaded);
 }
 
 void reel_linear_columns(struct reel_linear *linear, const float *x, const struct reel_column_layer *layers,
@@ -97,14 +99,15 @@ static struct reel_run piece_of(const struct reel_linear *linear, int64_t part, 
 static enum reel_status swap_partials(void *job)
 {
     const struct reel_linear *linear = job;
-    int64_t me = linear->axis->rank, size = linear->axis->size, row_bytes = linear->width * (int64_t)sizeof(float);
+    int64_t me = linear->axis->rank, size = linear->axis->size,
+            row_bytes = linear->width * (int64_t)sizeof(float);
     int64_t room = linear->piece_rows * linear->width, mine = piece_of(linear, me, linear->piece).count;
     enum reel_status status = REEL_OK;
     for (int64_t s = 1; s < size; s++) { /* to the end also after a failure: the others come by */
         int64_t to = (me + s) % size, from = (me - s + size) % size;
-        enum reel_status swapped =
-            reel_swap(linear->axis, to, linear->sent + to * room, piece_of(linear, to, linear->piece).count * row_bytes,
-                      from, linear->received + from * room, mine * row_bytes, linear->mover.threaded);
+        enum reel_status swapped = reel_swap(
+            linear->axis, to, linear->sent + to * room, piece_of(linear, to, linear->piece).count * row_bytes,
+            from, linear->received + from * room, mine * row_bytes, linear->mover.threaded);
         status = status == REEL_OK ? swapped : status;
     }
     return status;
@@ -126,10 +129,11 @@ static void add_partials(struct reel_linear *linear, int64_t piece, const float 
                                                         linear->width});
 }
 
-void reel_linear_rows(struct reel_linear *linear, const float *x, int64_t in, const float *weight, const float *bias,
-                      float *y)
+void reel_linear_rows(struct reel_linear *linear, const float *x, int64_t in, const float *weight,
+                      const float *bias, float *y)
 {
-    int64_t me = linear->axis->rank, size = linear->axis->size, D = linear->width, room = linear->piece_rows * D;
+    int64_t me = linear->axis->rank, size = linear->axis->size, D = linear->width,
+            room = linear->piece_rows * D;
     struct reel_gemm product = {.in = in, .out = D, .weight = weight};
     if (size == 1) {
         product.rows = reel_cut_total(&linear->parts);
@@ -171,6 +175,7 @@ const double *reel_linear_squares(struct reel_linear *linear, const float *x, in
         parts.first[p] = p * rows;
     reel_squares(linear->stream, (struct reel_squares){.rows = rows, .width = width, .x = x, .sums = mine});
     /* a double travels as two floats: nobody looks into them on the way */
-    reel_gather(linear->axis, linear->stream, REEL_SENT_NORMS, &parts, 2, (const float *)mine, (float *)linear->squares);
+    reel_gather(linear->axis, linear->stream, REEL_SENT_NORMS, &parts, 2, (const float *)mine,
+                (float *)linear->squares);
     return linear->squares;
 }

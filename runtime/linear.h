@@ -37,13 +37,13 @@ struct reel_column_layer {
 };
 
 /* Not collective. travelling and squares have the plan's room; NULL on an axis of one. */
-void reel_linear_open(struct reel_linear *linear, const struct reel_plan *plan, float *travelling, double *squares,
-                      struct reel_axis *axis, struct reel_stream *stream);
+void reel_linear_open(struct reel_linear *linear, const struct reel_plan *plan, float *travelling,
+                      double *squares, struct reel_axis *axis, struct reel_stream *stream);
 void reel_linear_close(struct reel_linear *linear);
 
 /* Not collective. The g tokens from now on: those of the seat's tensor axis. */
-void reel_linear_tokens(struct reel_linear *linear, const struct reel_plan *plan, const struct reel_cut *tokens,
-                        struct reel_seat seat);
+void reel_linear_tokens(struct reel_linear *linear, const struct reel_plan *plan,
+                        const struct reel_cut *tokens, struct reel_seat seat);
 
 /* Collective over the tensor axis. x [n, D] is this rank's. */
 void reel_linear_columns(struct reel_linear *linear, const float *x, const struct reel_column_layer *layers,
@@ -51,8 +51,8 @@ void reel_linear_columns(struct reel_linear *linear, const float *x, const struc
 
 /* Collective over the tensor axis. x [g, in] has this rank's inputs of all tokens, weight is [D, in]; y [n, D] = the sum
  * over the axis + bias. */
-void reel_linear_rows(struct reel_linear *linear, const float *x, int64_t in, const float *weight, const float *bias,
-                      float *y);
+void reel_linear_rows(struct reel_linear *linear, const float *x, int64_t in, const float *weight,
+                      const float *bias, float *y);
 
 /* Collective over the tensor axis. The sums of squares [axis, rows] of every part's x [rows, width]; NULL on an axis of
  * one, where all is here. */

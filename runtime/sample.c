@@ -77,7 +77,8 @@ static void embed_prompts(struct reel_sampler *s)
     const float *prompts[2];
     for (int64_t slot = 0; slot < reel_plan_branches(&s->plan); slot++) {
         int changed;
-        prompts[count] = reel_inputs_prompt(&s->inputs, first_branch(s) + slot, s->now.chunk->index, &changed);
+        prompts[count] =
+            reel_inputs_prompt(&s->inputs, first_branch(s) + slot, s->now.chunk->index, &changed);
         slots[count] = slot;
         count += changed;
     }

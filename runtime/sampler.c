@@ -123,7 +123,8 @@ static enum reel_status make_embedding(struct reel_sampler *s, struct reel_loadi
     struct reel_weights weights;
     int64_t bytes = reel_weights_bytes(&s->plan, s->comm->world.rank, REEL_HELD_FOR_EMBEDDING);
     char *memory = s->arena.at[REEL_WEIGHTS];
-    REEL_PASS(reel_weights_load(s->comm, &s->model_files, &s->plan, REEL_HELD_FOR_EMBEDDING, memory, loading, &weights));
+    REEL_PASS(reel_weights_load(s->comm, &s->model_files, &s->plan, REEL_HELD_FOR_EMBEDDING, memory, loading,
+                                &weights));
     reel_embedding_make(&s->outline.table, &s->plan.model, &weights, s->job->video.fps, &s->arena,
                         (float *)(void *)(memory + bytes), &s->stream);
     return reel_agree(s->comm, s->stream.status);
@@ -137,8 +138,8 @@ static enum reel_status load(struct reel_sampler *s)
     double began = reel_seconds();
     reel_stream_open(&s->stream, &reel_ops_cpu, &scratch, s->arena.at[REEL_SCRATCH]);
     REEL_PASS(make_embedding(s, &loading));
-    REEL_PASS(reel_weights_load(s->comm, &s->model_files, &s->plan, REEL_HELD_ALWAYS, s->arena.at[REEL_WEIGHTS],
-                                &loading, &s->weights));
+    REEL_PASS(reel_weights_load(s->comm, &s->model_files, &s->plan, REEL_HELD_ALWAYS,
+                                s->arena.at[REEL_WEIGHTS], &loading, &s->weights));
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_WEIGHTS,
                                               .seconds = reel_seconds() - began,
                                               .bytes = loading.read_bytes});

@@ -5,8 +5,8 @@
 
 #include <math.h>
 
-void reel_sequence_open(struct reel_sequence *sequence, const struct reel_plan *plan, const struct reel_arena *arena,
-                        struct reel_comm *comm, struct reel_stream *stream)
+void reel_sequence_open(struct reel_sequence *sequence, const struct reel_plan *plan,
+                        const struct reel_arena *arena, struct reel_comm *comm, struct reel_stream *stream)
 {
     *sequence = (struct reel_sequence){.plan = plan, .arena = arena, .comm = comm, .stream = stream};
     struct reel_cut heads = reel_plan_heads(plan);
@@ -91,24 +91,29 @@ const float *reel_sequence_to_tokens(struct reel_sequence *s)
     if (parts == 1)
         return s->arena->at[REEL_HEADS_OUT];
     counts(s, receive, send);
-    reel_exchange(&s->comm->ulysses, s->stream, REEL_SENT_TOKENS, s->arena->at[REEL_HEADS_OUT], send, by_part, receive);
-    reel_merge_heads(s->stream, (struct reel_merge_heads){.rows = s->group.count,
-                                                          .heads = s->first_head[parts],
-                                                          .channels = reel_model_head_channels(&s->plan->model),
-                                                          .parts = parts,
-                                                          .first_head = s->first_head,
-                                                          .x = by_part,
-                                                          .y = merged});
+    reel_exchange(&s->comm->ulysses, s->stream, REEL_SENT_TOKENS, s->arena->at[REEL_HEADS_OUT], send, by_part,
+                  receive);
+    reel_merge_heads(s->stream,
+                     (struct reel_merge_heads){.rows = s->group.count,
+                                               .heads = s->first_head[parts],
+                                               .channels = reel_model_head_channels(&s->plan->model),
+                                               .parts = parts,
+                                               .first_head = s->first_head,
+                                               .x = by_part,
+                                               .y = merged});
     return merged;
 }
 
 /* Attention of this segment's queries to the first `visible` keys of segment `of`. A causal block of frames sees itself
  * and what lies before it, so that its keys are a run and nothing of size l x l exists. */
-static void attend_to(struct reel_sequence *s, int64_t of, int64_t visible, const float *k, const float *v, int merge)
+static void attend_to(struct reel_sequence *s, int64_t of, int64_t visible, const float *k, const float *v,
+                      int merge)
 {
     const struct reel_plan *plan = s->plan;
-    int64_t C = reel_model_head_channels(&plan->model), heads = heads_of(s, s->comm->ulysses.rank), width = heads * C;
-    int64_t block = plan->work.causal_block * plan->work.H * plan->work.W, end = s->segment.first + s->segment.count;
+    int64_t C = reel_model_head_channels(&plan->model), heads = heads_of(s, s->comm->ulysses.rank),
+            width = heads * C;
+    int64_t block = plan->work.causal_block * plan->work.H * plan->work.W,
+            end = s->segment.first + s->segment.count;
     int64_t first_key = reel_plan_segment(plan, &s->tokens, of).first;
     const float *q = s->arena->at[REEL_HEADS_Q];
     float *out = s->arena->at[REEL_HEADS_OUT], *lse = s->arena->at[REEL_HEADS_LSE];
@@ -143,14 +148,16 @@ static enum reel_status pass_on(void *job)
 {
     const struct reel_sequence *s = job;
     const struct reel_axis *ring = &s->comm->ring;
-    int64_t me = ring->rank, to = (me + s->step) % ring->size, from = (me - s->step + ring->size) % ring->size;
+    int64_t me = ring->rank, to = (me + s->step) % ring->size,
+            from = (me - s->step + ring->size) % ring->size;
     int64_t width = heads_of(s, s->comm->ulysses.rank) * reel_model_head_channels(&s->plan->model);
     int64_t send = reel_plan_visible(s->plan, &s->tokens, to, me) * width,
-            receive = reel_plan_visible(s->plan, &s->tokens, me, from) * width, bytes = (int64_t)sizeof(float);
+            receive = reel_plan_visible(s->plan, &s->tokens, me, from) * width,
+            bytes = (int64_t)sizeof(float);
     enum reel_status keys = reel_swap(ring, to, s->arena->at[REEL_HEADS_K], send * bytes, from, s->coming,
                                       receive * bytes, s->mover.threaded);
-    enum reel_status values = reel_swap(ring, to, s->arena->at[REEL_HEADS_V], send * bytes, from, s->coming + receive,
-                                        receive * bytes, s->mover.threaded);
+    enum reel_status values = reel_swap(ring, to, s->arena->at[REEL_HEADS_V], send * bytes, from,
+                                        s->coming + receive, receive * bytes, s->mover.threaded);
     return keys != REEL_OK ? keys : values;
 }
 

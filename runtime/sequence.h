@@ -19,7 +19,8 @@ struct reel_sequence {
     struct reel_comm *comm;
     struct reel_stream *stream;
     struct reel_mover mover;
-    int64_t first_head[REEL_PARTS_MAX + 1]; /* over the ulysses axis, of the heads of the part of the tensor axis */
+    int64_t first_head[REEL_PARTS_MAX +
+                       1]; /* over the ulysses axis, of the heads of the part of the tensor axis */
     /* of the forward that runs */
     struct reel_cut tokens;
     struct reel_run own, group, segment;
@@ -29,8 +30,8 @@ struct reel_sequence {
 };
 
 /* Not collective. What it is given must outlive it. */
-void reel_sequence_open(struct reel_sequence *sequence, const struct reel_plan *plan, const struct reel_arena *arena,
-                        struct reel_comm *comm, struct reel_stream *stream);
+void reel_sequence_open(struct reel_sequence *sequence, const struct reel_plan *plan,
+                        const struct reel_arena *arena, struct reel_comm *comm, struct reel_stream *stream);
 void reel_sequence_close(struct reel_sequence *sequence);
 
 /* Not collective. A forward over that many latent frames begins. */
@@ -39,8 +40,8 @@ void reel_sequence_frames(struct reel_sequence *sequence, int64_t frames);
 /* Collective over the ulysses axis. x [g, d], one of the HEADS buffers, as projected: normed unless norm is NULL (with
  * the sums of squares of every part of the tensor axis unless squares is NULL), rotated unless rope is NULL; becomes
  * [l, h C] in the same buffer. */
-void reel_sequence_to_heads(struct reel_sequence *sequence, float *x, const float *norm, const double *squares,
-                            struct reel_rope *rope);
+void reel_sequence_to_heads(struct reel_sequence *sequence, float *x, const float *norm,
+                            const double *squares, struct reel_rope *rope);
 
 /* Collective over the ring axis. HEADS_Q, K, V [l, h C] -> HEADS_OUT. */
 void reel_sequence_attend(struct reel_sequence *sequence);

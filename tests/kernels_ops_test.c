@@ -79,6 +79,106 @@ static void attention_is_a_softmax_over_all_keys(void)
     agrees("attention", found, right, Q * WIDTH, 1e-6);
 }
 
+/* Keys in three parts, as they come by on a ring: the merged result is that over all keys, in any order of the parts. */
+static void attention_over_parts_of_the_keys_merges_to_that_over_all(void)
+{
+    static const int64_t first[] = {0, 7, KEYS - 10, KEYS}, orders[2][3] = {{0, 1, 2}, {2, 0, 1}};
+    static float all[Q * WIDTH], merged[Q * WIDTH];
+    static float lse[Q * N], merged_lse[Q * N];
+    fill(q, Q * WIDTH, 21);
+    fill(k, KEYS * WIDTH, 22);
+    fill(v, KEYS * WIDTH, 23);
+    for (int64_t i = 0; i < Q * WIDTH; i++)
+        q[i] *= 30; /* scores far apart, so that the parts weigh very differently */
+    struct reel_attention a = {.queries = Q,
+                               .keys = KEYS,
+                               .heads = N,
+                               .channels = C,
+                               .scale = 1 / sqrt((double)C),
+                               .q = q,
+                               .q_stride = WIDTH,
+                               .k = k,
+                               .v = v,
+                               .kv_stride = WIDTH,
+                               .out = all,
+                               .out_stride = WIDTH,
+                               .lse = lse};
+    reel_attention(&stream, a);
+    a.out = merged;
+    a.lse = merged_lse;
+    for (int o = 0; o < 2; o++) {
+        for (int i = 0; i < 3; i++) {
+            int64_t part = orders[o][i];
+            a.keys = first[part + 1] - first[part];
+            a.k = k + first[part] * WIDTH;
+            a.v = v + first[part] * WIDTH;
+            a.merge = i > 0;
+            reel_attention(&stream, a);
+        }
+        agrees("merged attention", merged, all, Q * WIDTH, 1e-6);
+        agrees("its log-sum-exp", merged_lse, lse, Q * N, 1e-6);
+    }
+}
+
+/* Half of the heads with the sums of squares of both halves, in place: as with all heads at once. */
+static void a_norm_over_heads_that_others_have_takes_their_sums(void)
+{
+    enum { ROWS = 9, HEADS = 6, CH = 4, D = HEADS * CH, HALF = D / 2 };
+    static const int64_t all_heads[] = {0, HEADS}, half_heads[] = {0, HEADS / 2};
+    float x[ROWS * D], norm[D], whole[ROWS * D], half[2][ROWS * HALF], joined[ROWS * D];
+    double squares[2 * ROWS];
+    fill(x, ROWS * D, 24);
+    fill(norm, D, 25);
+    struct reel_split_heads a = {.rows = ROWS,
+                                 .heads = HEADS,
+                                 .channels = CH,
+                                 .x = x,
+                                 .norm = norm,
+                                 .epsilon = 1e-6,
+                                 .parts = 1,
+                                 .first_head = all_heads,
+                                 .y = whole};
+    reel_split_heads(&stream, a);
+    for (int p = 0; p < 2; p++) {
+        for (int r = 0; r < ROWS; r++)
+            memcpy(half[p] + r * HALF, x + r * D + p * HALF, sizeof *x * HALF);
+        reel_squares(&stream, (struct reel_squares){
+                                  .rows = ROWS, .width = HALF, .x = half[p], .sums = squares + p * ROWS});
+    }
+    for (int p = 0; p < 2; p++) {
+        a.heads = HEADS / 2;
+        a.x = a.y = half[p];
+        a.norm = norm + p * HALF;
+        a.squares = squares;
+        a.square_parts = 2;
+        a.norm_width = D;
+        a.first_head = half_heads;
+        reel_split_heads(&stream, a);
+        for (int r = 0; r < ROWS; r++)
+            memcpy(joined + r * D + p * HALF, half[p] + r * HALF, sizeof *x * HALF);
+    }
+    agrees("halves normed", joined, whole, ROWS * D, 1e-6);
+}
+
+static void parts_are_added_in_order_and_the_row_last(void)
+{
+    enum { ROWS = 2, D = 3, STRIDE = 8 };
+    float x[3 * STRIDE], y[ROWS * D];
+    const float row[D] = {0.5f, -1.0f, 1e-3f};
+    fill(x, 3 * STRIDE, 26);
+    x[0] = 1e8f; /* 1e8 + 1 - 1e8 in this order is 0 */
+    x[STRIDE] = 1;
+    x[2 * STRIDE] = -1e8f;
+    reel_sum_parts(
+        &stream,
+        (struct reel_sum_parts){
+            .rows = ROWS, .width = D, .parts = 3, .part_stride = STRIDE, .x = x, .row = row, .y = y});
+    for (int i = 0; i < ROWS * D; i++)
+        CHECK(y[i] == ((x[i] + x[STRIDE + i]) + x[2 * STRIDE + i]) + row[i % D], "place %d has %g", i,
+              (double)y[i]);
+    CHECK(y[0] == 0.5f, "%g", (double)y[0]);
+}
+
 static void norms_agree_with_their_formulas(void)
 {
     enum { ROWS = 7, D = 101, R = 3 };
@@ -257,6 +357,9 @@ int main(void)
     void *scratch = aligned_alloc(64, (size_t)reel_scratch_bytes(&reel_ops_cpu, &most));
     reel_stream_open(&stream, &reel_ops_cpu, &most, scratch);
     RUN(attention_is_a_softmax_over_all_keys);
+    RUN(attention_over_parts_of_the_keys_merges_to_that_over_all);
+    RUN(a_norm_over_heads_that_others_have_takes_their_sums);
+    RUN(parts_are_added_in_order_and_the_row_last);
     RUN(norms_agree_with_their_formulas);
     RUN(heads_split_over_uneven_parts_and_merge_back);
     RUN(rotation_turns_interleaved_pairs_by_frame_row_and_column);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int ranks;
+static int ranks, whole; /* whole: every case on every mesh, not a covering part */
 
 static void agrees(const char *what, const float *found, const float *expected, int64_t count, double bound)
 {
@@ -19,7 +19,8 @@ static void agrees(const char *what, const float *found, const float *expected, 
 }
 
 /* Against one rank: bit for bit where data only moves, else within what sums in another order may cost. */
-static void equals_one_rank(const char *what, const struct reel_mesh *mesh, const struct rig *one, const struct rig *all)
+static void equals_one_rank(const char *what, const struct reel_mesh *mesh, const struct rig *one,
+                            const struct rig *all)
 {
     if (mesh_only_moves(mesh)) {
         CHECK(memcmp(one->velocity, all->velocity, (size_t)one->outputs * sizeof(float)) == 0,
@@ -30,41 +31,52 @@ static void equals_one_rank(const char *what, const struct reel_mesh *mesh, cons
     CHECK(error <= 1e-6, "%s on %s is %g from one rank", what, mesh_name(mesh), error);
 }
 
+/* What a rig has held and sent after its prompts and that many iterations is what was planned. */
+static void held_and_sent_as_planned(const struct rig *rig, const char *what, int iterations)
+{
+    int64_t table[REEL_BUFFERS], held[REEL_MEMORIES] = {0}, sent[REEL_PURPOSES] = {0},
+                                 me = rig->comm.world.rank;
+    reel_plan_table(&rig->plan, me, table);
+    for (int b = 0; b < REEL_BUFFERS; b++)
+        held[reel_buffer_memory((enum reel_buffer)b)] += table[b];
+    for (int m = 0; m < REEL_MEMORIES; m++)
+        CHECK(held[m] == rig->arena.bytes[m], "%s: %s: %lld bytes planned, %lld held", what,
+              reel_memory_name((enum reel_memory)m), (long long)held[m], (long long)rig->arena.bytes[m]);
+    reel_traffic_prompts(&rig->plan, me, reel_plan_branches(&rig->plan), sent);
+    if (rig->files.model.image_rows > 0)
+        reel_traffic_image(&rig->plan, me, sent);
+    for (int i = 0; i < iterations; i++)
+        reel_traffic_iteration(&rig->plan, me, rig->plan.work.window_frames, sent);
+    sent[REEL_SENT_VELOCITY] = 0; /* the sampler's */
+    for (int p = 0; p < REEL_PURPOSES; p++)
+        CHECK(sent[p] == reel_comm_sent(&rig->comm, (enum reel_purpose)p),
+              "%s: %s: %lld bytes planned, %lld sent", what, reel_purpose_name((enum reel_purpose)p),
+              (long long)sent[p], (long long)reel_comm_sent(&rig->comm, (enum reel_purpose)p));
+}
+
 /* The forward of a case in one layout and on one mesh: against the official output, and against one rank. */
 static void forward_holds_on(const struct reel_mesh *mesh, const char *what, const char *path,
-                             struct reference_file *inputs, struct rig *one)
+                             struct reference_file *inputs, const struct rig *one)
 {
     struct rig all;
     char on[1200];
     snprintf(on, sizeof on, "%s on %s", what, mesh_name(mesh));
-    CHECK(rig_open(&all, MPI_COMM_WORLD, path, inputs, mesh->gathered ? 2 : mesh->cfg, mesh, NULL), "%s: %s", on, reel_error_here()->cause);
+    CHECK(rig_open(&all, MPI_COMM_WORLD, path, inputs, mesh->gathered ? 2 : mesh->cfg, mesh, NULL), "%s: %s",
+          on, reel_error_here()->cause);
     rig_forward(&all, inputs);
     agrees(on, all.velocity, reference_data(inputs, "expected.output", REEL_F32), all.outputs, 1e-5);
     equals_one_rank(what, mesh, one, &all);
-    memcpy(one->input, all.velocity, (size_t)all.outputs * sizeof(float)); /* one rank has done its work */
+    float *first = malloc((size_t)all.outputs * sizeof *first);
+    memcpy(first, all.velocity, (size_t)all.outputs * sizeof *first);
     rig_forward(&all, inputs);
-    CHECK(memcmp(one->input, all.velocity, (size_t)all.outputs * sizeof(float)) == 0,
+    CHECK(memcmp(first, all.velocity, (size_t)all.outputs * sizeof *first) == 0,
           "%s: a second forward gives other bits", on);
-    int64_t table[REEL_BUFFERS], planned[REEL_MEMORIES] = {0}, me = all.comm.world.rank;
-    reel_plan_table(&all.plan, me, table);
-    for (int b = 0; b < REEL_BUFFERS; b++)
-        planned[reel_buffer_memory((enum reel_buffer)b)] += table[b];
-    CHECK(memcmp(planned, all.arena.bytes, sizeof planned) == 0, "%s: the arena is not what was planned", on);
-    int64_t sent[REEL_PURPOSES] = {0};
-    reel_traffic_prompts(&all.plan, me, reel_plan_branches(&all.plan), sent);
-    if (all.files.model.image_rows > 0)
-        reel_traffic_image(&all.plan, me, sent);
-    for (int i = 0; i < 2; i++)
-        reel_traffic_iteration(&all.plan, me, all.plan.work.window_frames, sent);
-    sent[REEL_SENT_VELOCITY] = 0; /* the sampler's */
-    for (int p = 0; p < REEL_PURPOSES; p++)
-        CHECK(sent[p] == reel_comm_sent(&all.comm, (enum reel_purpose)p), "%s: %s: %lld bytes planned, %lld sent", on,
-              reel_purpose_name((enum reel_purpose)p), (long long)sent[p],
-              (long long)reel_comm_sent(&all.comm, (enum reel_purpose)p));
+    free(first);
+    held_and_sent_as_planned(&all, on, 2);
     rig_close(&all);
 }
 
-/* The forward of a case in one layout, on every mesh of these ranks. */
+/* The forward of a case in one layout, on meshes of these ranks. */
 static void forward_holds(const char *folder, const char *layout, const char *name)
 {
     char path[512], file[512], what[1024];
@@ -72,14 +84,15 @@ static void forward_holds(const char *folder, const char *layout, const char *na
     snprintf(file, sizeof file, "%s/%s.safetensors", folder, name);
     snprintf(what, sizeof what, "%s with %s/%s", name, folder, layout);
     struct reference_file *inputs = reference_open_named(file);
+    static int64_t turn; /* which mesh comes next, over all cases: all are covered */
     struct reel_mesh meshes[MESHES_MAX];
     struct rig one;
     CHECK(rig_open(&one, MPI_COMM_SELF, path, inputs, 1, &rig_alone, NULL), "%s", reel_error_here()->cause);
     rig_forward(&one, inputs);
     int64_t count = meshes_of(ranks, 2, one.files.model.heads, meshes);
     CHECK(count > 0, "no mesh");
-    for (int64_t m = 0; m < count; m++)
-        forward_holds_on(&meshes[m], what, path, inputs, &one);
+    for (int64_t m = 0; m < (whole ? count : 6); m++, turn++)
+        forward_holds_on(&meshes[(whole ? m : turn) % count], what, path, inputs, &one);
     rig_close(&one);
     reference_close(inputs);
 }
@@ -156,7 +169,8 @@ static void intermediate_results_are_the_official_ones(void)
     struct reel_mesh mesh = {.cfg = 1, .ring = ranks, .ulysses = 1, .tensor = 1};
     struct reel_cut tokens = reel_cut_even(120, ranks);
     seen.first = tokens.first[me];
-    CHECK(rig_open(&rig, MPI_COMM_WORLD, path, seen.inputs, 1, &mesh, &watch), "%s", reel_error_here()->cause);
+    CHECK(rig_open(&rig, MPI_COMM_WORLD, path, seen.inputs, 1, &mesh, &watch), "%s",
+          reel_error_here()->cause);
     rig_forward(&rig, seen.inputs);
     CHECK(seen.blocks == 5, "%d intermediate results were seen", seen.blocks);
     /* a row of the table per distinct timestep, ascending; the case's frames descend */
@@ -175,8 +189,10 @@ static void intermediate_results_are_the_official_ones(void)
 
 int main(int argc, char **argv)
 {
-    int level;
-    MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
+    /* "funneled": MPI for one thread only, as where no other can be had: nothing overlaps, and no bit differs */
+    int level, funneled = argc > 1 && strcmp(argv[1], "funneled") == 0;
+    MPI_Init_thread(&argc, &argv, funneled ? MPI_THREAD_FUNNELED : MPI_THREAD_MULTIPLE, &level);
+    whole = argc > 1 && strcmp(argv[1], "whole") == 0;
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
     share_cores(ranks);
     RUN(every_forward_in_every_layout_is_the_official_one);

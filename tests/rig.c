@@ -77,16 +77,18 @@ static void load(struct rig *rig, struct reference_file *inputs)
     struct reel_weights weights;
     char *memory = rig->arena.at[REEL_WEIGHTS];
     reel_stream_open(&rig->stream, &reel_ops_cpu, &scratch, rig->arena.at[REEL_SCRATCH]);
-    must(reel_weights_load(&rig->comm, &rig->files, &rig->plan, REEL_HELD_FOR_EMBEDDING, memory, &loading, &weights));
+    must(reel_weights_load(&rig->comm, &rig->files, &rig->plan, REEL_HELD_FOR_EMBEDDING, memory, &loading,
+                           &weights));
     memory += reel_weights_bytes(&rig->plan, rig->comm.world.rank, REEL_HELD_FOR_EMBEDDING);
-    reel_embedding_make(&rig->table, &rig->files.model, &weights, (int64_t)reference_number(inputs, "fps", 24),
-                        &rig->arena, (float *)(void *)memory, &rig->stream);
+    reel_embedding_make(&rig->table, &rig->files.model, &weights,
+                        (int64_t)reference_number(inputs, "fps", 24), &rig->arena, (float *)(void *)memory,
+                        &rig->stream);
     must(reel_weights_load(&rig->comm, &rig->files, &rig->plan, REEL_HELD_ALWAYS, rig->arena.at[REEL_WEIGHTS],
                            &loading, &rig->weights));
 }
 
-int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference_file *inputs, int64_t branches,
-             const struct reel_mesh *mesh, const struct reel_watch *watch)
+int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference_file *inputs,
+             int64_t branches, const struct reel_mesh *mesh, const struct reel_watch *watch)
 {
     memset(rig, 0, sizeof *rig);
     must(reel_comm_open(world, &rig->comm));

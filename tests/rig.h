@@ -24,8 +24,8 @@ struct rig {
  * y and clip_fea where the model is i2v, and the causal blocks that the case names. branches is 1 or 2: with 2, both have
  * the same prompt. Ends the program when anything fails, but for a plan that is refused: then it returns 0 and the rig is
  * closed. */
-int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference_file *inputs, int64_t branches,
-             const struct reel_mesh *mesh, const struct reel_watch *watch);
+int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference_file *inputs,
+             int64_t branches, const struct reel_mesh *mesh, const struct reel_watch *watch);
 
 /* Collective over the rig's ranks. One forward of every branch that this rank computes; velocity is the last one's. */
 void rig_forward(struct rig *rig, struct reference_file *inputs);

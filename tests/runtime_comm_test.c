@@ -94,7 +94,8 @@ static void every_rank_gets_the_error_of_the_lowest_that_has_one(void)
 
 int main(int argc, char **argv)
 {
-    MPI_Init(&argc, &argv);
+    int level;
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
     CHECK(reel_comm_open(MPI_COMM_WORLD, &comm) == REEL_OK, "%s", reel_error_here()->cause);
     struct reel_plan plan = {.mesh = {.cfg = 1, .ring = 1, .ulysses = comm.world.size, .tensor = 1}};
     CHECK(reel_comm_mesh(&comm, &plan) == REEL_OK, "%s", reel_error_here()->cause);
