@@ -1,12 +1,17 @@
 /* Cuts of one dimension. */
 #include "cut.h"
 
+int64_t reel_cut_even_first(int64_t total, int64_t parts, int64_t part)
+{
+    int64_t left = total % parts;
+    return total / parts * part + (part < left ? part : left);
+}
+
 struct reel_cut reel_cut_even(int64_t total, int64_t parts)
 {
     struct reel_cut cut = {.parts = parts};
-    int64_t each = total / parts, left = total % parts;
-    for (int64_t p = 0; p < parts; p++)
-        cut.first[p + 1] = cut.first[p] + each + (p < left);
+    for (int64_t p = 0; p <= parts; p++)
+        cut.first[p] = reel_cut_even_first(total, parts, p);
     return cut;
 }
 

@@ -21,8 +21,12 @@ struct reel_cut {
 /* total >= 0 elements over parts, as evenly as can be: sizes differ by at most one. */
 struct reel_cut reel_cut_even(int64_t total, int64_t parts);
 
-/* The outer cut's parts, each cut evenly again: outer->parts * parts parts, those of one outer part side by side. The
- * boundaries of the outer cut stay where they were, and the fullest part is as full as if all were cut at once. */
+/* The first element of a part of that cut, or where the last ends; without making the table. */
+int64_t reel_cut_even_first(int64_t total, int64_t parts, int64_t part);
+
+/* The outer cut's parts, each cut evenly again: outer->parts * parts parts, those of one outer part side
+ * by side. The boundaries of the outer cut stay where they were, and the fullest part is as full as if all
+ * were cut at once. */
 struct reel_cut reel_cut_within(const struct reel_cut *outer, int64_t parts);
 
 /* The elements of part p. */

@@ -52,8 +52,9 @@ struct reel_slice reel_slice_of(const struct reel_model *model, int64_t parts, i
     slice.column_count = slice.columns;
     enum cutting cutting = cutting_of(tensor);
     int by_head = cutting == ROWS_BY_HEAD || cutting == COLUMNS_BY_HEAD;
-    struct reel_cut cut = reel_cut_even(by_head ? model->heads : model->ffn, parts);
-    int64_t unit = by_head ? C : 1, first = unit * cut.first[part], count = unit * reel_cut_count(&cut, part);
+    int64_t unit = by_head ? C : 1, whole = by_head ? model->heads : model->ffn;
+    int64_t first = unit * reel_cut_even_first(whole, parts, part);
+    int64_t count = unit * reel_cut_even_first(whole, parts, part + 1) - first;
     if (cutting == ROWS_BY_HEAD || cutting == ROWS_BY_FFN) {
         slice.first_row = first;
         slice.row_count = count;

@@ -1,6 +1,7 @@
 /* From a job to counts. */
 #include "outline.h"
 
+#include "choose.h"
 #include "traffic.h"
 
 #include <stdlib.h>
@@ -87,7 +88,9 @@ struct reel_workload reel_outline_workload(const struct reel_outline *outline, c
                                  .branches = job->sampler.guidance_scale > 1 ? 2 : 1,
                                  .embedding_rows = outline->table.rows,
                                  .number_bytes = 4,
-                                 .causal_block = job->diffusion_forcing.causal_attention ? job->diffusion_forcing.causal_block_size : 0,
+                                 .causal_block = job->diffusion_forcing.causal_attention
+                                                     ? job->diffusion_forcing.causal_block_size
+                                                     : 0,
                                  .scratch_bytes = reel_scratch_bytes(&reel_ops_cpu, &scratch)};
     for (int64_t k = 0; k < outline->chunk_count; k++) {
         const struct reel_chunk *chunk = &outline->chunks[k];
@@ -98,25 +101,51 @@ struct reel_workload reel_outline_workload(const struct reel_outline *outline, c
     return work;
 }
 
+_Static_assert((int)REEL_AUTO == (int)REEL_AUTO_WAYS, "ways that a job leaves open are those of a mesh");
+
 struct reel_mesh reel_outline_mesh(const struct reel_job *job)
 {
+    static const int64_t gathered[] = {
+        [REEL_WEIGHTS_AUTO] = REEL_AUTO_WAYS, [REEL_WEIGHTS_RESIDENT] = 0, [REEL_WEIGHTS_GATHERED] = 1};
     return (struct reel_mesh){.cfg = job->partition.cfg,
                               .ring = job->partition.ring,
                               .ulysses = job->partition.ulysses,
-                              .tensor = job->partition.tensor};
+                              .tensor = job->partition.tensor,
+                              .gathered = gathered[job->partition.weights]};
+}
+
+int reel_outline_next(const struct reel_outline *outline, struct reel_outline_stretch *stretch)
+{
+    stretch->iterations = 0;
+    for (; stretch->chunk < outline->chunk_count; stretch->chunk++, stretch->row = 0) {
+        const struct reel_timesteps *matrix = &outline->matrices[stretch->chunk];
+        for (; stretch->row < matrix->rows; stretch->row++) {
+            const int64_t *interval = matrix->interval + 2 * stretch->row;
+            if (!reel_timesteps_runs(matrix, stretch->row))
+                continue;
+            if (stretch->iterations > 0 && stretch->frames != interval[1] - interval[0])
+                return 1;
+            stretch->frames = interval[1] - interval[0];
+            stretch->iterations++;
+        }
+    }
+    return stretch->iterations > 0;
 }
 
 void reel_outline_traffic(const struct reel_outline *outline, const struct reel_plan *plan, int64_t rank,
-                          int64_t bytes[REEL_PURPOSES])
+                          int64_t passes, int64_t bytes[REEL_PURPOSES])
 {
     memset(bytes, 0, REEL_PURPOSES * sizeof *bytes);
-    for (int64_t k = 0; k < outline->chunk_count; k++) {
-        const struct reel_timesteps *matrix = &outline->matrices[k];
-        for (int64_t row = 0; row < matrix->rows; row++)
-            if (reel_timesteps_runs(matrix, row))
-                reel_traffic_iteration(plan, rank, matrix->interval[2 * row + 1] - matrix->interval[2 * row],
-                                       bytes);
+    for (struct reel_outline_stretch stretch = {0}; reel_outline_next(outline, &stretch);) {
+        int64_t once[REEL_PURPOSES] = {0};
+        reel_traffic_iteration(plan, rank, stretch.frames, once);
+        for (int p = 0; p < REEL_PURPOSES; p++)
+            bytes[p] += stretch.iterations * once[p];
     }
+    for (int64_t pass = 0; pass < passes; pass++)
+        reel_traffic_prompts(plan, rank, reel_plan_branches(plan), bytes);
+    if (plan->model.image_rows > 0)
+        reel_traffic_image(plan, rank, bytes);
 }
 
 enum reel_status reel_outline_check(const struct reel_job *job, const struct reel_model *model,

@@ -1,5 +1,5 @@
-/* What a job comes to, before any weight is read: its chunks, the timestep matrix of each, and the counts that the plan is
- * made from.
+/* What a job comes to, before any weight is read: its chunks, the timestep matrix of each, and the counts
+ * that the plan is made from.
  *
  *     struct reel_outline outline;
  *     REEL_PASS(reel_outline_make(&job, 0, 0, &outline));                        no prefix, no end frames
@@ -43,12 +43,23 @@ struct reel_workload reel_outline_workload(const struct reel_outline *outline, c
 /* The largest GEMM input and head that the kernels will see. */
 struct reel_scratch reel_outline_scratch(const struct reel_model *model, int64_t threads);
 
-/* The mesh that the job asks for. */
+/* What the job asks of a mesh: what it leaves open is REEL_AUTO_WAYS (choose.h). */
 struct reel_mesh reel_outline_mesh(const struct reel_job *job);
 
-/* Bytes that a rank sends to others over the whole job, by purpose: every iteration of every chunk. */
+/* Iterations that follow each other over the same number of latent frames. */
+struct reel_outline_stretch {
+    int64_t frames, iterations;
+    int64_t chunk, row; /* where the next one begins */
+};
+
+/* The next stretch of the job, over chunks; stretch is zeros before the first. 0 after the last. */
+int reel_outline_next(const struct reel_outline *outline, struct reel_outline_stretch *stretch);
+
+/* Bytes that a rank sends to others over the whole job, by purpose: every iteration of every chunk, so
+ * many passes over the prompts of its branches (one for the job, and one for every chunk that brings
+ * others), and the image. */
 void reel_outline_traffic(const struct reel_outline *outline, const struct reel_plan *plan, int64_t rank,
-                          int64_t bytes[REEL_PURPOSES]);
+                          int64_t passes, int64_t bytes[REEL_PURPOSES]);
 
 /* What this model cannot do with this job: REEL_BAD_JOB, REEL_BAD_INPUT. */
 enum reel_status reel_outline_check(const struct reel_job *job, const struct reel_model *model,

@@ -1,0 +1,261 @@
+/* Meshes listed, estimated and chosen. */
+#include "choose.h"
+
+#include "estimate.h"
+#include "traffic.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Two estimates that differ by less are the same. */
+static const double within = 1.02;
+
+int64_t reel_plan_fullest(const struct reel_plan *plan, const struct reel_machine *machine)
+{
+    int64_t bytes[REEL_BUFFERS], sum = machine->device.libraries_bytes;
+    reel_plan_table(plan, 0, bytes);
+    for (int b = 0; b < REEL_BUFFERS; b++)
+        sum += bytes[b];
+    return sum;
+}
+
+void reel_mesh_text(const struct reel_mesh *mesh, char text[REEL_MESH_TEXT_BYTES])
+{
+    const char *const names[] = {"cfg", "ring", "ulysses", "tensor"};
+    const int64_t ways[] = {mesh->cfg, mesh->ring, mesh->ulysses, mesh->tensor};
+    int at = 0;
+    text[0] = '\0';
+    for (int a = 0; a < 4; a++)
+        if (ways[a] > 1)
+            at += snprintf(text + at, (size_t)(REEL_MESH_TEXT_BYTES - at), "%s%s %lld", at ? " x " : "",
+                           names[a], (long long)ways[a]);
+    if (at == 0)
+        at = snprintf(text, REEL_MESH_TEXT_BYTES, "one rank");
+    if (mesh->gathered)
+        snprintf(text + at, (size_t)(REEL_MESH_TEXT_BYTES - at), ", gathered");
+}
+
+/* Whether what was asked leaves room for this. */
+static int allows(int64_t asked, int64_t ways)
+{
+    return asked == REEL_AUTO_WAYS || asked == ways;
+}
+
+static void add(const struct reel_plan *plan, const struct reel_machine *machine,
+                struct reel_candidates *candidates)
+{
+    struct reel_candidate *candidate = &candidates->at[candidates->count++];
+    *candidate = (struct reel_candidate){.mesh = plan->mesh, .bytes = reel_plan_fullest(plan, machine)};
+    candidate->fits = machine->room_bytes == 0 || candidate->bytes <= machine->room_bytes;
+    candidates->fitting += candidate->fits;
+}
+
+/* Every mesh of so many ranks with the ways that are given. Gathering over one rank is holding, and is not
+ * listed apart. */
+static void list_ways(const struct reel_model *model, const struct reel_workload *work,
+                      const struct reel_mesh *asked, int64_t ranks, const struct reel_machine *machine,
+                      struct reel_candidates *candidates)
+{
+    int64_t heads = model->heads;
+    for (int64_t cfg = 1; cfg <= work->branches; cfg++)
+        for (int64_t tensor = 1; tensor <= heads && cfg * tensor <= ranks; tensor++)
+            for (int64_t ulysses = 1; ulysses * tensor <= heads && cfg * tensor * ulysses <= ranks; ulysses++)
+                for (int64_t gathered = 0; gathered <= 1; gathered++) {
+                    struct reel_plan plan;
+                    struct reel_mesh mesh = {cfg, ranks / (cfg * tensor * ulysses), ulysses, tensor,
+                                             gathered};
+                    if (allows(asked->cfg, cfg) && allows(asked->ring, mesh.ring) &&
+                        allows(asked->ulysses, ulysses) && allows(asked->tensor, tensor) &&
+                        allows(asked->gathered, gathered) && !(gathered && mesh.ring * ulysses == 1) &&
+                        cfg * mesh.ring * ulysses * tensor == ranks &&
+                        reel_plan_make(model, work, &mesh, ranks, &plan) == REEL_OK)
+                        add(&plan, machine, candidates);
+                }
+}
+
+/* The same for weights that are to be gathered where no mesh can gather: they are held. */
+static void list(const struct reel_model *model, const struct reel_workload *work,
+                 const struct reel_mesh *asked, int64_t ranks, const struct reel_machine *machine,
+                 struct reel_candidates *candidates)
+{
+    struct reel_mesh held = *asked;
+    held.gathered = 0;
+    candidates->count = candidates->fitting = 0;
+    if (ranks > REEL_PARTS_MAX)
+        return;
+    list_ways(model, work, asked, ranks, machine, candidates);
+    if (candidates->count == 0 && asked->gathered == 1)
+        list_ways(model, work, &held, ranks, machine, candidates);
+}
+
+/* What a listed mesh sends, and how long an iteration takes with it. */
+static void estimate(const struct reel_model *model, const struct reel_workload *work, int64_t ranks,
+                     const struct reel_machine *machine, struct reel_candidate *candidate)
+{
+    struct reel_plan plan;
+    int64_t sent[REEL_PURPOSES] = {0};
+    if (reel_plan_make(model, work, &candidate->mesh, ranks, &plan) != REEL_OK)
+        return;
+    reel_traffic_iteration(&plan, 0, work->window_frames, sent);
+    for (int p = 0; p < REEL_PURPOSES; p++)
+        candidate->sent_bytes += sent[p];
+    candidate->seconds = reel_estimate_iteration(&plan, machine, work->window_frames).seconds;
+}
+
+/* Those that fit first, then the faster, then the smaller; no two have the same mesh. */
+static int order(const void *left, const void *right)
+{
+    const struct reel_candidate *a = left, *b = right;
+    if (a->fits != b->fits)
+        return a->fits ? -1 : 1;
+    if (a->seconds != b->seconds)
+        return a->seconds < b->seconds ? -1 : 1;
+    if (a->bytes != b->bytes)
+        return a->bytes < b->bytes ? -1 : 1;
+    return memcmp(&a->mesh, &b->mesh, sizeof a->mesh);
+}
+
+/* Whether a is taken rather than b where both are as fast. */
+static int is_preferred(const struct reel_mesh *a, const struct reel_mesh *b)
+{
+    if (a->tensor != b->tensor)
+        return a->tensor < b->tensor;
+    if (a->ring != b->ring)
+        return a->ring < b->ring;
+    if (a->gathered != b->gathered)
+        return a->gathered < b->gathered;
+    return a->cfg > b->cfg;
+}
+
+/* Weights that are left open are gathered only where nothing resident fits. */
+static int64_t choice(const struct reel_candidates *candidates)
+{
+    const struct reel_candidate *at = candidates->at;
+    int64_t first = 0, chosen;
+    while (first < candidates->fitting && at[first].mesh.gathered)
+        first++;
+    int resident = first < candidates->fitting;
+    if (candidates->fitting == 0)
+        return -1;
+    chosen = first = resident ? first : 0;
+    for (int64_t c = first; c < candidates->fitting && at[c].seconds <= within * at[first].seconds; c++)
+        if (!(resident && at[c].mesh.gathered) && is_preferred(&at[c].mesh, &at[chosen].mesh))
+            chosen = c;
+    return chosen;
+}
+
+static void ways_text(int64_t ways, char text[24])
+{
+    snprintf(text, 24, ways == REEL_AUTO_WAYS ? "auto" : "%lld", (long long)ways);
+}
+
+/* The error of a request that no mesh meets. */
+static enum reel_status impossible(const struct reel_model *model, const struct reel_workload *work,
+                                   const struct reel_mesh *asked, int64_t ranks)
+{
+    struct reel_plan plan;
+    char cfg[24], ring[24], ulysses[24], tensor[24];
+    struct reel_mesh least = {asked->cfg < 1 ? 1 : asked->cfg, asked->ring < 1 ? 1 : asked->ring,
+                              asked->ulysses < 1 ? 1 : asked->ulysses, asked->tensor < 1 ? 1 : asked->tensor,
+                              0};
+    int open = asked->cfg < 1 || asked->ring < 1 || asked->ulysses < 1 || asked->tensor < 1;
+    if (!open || least.cfg > work->branches || ranks < 1 || ranks > REEL_PARTS_MAX)
+        return reel_plan_make(model, work, &least, ranks, &plan);
+    ways_text(asked->cfg, cfg);
+    ways_text(asked->ring, ring);
+    ways_text(asked->ulysses, ulysses);
+    ways_text(asked->tensor, tensor);
+    return reel_fail(
+        REEL_BAD_PLAN,
+        "no mesh of partition.cfg %s x ring %s x ulysses %s x tensor %s has %lld ranks and %lld branches, "
+        "expected ways whose product is the number of ranks, with ulysses x tensor at most %lld, the heads",
+        cfg, ring, ulysses, tensor, (long long)ranks, (long long)work->branches, (long long)model->heads);
+}
+
+enum reel_status reel_candidates_make(const struct reel_model *model, const struct reel_workload *work,
+                                      const struct reel_mesh *asked, int64_t ranks,
+                                      const struct reel_machine *machine, struct reel_candidates *candidates)
+{
+    list(model, work, asked, ranks, machine, candidates);
+    if (candidates->count == 0)
+        return impossible(model, work, asked, ranks);
+    for (int64_t c = 0; c < candidates->count; c++)
+        estimate(model, work, ranks, machine, &candidates->at[c]);
+    qsort(candidates->at, (size_t)candidates->count, sizeof candidates->at[0], order);
+    candidates->chosen = choice(candidates);
+    return REEL_OK;
+}
+
+const struct reel_candidate *reel_candidates_smallest(const struct reel_candidates *candidates)
+{
+    const struct reel_candidate *smallest = candidates->at;
+    for (int64_t c = 1; c < candidates->count; c++)
+        if (candidates->at[c].bytes < smallest->bytes)
+            smallest = &candidates->at[c];
+    return smallest;
+}
+
+void reel_candidates_why(const struct reel_candidates *candidates, char why[REEL_WHY_BYTES])
+{
+    const struct reel_candidate *chosen = &candidates->at[candidates->chosen], *fastest = candidates->at;
+    char mesh[REEL_MESH_TEXT_BYTES], fitting[64] = "", than[REEL_MESH_TEXT_BYTES + 48] = "";
+    int64_t gathered = 0;
+    for (int64_t c = 0; c < candidates->count; c++)
+        gathered += candidates->at[c].mesh.gathered;
+    while (fastest->mesh.gathered && !chosen->mesh.gathered)
+        fastest++;
+    reel_mesh_text(&fastest->mesh, mesh);
+    if (candidates->fitting < candidates->count)
+        snprintf(fitting, sizeof fitting, " (%lld fit)", (long long)candidates->fitting);
+    if (fastest != chosen)
+        snprintf(than, sizeof than, ", within 2%% of %s and simpler", mesh);
+    if (candidates->count == 1)
+        snprintf(why, REEL_WHY_BYTES, "the only mesh that is possible");
+    else
+        snprintf(why, REEL_WHY_BYTES, "by estimate the fastest of %lld meshes%s%s%s",
+                 (long long)candidates->count, fitting,
+                 gathered == 0 || gathered == candidates->count ? ""
+                 : chosen->mesh.gathered                        ? ", none with resident weights fits"
+                                                                : ", resident weights first",
+                 than);
+}
+
+enum reel_status reel_candidates_check(const struct reel_candidates *candidates, int64_t ranks,
+                                       const struct reel_machine *machine)
+{
+    char mesh[REEL_MESH_TEXT_BYTES];
+    if (candidates->chosen >= 0)
+        return REEL_OK;
+    const struct reel_candidate *smallest = reel_candidates_smallest(candidates);
+    reel_mesh_text(&smallest->mesh, mesh);
+    return reel_fail(REEL_BAD_PLAN,
+                     "rank 0 of %lld needs %.3f GB with the mesh that takes least (%s) and may take %.3f GB, "
+                     "expected more "
+                     "memory, more ranks or smaller diffusion_forcing.base_frames",
+                     (long long)ranks, (double)smallest->bytes * 1e-9, mesh,
+                     (double)machine->room_bytes * 1e-9);
+}
+
+int64_t reel_ranks_that_fit(const struct reel_model *model, const struct reel_workload *work,
+                            const struct reel_mesh *asked, int64_t first, int64_t last,
+                            const struct reel_machine *machine)
+{
+    struct reel_candidates candidates;
+    for (int64_t ranks = first; ranks <= last; ranks++) {
+        list(model, work, asked, ranks, machine, &candidates);
+        if (candidates.fitting > 0)
+            return ranks;
+    }
+    return 0;
+}
+
+enum reel_status reel_plan_choose(const struct reel_model *model, const struct reel_workload *work,
+                                  const struct reel_mesh *asked, int64_t ranks,
+                                  const struct reel_machine *machine, struct reel_plan *plan)
+{
+    struct reel_candidates candidates; /* 90 KB: on the stack, as nothing here allocates */
+    REEL_PASS(reel_candidates_make(model, work, asked, ranks, machine, &candidates));
+    REEL_PASS(reel_candidates_check(&candidates, ranks, machine));
+    return reel_plan_make(model, work, &candidates.at[candidates.chosen].mesh, ranks, plan);
+}

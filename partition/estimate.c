@@ -1,0 +1,176 @@
+/* FLOPs and seconds of an iteration. */
+#include "estimate.h"
+
+#include "traffic.h"
+
+/* The counts of a rank that its work is proportional to, named as in traffic.h. */
+struct counts {
+    int64_t n, g, D, d, f, h, C;
+    struct reel_run segment;
+};
+
+static struct counts counts_of(const struct reel_plan *plan, int64_t rank, int64_t frames)
+{
+    struct reel_seat seat = reel_plan_seat(plan, rank);
+    struct reel_cut tokens = reel_plan_tokens(plan, frames);
+    struct reel_cut inner = reel_cut_even(plan->model.ffn, plan->mesh.tensor);
+    int64_t C = reel_model_head_channels(&plan->model);
+    return (struct counts){.n = reel_plan_own(plan, &tokens, seat).count,
+                           .g = reel_plan_group(plan, &tokens, seat).count,
+                           .D = plan->model.width,
+                           .d = reel_plan_tensor_heads(plan, seat).count * C,
+                           .f = reel_cut_count(&inner, seat.tensor),
+                           .h = reel_plan_own_heads(plan, seat).count,
+                           .C = C,
+                           .segment = reel_plan_segment(plan, &tokens, seat.ring)};
+}
+
+/* Pairs of a query of the run and a key that it sees. */
+static int64_t pairs(const struct reel_plan *plan, struct reel_run queries, int64_t frames)
+{
+    int64_t L = frames * plan->work.H * plan->work.W,
+            block = plan->work.causal_block * plan->work.H * plan->work.W;
+    int64_t sum = 0;
+    if (block == 0)
+        return queries.count * L;
+    for (int64_t first = queries.first / block * block; first < queries.first + queries.count; first += block)
+        sum += reel_run_common(queries, (struct reel_run){first, block}).count *
+               (first + block < L ? first + block : L);
+    return sum;
+}
+
+struct reel_flops reel_flops_iteration(const struct reel_plan *plan, int64_t rank, int64_t frames)
+{
+    const struct reel_model *m = &plan->model;
+    struct counts c = counts_of(plan, rank, frames);
+    int64_t branches = reel_plan_branches(plan), context = m->text_rows + m->image_rows;
+    int64_t block_gemm = 12 * c.g * c.D * c.d + 4 * c.g * c.D * c.f;
+    int64_t block_attention = 4 * c.h * c.C * pairs(plan, c.segment, frames) + 4 * c.g * context * c.d;
+    int64_t once = 2 * c.n * c.D * 4 * (m->in_channels + m->out_channels);
+    return (struct reel_flops){branches * (m->layers * block_gemm + once),
+                               branches * m->layers * block_attention};
+}
+
+struct reel_flops reel_flops_prompt(const struct reel_plan *plan, int64_t rank)
+{
+    const struct reel_model *m = &plan->model;
+    int64_t S = m->text_rows, D = m->width, d = counts_of(plan, rank, 0).d;
+    return (struct reel_flops){.gemm = 2 * S * (m->text_width + D) * D + m->layers * 4 * S * D * d};
+}
+
+struct reel_flops reel_flops_image(const struct reel_plan *plan, int64_t rank)
+{
+    const struct reel_model *m = &plan->model;
+    int64_t I = m->image_rows, D = m->width, d = counts_of(plan, rank, 0).d;
+    return (struct reel_flops){.gemm =
+                                   2 * I * (m->image_width + D) * m->image_width + m->layers * 4 * I * D * d};
+}
+
+struct reel_flops reel_flops_embedding(const struct reel_plan *plan)
+{
+    int64_t D = plan->model.width;
+    return (struct reel_flops){.gemm = plan->work.embedding_rows * 2 * (plan->model.frequencies + 7 * D) * D};
+}
+
+/* Bytes that the passes of an iteration read and write: per token three norms (residual in, numbers out)
+ * and three sums (numbers in, residual in and out), per column of q, k, v and cross q one way in and out,
+ * and the same for what attention gives. */
+static double pass_bytes(const struct reel_plan *plan, int64_t rank, int64_t frames)
+{
+    struct counts c = counts_of(plan, rank, frames);
+    int64_t b = plan->work.number_bytes;
+    int64_t block = (3 * (4 + b) + 3 * (8 + b)) * c.n * c.D + 10 * b * c.g * c.d;
+    return (double)(reel_plan_branches(plan) * plan->model.layers * block);
+}
+
+/* Every stride-th rank of a group stands on an axis. Of the ranks, the one with the fewest peers on its
+ * own host has so many of them. */
+static int64_t fewest_near(const struct reel_plan *plan, int64_t stride, int64_t ways, int64_t ranks_per_node)
+{
+    int64_t fewest = ways - 1;
+    for (int64_t group = 0; group < plan->ranks; group += stride * ways)
+        for (int64_t base = group; base < group + stride; base++)
+            for (int64_t i = 0, next; i < ways; i = next) {
+                for (next = i + 1; next < ways; next++)
+                    if ((base + next * stride) / ranks_per_node != (base + i * stride) / ranks_per_node)
+                        break;
+                fewest = next - i - 1 < fewest ? next - i - 1 : fewest;
+            }
+    return fewest;
+}
+
+/* Seconds per byte that is sent to the peers of an axis in equal parts. */
+static double slowness(const struct reel_plan *plan, const struct reel_machine *machine, int64_t stride,
+                       int64_t ways)
+{
+    if (ways == 1)
+        return 0;
+    double near = (double)fewest_near(plan, stride, ways, machine->ranks_per_node) / (double)(ways - 1);
+    return near / machine->device.near_rate + (1 - near) / machine->device.far_rate;
+}
+
+/* Seconds to send by purpose. */
+static void sending(const struct reel_plan *plan, const struct reel_machine *machine,
+                    const int64_t bytes[REEL_PURPOSES], double seconds[REEL_PURPOSES])
+{
+    const struct reel_mesh *m = &plan->mesh;
+    int64_t parts = reel_plan_parts(plan);
+    double tensor = slowness(plan, machine, 1, m->tensor),
+           ulysses = slowness(plan, machine, m->tensor, m->ulysses);
+    const double each[REEL_PURPOSES] = {
+        [REEL_SENT_HEADS] = ulysses,
+        [REEL_SENT_TOKENS] = ulysses,
+        [REEL_SENT_KEYS] = slowness(plan, machine, m->tensor * m->ulysses, m->ring),
+        [REEL_SENT_COLUMNS] = tensor,
+        [REEL_SENT_PARTIALS] = tensor,
+        [REEL_SENT_NORMS] = tensor,
+        [REEL_SENT_WEIGHTS] = slowness(plan, machine, m->tensor, m->ulysses * m->ring),
+        [REEL_SENT_OUTPUT] = slowness(plan, machine, 1, parts),
+        [REEL_SENT_VELOCITY] = slowness(plan, machine, parts, m->cfg)};
+    for (int p = 0; p < REEL_PURPOSES; p++)
+        seconds[p] = (double)bytes[p] * each[p];
+}
+
+/* How much longer the first takes than the second, which runs at the same time. */
+static double beyond(double seconds, double meanwhile)
+{
+    return seconds > meanwhile ? seconds - meanwhile : 0;
+}
+
+/* The most that rank 0 and the last of the ring compute and send. */
+static struct reel_flops most(const struct reel_plan *plan, int64_t frames, int64_t bytes[REEL_PURPOSES])
+{
+    int64_t last = reel_plan_rank(plan, (struct reel_seat){.ring = plan->mesh.ring - 1});
+    struct reel_flops flops = reel_flops_iteration(plan, 0, frames);
+    reel_traffic_iteration(plan, 0, frames, bytes);
+    if (last != 0 && plan->work.causal_block > 0) {
+        int64_t others[REEL_PURPOSES] = {0};
+        struct reel_flops other = reel_flops_iteration(plan, last, frames);
+        reel_traffic_iteration(plan, last, frames, others);
+        flops.attention = other.attention > flops.attention ? other.attention : flops.attention;
+        for (int p = 0; p < REEL_PURPOSES; p++)
+            bytes[p] = others[p] > bytes[p] ? others[p] : bytes[p];
+    }
+    return flops;
+}
+
+struct reel_estimate reel_estimate_iteration(const struct reel_plan *plan, const struct reel_machine *machine,
+                                             int64_t frames)
+{
+    const struct reel_device *device = &machine->device;
+    int64_t bytes[REEL_PURPOSES] = {0};
+    double sent[REEL_PURPOSES];
+    struct reel_flops flops = most(plan, frames, bytes);
+    struct reel_estimate estimate = {.gemm = (double)flops.gemm / device->gemm_rate,
+                                     .attention = (double)flops.attention / device->attention_rate,
+                                     .passes = pass_bytes(plan, 0, frames) / device->memory_rate};
+    sending(plan, machine, bytes, sent);
+    double computing = estimate.gemm + estimate.attention + estimate.passes;
+    double inside = beyond(sent[REEL_SENT_COLUMNS] + sent[REEL_SENT_PARTIALS], estimate.gemm) +
+                    beyond(sent[REEL_SENT_KEYS], estimate.attention) + sent[REEL_SENT_HEADS] +
+                    sent[REEL_SENT_TOKENS] + sent[REEL_SENT_NORMS];
+    estimate.waiting = inside + beyond(sent[REEL_SENT_WEIGHTS], computing + inside) + sent[REEL_SENT_OUTPUT] +
+                       sent[REEL_SENT_VELOCITY];
+    estimate.seconds = computing + estimate.waiting;
+    return estimate;
+}
