@@ -35,6 +35,7 @@ struct reel_picture {
 struct reel_event {
     enum reel_event_kind kind;
     const struct reel_plan *plan;
+    int64_t libraries_bytes; /* planned for libraries, beside the plan */
     const char *text;
     int64_t chunk, chunks;
     int64_t iteration, of;    /* of this chunk, and how many it has */

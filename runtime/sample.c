@@ -301,9 +301,7 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
 void reel_sampler_traffic(const struct reel_sampler *s, int64_t bytes[REEL_PURPOSES])
 {
     int64_t rank = s->comm->world.rank;
-    reel_outline_traffic(&s->outline, &s->plan, rank, bytes);
-    if (s->inputs.image)
-        reel_traffic_image(&s->plan, rank, bytes);
+    reel_outline_traffic(&s->outline, &s->plan, rank, 0, bytes);
     for (int64_t k = 0; k < s->outline.chunk_count; k++) {
         int64_t prompts = 0;
         for (int64_t slot = 0; slot < reel_plan_branches(&s->plan); slot++) {
@@ -329,6 +327,7 @@ static enum reel_status report(struct reel_sampler *s)
     reel_plan_table(&s->plan, s->comm->world.rank, table);
     for (int b = 0; b < REEL_BUFFERS; b++)
         mine.planned_bytes[reel_buffer_memory((enum reel_buffer)b)] += table[b];
+    mine.planned_bytes[REEL_MEMORY_LIBRARIES] = s->libraries_bytes;
     reel_sampler_traffic(s, mine.planned_sent_bytes);
     memcpy(mine.peak_bytes, s->arena.bytes, sizeof mine.peak_bytes);
     if (mine.process_peak_bytes >

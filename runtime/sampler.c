@@ -74,17 +74,15 @@ static enum reel_status prepare(struct reel_sampler *s)
                               s->outline.chunk_count, &s->inputs);
 }
 
-/* Whether this host can hold what its ranks need: malloc would succeed for more, and the kernel kill whoever touches it.
- * Collective over world. */
-static enum reel_status check_memory(struct reel_sampler *s)
+/* What the machine is, as far as every rank can know it alike: the ranks of the smallest host, and the memory that the
+ * poorest rank may take. Collective over world. */
+static enum reel_status describe_machine(struct reel_sampler *s, struct reel_machine *machine)
 {
-    int64_t mine = reel_arena_bytes(&s->plan, s->comm->world.rank), all, available = reel_memory_available();
-    REEL_PASS(reel_host_sum(s->comm, mine, &all));
-    REEL_NEED(all <= available, REEL_NO_MEMORY,
-              "the ranks of rank %lld's host need %.2f GB of memory and %.2f GB are available, expected "
-              "fewer ranks a host, "
-              "more hosts or smaller diffusion_forcing.base_frames",
-              (long long)s->comm->world.rank, (double)all * 1e-9, (double)available * 1e-9);
+    int64_t ranks = s->comm->host.size, least[2];
+    const int64_t mine[2] = {ranks, reel_memory_available() / ranks};
+    REEL_NEED(MPI_Allreduce(mine, least, 2, MPI_INT64_T, MPI_MIN, s->comm->world.mpi) == MPI_SUCCESS, REEL_BAD_COMM,
+              "the ranks could not compare their memory");
+    *machine = (struct reel_machine){.device = reel_device_core, .ranks_per_node = least[0], .room_bytes = least[1]};
     return REEL_OK;
 }
 
@@ -94,9 +92,11 @@ static enum reel_status allocate(struct reel_sampler *s)
     const struct reel_model *model = &s->model_files.model;
     struct reel_workload work = reel_outline_workload(&s->outline, s->job, model, omp_get_max_threads());
     struct reel_mesh mesh = reel_outline_mesh(s->job);
+    struct reel_machine machine;
     enum reel_status status = reel_outline_check(s->job, model, &work);
-    if (status == REEL_OK)
-        status = reel_plan_make(model, &work, &mesh, s->comm->world.size, &s->plan);
+    REEL_PASS(reel_agree(s->comm, status));
+    REEL_PASS(reel_agree(s->comm, describe_machine(s, &machine)));
+    status = reel_plan_choose(model, &work, &mesh, s->comm->world.size, &machine, &s->plan);
     REEL_PASS(reel_agree(s->comm, status));
     struct reel_plan first = s->plan;
     REEL_PASS(reel_broadcast(s->comm, &first, (int64_t)sizeof first));
@@ -107,13 +107,14 @@ static enum reel_status allocate(struct reel_sampler *s)
             "threads (OMP_NUM_THREADS)",
             (long long)s->comm->world.rank);
     REEL_PASS(reel_agree(s->comm, status));
+    s->libraries_bytes = machine.device.libraries_bytes;
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_PLAN,
                                               .plan = &s->plan,
+                                              .libraries_bytes = s->libraries_bytes,
                                               .threads = omp_get_max_threads(),
                                               .iterations = s->outline.iterations,
                                               .chunks = s->outline.chunk_count});
     REEL_PASS(reel_agree(s->comm, reel_comm_mesh(s->comm, &s->plan)));
-    REEL_PASS(reel_agree(s->comm, check_memory(s)));
     return reel_agree(s->comm, reel_arena_open(&s->plan, s->comm->world.rank, &s->arena));
 }
 

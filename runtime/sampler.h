@@ -10,6 +10,7 @@
 #define REEL_SAMPLER_H
 
 #include "arena.h"
+#include "choose.h"
 #include "chunk.h"
 #include "comm.h"
 #include "dit.h"
@@ -47,6 +48,7 @@ struct reel_sampler {
     struct reel_outline outline;
 
     struct reel_plan plan;
+    int64_t libraries_bytes; /* that libraries may take beside the plan */
     struct reel_arena arena;
     struct reel_stream stream;
     struct reel_weights weights;
