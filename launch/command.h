@@ -5,11 +5,13 @@
 #include "comm.h"
 #include "status.h"
 
-/* Collective over world: reel run JOB.yaml [--set key=value ...] [--fresh]. arguments are those behind "run". */
+/* Collective over world: reel run JOB.yaml [--set key=value ...] [--fresh]. arguments are those behind
+ * "run". */
 enum reel_status reel_command_run(struct reel_comm *comm, int64_t count, char **arguments);
 
-/* Not collective: reel plan JOB.yaml [--set key=value ...] [--ranks N] [--device-memory SIZE] [--json], printed on standard
- * output. ranks_here is the number of ranks without --ranks. REEL_BAD_PLAN when the plan is impossible or does not fit. */
+/* Not collective: reel plan JOB.yaml [--set key=value ...] [--ranks N] [--ranks-per-node N] [--device
+ * NAME] [--devices FILE] [--device-memory SIZE] [--all] [--json], printed on standard output. ranks_here
+ * is the number of ranks without --ranks. REEL_BAD_PLAN when the plan is impossible or does not fit. */
 enum reel_status reel_command_plan(int64_t count, char **words, int64_t ranks_here);
 
 /* Collective over world: reel inspect FILE|DIR [--json] [--job]. Rank 0 looks and prints, the others wait for

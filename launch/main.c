@@ -12,9 +12,9 @@ static const char usage[] =
     "reel samples long videos with diffusion-forcing transformers, sharded over MPI ranks\n"
     "\n"
     "  reel run JOB.yaml [--set key=value ...] [--fresh]   make the video's latents\n"
-    "  reel plan JOB.yaml [--ranks N] [--device-memory 80GiB] [--json]\n"
-    "                                                      who holds and sends what, without weights or "
-    "mpirun\n"
+    "  reel plan JOB.yaml [--ranks N] [--device NAME] [--all] [--json]\n"
+    "                                                      who holds, sends and computes what, without "
+    "weights or mpirun\n"
     "  reel inspect FILE|DIR [--json] [--job]              what a model, input or output holds\n"
     "  reel --help, reel COMMAND --help, reel --version\n"
     "\n"
@@ -34,12 +34,23 @@ static void help_run(void)
 
 static void help_plan(void)
 {
-    printf("reel plan JOB.yaml [--set key=value ...] [--ranks N] [--device-memory SIZE] [--json]\n\n"
-           "Prints the mesh, the bytes that every rank holds by category, and the bytes that it sends, "
-           "without weights,\n"
-           "devices or mpirun; of the model it needs config.json only. Exits with 3 when the plan is "
-           "impossible, or when a\n"
-           "rank does not fit into --device-memory (80GiB, 24GB, ...).\n");
+    printf(
+        "reel plan JOB.yaml [--set key=value ...] [--ranks N] [--ranks-per-node N] [--device NAME] "
+        "[--devices FILE]\n"
+        "          [--device-memory SIZE] [--all] [--json]\n\n"
+        "Prints the mesh and why it was chosen, the bytes that every rank holds by category and sends by "
+        "purpose, what\n"
+        "it computes, and about how long the job takes, without weights, devices or mpirun; of the model it "
+        "needs\n"
+        "config.json only.\n\n"
+        "  --ranks N             as if on N ranks\n"
+        "  --ranks-per-node N    of which so many share a host (default: 8, or all where there are fewer)\n"
+        "  --device NAME         of configs/devices.yaml, or of --devices FILE: its rates and memory "
+        "(default: a CPU core)\n"
+        "  --device-memory SIZE  what a rank may take, libraries included (80GiB, 24GB, ...)\n"
+        "  --all                 every mesh with what it takes\n"
+        "  --json                all of it as one JSON object\n\n"
+        "Exits with 3 when the plan is impossible; or when no mesh fits, after a table of what would.\n");
 }
 
 static void help_inspect(void)
@@ -118,10 +129,22 @@ static enum reel_status dispatch(struct reel_comm *comm, int count, char **words
                      words[1]);
 }
 
+/* A plan needs no other rank; starting MPI for it would take longer than making it. */
+static int plan_alone(int count, char **words)
+{
+    signal(SIGPIPE, SIG_IGN);
+    enum reel_status status = reel_command_plan(count, words, 1);
+    if (status != REEL_OK)
+        print_error(reel_error_here());
+    return (int)status;
+}
+
 int main(int count, char **words)
 {
     if (answered(count, words))
         return REEL_OK;
+    if (count >= 2 && strcmp(words[1], "plan") == 0 && !getenv("OMPI_COMM_WORLD_RANK"))
+        return plan_alone(count - 2, words + 2);
     int provided, rank = 0;
     setenv("OMPI_MCA_io", "romio321", 0); /* the steadier of the two MPI-IO implementations */
     H5dont_atexit();

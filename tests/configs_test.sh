@@ -6,6 +6,7 @@ reel=$1 source=$2 count=0
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 for job in "$source"/configs/*.yaml; do
+    [ "${job##*/}" != devices.yaml ] || continue # no job
     said=$("$reel" run "$job" --set model.path="$folder/absent" --set prompt.embeds="$folder/prompt" \
         --set output.latents="$folder/latents.h5" --set output.log="$folder/log.jsonl" 2>&1)
     code=$?

@@ -127,26 +127,6 @@ static void help_and_version_answer_at_once(void)
           "%s", program_said);
 }
 
-static void a_plan_is_printed_without_weights(void)
-{
-    CHECK(program_run(0, "", "plan job.yaml --set model.path=synthetic:skyreels-v2-df-14b --ranks 8") == 0,
-          "%s", program_said);
-    CHECK(program_run(2, "", "plan job.yaml --json") == 0, "%s", program_said);
-    program_fails(0, "plan job.yaml --ranks 7", 3, "leaves a rank without a head");
-    program_fails(0, "plan job.yaml --device-memory 1MB", 3, "rank 0 of 1 needs");
-    program_fails(0, "plan job.yaml --device-memory much", 2, "--device-memory is much, expected a size");
-    program_fails(0, "plan job.yaml --ranks 0", 2, "--ranks is 0, expected a number from 1");
-    program_fails(0, "plan job.yaml --set model.path=absent --set prompt.embeds=x", 4, "absent");
-    char folder[256];
-    snprintf(folder, sizeof folder, "%s/sizes", test_folder());
-    mkdir(folder, 0777);
-    program_file("sizes/config.json",
-                 "{\"dim\": 5120, \"ffn_dim\": 13824, \"num_heads\": 40, \"num_layers\": 40, "
-                 "\"in_dim\": 16, \"model_type\": \"t2v\"}");
-    CHECK(program_run(0, "", "plan job.yaml --set model.path=sizes --set prompt.embeds=x --ranks 4") == 0,
-          "%s", program_said);
-}
-
 /* The latents of a file of 5 latent frames; the caller frees them. */
 static float *latents_of(const char *name, int64_t *count)
 {
@@ -216,7 +196,6 @@ int main(void)
     RUN(a_job_that_does_not_fit_is_refused_with_10);
     RUN(a_velocity_that_is_not_finite_stops_all_ranks_with_70);
     RUN(help_and_version_answer_at_once);
-    RUN(a_plan_is_printed_without_weights);
     RUN(every_number_of_ranks_writes_the_same_latents);
     return test_end();
 }

@@ -1,0 +1,169 @@
+/* Reads the table of devices. */
+#include "device_file.h"
+
+#include "job_yaml.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The table is a page; what is larger is another file given by mistake. */
+enum { TABLE_BYTES = 1 << 20, PATH_BYTES = 4096, NAMES_BYTES = 1024, PLACE_BYTES = 384 };
+
+enum kind { RATE, SIZE, COMPUTE };
+
+static const struct field {
+    const char *name;
+    enum kind kind;
+    size_t offset;
+    double unit;
+    int optional;
+} fields[] = {
+    {"memory", SIZE, offsetof(struct reel_device, memory_bytes), 1, 1},
+    {"compute", COMPUTE, offsetof(struct reel_device, number_bytes), 1, 0},
+    {"gemm_tflops", RATE, offsetof(struct reel_device, gemm_rate), 1e12, 0},
+    {"attention_tflops", RATE, offsetof(struct reel_device, attention_rate), 1e12, 0},
+    {"memory_gb_per_s", RATE, offsetof(struct reel_device, memory_rate), 1e9, 0},
+    {"near_gb_per_s", RATE, offsetof(struct reel_device, near_rate), 1e9, 0},
+    {"far_gb_per_s", RATE, offsetof(struct reel_device, far_rate), 1e9, 0},
+    {"libraries", SIZE, offsetof(struct reel_device, libraries_bytes), 1, 0},
+};
+
+enum { FIELDS = sizeof fields / sizeof fields[0] };
+
+enum reel_status reel_size_read(const char *what, const char *text, int64_t *bytes)
+{
+    static const struct {
+        const char *unit;
+        double bytes;
+    } units[] = {{"", 1},         {"MB", 1e6},     {"GB", 1e9},    {"TB", 1e12},
+                 {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
+    char *end;
+    double value = strtod(text, &end);
+    for (size_t u = 0; end != text && u < sizeof units / sizeof units[0]; u++)
+        if (strcmp(end, units[u].unit) == 0 && value * units[u].bytes >= 1 && value * units[u].bytes < 1e18) {
+            *bytes = (int64_t)(value * units[u].bytes);
+            return REEL_OK;
+        }
+    return reel_fail(REEL_BAD_JOB, "%s is %.64s, expected a size such as 80GiB or 24GB", what, text);
+}
+
+/* One value of a device. */
+static enum reel_status read_field(const struct field *field, const char *place, const char *text,
+                                   struct reel_device *device)
+{
+    char what[PLACE_BYTES + 64], *end;
+    void *at = (char *)device + field->offset;
+    double number;
+    snprintf(what, sizeof what, "%s: %s", place, field->name);
+    switch (field->kind) {
+    case SIZE:
+        return reel_size_read(what, text, at);
+    case RATE:
+        number = strtod(text, &end);
+        REEL_NEED(end != text && !*end && number > 0 && number < 1e9, REEL_BAD_JOB,
+                  "%s is %.64s, expected a number above 0", what, text);
+        *(double *)at = number * field->unit;
+        return REEL_OK;
+    case COMPUTE:
+        REEL_NEED(strcmp(text, "fp32") == 0 || strcmp(text, "bf16") == 0, REEL_BAD_JOB,
+                  "%s is %.64s, expected fp32 or bf16", what, text);
+        *(int64_t *)at = text[0] == 'f' ? 4 : 2;
+    }
+    return REEL_OK;
+}
+
+/* The mapping below a device's name. */
+static enum reel_status read_device(const char *path, const struct reel_yaml_entry *entry,
+                                    struct reel_device *device)
+{
+    char place[PLACE_BYTES];
+    struct reel_yaml_entry line;
+    int seen[FIELDS] = {0};
+    *device = (struct reel_device){.memory_bytes = 0};
+    snprintf(device->name, sizeof device->name, "%s", entry->name);
+    for (void *at = NULL; reel_yaml_next(entry->node, &at, &line);) {
+        struct reel_value value;
+        int f = 0;
+        snprintf(place, sizeof place, "%.256s:%lld", path, (long long)line.line);
+        while (f < FIELDS && strcmp(fields[f].name, line.name) != 0)
+            f++;
+        REEL_NEED(f < FIELDS, REEL_BAD_JOB, "%s: %s is nothing that a device has, see configs/devices.yaml",
+                  place, line.name);
+        reel_yaml_value(line.node, &value);
+        REEL_NEED(value.kind == REEL_VALUE_PLAIN || value.kind == REEL_VALUE_QUOTED, REEL_BAD_JOB,
+                  "%s: %s is %s, expected a value", place, line.name, value.text);
+        REEL_PASS(read_field(&fields[f], place, value.text, device));
+        seen[f] = 1;
+    }
+    for (int f = 0; f < FIELDS; f++)
+        REEL_NEED(seen[f] || fields[f].optional, REEL_BAD_JOB, "%s:%lld: %s has no %s, expected one", path,
+                  (long long)entry->line, entry->name, fields[f].name);
+    return REEL_OK;
+}
+
+/* The device of that name; all names are collected for the message. */
+static enum reel_status find_device(const char *path, const struct reel_yaml *yaml, const char *name,
+                                    struct reel_device *device)
+{
+    char names[NAMES_BYTES] = "";
+    struct reel_yaml_entry entry;
+    for (void *at = NULL; reel_yaml_next(reel_yaml_root(yaml), &at, &entry);) {
+        size_t used = strlen(names);
+        if (strcmp(entry.name, name) == 0)
+            return read_device(path, &entry, device);
+        snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", entry.name);
+    }
+    REEL_NEED(names[0], REEL_BAD_JOB, "%s: names no device, expected a table like configs/devices.yaml",
+              path);
+    return reel_fail(REEL_BAD_JOB, "--device is %.64s, expected one of %s (%s)", name, names, path);
+}
+
+/* The table that belongs to the program: ../configs/devices.yaml from its folder. */
+static enum reel_status usual_path(char path[PATH_BYTES])
+{
+    static const char table[] = "/../configs/devices.yaml";
+    ssize_t bytes = readlink("/proc/self/exe", path, PATH_BYTES - sizeof table);
+    char *slash = bytes > 0 ? memrchr(path, '/', (size_t)bytes) : NULL;
+    REEL_NEED(slash, REEL_BAD_INPUT,
+              "the program's folder cannot be found, expected the table of devices: see --devices");
+    memcpy(slash, table, sizeof table);
+    return REEL_OK;
+}
+
+static enum reel_status read_table(const char *path, char *text, int64_t *bytes)
+{
+    FILE *file = fopen(path, "rb");
+    REEL_NEED(file, REEL_BAD_INPUT, "%s: the table of devices cannot be opened: %s; see --devices", path,
+              strerror(errno));
+    *bytes = (int64_t)fread(text, 1, TABLE_BYTES, file);
+    int trouble = ferror(file) ? errno : 0, larger = fgetc(file) != EOF;
+    fclose(file);
+    REEL_NEED(!trouble, REEL_BAD_INPUT, "%s: the table of devices cannot be read: %s", path,
+              strerror(trouble));
+    REEL_NEED(!larger, REEL_BAD_JOB, "%s: is larger than %d bytes, expected a table of devices", path,
+              TABLE_BYTES);
+    return REEL_OK;
+}
+
+enum reel_status reel_device_read(const char *path, const char *name, struct reel_device *device)
+{
+    char usual[PATH_BYTES], *text = malloc(TABLE_BYTES);
+    struct reel_yaml yaml = {0};
+    int64_t bytes = 0;
+    REEL_NEED(text, REEL_NO_MEMORY, "no memory for the table of devices");
+    enum reel_status status = path[0] ? REEL_OK : usual_path(usual);
+    path = path[0] ? path : usual;
+    if (status == REEL_OK)
+        status = read_table(path, text, &bytes);
+    if (status == REEL_OK)
+        status = reel_yaml_open(text, bytes, path, 1, &yaml);
+    if (status == REEL_OK)
+        status = find_device(path, &yaml, name, device);
+    reel_yaml_close(&yaml);
+    free(text);
+    return status;
+}

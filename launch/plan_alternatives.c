@@ -1,0 +1,93 @@
+/* What would fit where a job does not. */
+#include "plan_forecast.h"
+
+#include <stdio.h>
+
+static const struct reel_mesh any_mesh = {REEL_AUTO_WAYS, REEL_AUTO_WAYS, REEL_AUTO_WAYS, REEL_AUTO_WAYS,
+                                          REEL_AUTO_WAYS};
+
+/* The best of some meshes as an alternative: the chosen one, or the smallest where none fits. 0 when there
+ * is none. */
+static int fill(const struct reel_forecast *f, const struct reel_workload *work,
+                const struct reel_mesh *asked, int64_t ranks, int fitting_only,
+                struct reel_alternative *alternative)
+{
+    struct reel_candidates candidates;
+    if (reel_candidates_make(&f->model, work, asked, ranks, &f->machine, &candidates) != REEL_OK) {
+        reel_error_clear();
+        return 0;
+    }
+    if (fitting_only && candidates.chosen < 0)
+        return 0;
+    alternative->ranks = ranks;
+    alternative->candidate =
+        candidates.chosen >= 0 ? candidates.at[candidates.chosen] : *reel_candidates_smallest(&candidates);
+    return 1;
+}
+
+/* The job with chunks of so many latent frames, where that makes chunks at all. */
+static int try_chunks(const struct reel_forecast *f, int64_t latent_frames,
+                      struct reel_alternative *alternative)
+{
+    struct reel_job job = *f->job;
+    struct reel_outline outline;
+    job.diffusion_forcing.base_frames = 4 * (latent_frames - 1) + 1;
+    if (reel_outline_make(&job, f->prefix_frames, f->end_frames, &outline) != REEL_OK) {
+        reel_error_clear();
+        return 0;
+    }
+    struct reel_workload work = reel_forecast_workload(f, &job, &outline);
+    reel_outline_free(&outline);
+    snprintf(alternative->change, sizeof alternative->change, "diffusion_forcing.base_frames %lld",
+             (long long)job.diffusion_forcing.base_frames);
+    return fill(f, &work, &f->asked, f->ranks, 1, alternative);
+}
+
+/* The longest chunks, of whole causal blocks, that fit. A forward over fewer frames takes less memory, so
+ * that they are found by halving; chunks then have to divide the video as the job wants them. */
+static int smaller_chunks(const struct reel_forecast *f, struct reel_alternative *alternative)
+{
+    int64_t block = f->job->diffusion_forcing.causal_block_size;
+    int64_t most = (reel_latent_frames(f->job->diffusion_forcing.base_frames) - 1) / block, least = 0;
+    while (least < most) {
+        int64_t middle = (least + most + 1) / 2;
+        struct reel_workload work = f->work;
+        work.window_frames = middle * block < work.window_frames ? middle * block : work.window_frames;
+        if (f->job->diffusion_forcing.overlap_frames > 0)
+            work.chunk_frames = work.window_frames;
+        if (reel_ranks_that_fit(&f->model, &work, &f->asked, f->ranks, f->ranks, &f->machine))
+            least = middle;
+        else
+            most = middle - 1;
+    }
+    for (int64_t blocks = least; blocks > 0; blocks--)
+        if (try_chunks(f, blocks * block, alternative))
+            return 1;
+    return 0;
+}
+
+int64_t reel_forecast_alternatives(const struct reel_forecast *f,
+                                   struct reel_alternative alternatives[REEL_ALTERNATIVES_MAX])
+{
+    int64_t count = smaller_chunks(f, &alternatives[0]);
+    int64_t more =
+        reel_ranks_that_fit(&f->model, &f->work, &any_mesh, f->ranks + 1, REEL_PARTS_MAX, &f->machine);
+    if (more > 0 && fill(f, &f->work, &any_mesh, more, 1, &alternatives[count])) {
+        snprintf(alternatives[count].change, sizeof alternatives[count].change, "%lld ranks",
+                 (long long)more);
+        count++;
+    }
+    struct reel_mesh gathered = f->asked;
+    gathered.gathered = 1;
+    if (f->asked.gathered == 0 && fill(f, &f->work, &gathered, f->ranks, 1, &alternatives[count])) {
+        snprintf(alternatives[count].change, sizeof alternatives[count].change, "partition.weights gathered");
+        count++;
+    }
+    if (fill(f, &f->work, &any_mesh, f->ranks, 0, &alternatives[count])) {
+        snprintf(alternatives[count].change, sizeof alternatives[count].change,
+                 alternatives[count].candidate.fits ? "partition left to reel"
+                                                    : "nothing: the least on these ranks");
+        count++;
+    }
+    return count;
+}

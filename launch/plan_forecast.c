@@ -1,0 +1,93 @@
+/* From a job to what every rank will hold, send and compute. */
+#include "plan_forecast.h"
+
+#include "model_file.h"
+#include "tensor_input.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Latent frames of a file of latents that the job names; 0 without one. */
+static enum reel_status frames_of(const struct reel_job *job, const struct reel_model *model,
+                                  const char *path, const char *name, int64_t *frames)
+{
+    int64_t shape[4] = {model->out_channels, -1, job->video.height / 8, job->video.width / 8}, found[4] = {0};
+    *frames = 0;
+    if (!path[0])
+        return REEL_OK;
+    REEL_PASS(reel_input_shape(path, name, 4, shape, found));
+    *frames = found[1];
+    return REEL_OK;
+}
+
+struct reel_workload reel_forecast_workload(const struct reel_forecast *forecast, const struct reel_job *job,
+                                            const struct reel_outline *outline)
+{
+    struct reel_workload work = reel_outline_workload(outline, job, &forecast->model, 1);
+    if (job->model.compute != REEL_COMPUTE_FP32)
+        work.number_bytes = forecast->machine.device.number_bytes;
+    return work;
+}
+
+enum reel_status reel_forecast_open(const struct reel_job *job, int64_t ranks,
+                                    const struct reel_machine *machine, struct reel_forecast *f)
+{
+    memset(f, 0, sizeof *f);
+    f->job = job;
+    f->ranks = ranks;
+    f->machine = *machine;
+    REEL_PASS(reel_model_sizes(job->model.path, &f->model));
+    REEL_PASS(frames_of(job, &f->model, job->diffusion_forcing.prefix_latents, "prefix_latents",
+                        &f->prefix_frames));
+    REEL_PASS(frames_of(job, &f->model, job->diffusion_forcing.end_latents, "end_latents", &f->end_frames));
+    REEL_PASS(reel_outline_make(job, f->prefix_frames, f->end_frames, &f->outline));
+    f->work = reel_forecast_workload(f, job, &f->outline);
+    f->asked = reel_outline_mesh(job);
+    enum reel_status status = reel_outline_check(job, &f->model, &f->work);
+    if (status == REEL_OK)
+        status = reel_candidates_make(&f->model, &f->work, &f->asked, ranks, machine, &f->candidates);
+    if (status != REEL_OK)
+        reel_forecast_close(f);
+    return status;
+}
+
+static void fill_rank(const struct reel_forecast *f, int64_t rank, struct reel_forecast_rank *of)
+{
+    int64_t bytes[REEL_BUFFERS];
+    reel_plan_table(&f->plan, rank, bytes);
+    for (int b = 0; b < REEL_BUFFERS; b++)
+        of->held.bytes[reel_buffer_memory((enum reel_buffer)b)] += bytes[b];
+    of->held.bytes[REEL_MEMORY_LIBRARIES] = f->machine.device.libraries_bytes;
+    for (int m = 0; m < REEL_MEMORIES; m++)
+        of->held.total += of->held.bytes[m];
+    reel_traffic_iteration(&f->plan, rank, f->work.window_frames, of->sent.bytes);
+    reel_outline_traffic(&f->outline, &f->plan, rank, 1, of->sent_by_job.bytes);
+    for (int p = 0; p < REEL_PURPOSES; p++) {
+        of->sent.total += of->sent.bytes[p];
+        of->sent_by_job.total += of->sent_by_job.bytes[p];
+    }
+    of->flops = reel_flops_iteration(&f->plan, rank, f->work.window_frames);
+}
+
+enum reel_status reel_forecast_make(struct reel_forecast *f)
+{
+    const struct reel_mesh *mesh = &f->candidates.at[f->candidates.chosen].mesh;
+    REEL_PASS(reel_plan_make(&f->model, &f->work, mesh, f->ranks, &f->plan));
+    reel_candidates_why(&f->candidates, f->why);
+    f->iteration = reel_estimate_iteration(&f->plan, &f->machine, f->work.window_frames);
+    for (struct reel_outline_stretch stretch = {0}; reel_outline_next(&f->outline, &stretch);)
+        f->seconds += (double)stretch.iterations *
+                      reel_estimate_iteration(&f->plan, &f->machine, stretch.frames).seconds;
+    f->of = calloc((size_t)f->ranks, sizeof *f->of);
+    REEL_NEED(f->of, REEL_NO_MEMORY, "no memory for the table of %lld ranks", (long long)f->ranks);
+    for (int64_t rank = 0; rank < f->ranks; rank++)
+        fill_rank(f, rank, &f->of[rank]);
+    return REEL_OK;
+}
+
+void reel_forecast_close(struct reel_forecast *f)
+{
+    reel_outline_free(&f->outline);
+    free(f->of);
+    f->of = NULL;
+}

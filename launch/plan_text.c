@@ -1,0 +1,199 @@
+/* A forecast as text. */
+#include "plan_forecast.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The value in units of 10^9 or 10^12 with three digits that count. */
+static void print_number(double value)
+{
+    printf(" %9.*f", value < 10 ? 3 : value < 100 ? 2 : 1, value);
+}
+
+static void print_gigabytes(int64_t bytes)
+{
+    print_number((double)bytes * 1e-9);
+}
+
+/* How the name of a column is shortened to nine letters. */
+static const char *heading(const char *name)
+{
+    static const char *const shorter[][2] = {{"activations", "activat."},
+                                             {"communication", "communic."},
+                                             {"teacache_previous", "previous"},
+                                             {"teacache_residual", "residual"}};
+    for (size_t s = 0; s < sizeof shorter / sizeof shorter[0]; s++)
+        if (strcmp(name, shorter[s][0]) == 0)
+            return shorter[s][1];
+    return name;
+}
+
+/* The rank after those that hold as much as this one; and after those that send and compute as much. */
+static int64_t next_holder(const struct reel_forecast *f, int64_t rank)
+{
+    int64_t next = rank + 1;
+    while (next < f->ranks && memcmp(&f->of[rank].held, &f->of[next].held, sizeof f->of[rank].held) == 0)
+        next++;
+    return next;
+}
+
+static int64_t next_sender(const struct reel_forecast *f, int64_t rank)
+{
+    int64_t next = rank + 1;
+    while (next < f->ranks && memcmp(&f->of[rank].sent, &f->of[next].sent, sizeof f->of[rank].sent) == 0 &&
+           memcmp(&f->of[rank].flops, &f->of[next].flops, sizeof f->of[rank].flops) == 0)
+        next++;
+    return next;
+}
+
+static void print_ranks(int64_t first, int64_t next)
+{
+    char name[40];
+    snprintf(name, sizeof name, next - first > 1 ? "ranks %lld-%lld" : "rank %lld", (long long)first,
+             (long long)next - 1);
+    printf("%-14s", name);
+}
+
+/* Rank 0 is the fullest: what it has none of, nobody has. */
+static void print_held(const struct reel_forecast *f)
+{
+    printf("\nGB held       ");
+    for (int m = 0; m < REEL_MEMORIES; m++)
+        if (f->of[0].held.bytes[m] > 0)
+            printf(" %9s", heading(reel_memory_name((enum reel_memory)m)));
+    printf(" %9s\n", "total");
+    for (int64_t rank = 0, next; rank < f->ranks; rank = next) {
+        next = next_holder(f, rank);
+        print_ranks(rank, next);
+        for (int m = 0; m < REEL_MEMORIES; m++)
+            if (f->of[0].held.bytes[m] > 0)
+                print_gigabytes(f->of[rank].held.bytes[m]);
+        print_gigabytes(f->of[rank].held.total);
+        printf("\n");
+    }
+}
+
+static void print_sent(const struct reel_forecast *f)
+{
+    int shown[REEL_PURPOSES] = {0};
+    for (int64_t rank = 0; rank < f->ranks; rank++)
+        for (int p = 0; p < REEL_PURPOSES; p++)
+            shown[p] |= f->of[rank].sent.bytes[p] > 0;
+    printf("\nGB sent       ");
+    for (int p = 0; p < REEL_PURPOSES; p++)
+        if (shown[p])
+            printf(" %9s", reel_purpose_name((enum reel_purpose)p));
+    printf(" %9s %9s | %9s %9s TFLOP\n", "total", "by job", "gemm", "attention");
+    for (int64_t rank = 0, next; rank < f->ranks; rank = next) {
+        next = next_sender(f, rank);
+        print_ranks(rank, next);
+        for (int p = 0; p < REEL_PURPOSES; p++)
+            if (shown[p])
+                print_gigabytes(f->of[rank].sent.bytes[p]);
+        print_gigabytes(f->of[rank].sent.total);
+        print_gigabytes(f->of[rank].sent_by_job.total);
+        printf(" |");
+        print_number((double)f->of[rank].flops.gemm * 1e-12);
+        print_number((double)f->of[rank].flops.attention * 1e-12);
+        printf("\n");
+    }
+}
+
+static void print_duration(double seconds)
+{
+    if (seconds >= 7200)
+        printf("%.1f hours", seconds / 3600);
+    else if (seconds >= 120)
+        printf("%.1f minutes", seconds / 60);
+    else
+        printf("%.2f s", seconds);
+}
+
+static void print_machine(const struct reel_forecast *f)
+{
+    const struct reel_machine *machine = &f->machine;
+    printf("device  %s, %lld ranks a host", machine->device.name, (long long)machine->ranks_per_node);
+    if (machine->room_bytes > 0)
+        printf(", %.2f GB for a rank", (double)machine->room_bytes * 1e-9);
+    printf("\n");
+}
+
+static void print_job(const struct reel_forecast *f)
+{
+    printf("job     %lld latent frames in %lld chunks, %lld iterations of %lld forwards, %lld skipped, at "
+           "most %lld "
+           "tokens each\n",
+           (long long)f->work.video_frames, (long long)f->outline.chunk_count,
+           (long long)f->outline.iterations, (long long)f->work.branches, (long long)f->skips,
+           (long long)(f->work.window_frames * f->work.H * f->work.W));
+    printf("rows    %lld distinct timesteps, %.2f MB of e and e0\n", (long long)f->outline.table.rows,
+           (double)(f->outline.table.rows * 7 * f->model.width * 4) * 1e-6);
+}
+
+static void print_plan(const struct reel_forecast *f)
+{
+    const struct reel_mesh *m = &f->plan.mesh;
+    const struct reel_estimate *e = &f->iteration;
+    printf("mesh    %lld ranks = cfg %lld x ring %lld x ulysses %lld x tensor %lld, weights %s, %s\n",
+           (long long)f->ranks, (long long)m->cfg, (long long)m->ring, (long long)m->ulysses,
+           (long long)m->tensor, m->gathered ? "gathered" : "resident",
+           f->work.number_bytes == 4 ? "fp32" : "bf16");
+    printf("why     %s\n", f->why);
+    print_machine(f);
+    print_job(f);
+    printf("time    about %.2f s an iteration = gemm %.2f + attention %.2f + passes %.2f + waiting %.2f; ",
+           e->seconds, e->gemm, e->attention, e->passes, e->waiting);
+    print_duration(f->seconds);
+    printf(" in all\n");
+    print_held(f);
+    print_sent(f);
+    printf("\nSent and computed: in one iteration, of all branches of a rank. By job: all iterations, and "
+           "one pass over "
+           "the\nprompts. Libraries: an upper estimate.\n");
+}
+
+static void print_candidate(const char *what, int64_t ranks, const struct reel_candidate *candidate)
+{
+    char mesh[REEL_MESH_TEXT_BYTES];
+    reel_mesh_text(&candidate->mesh, mesh);
+    printf("%-36s %5lld", what, (long long)ranks);
+    print_gigabytes(candidate->bytes);
+    print_gigabytes(candidate->sent_bytes);
+    print_number(candidate->seconds);
+    printf("  %s%s\n", mesh, candidate->fits ? "" : " (does not fit)");
+}
+
+static void print_heading(const char *what)
+{
+    printf("%-36s %5s %9s %9s %9s  mesh\n", what, "ranks", "GB held", "GB sent", "s/iter.");
+}
+
+static void print_alternatives(const struct reel_forecast *f)
+{
+    struct reel_alternative alternatives[REEL_ALTERNATIVES_MAX];
+    int64_t count = reel_forecast_alternatives(f, alternatives);
+    print_machine(f);
+    print_job(f);
+    printf("\n");
+    print_heading("no mesh fits; what would");
+    for (int64_t a = 0; a < count; a++)
+        print_candidate(alternatives[a].change, alternatives[a].ranks, &alternatives[a].candidate);
+}
+
+static void print_all(const struct reel_forecast *f)
+{
+    printf("\n");
+    print_heading("every mesh");
+    for (int64_t c = 0; c < f->candidates.count; c++)
+        print_candidate(c == f->candidates.chosen ? "chosen" : "", f->ranks, &f->candidates.at[c]);
+}
+
+void reel_forecast_text(const struct reel_forecast *f, int all)
+{
+    if (f->of)
+        print_plan(f);
+    else
+        print_alternatives(f);
+    if (all)
+        print_all(f);
+}
