@@ -19,7 +19,7 @@
 enum { REEL_AUTO_WAYS = -1 };
 
 /* No number of ranks up to REEL_PARTS_MAX has more meshes: 720 has 900. */
-enum { REEL_CANDIDATES_MAX = 1024, REEL_WHY_BYTES = 256 };
+enum { REEL_CANDIDATES_MAX = 1024, REEL_WHY_BYTES = 384 };
 
 /* A mesh that is possible. */
 struct reel_candidate {
