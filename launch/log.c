@@ -71,6 +71,27 @@ static json_t *plan_line(const struct reel_event *event)
                      memory);
 }
 
+static double gigabytes_per_second(int64_t bytes, double seconds)
+{
+    return (double)bytes * 1e-9 / (seconds > 0 ? seconds : 1e-9);
+}
+
+static json_t *weights_line(const struct reel_event *event)
+{
+    json_t *ranks = json_array();
+    for (int64_t rank = 0; rank < event->ranks; rank++) {
+        const struct reel_loaded *loaded = &event->loaded[rank];
+        json_array_append_new(ranks,
+                              json_pack("{s:I, s:I, s:f, s:f}", "read_bytes", (json_int_t)loaded->read_bytes,
+                                        "kept_bytes", (json_int_t)loaded->kept_bytes, "seconds",
+                                        loaded->seconds, "gigabytes_per_second",
+                                        gigabytes_per_second(loaded->read_bytes, loaded->seconds)));
+    }
+    return json_pack("{s:s, s:I, s:f, s:f, s:o}", "event", "weights", "bytes", (json_int_t)event->bytes,
+                     "seconds", event->seconds, "gigabytes_per_second",
+                     gigabytes_per_second(event->bytes, event->seconds), "ranks", ranks);
+}
+
 static json_t *step_line(const struct reel_event *event)
 {
     json_t *computed = json_array();
@@ -123,11 +144,10 @@ void reel_log_event(struct reel_log *log, const struct reel_event *event)
     case REEL_EVENT_PLAN:
         write_line(log, plan_line(event));
         break;
+    case REEL_EVENT_LOADING:
+        break;
     case REEL_EVENT_WEIGHTS:
-        write_line(log,
-                   json_pack("{s:s, s:I, s:f, s:f}", "event", "weights", "bytes", (json_int_t)event->bytes,
-                             "seconds", event->seconds, "gigabytes_per_second",
-                             (double)event->bytes * 1e-9 / (event->seconds > 0 ? event->seconds : 1e-9)));
+        write_line(log, weights_line(event));
         break;
     case REEL_EVENT_STEP:
         write_line(log, step_line(event));

@@ -7,7 +7,14 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { TIME_BYTES = 32, BAR_MOST = 60, BAR_LEAST = 8, COLUMNS_LEAST = 20, LINE_BYTES = 512 };
+enum {
+    TIME_BYTES = 32,
+    BAR_MOST = 60,
+    BAR_LEAST = 8,
+    COLUMNS_LEAST = 20,
+    LINE_BYTES = 512,
+    SECONDS_A_LINE = 10
+};
 
 struct reel_progress reel_progress_open(void)
 {
@@ -19,7 +26,8 @@ struct reel_progress reel_progress_open(void)
         columns = size.ws_col > 0 ? size.ws_col : 80;
     else if (told)
         columns = atoi(told);
-    return (struct reel_progress){.columns = columns >= COLUMNS_LEAST ? columns : 0};
+    return (struct reel_progress){.columns = columns >= COLUMNS_LEAST ? columns : 0,
+                                  .next_line_seconds = SECONDS_A_LINE};
 }
 
 /* 75 -> "1m15s". */
@@ -43,13 +51,17 @@ static int64_t rank_bytes(const struct reel_plan *plan, int64_t rank)
     return bytes;
 }
 
-void reel_progress_bar(const struct reel_event *event, int columns, char *text, int bytes)
+/* Of loading, from how long it took so far; the first pieces say little. */
+static double loading_left(const struct reel_event *event)
 {
-    char head[64], tail[128], left[TIME_BYTES], bar[BAR_MOST + 1];
-    int64_t done = event->iteration + 1;
-    snprintf(head, sizeof head, "chunk %lld/%lld ", (long long)event->chunk + 1, (long long)event->chunks);
-    snprintf(tail, sizeof tail, " %lld/%lld  %.3g s/it  job: %s left", (long long)done, (long long)event->of,
-             event->seconds, spoken(event->seconds_left, left));
+    return event->done > 0 ? event->seconds * (double)(event->all - event->done) / (double)event->done : 0;
+}
+
+/* head [====>    ] tail, as wide as there is room for. */
+static void draw(const char *head, const char *tail, int64_t done, int64_t all, int columns, char *text,
+                 int bytes)
+{
+    char bar[BAR_MOST + 1];
     int room =
         columns - (int)strlen(head) - (int)strlen(tail) - 3; /* brackets, and the last column stays free */
     if (room > BAR_MOST)
@@ -60,13 +72,29 @@ void reel_progress_bar(const struct reel_event *event, int columns, char *text, 
             text[columns - 1] = '\0';
         return;
     }
-    int filled = (int)(event->of > 0 ? room * done / event->of : 0);
+    int filled = (int)(all > 0 ? room * done / all : 0);
     memset(bar, ' ', (size_t)room);
     memset(bar, '=', (size_t)filled);
     if (filled > 0 && filled < room)
         bar[filled - 1] = '>';
     bar[room] = '\0';
     snprintf(text, (size_t)bytes, "%s[%s]%s", head, bar, tail);
+}
+
+void reel_progress_bar(const struct reel_event *event, int columns, char *text, int bytes)
+{
+    char head[64], tail[128], left[TIME_BYTES];
+    if (event->kind == REEL_EVENT_LOADING) {
+        snprintf(tail, sizeof tail, " %lld/%lld  %s left", (long long)event->done, (long long)event->all,
+                 spoken(loading_left(event), left));
+        draw("weights ", tail, event->done, event->all, columns, text, bytes);
+        return;
+    }
+    int64_t done = event->iteration + 1;
+    snprintf(head, sizeof head, "chunk %lld/%lld ", (long long)event->chunk + 1, (long long)event->chunks);
+    snprintf(tail, sizeof tail, " %lld/%lld  %.3g s/it  job: %s left", (long long)done, (long long)event->of,
+             event->seconds, spoken(event->seconds_left, left));
+    draw(head, tail, done, event->of, columns, text, bytes);
 }
 
 void reel_progress_close(struct reel_progress *progress)
@@ -77,24 +105,42 @@ void reel_progress_close(struct reel_progress *progress)
     fflush(stdout);
 }
 
-static void step(struct reel_progress *progress, const struct reel_event *event)
+static void redraw(struct reel_progress *progress, const struct reel_event *event)
 {
     char text[LINE_BYTES];
+    reel_progress_bar(event, progress->columns, text, sizeof text);
+    printf("\r%s\033[K", text);
+    progress->bar_is_drawn = 1;
+}
+
+static void step(struct reel_progress *progress, const struct reel_event *event)
+{
+    char left[TIME_BYTES];
+    if (progress->columns > 0)
+        redraw(progress, event);
+    else
+        printf("chunk %lld/%lld  iteration %lld/%lld  %.2f s  %s left\n", (long long)event->chunk + 1,
+               (long long)event->chunks, (long long)event->iteration + 1, (long long)event->of,
+               event->seconds, spoken(event->seconds_left, left));
+}
+
+/* Lines are for those who wait: one every ten seconds. */
+static void loading(struct reel_progress *progress, const struct reel_event *event)
+{
+    char left[TIME_BYTES];
     if (progress->columns > 0) {
-        reel_progress_bar(event, progress->columns, text, sizeof text);
-        printf("\r%s\033[K", text);
-        progress->bar_is_drawn = 1;
-        return;
+        redraw(progress, event);
+    } else if (event->seconds >= progress->next_line_seconds) {
+        printf("weights: %lld%%, %s left\n", (long long)(100 * event->done / event->all),
+               spoken(loading_left(event), left));
+        progress->next_line_seconds = event->seconds + SECONDS_A_LINE;
     }
-    printf("chunk %lld/%lld  iteration %lld/%lld  %.2f s  %s left\n", (long long)event->chunk + 1,
-           (long long)event->chunks, (long long)event->iteration + 1, (long long)event->of, event->seconds,
-           spoken(event->seconds_left, text));
 }
 
 void reel_progress_event(struct reel_progress *progress, const struct reel_event *event)
 {
     char left[TIME_BYTES];
-    if (event->kind != REEL_EVENT_STEP && progress->bar_is_drawn) {
+    if (event->kind != REEL_EVENT_STEP && event->kind != REEL_EVENT_LOADING && progress->bar_is_drawn) {
         printf("\r\033[K"); /* what follows takes the bar's place */
         progress->bar_is_drawn = 0;
     }
@@ -106,6 +152,9 @@ void reel_progress_event(struct reel_progress *progress, const struct reel_event
                (long long)event->threads, event->threads == 1 ? "" : "s",
                (long long)event->plan->mesh.ulysses, (long long)event->chunks, event->chunks == 1 ? "" : "s",
                (long long)event->iterations, (double)rank_bytes(event->plan, 0) * 1e-9);
+        break;
+    case REEL_EVENT_LOADING:
+        loading(progress, event);
         break;
     case REEL_EVENT_WEIGHTS:
         printf("weights: %.2f GB in %.1f s\n", (double)event->bytes * 1e-9, event->seconds);

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Two estimates that differ by less are the same. */
-static const double within = 1.02;
+/* Two estimates that differ by less are the same; and so much slower a mesh may be whose numbers do not depend on it. */
+static const double within = 1.02, worth = 1.25;
 
 int64_t reel_plan_fullest(const struct reel_plan *plan, const struct reel_machine *machine)
 {
@@ -128,19 +128,35 @@ static int is_preferred(const struct reel_mesh *a, const struct reel_mesh *b)
     return a->cfg > b->cfg;
 }
 
+/* Whether a mesh gives the numbers of one rank, bit for bit: data only moves. */
+static int only_moves(const struct reel_mesh *mesh)
+{
+    return mesh->ring == 1 && mesh->tensor == 1;
+}
+
+/* The fastest that fits, among those that only move data or among all, with resident weights or not; -1: none. */
+static int64_t fastest(const struct reel_candidates *candidates, int moving, int resident)
+{
+    for (int64_t c = 0; c < candidates->fitting; c++)
+        if (!(resident && candidates->at[c].mesh.gathered) &&
+            (!moving || only_moves(&candidates->at[c].mesh)))
+            return c;
+    return -1;
+}
+
 /* Weights that are left open are gathered only where nothing resident fits. */
 static int64_t choice(const struct reel_candidates *candidates)
 {
     const struct reel_candidate *at = candidates->at;
-    int64_t first = 0, chosen;
-    while (first < candidates->fitting && at[first].mesh.gathered)
-        first++;
-    int resident = first < candidates->fitting;
-    if (candidates->fitting == 0)
+    int resident = fastest(candidates, 0, 1) >= 0;
+    int64_t first = fastest(candidates, 0, resident), moving = fastest(candidates, 1, resident);
+    if (first < 0)
         return -1;
-    chosen = first = resident ? first : 0;
+    int moves = moving >= 0 && at[moving].seconds <= worth * at[first].seconds;
+    int64_t chosen = first = moves ? moving : first;
     for (int64_t c = first; c < candidates->fitting && at[c].seconds <= within * at[first].seconds; c++)
-        if (!(resident && at[c].mesh.gathered) && is_preferred(&at[c].mesh, &at[chosen].mesh))
+        if (!(resident && at[c].mesh.gathered) && (!moves || only_moves(&at[c].mesh)) &&
+            is_preferred(&at[c].mesh, &at[chosen].mesh))
             chosen = c;
     return chosen;
 }
@@ -198,22 +214,25 @@ const struct reel_candidate *reel_candidates_smallest(const struct reel_candidat
 
 void reel_candidates_why(const struct reel_candidates *candidates, char why[REEL_WHY_BYTES])
 {
-    const struct reel_candidate *chosen = &candidates->at[candidates->chosen], *fastest = candidates->at;
-    char mesh[REEL_MESH_TEXT_BYTES], fitting[64] = "", than[REEL_MESH_TEXT_BYTES + 48] = "";
+    const struct reel_candidate *chosen = &candidates->at[candidates->chosen], *best = candidates->at;
+    char mesh[REEL_MESH_TEXT_BYTES], fitting[64] = "", than[REEL_MESH_TEXT_BYTES + 96] = "";
     int64_t gathered = 0;
     for (int64_t c = 0; c < candidates->count; c++)
         gathered += candidates->at[c].mesh.gathered;
-    while (fastest->mesh.gathered && !chosen->mesh.gathered)
-        fastest++;
-    reel_mesh_text(&fastest->mesh, mesh);
+    while (best->mesh.gathered && !chosen->mesh.gathered)
+        best++;
+    reel_mesh_text(&best->mesh, mesh);
     if (candidates->fitting < candidates->count)
         snprintf(fitting, sizeof fitting, " (%lld fit)", (long long)candidates->fitting);
-    if (fastest != chosen)
-        snprintf(than, sizeof than, ", within 2%% of %s and simpler", mesh);
+    if (best != chosen)
+        snprintf(than, sizeof than, "; %.0f%% behind %s, %s", 100 * (chosen->seconds / best->seconds - 1),
+                 mesh,
+                 only_moves(&chosen->mesh) && !only_moves(&best->mesh) ? "but with the bits of one rank"
+                                                                       : "but simpler");
     if (candidates->count == 1)
         snprintf(why, REEL_WHY_BYTES, "the only mesh that is possible");
     else
-        snprintf(why, REEL_WHY_BYTES, "by estimate the fastest of %lld meshes%s%s%s",
+        snprintf(why, REEL_WHY_BYTES, "of %lld meshes%s the fastest by estimate%s%s",
                  (long long)candidates->count, fitting,
                  gathered == 0 || gathered == candidates->count ? ""
                  : chosen->mesh.gathered                        ? ", none with resident weights fits"

@@ -7,10 +7,12 @@
 #include "comm.h"
 #include "job.h"
 #include "plan.h"
+#include "weights.h"
 
 enum reel_event_kind {
     REEL_EVENT_PLAN,    /* the plan is made: plan, threads, chunks, iterations */
-    REEL_EVENT_WEIGHTS, /* weights are in place: bytes read by this rank, seconds */
+    REEL_EVENT_LOADING, /* weights are being read: done, all, seconds so far */
+    REEL_EVENT_WEIGHTS, /* weights are in place: bytes of all, seconds, what loading was for every rank */
     REEL_EVENT_STEP, /* an iteration is done: chunk, iteration, of, seconds, done, iterations, seconds_left */
     REEL_EVENT_CHUNK, /* a chunk is finished and written: chunk, chunks, finished_frames, seconds, picture */
     REEL_EVENT_NOTE,  /* something worth a line: text */
@@ -40,12 +42,14 @@ struct reel_event {
     int64_t chunk, chunks;
     int64_t iteration, of;    /* of this chunk, and how many it has */
     int64_t done, iterations; /* run so far in the job, and in all */
+    int64_t all;              /* pieces of weights, of which done are read */
     int64_t computed[2];      /* per branch: 1 computed, 0 skipped, -1 no such branch */
     double seconds, seconds_left;
     int64_t bytes;
     int64_t threads;         /* of a rank */
     int64_t finished_frames; /* latent frames */
     struct reel_picture picture;
+    const struct reel_loaded *loaded;  /* [ranks] */
     const struct reel_report *reports; /* [ranks] */
     int64_t ranks;
 };

@@ -348,3 +348,10 @@ enum reel_status reel_model_read(const struct reel_model_files *files, enum reel
               reel_safetensors_path(slot->file), slot->entry->name, (double)out[bad], first + bad);
     return REEL_OK;
 }
+
+int64_t reel_model_stored_bytes(const struct reel_model_files *files, enum reel_tensor tensor, int64_t layer)
+{
+    const struct reel_model_slot *slot =
+        files->synthetic ? NULL : reel_model_index_find(&files->index, tensor, layer);
+    return reel_dtype_bytes(slot ? slot->entry->dtype : REEL_F32);
+}

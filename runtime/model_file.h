@@ -58,6 +58,10 @@ void reel_model_close(struct reel_model_files *files);
 enum reel_status reel_model_read(const struct reel_model_files *files, enum reel_tensor tensor, int64_t layer,
                                  int64_t first, int64_t count, float *out);
 
+/* Not collective. The bytes of one element of a tensor that the model has, where it is stored; of random weights those of
+ * a float. Scales of fp8 weights are not counted. */
+int64_t reel_model_stored_bytes(const struct reel_model_files *files, enum reel_tensor tensor, int64_t layer);
+
 /* Not collective. The position of the first number that is not finite; count when all are. */
 int64_t reel_first_not_finite(const float *values, int64_t count);
 

@@ -80,9 +80,10 @@ static enum reel_status describe_machine(struct reel_sampler *s, struct reel_mac
 {
     int64_t ranks = s->comm->host.size, least[2];
     const int64_t mine[2] = {ranks, reel_memory_available() / ranks};
-    REEL_NEED(MPI_Allreduce(mine, least, 2, MPI_INT64_T, MPI_MIN, s->comm->world.mpi) == MPI_SUCCESS, REEL_BAD_COMM,
-              "the ranks could not compare their memory");
-    *machine = (struct reel_machine){.device = reel_device_core, .ranks_per_node = least[0], .room_bytes = least[1]};
+    REEL_NEED(MPI_Allreduce(mine, least, 2, MPI_INT64_T, MPI_MIN, s->comm->world.mpi) == MPI_SUCCESS,
+              REEL_BAD_COMM, "the ranks could not compare their memory");
+    *machine =
+        (struct reel_machine){.device = reel_device_core, .ranks_per_node = least[0], .room_bytes = least[1]};
     return REEL_OK;
 }
 
@@ -131,19 +132,58 @@ static enum reel_status make_embedding(struct reel_sampler *s, struct reel_loadi
     return reel_agree(s->comm, s->stream.status);
 }
 
+/* Who hears of loading. */
+struct listener {
+    struct reel_sampler *sampler;
+    double began;
+};
+
+static void tell_progress(void *context, int64_t done, int64_t all)
+{
+    const struct listener *listener = context;
+    reel_sampler_tell(listener->sampler, &(struct reel_event){.kind = REEL_EVENT_LOADING,
+                                                              .done = done,
+                                                              .all = all,
+                                                              .seconds = reel_seconds() - listener->began});
+}
+
+/* What loading was for every rank. Collective over world. */
+static enum reel_status tell_loaded(struct reel_sampler *s, const struct reel_loaded *mine, double seconds)
+{
+    int64_t ranks = s->comm->world.size, bytes = 0;
+    struct reel_loaded *all = s->comm->world.rank == 0 ? calloc((size_t)ranks, sizeof *all) : NULL;
+    enum reel_status status = REEL_OK;
+    if (s->comm->world.rank == 0 && !all)
+        status = reel_fail(REEL_NO_MEMORY, "no memory for the report of %lld ranks", (long long)ranks);
+    REEL_PASS(reel_agree(s->comm, status));
+    int failed = MPI_Gather(mine, sizeof *mine, MPI_BYTE, all, sizeof *mine, MPI_BYTE, 0, s->comm->world.mpi);
+    for (int64_t r = 0; all && r < ranks; r++)
+        bytes += all[r].read_bytes;
+    if (failed == MPI_SUCCESS)
+        reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_WEIGHTS,
+                                                  .seconds = seconds,
+                                                  .bytes = bytes,
+                                                  .loaded = all,
+                                                  .ranks = ranks});
+    free(all);
+    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "what the ranks have read did not reach rank 0");
+    return REEL_OK;
+}
+
 /* Stream, embedding table and weights. Collective over world. */
 static enum reel_status load(struct reel_sampler *s)
 {
     struct reel_scratch scratch = reel_outline_scratch(&s->plan.model, omp_get_max_threads());
-    struct reel_loading loading = {0};
-    double began = reel_seconds();
+    struct listener listener = {.sampler = s, .began = reel_seconds()};
+    struct reel_loading loading = {.progress = tell_progress, .context = &listener};
     reel_stream_open(&s->stream, &reel_ops_cpu, &scratch, s->arena.at[REEL_SCRATCH]);
     REEL_PASS(make_embedding(s, &loading));
+    struct reel_loaded before = loading.loaded;
     REEL_PASS(reel_weights_load(s->comm, &s->model_files, &s->plan, REEL_HELD_ALWAYS,
                                 s->arena.at[REEL_WEIGHTS], &loading, &s->weights));
-    reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_WEIGHTS,
-                                              .seconds = reel_seconds() - began,
-                                              .bytes = loading.read_bytes});
+    loading.loaded.read_bytes += before.read_bytes;
+    loading.loaded.seconds += before.seconds;
+    REEL_PASS(tell_loaded(s, &loading.loaded, reel_seconds() - listener.began));
     reel_dit_open(&s->dit, &s->plan, &s->arena, &s->weights, &s->outline.table, s->comm, &s->stream);
     if (s->inputs.image)
         reel_dit_image(&s->dit, s->inputs.image);

@@ -1,45 +1,237 @@
-/* Temporary. */
+/* Reading a checkpoint once per host, and handing each rank what it holds. */
 #include "weights.h"
+
+#include "fault.h"
+#include "pieces.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Loading in the making. Each buffer takes one piece: as read, packed for a peer, and as a peer packed it. What a rank
+ * holds whole is read to its place, or received there, without a buffer. */
+struct loader {
+    const struct reel_model_files *files;
+    const struct reel_axis *host;
+    struct reel_pieces pieces;
+    struct reel_holder *holders; /* [host->size] */
+    float *memory, *read, *packed, *received;
+    int64_t read_bytes;
+};
 
 int64_t reel_weights_bytes(const struct reel_plan *plan, int64_t rank, enum reel_holding holding)
 {
-    struct reel_layout l = holding == REEL_HELD_ALWAYS ? reel_plan_layout(plan, rank) : reel_layout_of(&plan->model, 1, 0, holding);
-    if (holding != REEL_HELD_ALWAYS) return 4 * l.global_elements;
-    return reel_plan_bytes(plan, rank, REEL_WEIGHTS);
+    struct reel_holder holder = reel_holder_of(plan, rank, holding);
+    return reel_holder_elements(&holder, &plan->model) * (int64_t)sizeof(float);
 }
-enum reel_status reel_weights_load(struct reel_comm *comm, const struct reel_model_files *files,
-                                   const struct reel_plan *plan, enum reel_holding holding, void *memory,
-                                   struct reel_loading *loading, struct reel_weights *w)
+
+const float *reel_weight(const struct reel_weights *weights, enum reel_tensor tensor)
 {
-    int64_t rank = comm->world.rank;
-    int always = holding == REEL_HELD_ALWAYS;
-    w->base = memory;
-    w->layout = always ? reel_plan_layout(plan, rank) : reel_layout_of(&plan->model, 1, 0, holding);
-    w->held = reel_plan_share(plan, &w->layout, rank);
-    (void)loading;
-    for (int t = 0; t < REEL_TENSORS; t++) {
-        if (w->layout.offset[t] < 0) continue;
-        struct reel_slice s = reel_slice_of(&plan->model, always ? plan->mesh.tensor : 1, always ? reel_plan_seat(plan, rank).tensor : 0, (enum reel_tensor)t);
-        for (int64_t layer = 0; layer < (t < REEL_GLOBAL_TENSORS ? 1 : plan->model.layers); layer++)
-            for (int64_t i = 0; i < s.row_count; i++) {
-                int64_t at = w->layout.offset[t] + i * s.column_count;
-                struct reel_run run = {at, s.column_count};
-                float *base = w->base;
-                if (t >= REEL_GLOBAL_TENSORS) {
-                    run = reel_run_common(run, w->held);
-                    base += w->layout.global_elements + layer * w->held.count - w->held.first;
-                }
-                if (run.count > 0)
-                    REEL_PASS(reel_model_read(files, (enum reel_tensor)t, layer, (s.first_row + i) * s.columns + s.first_column + run.first - at, run.count, base + run.first));
-            }
+    int64_t offset = weights->layout.offset[tensor];
+    return tensor < REEL_GLOBAL_TENSORS && offset >= 0 ? weights->base + offset : NULL;
+}
+
+const float *reel_weights_block(const struct reel_weights *weights, int64_t layer)
+{
+    return weights->base + weights->layout.global_elements + layer * weights->held.count;
+}
+
+static struct reel_portion portion_of(const struct loader *l, int64_t host_rank,
+                                      const struct reel_tensor_rows *rows)
+{
+    return reel_portion_of(&l->files->model, &l->holders[host_rank], rows);
+}
+
+/* Where this rank reads rows to: to their place when it holds all of them. */
+static float *values_of(const struct loader *l, const struct reel_tensor_rows *rows)
+{
+    struct reel_portion mine = portion_of(l, l->host->rank, rows);
+    return mine.count == rows->count * rows->columns ? l->memory + mine.to : l->read + rows->at;
+}
+
+/* Takes a portion of rows out of them, to be dense. */
+static void pick(const struct reel_portion *portion, const struct reel_tensor_rows *rows, const float *values,
+                 float *out)
+{
+    int64_t width = portion->width, run;
+    if (width == rows->columns) {
+        memcpy(out, values + portion->from + portion->skip, (size_t)portion->count * sizeof *out);
+        return;
+    }
+    for (int64_t done = 0; done < portion->count; done += run) {
+        int64_t row = (portion->skip + done) / width, column = (portion->skip + done) % width;
+        run = width - column < portion->count - done ? width - column : portion->count - done;
+        memcpy(out + done, values + portion->from + row * rows->columns + column, (size_t)run * sizeof *out);
+    }
+}
+
+/* The rows of the piece that a rank reads in a round; none in the last round of those that have one piece less. Each rank
+ * reads a run of consecutive pieces. */
+static const struct reel_tensor_rows *rows_of(const struct loader *l, int64_t host_rank, int64_t round,
+                                              int64_t *count)
+{
+    int64_t all = l->pieces.count, size = l->host->size, piece = all * host_rank / size + round;
+    int there = piece < all * (host_rank + 1) / size;
+    *count = there ? l->pieces.first[piece + 1] - l->pieces.first[piece] : 0;
+    return there ? &l->pieces.rows[l->pieces.first[piece]] : NULL;
+}
+
+static enum reel_status read_piece(struct loader *l, int64_t round)
+{
+    int64_t count;
+    const struct reel_tensor_rows *rows = rows_of(l, l->host->rank, round, &count);
+    REEL_NEED(!reel_fault(REEL_FAULT_WEIGHTS_READ), REEL_BAD_INPUT, "planted: the weights cannot be read");
+    for (const struct reel_tensor_rows *end = rows + count; rows < end; rows++) {
+        struct reel_portion mine = portion_of(l, l->host->rank, rows);
+        int64_t elements = rows->count * rows->columns;
+        float *values = values_of(l, rows);
+        REEL_PASS(reel_model_read(l->files, rows->tensor, rows->layer, rows->first * rows->columns, elements,
+                                  values));
+        l->read_bytes += elements * reel_model_stored_bytes(l->files, rows->tensor, rows->layer);
+        if (values != l->memory + mine.to)
+            pick(&mine, rows, values, l->memory + mine.to);
     }
     return REEL_OK;
 }
-const float *reel_weight(const struct reel_weights *w, enum reel_tensor tensor)
+
+/* What a peer holds of the piece that this rank has read, dense. */
+static const float *pack(const struct loader *l, int64_t round, int64_t peer, int64_t *packed)
 {
-    return w->layout.offset[tensor] < 0 ? NULL : w->base + w->layout.offset[tensor];
+    int64_t count;
+    const struct reel_tensor_rows *rows = rows_of(l, l->host->rank, round, &count);
+    *packed = 0;
+    for (int64_t r = 0; r < count; r++) {
+        struct reel_portion portion = portion_of(l, peer, &rows[r]);
+        const float *values = values_of(l, &rows[r]);
+        if (count == 1 && portion.width == rows[r].columns) {
+            *packed = portion.count;
+            return values + portion.from + portion.skip;
+        }
+        pick(&portion, &rows[r], values, l->packed + *packed);
+        *packed += portion.count;
+    }
+    return l->packed;
 }
-const float *reel_weights_block(const struct reel_weights *w, int64_t layer)
+
+/* Where what this rank holds of a peer's piece arrives. */
+static float *place(const struct loader *l, int64_t round, int64_t peer, int64_t *expected)
 {
-    return w->base + w->layout.global_elements + layer * w->held.count;
+    int64_t count;
+    const struct reel_tensor_rows *rows = rows_of(l, peer, round, &count);
+    float *at = l->received;
+    *expected = 0;
+    for (int64_t r = 0; r < count; r++) {
+        struct reel_portion mine = portion_of(l, l->host->rank, &rows[r]);
+        *expected += mine.count;
+        if (count == 1)
+            at = l->memory + mine.to;
+    }
+    return at;
+}
+
+/* Puts what has arrived in the buffer to its places. */
+static void unpack(const struct loader *l, int64_t round, int64_t peer)
+{
+    int64_t count;
+    const struct reel_tensor_rows *rows = rows_of(l, peer, round, &count);
+    const float *next = l->received;
+    for (int64_t r = 0; r < count && count > 1; r++) {
+        struct reel_portion mine = portion_of(l, l->host->rank, &rows[r]);
+        memcpy(l->memory + mine.to, next, (size_t)mine.count * sizeof *next);
+        next += mine.count;
+    }
+}
+
+/* Every rank of the host has read the piece of its round; each gets what it holds of the others'. */
+static enum reel_status exchange(const struct loader *l, int64_t round)
+{
+    int64_t me = l->host->rank, size = l->host->size, send_count, receive_count;
+    enum reel_status status = REEL_OK;
+    for (int64_t s = 1; s < size; s++) {
+        int64_t to = (me + s) % size, from = (me - s + size) % size;
+        const float *send = pack(l, round, to, &send_count);
+        float *receive = place(l, round, from, &receive_count);
+        enum reel_status swapped = reel_swap(l->host, to, send, send_count * (int64_t)sizeof *send, from,
+                                             receive, receive_count * (int64_t)sizeof *receive, 0);
+        unpack(l, round, from);
+        if (status == REEL_OK)
+            status = swapped;
+    }
+    return status;
+}
+
+/* Collective over host. Whether any of its ranks has failed. */
+static int has_failed(const struct reel_axis *host, enum reel_status *status)
+{
+    int mine = *status != REEL_OK, any = 1;
+    if (MPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_MAX, host->mpi) == MPI_SUCCESS)
+        return any;
+    *status = reel_fail(REEL_BAD_COMM, "the ranks of a host could not agree whether the weights are read");
+    return 1;
+}
+
+/* Collective over host. Round by round, a piece per rank; a rank that fails still meets its peers in the round, and after
+ * it all ranks of the host stop. A hang here means that a rank has left its rounds. */
+static enum reel_status read_all(struct loader *l, const struct reel_loading *loading)
+{
+    int64_t size = l->host->size, all = l->pieces.count;
+    enum reel_status status = REEL_OK;
+    for (int64_t round = 0; round * size < all; round++) {
+        status = read_piece(l, round);
+        enum reel_status exchanged = exchange(l, round);
+        if (status == REEL_OK)
+            status = exchanged;
+        if (has_failed(l->host, &status))
+            return status;
+        if (loading->progress)
+            loading->progress(loading->context, (round + 1) * size < all ? (round + 1) * size : all, all);
+    }
+    return status;
+}
+
+static void close_loader(struct loader *l)
+{
+    reel_pieces_free(&l->pieces);
+    free(l->holders);
+    free(l->read);
+}
+
+/* Collective over host. Who its ranks are, and what each of them holds; then the buffers. */
+static enum reel_status open_loader(const struct reel_comm *comm, const struct reel_plan *plan,
+                                    enum reel_holding holding, struct loader *l)
+{
+    int64_t ranks[REEL_PARTS_MAX], size = l->host->size, buffers = size > 1 ? 3 : 1;
+    REEL_NEED(MPI_Allgather(&comm->world.rank, 1, MPI_INT64_T, ranks, 1, MPI_INT64_T, l->host->mpi) ==
+                  MPI_SUCCESS,
+              REEL_BAD_COMM, "the ranks of a host could not tell each other who they are");
+    REEL_PASS(reel_pieces_make(&plan->model, holding, size, &l->pieces));
+    l->holders = malloc((size_t)size * sizeof *l->holders);
+    l->read = malloc((size_t)(buffers * l->pieces.largest) * sizeof *l->read);
+    REEL_NEED(l->holders && l->read, REEL_NO_MEMORY, "no memory to read weights in pieces of %lld bytes",
+              (long long)(l->pieces.largest * (int64_t)sizeof *l->read));
+    l->packed = l->read + (size > 1 ? l->pieces.largest : 0);
+    l->received = l->read + (size > 1 ? 2 * l->pieces.largest : 0);
+    for (int64_t r = 0; r < size; r++)
+        l->holders[r] = reel_holder_of(plan, ranks[r], holding);
+    return REEL_OK;
+}
+
+enum reel_status reel_weights_load(struct reel_comm *comm, const struct reel_model_files *files,
+                                   const struct reel_plan *plan, enum reel_holding holding, void *memory,
+                                   struct reel_loading *loading, struct reel_weights *weights)
+{
+    double began = MPI_Wtime();
+    struct loader l = {.files = files, .host = &comm->host, .memory = memory};
+    enum reel_status status = reel_agree(comm, open_loader(comm, plan, holding, &l));
+    if (status == REEL_OK)
+        status = reel_agree(comm, read_all(&l, loading));
+    if (status == REEL_OK) {
+        const struct reel_holder *mine = &l.holders[comm->host.rank];
+        *weights = (struct reel_weights){.base = memory, .layout = mine->layout, .held = mine->held};
+        loading->loaded =
+            (struct reel_loaded){.read_bytes = l.read_bytes,
+                                 .kept_bytes = reel_weights_bytes(plan, comm->world.rank, holding),
+                                 .seconds = MPI_Wtime() - began};
+    }
+    close_loader(&l);
+    return status;
 }

@@ -19,13 +19,18 @@ struct reel_weights {
     struct reel_run held; /* elements of a block's slice that are here: all, or this rank's share */
 };
 
-/* Loading as it goes and as it went, for this rank. */
-struct reel_loading {
-    void (*progress)(void *context, int64_t done, int64_t all); /* pieces of this host; or NULL */
-    void *context;
+/* What loading was for a rank. */
+struct reel_loaded {
     int64_t read_bytes; /* from storage, by this rank; of random weights, as made */
     int64_t kept_bytes; /* in memory */
     double seconds;
+};
+
+/* Loading as it goes, and as it went. */
+struct reel_loading {
+    void (*progress)(void *context, int64_t done, int64_t all); /* pieces of this host; or NULL */
+    void *context;
+    struct reel_loaded loaded;
 };
 
 /* Not collective. The bytes that reel_weights_load needs: of the plan's REEL_WEIGHTS, or of the whole tensors that make

@@ -1,4 +1,5 @@
 /* What a run shows: a bar that fits the terminal, and contact sheets whose colours are those of the fit. */
+#include "log.h"
 #include "preview.h"
 #include "progress.h"
 #include "test.h"
@@ -20,14 +21,19 @@ static struct reel_event step_of(int64_t iteration)
                                .seconds_left = 3725};
 }
 
+static struct reel_event loading_of(int64_t done)
+{
+    return (struct reel_event){.kind = REEL_EVENT_LOADING, .done = done, .all = 544, .seconds = 75};
+}
+
 static void the_bar_fits_every_terminal(void)
 {
     char text[512];
     for (int columns = 20; columns <= 300; columns++)
-        for (int64_t i = 0; i < 30; i++) {
-            struct reel_event event = step_of(i);
+        for (int64_t i = 0; i < 60; i++) {
+            struct reel_event event = i < 30 ? step_of(i) : loading_of(i * i % 545);
             reel_progress_bar(&event, columns, text, sizeof text);
-            CHECK((int)strlen(text) < columns, "%d columns, iteration %lld: %s", columns, (long long)i, text);
+            CHECK((int)strlen(text) < columns, "%d columns, event %lld: %s", columns, (long long)i, text);
         }
 }
 
@@ -42,6 +48,31 @@ static void the_bar_says_where_the_job_stands(void)
     event = step_of(29);
     reel_progress_bar(&event, 80, text, sizeof text);
     CHECK(strstr(text, "=] 30/30"), "%s", text);
+    event = loading_of(136);
+    reel_progress_bar(&event, 60, text, sizeof text);
+    CHECK(strcmp(text, "weights [======>                      ] 136/544  3m45s left") == 0, "%s", text);
+}
+
+static void the_log_says_what_loading_was_for_every_rank(void)
+{
+    static const struct reel_loaded loaded[2] = {{.read_bytes = 3000, .kept_bytes = 5000, .seconds = 2},
+                                                 {.read_bytes = 1000, .kept_bytes = 6000, .seconds = 4}};
+    char path[256], text[1024] = "";
+    struct reel_log log;
+    struct reel_event event = loading_of(136);
+    snprintf(path, sizeof path, "%s/log.jsonl", test_folder());
+    CHECK(reel_log_open(&log, path) == REEL_OK, "%s", reel_error_here()->cause);
+    reel_log_event(&log, &event); /* not worth a line */
+    event = (struct reel_event){
+        .kind = REEL_EVENT_WEIGHTS, .bytes = 4000, .seconds = 4, .loaded = loaded, .ranks = 2};
+    reel_log_event(&log, &event);
+    reel_log_close(&log);
+    FILE *file = fopen(path, "r");
+    CHECK(file && fread(text, 1, sizeof text - 1, file) > 0 && fclose(file) == 0, "%s", path);
+    CHECK(strncmp(text, "{\"event\":\"weights\",\"bytes\":4000,\"seconds\":4.0,", 46) == 0, "%s", text);
+    CHECK(strstr(text, "\"ranks\":[{\"read_bytes\":3000,\"kept_bytes\":5000,\"seconds\":2.0,"), "%s", text);
+    CHECK(strstr(text, "{\"read_bytes\":1000,\"kept_bytes\":6000,\"seconds\":4.0,\"gigabytes_per_second\":"),
+          "%s", text);
 }
 
 enum { C = 16, F = 5, H = 4, W = 100 };
@@ -112,6 +143,7 @@ int main(void)
 {
     RUN(the_bar_fits_every_terminal);
     RUN(the_bar_says_where_the_job_stands);
+    RUN(the_log_says_what_loading_was_for_every_rank);
     RUN(a_contact_sheet_has_every_frame_of_the_chunk_in_its_colour);
     RUN(what_cannot_be_drawn_is_said);
     return test_end();

@@ -2,7 +2,6 @@
 #include "model_file.h"
 #include "synthetic.h"
 #include "test.h"
-#include "weights.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -122,18 +121,43 @@ static void link_reference(const char *name, const char *path)
     CHECK(symlink(target, path) == 0, "no link to %s", target);
 }
 
-/* The model at path cannot be opened, or not be loaded: status, and a cause that holds words. */
+/* Where a tensor lies when all of them follow each other, block by block. */
+static int64_t place_of(const struct reel_model *model, enum reel_tensor tensor, int64_t layer)
+{
+    int64_t before = 0, block = 0;
+    for (int t = 0; t < REEL_TENSORS; t++) {
+        int64_t elements = reel_tensor_elements(model, (enum reel_tensor)t);
+        before += t < (int)tensor ? elements : 0;
+        block += t < REEL_GLOBAL_TENSORS ? 0 : elements;
+    }
+    return before + (tensor < REEL_GLOBAL_TENSORS ? 0 : layer * block);
+}
+
+/* All tensors of open files; the caller frees them. */
+static enum reel_status read_all(const struct reel_model_files *files, float **all)
+{
+    const struct reel_model *model = &files->model;
+    *all = malloc((size_t)reel_model_parameters(model) * sizeof **all);
+    for (int t = 0; t < REEL_TENSORS; t++) {
+        int64_t copies = t < REEL_GLOBAL_TENSORS ? 1 : model->layers;
+        for (int64_t layer = 0; layer < copies && reel_tensor_exists(model, (enum reel_tensor)t); layer++)
+            REEL_PASS(reel_model_read(files, (enum reel_tensor)t, layer, 0,
+                                      reel_tensor_elements(model, (enum reel_tensor)t),
+                                      *all + place_of(model, (enum reel_tensor)t, layer)));
+    }
+    return REEL_OK;
+}
+
+/* The model at path cannot be opened, or not be read: status, and a cause that holds words. */
 static void check_refused(const char *path, enum reel_status expected, const char *words)
 {
     struct reel_model_files files;
-    struct reel_weights weights;
+    float *all = NULL;
     reel_error_clear();
     enum reel_status status = reel_model_open(path, &files);
     if (status == REEL_OK) {
-        int64_t bytes = reel_weights_bytes(&files.model);
-        void *memory = aligned_alloc(64, (size_t)bytes);
-        status = reel_weights_load(&files, memory, bytes, &weights, NULL, NULL);
-        free(memory);
+        status = read_all(&files, &all);
+        free(all);
         reel_model_close(&files);
     }
     CHECK(status == expected, "%s: status %d", words, status);
@@ -142,21 +166,18 @@ static void check_refused(const char *path, enum reel_status expected, const cha
     reel_error_clear();
 }
 
-/* All weights of the model at path; free memory. Padding is zero, so that two loads compare by memcmp. */
-static void *load(const char *path, struct reel_model *model, struct reel_weights *weights, int64_t *bytes)
+/* All weights of the model at path; the caller frees them. */
+static float *load(const char *path, struct reel_model *model)
 {
     struct reel_model_files files;
+    float *all;
     CHECK(reel_model_open(path, &files) == REEL_OK, "%s", reel_error_here()->cause);
     reel_error_clear();
     *model = files.model;
-    *bytes = reel_weights_bytes(model);
-    void *memory = aligned_alloc(64, (size_t)*bytes);
-    memset(memory, 0, (size_t)*bytes);
-    CHECK(reel_weights_load(&files, memory, *bytes, weights, NULL, NULL) == REEL_OK, "%s: %s", path,
-          reel_error_here()->cause);
+    CHECK(read_all(&files, &all) == REEL_OK, "%s: %s", path, reel_error_here()->cause);
     reel_error_clear();
     reel_model_close(&files);
-    return memory;
+    return all;
 }
 
 /* What the first path gives, all others give; and it is what stands in the native file. */
@@ -164,16 +185,15 @@ static void check_same(const char *const *names, int count, int64_t tensors)
 {
     char path[512];
     struct reel_model model, other_model;
-    struct reel_weights weights, other_weights;
-    int64_t bytes, other_bytes;
     snprintf(path, sizeof path, "%s/%s", test_reference(), names[0]);
-    float *memory = load(path, &model, &weights, &bytes);
+    float *all = load(path, &model);
+    size_t bytes = (size_t)reel_model_parameters(&model) * sizeof *all;
     CHECK(reel_model_tensors(&model) == tensors, "%lld tensors", (long long)reel_model_tensors(&model));
     for (int n = 1; n < count; n++) {
         snprintf(path, sizeof path, "%s/%s", test_reference(), names[n]);
-        float *other = load(path, &other_model, &other_weights, &other_bytes);
+        float *other = load(path, &other_model);
         CHECK(memcmp(&model, &other_model, sizeof model) == 0, "%s is another model", names[n]);
-        CHECK(bytes == other_bytes && memcmp(memory, other, (size_t)bytes) == 0, "%s differs", names[n]);
+        CHECK(memcmp(all, other, bytes) == 0, "%s differs", names[n]);
         free(other);
     }
     struct reel_safetensors *file;
@@ -182,12 +202,12 @@ static void check_same(const char *const *names, int count, int64_t tensors)
     const struct reel_safetensors_entry *entry = reel_safetensors_find(file, "blocks.1.ffn.0.weight");
     float *direct = malloc((size_t)entry->elements * sizeof *direct);
     CHECK(reel_safetensors_read_floats(file, entry, 0, entry->elements, direct) == REEL_OK, "direct read");
-    CHECK(memcmp(direct, reel_weight(&weights, REEL_FFN_IN_WEIGHT, 1),
+    CHECK(memcmp(direct, all + place_of(&model, REEL_FFN_IN_WEIGHT, 1),
                  (size_t)entry->elements * sizeof *direct) == 0,
           "blocks.1.ffn.0.weight is not in its place");
     free(direct);
     reel_safetensors_close(file);
-    free(memory);
+    free(all);
 }
 
 static void all_layouts_hold_the_same_weights(void)
@@ -202,12 +222,10 @@ static void a_pipeline_folder_is_opened_at_its_transformer(void)
 {
     char path[512];
     struct reel_model model, other;
-    struct reel_weights weights;
-    int64_t bytes;
     link_reference("tiny-df/diffusers", path_in("pipeline", "transformer"));
-    free(load(path_in("pipeline", "."), &model, &weights, &bytes));
+    free(load(path_in("pipeline", "."), &model));
     snprintf(path, sizeof path, "%s/tiny-df/native", test_reference());
-    free(load(path, &other, &weights, &bytes));
+    free(load(path, &other));
     CHECK(memcmp(&model, &other, sizeof model) == 0, "another model");
 }
 
@@ -219,24 +237,34 @@ static void every_floating_type_and_prefix_is_read(void)
                                               {.dtype = REEL_F64}};
     for (size_t v = 0; v < sizeof variants / sizeof variants[0]; v++) {
         struct reel_model model;
-        struct reel_weights weights;
-        int64_t bytes, wrong = 0;
+        int64_t wrong = 0;
         const char *path = path_in("types", "one.safetensors");
         write_model(path, &variants[v]);
-        void *memory = load(path, &model, &weights, &bytes);
+        float *all = load(path, &model);
         CHECK(model.heads == 1 && model.layers == 3 && model.ffn == 352 && model.text_rows == 512 &&
                   model.text_width == 48 && model.frequencies == 64 && model.has_fps == 1,
               "the shapes say another model");
         for (int t = 0; t < REEL_TENSORS; t++) {
-            const float *tensor = reel_weight(&weights, (enum reel_tensor)t, 2);
-            CHECK((tensor != NULL) == reel_tensor_exists(&model, (enum reel_tensor)t), "tensor %d", t);
-            CHECK((uintptr_t)tensor % 64 == 0, "tensor %d is at %p", t, (const void *)tensor);
+            const float *tensor = all + place_of(&model, (enum reel_tensor)t, 2);
             for (int64_t i = 0; i < reel_tensor_elements(&model, (enum reel_tensor)t); i++)
                 wrong += tensor[i] != pattern(i);
         }
         CHECK(wrong == 0, "%s: %lld numbers differ", reel_dtype_name(variants[v].dtype), (long long)wrong);
-        free(memory);
+        free(all);
     }
+}
+
+static void an_element_has_the_bytes_of_its_file(void)
+{
+    struct reel_model_files files;
+    const char *path = path_in("types", "one.safetensors");
+    write_model(path, &(struct variant){.dtype = REEL_F16});
+    CHECK(reel_model_open(path, &files) == REEL_OK, "%s", reel_error_here()->cause);
+    CHECK(reel_model_stored_bytes(&files, REEL_FFN_IN_WEIGHT, 1) == 2, "F16");
+    reel_model_close(&files);
+    CHECK(reel_model_open("synthetic:tiny", &files) == REEL_OK, "%s", reel_error_here()->cause);
+    CHECK(reel_model_stored_bytes(&files, REEL_FFN_IN_WEIGHT, 1) == 4, "synthetic");
+    reel_model_close(&files);
 }
 
 static void a_wrong_tensor_is_named(void)
@@ -436,37 +464,16 @@ static void synthetic_weights_have_the_promised_spread(void)
     }
 }
 
-struct progress {
-    int64_t calls, last, all;
-};
-
-static void count_progress(void *context, int64_t done_bytes, int64_t all_bytes)
-{
-    struct progress *progress = context;
-    progress->calls += done_bytes > progress->last && done_bytes <= all_bytes;
-    progress->last = done_bytes;
-    progress->all = all_bytes;
-}
-
-static void a_synthetic_model_loads_without_files(void)
+static void a_synthetic_model_is_read_without_files(void)
 {
     struct reel_model_files files;
-    struct reel_weights weights;
-    struct progress progress = {0};
-    float expected[128];
+    float expected[128], *all;
     CHECK(reel_model_open("synthetic:tiny", &files) == REEL_OK && files.synthetic, "synthetic:tiny");
-    int64_t bytes = reel_weights_bytes(&files.model);
-    CHECK(bytes == 952032 * 4, "%lld bytes", (long long)bytes); /* every size is a multiple of 16 floats */
-    void *memory = aligned_alloc(64, (size_t)bytes);
-    CHECK(reel_weights_load(&files, memory, bytes, &weights, count_progress, &progress) == REEL_OK, "load");
-    CHECK(progress.calls == 101 && progress.last == bytes && progress.all == bytes, "%lld calls",
-          (long long)progress.calls);
+    CHECK(read_all(&files, &all) == REEL_OK, "%s", reel_error_here()->cause);
     reel_synthetic_fill(&files.model, REEL_SELF_NORM_K, 2, 0, 128, expected);
-    CHECK(memcmp(reel_weight(&weights, REEL_SELF_NORM_K, 2), expected, sizeof expected) == 0, "norm_k");
-    CHECK(!reel_weight(&weights, REEL_IMAGE_IN_WEIGHT, 0), "a t2v model has no image branch");
-    CHECK(reel_weights_load(&files, memory, bytes - 1, &weights, NULL, NULL) == REEL_INTERNAL, "too small");
-    reel_error_clear();
-    free(memory);
+    CHECK(memcmp(all + place_of(&files.model, REEL_SELF_NORM_K, 2), expected, sizeof expected) == 0,
+          "norm_k");
+    free(all);
     reel_model_close(&files);
     check_refused("synthetic:huge", REEL_BAD_JOB, "skyreels-v2-df-14b");
 }
@@ -476,12 +483,13 @@ int main(void)
     RUN(all_layouts_hold_the_same_weights);
     RUN(a_pipeline_folder_is_opened_at_its_transformer);
     RUN(every_floating_type_and_prefix_is_read);
+    RUN(an_element_has_the_bytes_of_its_file);
     RUN(a_wrong_tensor_is_named);
     RUN(a_config_that_cannot_be_computed_is_refused);
     RUN(a_folder_that_is_no_model_is_refused);
     RUN(philox_gives_the_known_answers);
     RUN(a_slice_of_synthetic_weights_is_the_slice_of_the_whole);
     RUN(synthetic_weights_have_the_promised_spread);
-    RUN(a_synthetic_model_loads_without_files);
+    RUN(a_synthetic_model_is_read_without_files);
     return test_end();
 }

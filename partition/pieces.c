@@ -1,0 +1,144 @@
+/* Pieces of a checkpoint, and whose they are. */
+#include "pieces.h"
+
+#include "traffic.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What a piece should have: at least, so that messages are no small change, and at most, so that one which is half as much
+ * again is still allowed. */
+enum { WANTED_LEAST = 1 << 14, WANTED_MOST = REEL_PIECE_MOST / 3 * 2, PIECES_A_READER = 8, SMALL_PART = 8 };
+
+/* Appends rows to the open piece, or to a new one; without arrays it counts only. */
+static void put(struct reel_pieces *pieces, struct reel_tensor_rows rows, int opens, int64_t *filled)
+{
+    if (opens) {
+        if (pieces->first)
+            pieces->first[pieces->count] = pieces->rows_count;
+        pieces->count++;
+        *filled = 0;
+    }
+    rows.at = *filled;
+    *filled += rows.count * rows.columns;
+    if (*filled > pieces->largest)
+        pieces->largest = *filled;
+    if (pieces->rows)
+        pieces->rows[pieces->rows_count] = rows;
+    pieces->rows_count++;
+}
+
+/* A tensor in pieces of its own, as near to the wanted size as whole rows allow. */
+static void put_cut(struct reel_pieces *pieces, struct reel_tensor_rows whole, int64_t wanted,
+                    int64_t *filled)
+{
+    int64_t parts = (whole.count * whole.columns + wanted / 2) / wanted;
+    parts = parts < 1 ? 1 : parts > whole.count ? whole.count : parts;
+    for (int64_t p = 0; p < parts; p++) {
+        struct reel_tensor_rows rows = whole;
+        rows.first = whole.count * p / parts;
+        rows.count = whole.count * (p + 1) / parts - rows.first;
+        put(pieces, rows, 1, filled);
+    }
+}
+
+/* First what is small, then matrices, each tensor by tensor. Shares of gathered blocks are in the order of tensors too, so
+ * that readers of consecutive pieces read mostly what they hold, and never all for the same rank at a time. */
+static void put_all(const struct reel_model *model, const struct reel_layout *layout, int64_t wanted,
+                    struct reel_pieces *pieces)
+{
+    int64_t filled = wanted;
+    for (int small = 1; small >= 0; small--)
+        for (int t = 0; t < REEL_TENSORS; t++) {
+            int64_t elements = reel_tensor_elements(model, (enum reel_tensor)t);
+            int64_t copies = t < REEL_GLOBAL_TENSORS ? 1 : model->layers;
+            if (layout->offset[t] < 0 || (elements < wanted / SMALL_PART) != small)
+                continue;
+            struct reel_slice whole = reel_slice_of(model, 1, 0, (enum reel_tensor)t);
+            for (int64_t layer = 0; layer < copies; layer++) {
+                struct reel_tensor_rows rows = {.tensor = (enum reel_tensor)t,
+                                                .layer = layer,
+                                                .count = whole.rows,
+                                                .columns = whole.columns};
+                if (small)
+                    put(pieces, rows, filled + elements > wanted, &filled);
+                else
+                    put_cut(pieces, rows, wanted, &filled);
+            }
+        }
+}
+
+static int64_t piece_elements(const struct reel_model *model, const struct reel_layout *layout,
+                              int64_t readers)
+{
+    int64_t all = layout->global_elements + model->layers * layout->block_elements;
+    int64_t wanted = all / (PIECES_A_READER * readers);
+    return wanted < WANTED_LEAST ? WANTED_LEAST : wanted > WANTED_MOST ? WANTED_MOST : wanted;
+}
+
+enum reel_status reel_pieces_make(const struct reel_model *model, enum reel_holding holding, int64_t readers,
+                                  struct reel_pieces *pieces)
+{
+    struct reel_layout layout = reel_layout_of(model, 1, 0, holding);
+    int64_t wanted = piece_elements(model, &layout, readers);
+    *pieces = (struct reel_pieces){.count = 0};
+    put_all(model, &layout, wanted, pieces);
+    pieces->rows = malloc((size_t)pieces->rows_count * sizeof *pieces->rows);
+    pieces->first = malloc((size_t)(pieces->count + 1) * sizeof *pieces->first);
+    if (!pieces->rows || !pieces->first) {
+        reel_pieces_free(pieces);
+        return reel_fail(REEL_NO_MEMORY, "no memory for the list of the weights' pieces");
+    }
+    pieces->count = pieces->rows_count = 0;
+    put_all(model, &layout, wanted, pieces);
+    pieces->first[pieces->count] = pieces->rows_count;
+    return REEL_OK;
+}
+
+void reel_pieces_free(struct reel_pieces *pieces)
+{
+    free(pieces->rows);
+    free(pieces->first);
+    *pieces = (struct reel_pieces){.count = 0};
+}
+
+struct reel_holder reel_holder_of(const struct reel_plan *plan, int64_t rank, enum reel_holding holding)
+{
+    struct reel_holder holder = {.parts = 1};
+    if (holding == REEL_HELD_FOR_EMBEDDING) {
+        holder.layout = reel_layout_of(&plan->model, 1, 0, holding);
+        return holder;
+    }
+    holder.parts = plan->mesh.tensor;
+    holder.part = reel_plan_seat(plan, rank).tensor;
+    holder.layout = reel_plan_layout(plan, rank);
+    holder.held = reel_plan_share(plan, &holder.layout, rank);
+    return holder;
+}
+
+int64_t reel_holder_elements(const struct reel_holder *holder, const struct reel_model *model)
+{
+    return holder->layout.global_elements + model->layers * holder->held.count;
+}
+
+struct reel_portion reel_portion_of(const struct reel_model *model, const struct reel_holder *holder,
+                                    const struct reel_tensor_rows *rows)
+{
+    struct reel_slice slice = reel_slice_of(model, holder->parts, holder->part, rows->tensor);
+    struct reel_run mine = reel_run_common((struct reel_run){rows->first, rows->count},
+                                           (struct reel_run){slice.first_row, slice.row_count});
+    int64_t width = slice.column_count,
+            place = holder->layout.offset[rows->tensor] + (mine.first - slice.first_row) * width;
+    struct reel_portion portion = {.from = (mine.first - rows->first) * rows->columns + slice.first_column,
+                                   .width = width,
+                                   .count = mine.count * width,
+                                   .to = place};
+    if (rows->tensor < REEL_GLOBAL_TENSORS)
+        return portion;
+    struct reel_run kept = reel_run_common((struct reel_run){place, portion.count}, holder->held);
+    portion.skip = kept.first - place;
+    portion.count = kept.count;
+    portion.to =
+        holder->layout.global_elements + rows->layer * holder->held.count + kept.first - holder->held.first;
+    return portion;
+}

@@ -1,0 +1,69 @@
+/* A checkpoint in pieces that are read one at a time, and what of a piece a rank holds.
+ *
+ * A piece is a range of whole rows of one matrix, or several small tensors together: norms and biases are 600 of 1095
+ * tensors and a thousandth of the bytes. The list is the same on every rank that asks for it alike, so that ranks which
+ * read different pieces can say whose part of them is whose without a word.
+ *
+ *     REEL_PASS(reel_pieces_make(&model, REEL_HELD_ALWAYS, 8, &pieces));        4,899 pieces of at most 12 MiB, at 14B
+ *     struct reel_holder holder = reel_holder_of(&plan, 5, REEL_HELD_ALWAYS);
+ *     for (int64_t r = pieces.first[7]; r < pieces.first[8]; r++)
+ *         struct reel_portion portion = reel_portion_of(&model, &holder, &pieces.rows[r]);
+ *
+ * Elements, not bytes. Not collective. */
+#ifndef REEL_PIECES_H
+#define REEL_PIECES_H
+
+#include "plan.h"
+#include "slice.h"
+#include "status.h"
+
+enum { REEL_PIECE_MOST = 4 << 20 }; /* elements, but for a row that is longer */
+
+/* Whole rows of one tensor; those of more than two dimensions are [first, all others]. */
+struct reel_tensor_rows {
+    enum reel_tensor tensor;
+    int64_t layer; /* 0 for tensors that exist once */
+    int64_t first, count, columns;
+    int64_t at; /* in the piece */
+};
+
+struct reel_pieces {
+    struct reel_tensor_rows *rows;
+    int64_t *first; /* [count + 1]: piece p is rows[first[p]] .. rows[first[p + 1] - 1] */
+    int64_t count, rows_count;
+    int64_t largest; /* elements of a piece */
+};
+
+/* Every tensor of the holding exactly once, for that many readers: small models have smaller pieces, so that each reader
+ * gets several. reel_pieces_free frees them. REEL_NO_MEMORY. */
+enum reel_status reel_pieces_make(const struct reel_model *model, enum reel_holding holding, int64_t readers,
+                                  struct reel_pieces *pieces);
+
+/* A list of zeros is allowed. */
+void reel_pieces_free(struct reel_pieces *pieces);
+
+/* What a rank holds: the tensors that exist once, then of each block the held elements of its slice. Tensors for the
+ * embedding are whole on every rank. */
+struct reel_holder {
+    int64_t parts, part; /* of the tensor axis */
+    struct reel_layout layout;
+    struct reel_run held; /* of a block's slice */
+};
+
+struct reel_holder reel_holder_of(const struct reel_plan *plan, int64_t rank, enum reel_holding holding);
+
+/* All elements that it holds, those that only align the next tensor included. */
+int64_t reel_holder_elements(const struct reel_holder *holder, const struct reel_model *model);
+
+/* What a holder has of some rows: a rectangle of them, of which count elements, in row-major order and after the first
+ * skip, lie one after the other in its memory. */
+struct reel_portion {
+    int64_t from;        /* the rectangle's first element, counted in the rows */
+    int64_t width, skip; /* columns of the rectangle; elements of it that come before */
+    int64_t count, to;   /* in the holder's memory */
+};
+
+struct reel_portion reel_portion_of(const struct reel_model *model, const struct reel_holder *holder,
+                                    const struct reel_tensor_rows *rows);
+
+#endif

@@ -1,0 +1,265 @@
+/* What a rank holds is what the plan says, cut from the whole tensors, and a host reads its checkpoint once. */
+#include "test.h"
+#include "weights.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { GUARD = 64 }; /* floats on either side of what is loaded */
+
+static const float untouched = -12345.5f;
+static struct reel_comm comm;
+static MPI_Comm halves; /* the ranks as if they were on two hosts */
+
+static const char *const models[] = {"synthetic:tiny",
+                                     "tiny-df/native",
+                                     "tiny-df/native-sharded",
+                                     "tiny-df/diffusers",
+                                     "tiny-df/comfy.safetensors",
+                                     "tiny-i2v/native"};
+
+static void open_model(const char *name, struct reel_model_files *files)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", test_reference(), name);
+    CHECK(reel_model_open(strncmp(name, "synthetic:", 10) == 0 ? name : path, files) == REEL_OK, "%s",
+          reel_error_here()->cause);
+}
+
+static struct reel_plan plan_of(const struct reel_model *model, const struct reel_mesh *mesh)
+{
+    static const struct reel_workload work = {.H = 2,
+                                              .W = 2,
+                                              .video_frames = 3,
+                                              .chunk_frames = 3,
+                                              .window_frames = 3,
+                                              .branches = 2,
+                                              .embedding_rows = 4,
+                                              .number_bytes = 4};
+    struct reel_plan plan;
+    CHECK(reel_plan_make(model, &work, mesh, comm.world.size, &plan) == REEL_OK, "%s",
+          reel_error_here()->cause);
+    return plan;
+}
+
+/* The numbers of this rank's slice of a tensor that differ from the whole tensor's, where clip says that they are
+ * held at all: held[0] is element clip.first of the slice. */
+static int64_t wrong_in_slice(const struct reel_model_files *files, const struct reel_slice *slice,
+                              enum reel_tensor tensor, int64_t layer, int64_t offset, struct reel_run clip,
+                              const float *held)
+{
+    int64_t wrong = 0, elements = slice->rows * slice->columns;
+    float *whole = malloc((size_t)elements * sizeof *whole);
+    CHECK(reel_model_read(files, tensor, layer, 0, elements, whole) == REEL_OK, "%s",
+          reel_error_here()->cause);
+    for (int64_t i = 0; i < slice->row_count; i++)
+        for (int64_t j = 0; j < slice->column_count; j++) {
+            int64_t at = offset + i * slice->column_count + j - clip.first;
+            if (at >= 0 && at < clip.count)
+                wrong += memcmp(&held[at],
+                                &whole[(slice->first_row + i) * slice->columns + slice->first_column + j],
+                                sizeof *held) != 0;
+        }
+    free(whole);
+    return wrong;
+}
+
+/* Every tensor of the holding against whole tensors; the bytes that the holding has in storage. */
+static int64_t check_values(const struct reel_model_files *files, const struct reel_plan *plan,
+                            enum reel_holding holding, const struct reel_weights *weights, const char *words)
+{
+    int64_t wrong = 0, stored = 0, tensor_ways = holding == REEL_HELD_ALWAYS ? plan->mesh.tensor : 1;
+    int64_t part = holding == REEL_HELD_ALWAYS ? reel_plan_seat(plan, comm.world.rank).tensor : 0;
+    for (int n = 0; n < REEL_TENSORS; n++) {
+        enum reel_tensor t = (enum reel_tensor)n;
+        int is_global = n < REEL_GLOBAL_TENSORS;
+        int of_embedding = n >= REEL_TIME_IN_WEIGHT && n <= REEL_FPS_OUT_BIAS;
+        int held =
+            reel_tensor_exists(&plan->model, t) && of_embedding == (holding == REEL_HELD_FOR_EMBEDDING);
+        CHECK(!is_global || !held == !reel_weight(weights, t), "%s: tensor %d", words, n);
+        for (int64_t layer = 0; held && layer < (is_global ? 1 : plan->model.layers); layer++) {
+            struct reel_slice slice = reel_slice_of(&plan->model, tensor_ways, part, t);
+            stored += slice.rows * slice.columns * reel_model_stored_bytes(files, t, layer);
+            if (is_global)
+                wrong += wrong_in_slice(files, &slice, t, layer, 0, (struct reel_run){0, INT64_MAX},
+                                        reel_weight(weights, t));
+            else
+                wrong += wrong_in_slice(files, &slice, t, layer, weights->layout.offset[n], weights->held,
+                                        reel_weights_block(weights, layer));
+        }
+    }
+    CHECK(wrong == 0, "%s: %lld numbers are wrong", words, (long long)wrong);
+    return stored;
+}
+
+struct progress {
+    int64_t calls, done, all;
+};
+
+static void count_progress(void *context, int64_t done, int64_t all)
+{
+    struct progress *progress = context;
+    progress->calls += done > progress->done && done <= all;
+    progress->done = done;
+    progress->all = all;
+}
+
+static void check_loading(const struct reel_model_files *files, const struct reel_plan *plan,
+                          enum reel_holding holding, const char *words)
+{
+    struct progress progress = {0};
+    struct reel_loading loading = {.progress = count_progress, .context = &progress};
+    struct reel_weights weights;
+    int64_t bytes = reel_weights_bytes(plan, comm.world.rank, holding), touched = 0, read = 0;
+    int64_t floats = bytes / (int64_t)sizeof(float);
+    float *memory = aligned_alloc(64, (size_t)(floats + 2 * GUARD) * sizeof *memory);
+    for (int64_t i = 0; i < floats + 2 * GUARD; i++)
+        memory[i] = untouched;
+    enum reel_status status =
+        reel_weights_load(&comm, files, plan, holding, memory + GUARD, &loading, &weights);
+    CHECK(status == REEL_OK, "%s: %d, %s", words, (int)status, reel_error_here()->cause);
+    reel_error_clear();
+    if (status != REEL_OK) {
+        free(memory);
+        return;
+    }
+    for (int64_t i = 0; i < GUARD; i++)
+        touched += memory[i] != untouched || memory[GUARD + floats + i] != untouched;
+    CHECK(touched == 0, "%s: memory beside what is held was written", words);
+    CHECK(holding != REEL_HELD_ALWAYS || bytes == reel_plan_bytes(plan, comm.world.rank, REEL_WEIGHTS),
+          "%s: %lld", words, (long long)bytes);
+    CHECK(loading.loaded.kept_bytes == bytes && loading.loaded.seconds > 0, "%s: %lld bytes", words,
+          (long long)bytes);
+    CHECK(progress.calls > 1 && progress.done == progress.all, "%s: %lld of %lld pieces", words,
+          (long long)progress.done, (long long)progress.all);
+    int64_t stored = check_values(files, plan, holding, &weights, words);
+    MPI_Allreduce(&loading.loaded.read_bytes, &read, 1, MPI_INT64_T, MPI_SUM, comm.host.mpi);
+    CHECK(read == stored, "%s: the host read %lld bytes of %lld", words, (long long)read, (long long)stored);
+    CHECK(loading.loaded.read_bytes > 0, "%s: a rank has read nothing", words);
+    free(memory);
+}
+
+/* One model on every mesh of these ranks, resident and gathered. */
+static void check_meshes(const char *name)
+{
+    struct reel_model_files files;
+    open_model(name, &files);
+    int64_t size = comm.world.size, heads = files.model.heads;
+    for (int64_t cfg = 1; cfg <= 2; cfg++)
+        for (int64_t ring = 1; ring <= size; ring++)
+            for (int64_t ulysses = 1; ulysses <= size; ulysses++)
+                for (int64_t tensor = 1; tensor <= size; tensor++)
+                    for (int64_t gathered = 0; gathered <= 1; gathered++) {
+                        char words[200];
+                        if (cfg * ring * ulysses * tensor != size || ulysses * tensor > heads)
+                            continue;
+                        struct reel_mesh mesh = {cfg, ring, ulysses, tensor, gathered};
+                        struct reel_plan plan = plan_of(&files.model, &mesh);
+                        snprintf(words, sizeof words,
+                                 "%s, cfg %lld ring %lld ulysses %lld tensor %lld gathered %lld", name,
+                                 (long long)cfg, (long long)ring, (long long)ulysses, (long long)tensor,
+                                 (long long)gathered);
+                        check_loading(&files, &plan, REEL_HELD_ALWAYS, words);
+                    }
+    struct reel_plan plan = plan_of(&files.model, &(struct reel_mesh){1, size, 1, 1, 1});
+    check_loading(&files, &plan, REEL_HELD_FOR_EMBEDDING, name);
+    reel_model_close(&files);
+}
+
+static void every_rank_holds_the_slices_of_the_whole_on_every_mesh(void)
+{
+    for (size_t m = 0; m < sizeof models / sizeof models[0]; m++)
+        check_meshes(models[m]);
+}
+
+/* Does as if the ranks were on two hosts, even and odd ones. */
+static struct reel_axis split_host(void)
+{
+    struct reel_axis host = comm.host;
+    int rank, size;
+    MPI_Comm_rank(halves, &rank);
+    MPI_Comm_size(halves, &size);
+    comm.host = (struct reel_axis){.mpi = halves, .rank = rank, .size = size};
+    return host;
+}
+
+static void every_host_reads_the_checkpoint_once(void)
+{
+    struct reel_axis host = split_host();
+    check_meshes("tiny-df/native");
+    check_meshes("tiny-i2v/native");
+    comm.host = host;
+}
+
+/* A copy of the tiny model's file in which the last number of the data is not one. */
+static const char *poisoned_file(void)
+{
+    static char path[300];
+    char from[512];
+    snprintf(path, sizeof path, "%s/poisoned.safetensors", test_folder());
+    snprintf(from, sizeof from, "%s/tiny-df/comfy.safetensors", test_reference());
+    if (comm.world.rank == 0) {
+        FILE *in = fopen(from, "rb"), *out = fopen(path, "wb");
+        fseek(in, 0, SEEK_END);
+        size_t bytes = (size_t)ftell(in);
+        char *all = malloc(bytes);
+        rewind(in);
+        CHECK(fread(all, 1, bytes, in) == bytes, "%s", from);
+        all[bytes - 1] = '\x7f'; /* NaN in BF16, F16 and F32 */
+        all[bytes - 2] = '\xff';
+        CHECK(fwrite(all, 1, bytes, out) == bytes && fclose(out) == 0, "%s", path);
+        free(all);
+        fclose(in);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+    return path;
+}
+
+/* Loads from path, on ranks where it is set, and from a good file elsewhere: all fail with the same words. */
+static void check_failure(const char *path, const char *words)
+{
+    struct reel_model_files files;
+    struct reel_weights weights;
+    struct reel_loading loading = {.progress = NULL};
+    char good[512];
+    snprintf(good, sizeof good, "%s/tiny-df/comfy.safetensors", test_reference());
+    CHECK(reel_model_open(path ? path : good, &files) == REEL_OK, "%s", reel_error_here()->cause);
+    struct reel_plan plan = plan_of(&files.model, &(struct reel_mesh){1, comm.world.size, 1, 1, 1});
+    void *memory = aligned_alloc(64, (size_t)reel_weights_bytes(&plan, comm.world.rank, REEL_HELD_ALWAYS));
+    enum reel_status status =
+        reel_weights_load(&comm, &files, &plan, REEL_HELD_ALWAYS, memory, &loading, &weights);
+    CHECK(status == REEL_BAD_INPUT, "status %d", (int)status);
+    CHECK(strstr(reel_error_here()->cause, words), "%s", reel_error_here()->cause);
+    reel_error_clear();
+    free(memory);
+    reel_model_close(&files);
+}
+
+static void a_number_that_one_rank_cannot_take_ends_all(void)
+{
+    check_failure(poisoned_file(), "holds nan at index");
+}
+
+static void a_host_that_cannot_read_ends_the_others(void)
+{
+    const char *path = poisoned_file();
+    struct reel_axis host = split_host();
+    check_failure(comm.world.rank % 2 == (comm.world.size > 1) ? path : NULL, "holds nan at index");
+    comm.host = host;
+}
+
+int main(int argc, char **argv)
+{
+    MPI_Init(&argc, &argv);
+    CHECK(reel_comm_open(MPI_COMM_WORLD, &comm) == REEL_OK, "%s", reel_error_here()->cause);
+    MPI_Comm_split(MPI_COMM_WORLD, (int)comm.world.rank % 2, 0, &halves);
+    RUN(every_rank_holds_the_slices_of_the_whole_on_every_mesh);
+    RUN(every_host_reads_the_checkpoint_once);
+    RUN(a_number_that_one_rank_cannot_take_ends_all);
+    RUN(a_host_that_cannot_read_ends_the_others);
+    MPI_Comm_free(&halves);
+    reel_comm_close(&comm);
+    int failed = test_end();
+    MPI_Finalize();
+    return failed;
+}
