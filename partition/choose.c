@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Two estimates that differ by less are the same; and so much slower a mesh may be whose numbers do not depend on it. */
-static const double within = 1.02, worth = 1.25;
+static const double within = 1.02, worth = 1.10;
 
 int64_t reel_plan_fullest(const struct reel_plan *plan, const struct reel_machine *machine)
 {
@@ -225,19 +225,18 @@ void reel_candidates_why(const struct reel_candidates *candidates, char why[REEL
     if (candidates->fitting < candidates->count)
         snprintf(fitting, sizeof fitting, " (%lld fit)", (long long)candidates->fitting);
     if (best != chosen)
-        snprintf(than, sizeof than, "; %.0f%% behind %s, %s", 100 * (chosen->seconds / best->seconds - 1),
-                 mesh,
-                 only_moves(&chosen->mesh) && !only_moves(&best->mesh) ? "but with the bits of one rank"
-                                                                       : "but simpler");
+        snprintf(than, sizeof than, "%.0f%% behind %s, ", 100 * (chosen->seconds / best->seconds - 1), mesh);
     if (candidates->count == 1)
         snprintf(why, REEL_WHY_BYTES, "the only mesh that is possible");
     else
-        snprintf(why, REEL_WHY_BYTES, "of %lld meshes%s the fastest by estimate%s%s",
+        snprintf(why, REEL_WHY_BYTES, "%sthe fastest of %lld meshes%s by estimate%s%s", than,
                  (long long)candidates->count, fitting,
                  gathered == 0 || gathered == candidates->count ? ""
                  : chosen->mesh.gathered                        ? ", none with resident weights fits"
                                                                 : ", resident weights first",
-                 than);
+                 best == chosen                                          ? ""
+                 : only_moves(&chosen->mesh) && !only_moves(&best->mesh) ? ", but with the bits of one rank"
+                                                                         : ", but simpler");
 }
 
 enum reel_status reel_candidates_check(const struct reel_candidates *candidates, int64_t ranks,

@@ -4,7 +4,7 @@
  *     REEL_PASS(reel_plan_choose(&model, &work, &asked, 8, &machine, &plan));
  *
  * Of the meshes that fit, the least estimated seconds (estimate.h) decide, but with two allowances. A mesh of cfg and
- * ulysses alone, whose numbers are those of one rank bit for bit, may be a quarter slower than one with ring or tensor.
+ * ulysses alone, whose numbers are those of one rank bit for bit, may be a tenth slower than one with ring or tensor.
  * And estimates are no better than a few percent: among those within 2% of the least it is, in this order, the one with
  * the least tensor ways, the least ring ways, resident weights, and both branches at once (cfg 2). Weights that are left
  * open are resident wherever a resident mesh fits. Every rank makes the same choice from the same counts.

@@ -240,7 +240,7 @@ static void jobs_and_command_lines_that_make_no_sense_are_refused(void)
     refused_with(2, "sampler.scheduler", "dpm", "sampler.scheduler is dpm");
     refused_with(2, "diffusion_forcing.causal_block_size", "2", "causal_block_size");
     refused_with(2, "diffusion_forcing.ar_step", "-1", "ar_step is -1");
-    refused_with(3, "partition.ulysses", "2", "ulysses 2 x tensor 1 are not 1 ranks");
+    refused_with(3, "partition.ulysses", "2", "ulysses 2 x tensor auto has 1 ranks");
     refused_with(5, "output.latents", "/proc/none/out.h5", "output.latents could not be written");
     refused_with(5, "output.preview", "/proc/none", "output.preview could not be made");
     refused(2, "walk", "walk is not a command");

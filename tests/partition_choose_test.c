@@ -117,6 +117,17 @@ static void explicit_ways_are_kept(void)
           "one rank holds what it would gather");
 }
 
+/* Where Ulysses is nearly as fast as a ring, the numbers of one rank decide; where heads do not go round, speed does. */
+static void the_bits_of_one_rank_are_worth_a_tenth(void)
+{
+    struct reel_mesh mesh = chosen("skyreels-v2-df-14b", leave_it_to_reel, 8, 80).mesh;
+    CHECK(mesh.ring == 1 && mesh.tensor == 1, "8 ranks: ring %lld, tensor %lld", (long long)mesh.ring,
+          (long long)mesh.tensor);
+    mesh = chosen("skyreels-v2-df-14b", leave_it_to_reel, 36, 80)
+               .mesh; /* 18 ways of 40 heads: 3 where 2.2 would do */
+    CHECK(mesh.ring > 1 || mesh.tensor > 1, "36 ranks: ulysses %lld", (long long)mesh.ulysses);
+}
+
 static void the_choice_is_fast_and_the_same_every_time(void)
 {
     static struct reel_candidates candidates;
@@ -134,8 +145,11 @@ static void the_choice_is_fast_and_the_same_every_time(void)
               "%lld ranks", (long long)counts[c]);
         const struct reel_candidate *taken = &candidates.at[candidates.chosen];
         CHECK(memcmp(&taken->mesh, &a.mesh, sizeof a.mesh) == 0, "the list says another");
+        int moves =
+            taken->mesh.ring == 1 && taken->mesh.tensor == 1; /* the bits of one rank may cost a tenth */
         for (int64_t i = 0; i < candidates.fitting; i++)
-            CHECK(taken->seconds <= 1.021 * candidates.at[i].seconds || candidates.at[i].mesh.gathered,
+            CHECK(taken->seconds <= (moves ? 1.021 * 1.1 : 1.021) * candidates.at[i].seconds ||
+                      candidates.at[i].mesh.gathered,
                   "%lld ranks: %g s, and %g s would fit", (long long)counts[c], taken->seconds,
                   candidates.at[i].seconds);
         reel_candidates_why(&candidates, why);
@@ -207,6 +221,7 @@ int main(void)
     RUN(little_memory_cuts_the_weights);
     RUN(more_ranks_than_heads_have_a_head_each);
     RUN(explicit_ways_are_kept);
+    RUN(the_bits_of_one_rank_are_worth_a_tenth);
     RUN(the_choice_is_fast_and_the_same_every_time);
     RUN(what_is_impossible_is_refused_with_a_sentence);
     RUN(when_nothing_fits_it_says_what_is_needed);
