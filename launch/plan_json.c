@@ -25,8 +25,7 @@ static json_t *numbers(int count, const char *(*name)(int), const int64_t *value
 
 static json_t *flops_json(const struct reel_flops *flops)
 {
-    return json_pack("{s:I, s:I}", "gemm", (json_int_t)flops->gemm, "attention",
-                     (json_int_t)flops->attention);
+    return json_pack("{s:f, s:f}", "gemm", flops->gemm, "attention", flops->attention);
 }
 
 static json_t *mesh_json(const struct reel_mesh *mesh)

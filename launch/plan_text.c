@@ -93,8 +93,8 @@ static void print_sent(const struct reel_forecast *f)
         print_gigabytes(f->of[rank].sent.total);
         print_gigabytes(f->of[rank].sent_by_job.total);
         printf(" |");
-        print_number((double)f->of[rank].flops.gemm * 1e-12);
-        print_number((double)f->of[rank].flops.attention * 1e-12);
+        print_number(f->of[rank].flops.gemm * 1e-12);
+        print_number(f->of[rank].flops.attention * 1e-12);
         printf("\n");
     }
 }

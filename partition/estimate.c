@@ -26,16 +26,16 @@ static struct counts counts_of(const struct reel_plan *plan, int64_t rank, int64
 }
 
 /* Pairs of a query of the run and a key that it sees. */
-static int64_t pairs(const struct reel_plan *plan, struct reel_run queries, int64_t frames)
+static double pairs(const struct reel_plan *plan, struct reel_run queries, int64_t frames)
 {
     int64_t L = frames * plan->work.H * plan->work.W,
             block = plan->work.causal_block * plan->work.H * plan->work.W;
-    int64_t sum = 0;
+    double sum = 0;
     if (block == 0)
-        return queries.count * L;
+        return (double)queries.count * (double)L;
     for (int64_t first = queries.first / block * block; first < queries.first + queries.count; first += block)
-        sum += reel_run_common(queries, (struct reel_run){first, block}).count *
-               (first + block < L ? first + block : L);
+        sum += (double)reel_run_common(queries, (struct reel_run){first, block}).count *
+               (double)(first + block < L ? first + block : L);
     return sum;
 }
 
@@ -44,32 +44,34 @@ struct reel_flops reel_flops_iteration(const struct reel_plan *plan, int64_t ran
     const struct reel_model *m = &plan->model;
     struct counts c = counts_of(plan, rank, frames);
     int64_t branches = reel_plan_branches(plan), context = m->text_rows + m->image_rows;
-    int64_t block_gemm = 12 * c.g * c.D * c.d + 4 * c.g * c.D * c.f;
-    int64_t block_attention = 4 * c.h * c.C * pairs(plan, c.segment, frames) + 4 * c.g * context * c.d;
-    int64_t once = 2 * c.n * c.D * 4 * (m->in_channels + m->out_channels);
-    return (struct reel_flops){branches * (m->layers * block_gemm + once),
-                               branches * m->layers * block_attention};
+    double block_gemm = (double)(c.g * c.D) * (double)(12 * c.d + 4 * c.f);
+    double block_attention =
+        (double)(4 * c.h * c.C) * pairs(plan, c.segment, frames) + (double)(4 * c.g * context) * (double)c.d;
+    double once = (double)(2 * c.n * c.D * 4 * (m->in_channels + m->out_channels));
+    return (struct reel_flops){(double)branches * ((double)m->layers * block_gemm + once),
+                               (double)(branches * m->layers) * block_attention};
 }
 
 struct reel_flops reel_flops_prompt(const struct reel_plan *plan, int64_t rank)
 {
     const struct reel_model *m = &plan->model;
     int64_t S = m->text_rows, D = m->width, d = counts_of(plan, rank, 0).d;
-    return (struct reel_flops){.gemm = 2 * S * (m->text_width + D) * D + m->layers * 4 * S * D * d};
+    return (struct reel_flops){.gemm = (double)(2 * S * (m->text_width + D) * D + m->layers * 4 * S * D * d)};
 }
 
 struct reel_flops reel_flops_image(const struct reel_plan *plan, int64_t rank)
 {
     const struct reel_model *m = &plan->model;
     int64_t I = m->image_rows, D = m->width, d = counts_of(plan, rank, 0).d;
-    return (struct reel_flops){.gemm =
-                                   2 * I * (m->image_width + D) * m->image_width + m->layers * 4 * I * D * d};
+    return (struct reel_flops){
+        .gemm = (double)(2 * I * (m->image_width + D) * m->image_width + m->layers * 4 * I * D * d)};
 }
 
 struct reel_flops reel_flops_embedding(const struct reel_plan *plan)
 {
     int64_t D = plan->model.width;
-    return (struct reel_flops){.gemm = plan->work.embedding_rows * 2 * (plan->model.frequencies + 7 * D) * D};
+    return (struct reel_flops){
+        .gemm = (double)(plan->work.embedding_rows * 2 * (plan->model.frequencies + 7 * D) * D)};
 }
 
 /* Bytes that the passes of an iteration read and write: per token three norms (residual in, numbers out)

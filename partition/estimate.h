@@ -1,6 +1,6 @@
 /* How much a rank computes, and about how long an iteration takes.
  *
- * FLOPs are counted exactly, two for a product and its sum. Of a rank, in the letters of traffic.h, with f
+ * FLOPs are counted, two for a product and its sum. Of a rank, in the letters of traffic.h, with f
  * its part of the feed-forward's inner width, S text rows and I image rows, one forward of one branch has
  *
  *     gemm       2 n D (4 in_channels + 4 out_channels)  once, and per block
@@ -30,7 +30,7 @@
 #include "plan.h"
 
 struct reel_flops {
-    int64_t gemm, attention;
+    double gemm, attention; /* whole numbers; exact below 2^53 */
 };
 
 /* What a rank computes in one iteration over frames latent frames, all its branches. */

@@ -7,20 +7,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Which rank comes by a site, and the code that the program then exits with. */
+/* Which rank comes by a site, the code that the program then exits with, and the mesh that has the site; by default
+ * ulysses 3. */
 static const struct {
     int rank, code;
+    const char *mesh;
 } sites[REEL_FAULT_SITES] = {
-    [REEL_FAULT_JOB_READ] = {0, 2},      [REEL_FAULT_THREADS] = {1, 12},
-    [REEL_FAULT_LOG_OPEN] = {0, 5},      [REEL_FAULT_OUTPUT_CHECK] = {0, 5},
-    [REEL_FAULT_MODEL_OPEN] = {2, 4},    [REEL_FAULT_INPUT_READ] = {1, 4},
-    [REEL_FAULT_INPUT_MEMORY] = {2, 10}, [REEL_FAULT_CHUNKS] = {1, 10},
-    [REEL_FAULT_PLAN] = {2, 3},          [REEL_FAULT_ARENA] = {1, 10},
-    [REEL_FAULT_WEIGHTS_READ] = {2, 4},  [REEL_FAULT_CHUNK_MEMORY] = {1, 10},
-    [REEL_FAULT_GEMM] = {2, 11},         [REEL_FAULT_ATTENTION] = {1, 11},
-    [REEL_FAULT_EXCHANGE] = {0, 12},     [REEL_FAULT_GATHER] = {2, 12},
-    [REEL_FAULT_VELOCITY] = {1, 70},     [REEL_FAULT_OUTPUT_BUILD] = {0, 70},
-    [REEL_FAULT_OUTPUT_WRITE] = {0, 5},  [REEL_FAULT_OUTPUT_RENAME] = {0, 5},
+    [REEL_FAULT_JOB_READ] = {0, 2},
+    [REEL_FAULT_THREADS] = {1, 12},
+    [REEL_FAULT_LOG_OPEN] = {0, 5},
+    [REEL_FAULT_OUTPUT_CHECK] = {0, 5},
+    [REEL_FAULT_MODEL_OPEN] = {2, 4},
+    [REEL_FAULT_INPUT_READ] = {1, 4},
+    [REEL_FAULT_INPUT_MEMORY] = {2, 10},
+    [REEL_FAULT_CHUNKS] = {1, 10},
+    [REEL_FAULT_PLAN] = {2, 3},
+    [REEL_FAULT_ARENA] = {1, 10},
+    [REEL_FAULT_WEIGHTS_READ] = {2, 4},
+    [REEL_FAULT_CHUNK_MEMORY] = {1, 10},
+    [REEL_FAULT_GEMM] = {2, 11},
+    [REEL_FAULT_ATTENTION] = {1, 11},
+    [REEL_FAULT_EXCHANGE] = {0, 12},
+    [REEL_FAULT_GATHER] = {2, 12},
+    [REEL_FAULT_LINEAR] = {2, 12, "--set partition.tensor=3"},
+    [REEL_FAULT_RING] = {1, 12, "--set partition.ring=3"},
+    [REEL_FAULT_BLOCK] = {0, 12, "--set partition.ulysses=3 --set partition.weights=gathered"},
+    [REEL_FAULT_VELOCITY] = {1, 70},
+    [REEL_FAULT_OUTPUT_BUILD] = {0, 70},
+    [REEL_FAULT_OUTPUT_WRITE] = {0, 5},
+    [REEL_FAULT_OUTPUT_RENAME] = {0, 5},
     [REEL_FAULT_REPORT] = {1, 10},
 };
 
@@ -73,9 +88,11 @@ static void every_site_ends_all_ranks_with_one_message(void)
 {
     for (int site = 0; site < REEL_FAULT_SITES; site++) {
         const char *name = reel_fault_name((enum reel_fault_site)site);
-        char fault[64];
+        const char *mesh = sites[site].mesh ? sites[site].mesh : "--set partition.ulysses=3";
+        char fault[64], command[128];
         snprintf(fault, sizeof fault, "REEL_FAULT=%s:%d", name, sites[site].rank);
-        int code = program_run(3, fault, "run job.yaml");
+        snprintf(command, sizeof command, "run job.yaml %s", mesh);
+        int code = program_run(3, fault, command);
         CHECK(code == sites[site].code, "%s: exit %d, expected %d: %s", fault, code, sites[site].code,
               program_said);
         CHECK(program_said_times("reel: error: ") == 1, "%s: %s", fault, program_said);
