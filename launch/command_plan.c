@@ -6,7 +6,9 @@
 #include "plan_forecast.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { RANKS, RANKS_PER_NODE, DEVICE, DEVICES, DEVICE_MEMORY, ALL, JSON, OPTIONS };
 
@@ -58,6 +60,9 @@ static enum reel_status tell(const struct reel_job *job, int64_t ranks, const st
         else
             reel_forecast_text(forecast, all);
         status = reel_candidates_check(&forecast->candidates, ranks, machine);
+        if (fflush(stdout) != 0 || ferror(stdout))
+            status = reel_fail(REEL_BAD_OUTPUT, "the plan could not be written to standard output: %s",
+                               strerror(errno));
     }
     reel_forecast_close(forecast);
     return status;

@@ -64,8 +64,8 @@ static enum reel_status read_field(const struct field *field, const char *place,
         return reel_size_read(what, text, at);
     case RATE:
         number = strtod(text, &end);
-        REEL_NEED(end != text && !*end && number > 0 && number < 1e9, REEL_BAD_JOB,
-                  "%s is %.64s, expected a number above 0", what, text);
+        REEL_NEED(end != text && !*end && number >= 1e-6 && number < 1e9, REEL_BAD_JOB,
+                  "%s is %.64s, expected a number from 1e-6 to 1e9", what, text);
         *(double *)at = number * field->unit;
         return REEL_OK;
     case COMPUTE:
@@ -96,6 +96,7 @@ static enum reel_status read_device(const char *path, const struct reel_yaml_ent
         reel_yaml_value(line.node, &value);
         REEL_NEED(value.kind == REEL_VALUE_PLAIN || value.kind == REEL_VALUE_QUOTED, REEL_BAD_JOB,
                   "%s: %s is %s, expected a value", place, line.name, value.text);
+        REEL_NEED(!seen[f], REEL_BAD_JOB, "%s: %s stands a second time, expected once", place, line.name);
         REEL_PASS(read_field(&fields[f], place, value.text, device));
         seen[f] = 1;
     }
@@ -105,18 +106,38 @@ static enum reel_status read_device(const char *path, const struct reel_yaml_ent
     return REEL_OK;
 }
 
+/* Names go to the terminal and into JSON. */
+static int is_plain(const char *name)
+{
+    size_t bytes = strlen(name);
+    for (size_t i = 0; i < bytes; i++)
+        if (name[i] < ' ' || name[i] > '~')
+            return 0;
+    return bytes > 0 && bytes < REEL_DEVICE_NAME_BYTES;
+}
+
 /* The device of that name; all names are collected for the message. */
 static enum reel_status find_device(const char *path, const struct reel_yaml *yaml, const char *name,
                                     struct reel_device *device)
 {
     char names[NAMES_BYTES] = "";
     struct reel_yaml_entry entry;
+    int found = 0;
     for (void *at = NULL; reel_yaml_next(reel_yaml_root(yaml), &at, &entry);) {
         size_t used = strlen(names);
-        if (strcmp(entry.name, name) == 0)
-            return read_device(path, &entry, device);
+        REEL_NEED(is_plain(entry.name), REEL_BAD_JOB,
+                  "%s:%lld: a device is named %.64s, expected at most %d printable ASCII characters", path,
+                  (long long)entry.line, entry.name, REEL_DEVICE_NAME_BYTES - 1);
+        if (strcmp(entry.name, name) == 0) {
+            REEL_NEED(!found, REEL_BAD_JOB, "%s:%lld: %s stands a second time, expected once", path,
+                      (long long)entry.line, name);
+            REEL_PASS(read_device(path, &entry, device));
+            found = 1;
+        }
         snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", entry.name);
     }
+    if (found)
+        return REEL_OK;
     REEL_NEED(names[0], REEL_BAD_JOB, "%s: names no device, expected a table like configs/devices.yaml",
               path);
     return reel_fail(REEL_BAD_JOB, "--device is %.64s, expected one of %s (%s)", name, names, path);

@@ -27,6 +27,20 @@ static int64_t number_in(const char *path)
     return number;
 }
 
+/* The file cache that a control group is charged with: the kernel gives it back when it is asked for memory. */
+static int64_t file_cache_in(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    char line[128];
+    long long bytes, cache = 0;
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "inactive_file %lld", &bytes) == 1 || sscanf(line, "active_file %lld", &bytes) == 1)
+            cache += bytes;
+    if (file)
+        fclose(file);
+    return cache;
+}
+
 /* What the control group of this process leaves (cgroup v2). */
 static int64_t group_allows(void)
 {
@@ -40,8 +54,11 @@ static int64_t group_allows(void)
         snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", line + 3);
         most = number_in(path);
         snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.current", line + 3);
-        if (most != INT64_MAX && number_in(path) != INT64_MAX)
-            most -= number_in(path);
+        int64_t used = number_in(path);
+        snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.stat", line + 3);
+        if (most != INT64_MAX && used != INT64_MAX)
+            most -= used - file_cache_in(path);
+        most = most < 0 ? 0 : most;
     }
     if (file)
         fclose(file);
@@ -85,7 +102,7 @@ enum reel_status reel_arena_open(const struct reel_plan *plan, int64_t rank, str
     reel_plan_table(plan, rank, table);
     for (int b = 0; b < REEL_BUFFERS; b++) {
         arena->at[b] = table[b] ? (char *)arena->block + used : NULL;
-        arena->bytes[reel_buffer_memory((enum reel_buffer)b)] += table[b];
+        arena->bytes[reel_buffer_memory(plan, (enum reel_buffer)b)] += table[b];
         used += aligned(table[b]);
     }
     return REEL_OK;
