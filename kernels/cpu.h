@@ -12,6 +12,12 @@ enum {
     REEL_KEY_TILE = 256,  /* keys of an attention tile */
 };
 
+/* The row that token t uses. */
+static inline const float *reel_row_of(const struct reel_rows *rows, int64_t t)
+{
+    return rows->table + (rows->of_token ? rows->of_token[t] : t) * rows->stride;
+}
+
 /* The scratch of the calling OpenMP thread. */
 float *reel_cpu_scratch(const struct reel_stream *stream);
 
@@ -30,6 +36,10 @@ void reel_guide_cpu(struct reel_stream *, const struct reel_guide *);
 void reel_solve_cpu(struct reel_stream *, const struct reel_solve *);
 void reel_silu_cpu(struct reel_stream *, const struct reel_silu *);
 void reel_sum_parts_cpu(struct reel_stream *, const struct reel_sum_parts *);
+void reel_expand_cpu(struct reel_stream *, const struct reel_expand *);
+void reel_distances_cpu(struct reel_stream *, const struct reel_distances *);
+void reel_keep_residual_cpu(struct reel_stream *, const struct reel_keep_residual *);
+void reel_add_residual_cpu(struct reel_stream *, const struct reel_add_residual *);
 void reel_add_row_cpu(struct reel_stream *, const struct reel_add_row *);
 int64_t reel_first_nonfinite_cpu(struct reel_stream *, const float *x, int64_t count);
 

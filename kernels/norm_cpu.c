@@ -63,7 +63,7 @@ void reel_modulate_cpu(struct reel_stream *stream, const struct reel_modulate *a
 {
 #pragma omp parallel for num_threads((int)stream->threads)
     for (int64_t r = 0; r < a->rows; r++) {
-        const float *row = a->embedding.table + a->embedding.of_token[r] * a->embedding.stride;
+        const float *row = reel_row_of(&a->embedding, r);
         float mean, inverse;
         moments(a->x + r * a->width, a->width, a->epsilon, &mean, &inverse);
         modulated_row(a, a->x + r * a->width, mean, inverse, row, a->y + r * a->width);
@@ -87,7 +87,7 @@ void reel_gated_add_cpu(struct reel_stream *stream, const struct reel_gated_add 
     for (int64_t r = 0; r < a->rows; r++) {
         const float *row = 0;
         if (a->gate)
-            row = a->embedding.table + a->embedding.of_token[r] * a->embedding.stride + a->gate_at;
+            row = reel_row_of(&a->embedding, r) + a->gate_at;
         gated_row(a->x + r * a->width, a->y + r * a->width, a->gate, row, a->width);
     }
 }

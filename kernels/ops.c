@@ -61,17 +61,15 @@ void reel_layer_norm(struct reel_stream *stream, struct reel_layer_norm a)
 void reel_modulate(struct reel_stream *stream, struct reel_modulate a)
 {
     int holds = a.width > 0 && a.x && a.y && a.shift && a.scale && a.embedding.table &&
-                a.embedding.of_token && a.shift_at + a.width <= a.embedding.stride &&
-                a.scale_at + a.width <= a.embedding.stride;
+                a.shift_at + a.width <= a.embedding.stride && a.scale_at + a.width <= a.embedding.stride;
     if (admitted(stream, "modulate", a.rows, holds))
         stream->ops->modulate(stream, &a);
 }
 
 void reel_gated_add(struct reel_stream *stream, struct reel_gated_add a)
 {
-    int holds =
-        a.width > 0 && a.x && a.y &&
-        (!a.gate || (a.embedding.table && a.embedding.of_token && a.gate_at + a.width <= a.embedding.stride));
+    int holds = a.width > 0 && a.x && a.y &&
+                (!a.gate || (a.embedding.table && a.gate_at + a.width <= a.embedding.stride));
     if (admitted(stream, "gated_add", a.rows, holds))
         stream->ops->gated_add(stream, &a);
 }
@@ -149,6 +147,38 @@ void reel_sum_parts(struct reel_stream *stream, struct reel_sum_parts a)
 {
     if (admitted(stream, "sum_parts", a.rows, a.width > 0 && a.parts > 0 && a.x && a.row && a.y))
         stream->ops->sum_parts(stream, &a);
+}
+
+void reel_expand(struct reel_stream *stream, struct reel_expand a)
+{
+    if (admitted(stream, "expand", a.rows,
+                 a.width > 0 && a.width <= a.embedding.stride && a.embedding.table && a.y))
+        stream->ops->expand(stream, &a);
+}
+
+void reel_distances(struct reel_stream *stream, struct reel_distances a)
+{
+    int holds = a.width > 0 && a.x && a.previous && a.difference && a.magnitude && a.stride > 0;
+    if (admitted(stream, "distances", a.rows, holds))
+        stream->ops->distances(stream, &a);
+}
+
+static int is_kept(int64_t number_bytes)
+{
+    return number_bytes == 2 || number_bytes == 4;
+}
+
+void reel_keep_residual(struct reel_stream *stream, struct reel_keep_residual a)
+{
+    if (admitted(stream, "keep_residual", a.count,
+                 is_kept(a.number_bytes) && a.after && a.before && a.residual))
+        stream->ops->keep_residual(stream, &a);
+}
+
+void reel_add_residual(struct reel_stream *stream, struct reel_add_residual a)
+{
+    if (admitted(stream, "add_residual", a.count, is_kept(a.number_bytes) && a.x && a.residual))
+        stream->ops->add_residual(stream, &a);
 }
 
 void reel_add_row(struct reel_stream *stream, struct reel_add_row a)

@@ -64,7 +64,7 @@ struct reel_layer_norm {
 struct reel_rows {
     const float *table;
     int64_t stride;
-    const int32_t *of_token; /* [rows] */
+    const int32_t *of_token; /* [rows]; NULL: token t uses row t */
 };
 
 /* y = LN(x) * (1 + scale + row[scale_at ..]) + shift + row[shift_at ..]: the modulation of a block or of the
@@ -212,6 +212,37 @@ struct reel_sum_parts {
     float *y;         /* [rows, width] */
 };
 
+/* y[t] = the row of the table that token t uses: the expansion of an embedding to the tokens. */
+struct reel_expand {
+    int64_t rows, width; /* width <= the table's stride */
+    struct reel_rows embedding;
+    float *y; /* [rows, width] */
+};
+
+/* difference[t] = sum |x[t] - previous[t]|, magnitude[t] = sum |previous[t]|, in double and in an order that depends on the
+ * width alone; then previous = x. */
+struct reel_distances {
+    int64_t rows, width;
+    const float *x;                 /* [rows, width] */
+    float *previous;                /* [rows, width] */
+    double *difference, *magnitude; /* element t at t * stride */
+    int64_t stride;
+};
+
+/* residual = after - before, rounded to bfloat16 when a number of it has 2 bytes, float when it has 4. */
+struct reel_keep_residual {
+    int64_t count, number_bytes;
+    const float *after, *before; /* [count] */
+    void *residual;
+};
+
+/* x += residual, as it was kept. */
+struct reel_add_residual {
+    int64_t count, number_bytes;
+    const void *residual;
+    float *x; /* [count] */
+};
+
 /* Every row of y += row. */
 struct reel_add_row {
     int64_t rows, width;
@@ -239,6 +270,10 @@ struct reel_ops {
     void (*solve)(struct reel_stream *, const struct reel_solve *);
     void (*silu)(struct reel_stream *, const struct reel_silu *);
     void (*sum_parts)(struct reel_stream *, const struct reel_sum_parts *);
+    void (*expand)(struct reel_stream *, const struct reel_expand *);
+    void (*distances)(struct reel_stream *, const struct reel_distances *);
+    void (*keep_residual)(struct reel_stream *, const struct reel_keep_residual *);
+    void (*add_residual)(struct reel_stream *, const struct reel_add_residual *);
     void (*add_row)(struct reel_stream *, const struct reel_add_row *);
     int64_t (*first_nonfinite)(struct reel_stream *, const float *x, int64_t count);
 };
@@ -271,6 +306,10 @@ void reel_guide(struct reel_stream *stream, struct reel_guide arguments);
 void reel_solve(struct reel_stream *stream, struct reel_solve arguments);
 void reel_silu(struct reel_stream *stream, struct reel_silu arguments);
 void reel_sum_parts(struct reel_stream *stream, struct reel_sum_parts arguments);
+void reel_expand(struct reel_stream *stream, struct reel_expand arguments);
+void reel_distances(struct reel_stream *stream, struct reel_distances arguments);
+void reel_keep_residual(struct reel_stream *stream, struct reel_keep_residual arguments);
+void reel_add_residual(struct reel_stream *stream, struct reel_add_residual arguments);
 void reel_add_row(struct reel_stream *stream, struct reel_add_row arguments);
 
 /* The index of the first element that is NaN or infinite; -1 when all are finite or the stream has failed. */

@@ -47,6 +47,10 @@ const struct reel_ops reel_ops_cpu = {
     .solve = reel_solve_cpu,
     .silu = reel_silu_cpu,
     .sum_parts = reel_sum_parts_cpu,
+    .expand = reel_expand_cpu,
+    .distances = reel_distances_cpu,
+    .keep_residual = reel_keep_residual_cpu,
+    .add_residual = reel_add_residual_cpu,
     .add_row = reel_add_row_cpu,
     .first_nonfinite = reel_first_nonfinite_cpu,
 };

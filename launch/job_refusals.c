@@ -11,15 +11,6 @@ static const struct refusal {
     const char *reason;
 } refusals[] = {
     {"model.compute", "auto fp32", "this version computes in fp32 only"},
-    {"teacache.mode", NULL, "this version runs without TeaCache"},
-    {"teacache.threshold", NULL, "this version runs without TeaCache"},
-    {"teacache.coefficients", NULL, "this version runs without TeaCache"},
-    {"teacache.rescale", NULL, "this version runs without TeaCache"},
-    {"teacache.start_step", NULL, "this version runs without TeaCache"},
-    {"teacache.end_step", NULL, "this version runs without TeaCache"},
-    {"teacache.metric", NULL, "this version runs without TeaCache"},
-    {"teacache.embedding", NULL, "this version runs without TeaCache"},
-    {"teacache.residual_dtype", NULL, "this version runs without TeaCache"},
     {"device", "auto cpu", "this version computes on the CPU only"},
     {"communication.transport", "auto mpi", "this version sends by MPI only"},
     {"communication.timeout_s", NULL, "this version does not watch for stalled ranks"},

@@ -56,19 +56,20 @@ static json_t *plan_line(const struct reel_event *event)
     const struct reel_plan *plan = event->plan;
     json_t *memory = json_array();
     for (int64_t rank = 0; rank < plan->ranks; rank++) {
-        int64_t bytes[REEL_MEMORIES] = {[REEL_MEMORY_LIBRARIES] = event->libraries_bytes}, table[REEL_BUFFERS];
+        int64_t bytes[REEL_MEMORIES] = {[REEL_MEMORY_LIBRARIES] = event->libraries_bytes},
+                table[REEL_BUFFERS];
         reel_plan_table(plan, rank, table);
         for (int b = 0; b < REEL_BUFFERS; b++)
-            bytes[reel_buffer_memory((enum reel_buffer)b)] += table[b];
+            bytes[reel_buffer_memory(plan, (enum reel_buffer)b)] += table[b];
         json_array_append_new(memory, by_category(bytes));
     }
-    return json_pack("{s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:s, s:I, s:I, s:I, s:o}", "event", "plan", "ranks",
-                     (json_int_t)plan->ranks, "mesh", "cfg", (json_int_t)plan->mesh.cfg, "ring",
+    return json_pack("{s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "event", "plan",
+                     "ranks", (json_int_t)plan->ranks, "mesh", "cfg", (json_int_t)plan->mesh.cfg, "ring",
                      (json_int_t)plan->mesh.ring, "ulysses", (json_int_t)plan->mesh.ulysses, "tensor",
-                     (json_int_t)plan->mesh.tensor, "weights",
-                     plan->mesh.gathered ? "gathered" : "resident", "threads", (json_int_t)event->threads, "chunks",
-                     (json_int_t)event->chunks, "iterations", (json_int_t)event->iterations, "memory",
-                     memory);
+                     (json_int_t)plan->mesh.tensor, "weights", plan->mesh.gathered ? "gathered" : "resident",
+                     "why", event->text, "room_bytes", (json_int_t)event->bytes, "threads",
+                     (json_int_t)event->threads, "chunks", (json_int_t)event->chunks, "iterations",
+                     (json_int_t)event->iterations, "memory", memory);
 }
 
 static double gigabytes_per_second(int64_t bytes, double seconds)

@@ -45,6 +45,8 @@ enum reel_status reel_forecast_open(const struct reel_job *job, int64_t ranks,
     f->asked = reel_outline_mesh(job);
     enum reel_status status = reel_outline_check(job, &f->model, &f->work);
     if (status == REEL_OK)
+        status = reel_forecast_decide(f);
+    if (status == REEL_OK)
         status = reel_candidates_make(&f->model, &f->work, &f->asked, ranks, machine, &f->candidates);
     if (status != REEL_OK)
         reel_forecast_close(f);
@@ -56,17 +58,27 @@ static void fill_rank(const struct reel_forecast *f, int64_t rank, struct reel_f
     int64_t bytes[REEL_BUFFERS];
     reel_plan_table(&f->plan, rank, bytes);
     for (int b = 0; b < REEL_BUFFERS; b++)
-        of->held.bytes[reel_buffer_memory((enum reel_buffer)b)] += bytes[b];
+        of->held.bytes[reel_buffer_memory(&f->plan, (enum reel_buffer)b)] += bytes[b];
     of->held.bytes[REEL_MEMORY_LIBRARIES] = f->machine.device.libraries_bytes;
     for (int m = 0; m < REEL_MEMORIES; m++)
         of->held.total += of->held.bytes[m];
-    reel_traffic_iteration(&f->plan, rank, f->work.window_frames, of->sent.bytes);
+    reel_traffic_iteration(&f->plan, rank, (struct reel_iteration){f->work.window_frames, 1}, of->sent.bytes);
     reel_outline_traffic(&f->outline, &f->plan, rank, 1, of->sent_by_job.bytes);
     for (int p = 0; p < REEL_PURPOSES; p++) {
         of->sent.total += of->sent.bytes[p];
         of->sent_by_job.total += of->sent_by_job.bytes[p];
     }
     of->flops = reel_flops_iteration(&f->plan, rank, f->work.window_frames);
+}
+
+static double seconds_of(struct reel_forecast *f, struct reel_iteration of)
+{
+    double computed = reel_estimate_iteration(&f->plan, &f->machine, of.frames).seconds;
+    if (of.computed)
+        return computed;
+    double skipped = reel_estimate_skipped(&f->plan, &f->machine, of.frames);
+    f->saved_seconds += computed - skipped;
+    return skipped;
 }
 
 enum reel_status reel_forecast_make(struct reel_forecast *f)
@@ -76,8 +88,8 @@ enum reel_status reel_forecast_make(struct reel_forecast *f)
     reel_candidates_why(&f->candidates, f->why);
     f->iteration = reel_estimate_iteration(&f->plan, &f->machine, f->work.window_frames);
     for (struct reel_outline_stretch stretch = {0}; reel_outline_next(&f->outline, &stretch);)
-        f->seconds += (double)stretch.iterations *
-                      reel_estimate_iteration(&f->plan, &f->machine, stretch.frames).seconds;
+        for (int64_t i = 0; i < stretch.iterations; i++)
+            f->seconds += seconds_of(f, stretch.of);
     f->of = calloc((size_t)f->ranks, sizeof *f->of);
     REEL_NEED(f->of, REEL_NO_MEMORY, "no memory for the table of %lld ranks", (long long)f->ranks);
     for (int64_t rank = 0; rank < f->ranks; rank++)

@@ -14,6 +14,7 @@
 #include "choose.h"
 #include "estimate.h"
 #include "outline.h"
+#include "teacache.h"
 #include "traffic.h"
 
 struct reel_forecast_held {
@@ -37,6 +38,11 @@ struct reel_forecast {
     int64_t prefix_frames, end_frames; /* latent frames of the files that the job names */
     struct reel_model model;
     struct reel_outline outline;
+    struct reel_teacache_rule teacache;
+    struct reel_teacache_range range;
+    int64_t skips; /* calls that are not computed */
+    char undecided
+        [REEL_CAUSE_BYTES]; /* why TeaCache's decisions are not known; all are then taken as computed */
     struct reel_workload work;
     struct reel_mesh asked;
     int64_t ranks;
@@ -47,7 +53,7 @@ struct reel_forecast {
     char why[REEL_WHY_BYTES];
     struct reel_estimate iteration; /* over the longest window */
     double seconds;                 /* of all iterations */
-    int64_t skips;                  /* forwards that are not computed: none, as there is no TeaCache yet */
+    double saved_seconds;           /* by TeaCache */
     struct reel_forecast_rank *of;  /* [ranks] */
 };
 
@@ -55,6 +61,10 @@ struct reel_forecast {
  * close then. */
 enum reel_status reel_forecast_open(const struct reel_job *job, int64_t ranks,
                                     const struct reel_machine *machine, struct reel_forecast *forecast);
+
+/* TeaCache's decisions, from the time embedding's tensors where they are there (plan_teacache.c). The errors of a rule that
+ * cannot be settled; tensors that are not there are said in undecided. */
+enum reel_status reel_forecast_decide(struct reel_forecast *forecast);
 
 /* The plan of the chosen mesh, and what follows from it. */
 enum reel_status reel_forecast_make(struct reel_forecast *forecast);

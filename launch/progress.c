@@ -1,6 +1,8 @@
 /* Progress as lines, or as a bar. */
 #include "progress.h"
 
+#include "choose.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,19 +141,19 @@ static void loading(struct reel_progress *progress, const struct reel_event *eve
 
 void reel_progress_event(struct reel_progress *progress, const struct reel_event *event)
 {
-    char left[TIME_BYTES];
+    char left[TIME_BYTES], mesh[REEL_MESH_TEXT_BYTES];
     if (event->kind != REEL_EVENT_STEP && event->kind != REEL_EVENT_LOADING && progress->bar_is_drawn) {
         printf("\r\033[K"); /* what follows takes the bar's place */
         progress->bar_is_drawn = 0;
     }
     switch (event->kind) {
     case REEL_EVENT_PLAN:
-        printf("reel %s: %lld rank%s x %lld thread%s (ulysses %lld), %lld chunk%s, %lld iterations, %.2f GB "
-               "a rank\n",
+        reel_mesh_text(&event->plan->mesh, mesh);
+        printf("reel %s: %lld rank%s x %lld thread%s (%s), %lld chunk%s, %lld iterations, %.2f GB a rank\n",
                REEL_VERSION, (long long)event->plan->ranks, event->plan->ranks == 1 ? "" : "s",
-               (long long)event->threads, event->threads == 1 ? "" : "s",
-               (long long)event->plan->mesh.ulysses, (long long)event->chunks, event->chunks == 1 ? "" : "s",
-               (long long)event->iterations, (double)rank_bytes(event->plan, 0) * 1e-9);
+               (long long)event->threads, event->threads == 1 ? "" : "s", mesh, (long long)event->chunks,
+               event->chunks == 1 ? "" : "s", (long long)event->iterations,
+               (double)rank_bytes(event->plan, 0) * 1e-9);
         break;
     case REEL_EVENT_LOADING:
         loading(progress, event);

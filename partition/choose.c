@@ -97,7 +97,7 @@ static void estimate(const struct reel_model *model, const struct reel_workload 
     int64_t sent[REEL_PURPOSES] = {0};
     if (reel_plan_make(model, work, &candidate->mesh, ranks, &plan) != REEL_OK)
         return;
-    reel_traffic_iteration(&plan, 0, work->window_frames, sent);
+    reel_traffic_iteration(&plan, 0, (struct reel_iteration){work->window_frames, 1}, sent);
     for (int p = 0; p < REEL_PURPOSES; p++)
         candidate->sent_bytes += sent[p];
     candidate->seconds = reel_estimate_iteration(&plan, machine, work->window_frames).seconds;
@@ -149,13 +149,16 @@ static int64_t choice(const struct reel_candidates *candidates)
 {
     const struct reel_candidate *at = candidates->at;
     int resident = fastest(candidates, 0, 1) >= 0;
-    int64_t first = fastest(candidates, 0, resident), moving = fastest(candidates, 1, resident);
+    int64_t first = fastest(candidates, 0, resident), moving = fastest(candidates, 1, 1);
     if (first < 0)
         return -1;
+    if (moving < 0)
+        moving = fastest(candidates, 1, 0);
     int moves = moving >= 0 && at[moving].seconds <= worth * at[first].seconds;
     int64_t chosen = first = moves ? moving : first;
+    int held = resident && !at[first].mesh.gathered;
     for (int64_t c = first; c < candidates->fitting && at[c].seconds <= within * at[first].seconds; c++)
-        if (!(resident && at[c].mesh.gathered) && (!moves || only_moves(&at[c].mesh)) &&
+        if (!(held && at[c].mesh.gathered) && (!moves || only_moves(&at[c].mesh)) &&
             is_preferred(&at[c].mesh, &at[chosen].mesh))
             chosen = c;
     return chosen;
@@ -219,7 +222,8 @@ void reel_candidates_why(const struct reel_candidates *candidates, char why[REEL
     int64_t gathered = 0;
     for (int64_t c = 0; c < candidates->count; c++)
         gathered += candidates->at[c].mesh.gathered;
-    while (best->mesh.gathered && !chosen->mesh.gathered)
+    int held = fastest(candidates, 0, 1) >= 0;
+    while (best->mesh.gathered && held)
         best++;
     reel_mesh_text(&best->mesh, mesh);
     if (candidates->fitting < candidates->count)
@@ -232,7 +236,7 @@ void reel_candidates_why(const struct reel_candidates *candidates, char why[REEL
         snprintf(why, REEL_WHY_BYTES, "%sthe fastest of %lld meshes%s by estimate%s%s", than,
                  (long long)candidates->count, fitting,
                  gathered == 0 || gathered == candidates->count ? ""
-                 : chosen->mesh.gathered                        ? ", none with resident weights fits"
+                 : !held                                        ? ", none with resident weights fits"
                                                                 : ", resident weights first",
                  best == chosen                                          ? ""
                  : only_moves(&chosen->mesh) && !only_moves(&best->mesh) ? ", but with the bits of one rank"
@@ -270,10 +274,13 @@ int64_t reel_ranks_that_fit(const struct reel_model *model, const struct reel_wo
 
 enum reel_status reel_plan_choose(const struct reel_model *model, const struct reel_workload *work,
                                   const struct reel_mesh *asked, int64_t ranks,
-                                  const struct reel_machine *machine, struct reel_plan *plan)
+                                  const struct reel_machine *machine, struct reel_plan *plan,
+                                  char why[REEL_WHY_BYTES])
 {
     struct reel_candidates candidates; /* 90 KB: on the stack, as nothing here allocates */
     REEL_PASS(reel_candidates_make(model, work, asked, ranks, machine, &candidates));
     REEL_PASS(reel_candidates_check(&candidates, ranks, machine));
+    if (why)
+        reel_candidates_why(&candidates, why);
     return reel_plan_make(model, work, &candidates.at[candidates.chosen].mesh, ranks, plan);
 }

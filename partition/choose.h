@@ -1,13 +1,13 @@
 /* Which mesh: every one that a job leaves open, what each takes and about how long, and the one to use.
  *
  *     struct reel_mesh asked = {.cfg = REEL_AUTO_WAYS, .ring = 1, .ulysses = REEL_AUTO_WAYS, .tensor = 2};
- *     REEL_PASS(reel_plan_choose(&model, &work, &asked, 8, &machine, &plan));
+ *     REEL_PASS(reel_plan_choose(&model, &work, &asked, 8, &machine, &plan, NULL));
  *
  * Of the meshes that fit, the least estimated seconds (estimate.h) decide, but with two allowances. A mesh of cfg and
  * ulysses alone, whose numbers are those of one rank bit for bit, may be a tenth slower than one with ring or tensor.
  * And estimates are no better than a few percent: among those within 2% of the least it is, in this order, the one with
  * the least tensor ways, the least ring ways, resident weights, and both branches at once (cfg 2). Weights that are left
- * open are resident wherever a resident mesh fits. Every rank makes the same choice from the same counts.
+ * open are resident wherever a resident mesh fits, but for the first allowance. Every rank makes the same choice from the same counts.
  *
  * Not collective; all functions are pure. */
 #ifndef REEL_CHOOSE_H
@@ -54,10 +54,11 @@ void reel_candidates_why(const struct reel_candidates *candidates, char why[REEL
 enum reel_status reel_candidates_check(const struct reel_candidates *candidates, int64_t ranks,
                                        const struct reel_machine *machine);
 
-/* All of it: the plan of the mesh to use. The errors of make and check. */
+/* All of it: the plan of the mesh to use, and why unless that is NULL. The errors of make and check. */
 enum reel_status reel_plan_choose(const struct reel_model *model, const struct reel_workload *work,
                                   const struct reel_mesh *asked, int64_t ranks,
-                                  const struct reel_machine *machine, struct reel_plan *plan);
+                                  const struct reel_machine *machine, struct reel_plan *plan,
+                                  char why[REEL_WHY_BYTES]);
 
 /* The fewest ranks from first to last on which a mesh fits; 0: none does. */
 int64_t reel_ranks_that_fit(const struct reel_model *model, const struct reel_workload *work,

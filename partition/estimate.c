@@ -56,22 +56,23 @@ struct reel_flops reel_flops_prompt(const struct reel_plan *plan, int64_t rank)
 {
     const struct reel_model *m = &plan->model;
     int64_t S = m->text_rows, D = m->width, d = counts_of(plan, rank, 0).d;
-    return (struct reel_flops){.gemm = (double)(2 * S * (m->text_width + D) * D + m->layers * 4 * S * D * d)};
+    return (struct reel_flops){.gemm = (double)(2 * S * (m->text_width + D)) * (double)D +
+                                       (double)(m->layers * 4 * S) * (double)(D * d)};
 }
 
 struct reel_flops reel_flops_image(const struct reel_plan *plan, int64_t rank)
 {
     const struct reel_model *m = &plan->model;
     int64_t I = m->image_rows, D = m->width, d = counts_of(plan, rank, 0).d;
-    return (struct reel_flops){
-        .gemm = (double)(2 * I * (m->image_width + D) * m->image_width + m->layers * 4 * I * D * d)};
+    return (struct reel_flops){.gemm = (double)(2 * I * (m->image_width + D)) * (double)m->image_width +
+                                       (double)(m->layers * 4 * I) * (double)(D * d)};
 }
 
 struct reel_flops reel_flops_embedding(const struct reel_plan *plan)
 {
     int64_t D = plan->model.width;
-    return (struct reel_flops){
-        .gemm = (double)(plan->work.embedding_rows * 2 * (plan->model.frequencies + 7 * D) * D)};
+    return (struct reel_flops){.gemm = (double)(plan->work.embedding_rows * 2) *
+                                       (double)((plan->model.frequencies + 7 * D) * D)};
 }
 
 /* Bytes that the passes of an iteration read and write: per token three norms (residual in, numbers out)
@@ -81,8 +82,9 @@ static double pass_bytes(const struct reel_plan *plan, int64_t rank, int64_t fra
 {
     struct counts c = counts_of(plan, rank, frames);
     int64_t b = plan->work.number_bytes;
-    int64_t block = (3 * (4 + b) + 3 * (8 + b)) * c.n * c.D + 10 * b * c.g * c.d;
-    return (double)(reel_plan_branches(plan) * plan->model.layers * block);
+    double block =
+        (double)(3 * (4 + b) + 3 * (8 + b)) * (double)(c.n * c.D) + (double)(10 * b) * (double)(c.g * c.d);
+    return (double)(reel_plan_branches(plan) * plan->model.layers) * block;
 }
 
 /* Every stride-th rank of a group stands on an axis. Of the ranks, the one with the fewest peers on its
@@ -127,6 +129,7 @@ static void sending(const struct reel_plan *plan, const struct reel_machine *mac
         [REEL_SENT_PARTIALS] = tensor,
         [REEL_SENT_NORMS] = tensor,
         [REEL_SENT_WEIGHTS] = slowness(plan, machine, m->tensor, m->ulysses * m->ring),
+        [REEL_SENT_DISTANCES] = slowness(plan, machine, 1, parts),
         [REEL_SENT_OUTPUT] = slowness(plan, machine, 1, parts),
         [REEL_SENT_VELOCITY] = slowness(plan, machine, parts, m->cfg)};
     for (int p = 0; p < REEL_PURPOSES; p++)
@@ -144,11 +147,11 @@ static struct reel_flops most(const struct reel_plan *plan, int64_t frames, int6
 {
     int64_t last = reel_plan_rank(plan, (struct reel_seat){.ring = plan->mesh.ring - 1});
     struct reel_flops flops = reel_flops_iteration(plan, 0, frames);
-    reel_traffic_iteration(plan, 0, frames, bytes);
+    reel_traffic_iteration(plan, 0, (struct reel_iteration){frames, 1}, bytes);
     if (last != 0 && plan->work.causal_block > 0) {
         int64_t others[REEL_PURPOSES] = {0};
         struct reel_flops other = reel_flops_iteration(plan, last, frames);
-        reel_traffic_iteration(plan, last, frames, others);
+        reel_traffic_iteration(plan, last, (struct reel_iteration){frames, 1}, others);
         flops.attention = other.attention > flops.attention ? other.attention : flops.attention;
         for (int p = 0; p < REEL_PURPOSES; p++)
             bytes[p] = others[p] > bytes[p] ? others[p] : bytes[p];
@@ -175,4 +178,18 @@ struct reel_estimate reel_estimate_iteration(const struct reel_plan *plan, const
                        sent[REEL_SENT_VELOCITY];
     estimate.seconds = computing + estimate.waiting;
     return estimate;
+}
+
+double reel_estimate_skipped(const struct reel_plan *plan, const struct reel_machine *machine, int64_t frames)
+{
+    const struct reel_model *m = &plan->model;
+    struct counts c = counts_of(plan, 0, frames);
+    int64_t bytes[REEL_PURPOSES] = {0}, branches = reel_plan_branches(plan);
+    double sent[REEL_PURPOSES],
+        flops = (double)(branches * 2 * c.n * c.D * 4 * (m->in_channels + m->out_channels));
+    double passed = (double)(branches * (4 * 4 + plan->work.residual_bytes) * c.n * c.D);
+    reel_traffic_iteration(plan, 0, (struct reel_iteration){.frames = frames}, bytes);
+    sending(plan, machine, bytes, sent);
+    return flops / machine->device.gemm_rate + passed / machine->device.memory_rate + sent[REEL_SENT_OUTPUT] +
+           sent[REEL_SENT_VELOCITY];
 }

@@ -53,4 +53,8 @@ struct reel_estimate {
 struct reel_estimate reel_estimate_iteration(const struct reel_plan *plan, const struct reel_machine *machine,
                                              int64_t frames);
 
+/* Seconds of an iteration whose blocks TeaCache skips: patch embedding, residual, head. */
+double reel_estimate_skipped(const struct reel_plan *plan, const struct reel_machine *machine,
+                             int64_t frames);
+
 #endif

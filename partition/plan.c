@@ -22,6 +22,16 @@ enum reel_status reel_plan_make(const struct reel_model *model, const struct ree
               "partition.ulysses %lld x tensor %lld for a model of %lld heads leave a rank without a head, "
               "expected at most %lld ways",
               (long long)m->ulysses, (long long)m->tensor, (long long)model->heads, (long long)model->heads);
+    REEL_NEED(m->tensor <= model->ffn, REEL_BAD_PLAN,
+              "partition.tensor is %lld for a feed-forward of width %lld, which leaves a rank without a "
+              "column, expected "
+              "at most as many ways",
+              (long long)m->tensor, (long long)model->ffn);
+    REEL_NEED(!work->expanded || ranks == 1 || m->ring * m->ulysses * m->tensor > 1, REEL_BAD_PLAN,
+              "teacache.embedding is expanded and no axis but cfg cuts the sequence of %lld ranks, so that "
+              "each would hold "
+              "e0 whole, expected ring, ulysses or tensor ways, or rows",
+              (long long)ranks);
     memset(plan, 0, sizeof *plan); /* padding too: plans are compared as bytes */
     plan->model = *model;
     plan->work = *work;
@@ -206,6 +216,14 @@ static void activations(const struct reel_plan *plan, int64_t rank, int64_t byte
         bytes[REEL_EXCHANGE_TENSOR] = b * 4 * mesh->tensor * reel_plan_piece_rows(plan, n) * D;
         bytes[REEL_EXCHANGE_SQUARES] = 8 * mesh->tensor * (g > context ? g : context);
     }
+    if (plan->work.expanded) {
+        bytes[REEL_EXPANDED_E] = 4 * n * D;
+        bytes[REEL_EXPANDED_E0] = 4 * n * 6 * D;
+        bytes[REEL_TEACACHE_PREVIOUS] = 4 * n * plan->work.signal_rows * D;
+        bytes[REEL_EXCHANGE_DISTANCES] = plan->work.signal_rows > 0 ? 8 * 2 * L : 0;
+    }
+    if (plan->work.signal_rows > 0)
+        bytes[REEL_TEACACHE_RESIDUAL] = plan->work.residual_bytes * reel_plan_branches(plan) * n * D;
     bytes[REEL_EXCHANGE_OUTPUT] = 4 * L * 4 * m->out_channels;
 }
 
@@ -262,14 +280,20 @@ int64_t reel_plan_bytes(const struct reel_plan *plan, int64_t rank, enum reel_bu
     return bytes[buffer];
 }
 
-enum reel_memory reel_buffer_memory(enum reel_buffer buffer)
+enum reel_memory reel_buffer_memory(const struct reel_plan *plan, enum reel_buffer buffer)
 {
     if (buffer == REEL_EMBEDDING_E || buffer == REEL_EMBEDDING_E0)
-        return REEL_MEMORY_EMBEDDING;
+        return plan->work.expanded ? REEL_MEMORY_WEIGHTS : REEL_MEMORY_EMBEDDING;
     if (buffer == REEL_WEIGHTS || buffer == REEL_WEIGHTS_BLOCKS || buffer == REEL_STARTUP)
         return REEL_MEMORY_WEIGHTS;
     if (buffer <= REEL_ROPE)
         return REEL_MEMORY_ACTIVATIONS;
+    if (buffer <= REEL_EXPANDED_E0)
+        return REEL_MEMORY_EMBEDDING;
+    if (buffer == REEL_TEACACHE_PREVIOUS)
+        return REEL_MEMORY_TEACACHE_PREVIOUS;
+    if (buffer == REEL_TEACACHE_RESIDUAL)
+        return REEL_MEMORY_TEACACHE_RESIDUAL;
     if (buffer <= REEL_CONTEXT_WORK)
         return REEL_MEMORY_CONTEXT;
     if (buffer <= REEL_LATENTS_VELOCITY)

@@ -44,6 +44,9 @@ struct reel_workload {
     int64_t embedding_rows; /* R: distinct timesteps of the job */
     int64_t number_bytes;   /* of a weight and of what enters or leaves a GEMM: 4 in fp32, 2 in bf16 */
     int64_t scratch_bytes;  /* of the kernels */
+    int64_t expanded;       /* 1: e and e0 are held for every token, not only for every timestep */
+    int64_t signal_rows;    /* rows of D in TeaCache's signal: 1 for e, 6 for e0; 0: off */
+    int64_t residual_bytes; /* of a number of its residuals */
 };
 
 /* Where a rank stands on each axis. */
@@ -93,6 +96,10 @@ enum reel_buffer {
     REEL_TOKENS_OUT,     /* [n, 4 * out_channels] */
     REEL_ROW_OF_TOKEN,   /* int32 [n] */
     REEL_ROPE,           /* rotation tables of the three axes */
+    REEL_EXPANDED_E,     /* [n, D]; expanded only */
+    REEL_EXPANDED_E0,    /* [n, 6, D] */
+    REEL_TEACACHE_PREVIOUS, /* [n, signal_rows, D]: the signal of the call before; expanded only, one for both branches */
+    REEL_TEACACHE_RESIDUAL, /* residual_bytes [branches / cfg, n, D] */
     REEL_CONTEXT_TEXT, /* b [branches / cfg, layers, 2, S, d]: keys and values of this rank's prompts and heads */
     REEL_CONTEXT_IMAGE,   /* b [layers, 2, image rows, d] */
     REEL_CONTEXT_PROMPTS, /* b [branches / cfg, S, D]: embedded, while keys and values are made */
@@ -110,7 +117,8 @@ enum reel_buffer {
     REEL_EXCHANGE_RING,     /* b [2 or 1, 2, l, h C]: keys and values on their way */
     REEL_EXCHANGE_TENSOR,   /* b: tokens to gather, or partial sums to send and to receive, two of each */
     REEL_EXCHANGE_SQUARES,  /* double [tensor, max(g, context rows)]: sums of squares of q or k */
-    REEL_EXCHANGE_OUTPUT,   /* [L, 4 * out_channels] */
+    REEL_EXCHANGE_DISTANCES, /* double [L, 2]: difference and magnitude of every token's signal; expanded only */
+    REEL_EXCHANGE_OUTPUT,    /* [L, 4 * out_channels] */
     REEL_STARTUP, /* what the start needs beyond all of this but the first three: nothing but in toys */
     REEL_BUFFERS
 };
@@ -181,8 +189,9 @@ enum { REEL_EMBEDDING_BATCH = 64 };
 int64_t reel_plan_startup_bytes(const struct reel_plan *plan);
 int64_t reel_plan_embedding_work(const struct reel_plan *plan);
 
-/* The category that a buffer counts in, and the category's name in the log. */
-enum reel_memory reel_buffer_memory(enum reel_buffer buffer);
+/* The category that a buffer counts in, and the category's name in the log. Where the embedding is expanded, the table of
+ * timestep rows that it is expanded from stands for the weights that made it, and counts with them. */
+enum reel_memory reel_buffer_memory(const struct reel_plan *plan, enum reel_buffer buffer);
 const char *reel_memory_name(enum reel_memory memory);
 
 #endif

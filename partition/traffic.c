@@ -3,8 +3,8 @@
 
 const char *reel_purpose_name(enum reel_purpose purpose)
 {
-    static const char *const names[REEL_PURPOSES] = {"heads", "tokens",  "keys",   "columns", "partials",
-                                                     "norms", "weights", "output", "velocity"};
+    static const char *const names[REEL_PURPOSES] = {"heads", "tokens",  "keys",      "columns", "partials",
+                                                     "norms", "weights", "distances", "output",  "velocity"};
     return names[purpose];
 }
 
@@ -25,8 +25,8 @@ struct reel_run reel_context_elements(const struct reel_layout *layout, int imag
     return (struct reel_run){first, end - first};
 }
 
-/* What one branch's forward sends, apart from weights. */
-static void forward(const struct reel_plan *plan, int64_t rank, int64_t frames, int64_t bytes[REEL_PURPOSES])
+/* What one pass of a branch through the blocks sends, apart from weights. */
+static void blocks(const struct reel_plan *plan, int64_t rank, int64_t frames, int64_t bytes[REEL_PURPOSES])
 {
     const struct reel_model *m = &plan->model;
     struct reel_seat seat = reel_plan_seat(plan, rank);
@@ -45,7 +45,6 @@ static void forward(const struct reel_plan *plan, int64_t rank, int64_t frames, 
     bytes[REEL_SENT_COLUMNS] += layers * 3 * b * others * n * D;
     bytes[REEL_SENT_PARTIALS] += layers * 3 * b * (g - n) * D;
     bytes[REEL_SENT_NORMS] += layers * 3 * 8 * others * g;
-    bytes[REEL_SENT_OUTPUT] += 4 * (reel_plan_parts(plan) - 1) * n * 4 * m->out_channels;
 }
 
 /* What gathering those elements of every block sends. */
@@ -59,15 +58,26 @@ static int64_t gathering(const struct reel_plan *plan, int64_t rank, const struc
            part.count;
 }
 
-void reel_traffic_iteration(const struct reel_plan *plan, int64_t rank, int64_t frames,
+void reel_traffic_iteration(const struct reel_plan *plan, int64_t rank, struct reel_iteration iteration,
                             int64_t bytes[REEL_PURPOSES])
 {
     struct reel_layout layout = reel_plan_layout(plan, rank);
-    for (int64_t branch = 0; branch < reel_plan_branches(plan); branch++)
-        forward(plan, rank, frames, bytes);
-    bytes[REEL_SENT_WEIGHTS] += gathering(plan, rank, &layout, (struct reel_run){0, layout.block_elements});
+    struct reel_cut tokens = reel_plan_tokens(plan, iteration.frames);
+    int64_t n = reel_plan_own(plan, &tokens, reel_plan_seat(plan, rank)).count,
+            others = reel_plan_parts(plan) - 1;
+    int64_t channels = plan->model.out_channels;
+    for (int64_t branch = 0; branch < reel_plan_branches(plan); branch++) {
+        if (iteration.computed)
+            blocks(plan, rank, iteration.frames, bytes);
+        bytes[REEL_SENT_OUTPUT] += 4 * others * n * 4 * channels;
+    }
+    if (iteration.computed)
+        bytes[REEL_SENT_WEIGHTS] +=
+            gathering(plan, rank, &layout, (struct reel_run){0, layout.block_elements});
+    if (plan->work.expanded && plan->work.signal_rows > 0)
+        bytes[REEL_SENT_DISTANCES] += 16 * others * n;
     if (plan->mesh.cfg == 2)
-        bytes[REEL_SENT_VELOCITY] += 4 * plan->model.out_channels * frames * 4 * plan->work.H * plan->work.W;
+        bytes[REEL_SENT_VELOCITY] += 4 * channels * iteration.frames * 4 * plan->work.H * plan->work.W;
 }
 
 void reel_traffic_prompts(const struct reel_plan *plan, int64_t rank, int64_t prompts,

@@ -22,9 +22,14 @@
  * ring what hardly does, ulysses what does. At 14B, L = 32,760, 8 ranks, bf16, one forward: ulysses 5.9 GB a rank,
  * gathered 24.6 GB more, ring 23.5 GB, tensor 70.4 GB.
  *
- * One iteration has one forward per branch that the rank computes and, with cfg 2,
+ * A call that TeaCache skips sends its output alone. One iteration has one call per branch that the rank computes and, with
+ * cfg 2,
  *
  *     velocity  its branch's velocity to its partner                                  4 out_channels * frames * 4 H W
+ *
+ * With the expanded embedding and TeaCache an iteration gathers two doubles of every token:
+ *
+ *     distances                                                                       16 (P_t P_u P_r - 1) n
  *
  * A pass over the prompts (once per prompt, for all branches together) gathers only what makes keys and values of the
  * context, K of the block's elements, and sums squares of S rows: weights b (P_u P_r - 1) |share and K|, norms
@@ -44,6 +49,7 @@ enum reel_purpose {
     REEL_SENT_PARTIALS,
     REEL_SENT_NORMS,
     REEL_SENT_WEIGHTS,
+    REEL_SENT_DISTANCES,
     REEL_SENT_OUTPUT,
     REEL_SENT_VELOCITY,
     REEL_PURPOSES
@@ -52,8 +58,14 @@ enum reel_purpose {
 /* The name of a purpose in the log. */
 const char *reel_purpose_name(enum reel_purpose purpose);
 
-/* Adds the bytes that a rank sends in one iteration over frames latent frames. */
-void reel_traffic_iteration(const struct reel_plan *plan, int64_t rank, int64_t frames,
+/* What an iteration is, to those who count. */
+struct reel_iteration {
+    int64_t frames;   /* latent frames that enter it */
+    int64_t computed; /* 1; 0: every branch skips the blocks */
+};
+
+/* Adds the bytes that a rank sends in one iteration. */
+void reel_traffic_iteration(const struct reel_plan *plan, int64_t rank, struct reel_iteration iteration,
                             int64_t bytes[REEL_PURPOSES]);
 
 /* Adds what it sends to make keys and values of that many prompts in one pass over the blocks; and of the image. */

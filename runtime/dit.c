@@ -229,38 +229,73 @@ static void feed_forward(struct reel_dit *dit, float *x)
     add_gated(dit, x, 5);
 }
 
-/* The tokens of this rank and the embedding row that each uses. */
-static void begin(struct reel_dit *dit, const struct reel_moment *moment)
+/* Rows of a table for this rank's tokens: by index, or one by one where they are expanded to y. */
+static struct reel_rows rows_for_tokens(const struct reel_dit *dit, const float *table, int64_t width,
+                                        float *y)
+{
+    struct reel_rows rows = {.table = table, .stride = width, .of_token = dit->arena->at[REEL_ROW_OF_TOKEN]};
+    if (!y)
+        return rows;
+    reel_expand(dit->stream,
+                (struct reel_expand){.rows = local(dit), .width = width, .embedding = rows, .y = y});
+    return (struct reel_rows){.table = y, .stride = width};
+}
+
+void reel_dit_begin(struct reel_dit *dit, const struct reel_moment *moment)
 {
     const struct reel_embedding_table *embedding = dit->embedding;
-    int64_t D = dit->plan->model.width, frame = dit->plan->work.H * dit->plan->work.W;
+    int64_t D = dit->plan->model.width, frame = moment->per_token ? 1 : dit->plan->work.H * dit->plan->work.W;
     int32_t *of_token = dit->arena->at[REEL_ROW_OF_TOKEN];
+    dit->moment = *moment;
     reel_sequence_frames(&dit->sequence, moment->frames);
     reel_linear_tokens(&dit->linear, dit->plan, &dit->sequence.tokens, dit->comm->seat);
     for (int64_t t = 0; t < local(dit); t++)
         of_token[t] = embedding->row_of[moment->timesteps[(dit->sequence.own.first + t) / frame]];
-    dit->e = (struct reel_rows){.table = embedding->e, .stride = D, .of_token = of_token};
-    dit->e0 = (struct reel_rows){.table = embedding->e0, .stride = 6 * D, .of_token = of_token};
+    dit->e = rows_for_tokens(dit, embedding->e, D, dit->arena->at[REEL_EXPANDED_E]);
+    dit->e0 = rows_for_tokens(dit, embedding->e0, 6 * D, dit->arena->at[REEL_EXPANDED_E0]);
+}
+
+double reel_dit_distance(struct reel_dit *dit, const uint8_t *counts)
+{
+    int64_t rows = dit->plan->work.signal_rows, frame = dit->plan->work.H * dit->plan->work.W;
+    double *all = dit->arena->at[REEL_EXCHANGE_DISTANCES], *mine = all + 2 * dit->sequence.own.first;
+    double difference = 0, magnitude = 0;
+    reel_distances(dit->stream, (struct reel_distances){.rows = local(dit),
+                                                        .width = rows * dit->plan->model.width,
+                                                        .x = rows == 1 ? dit->e.table : dit->e0.table,
+                                                        .previous = dit->arena->at[REEL_TEACACHE_PREVIOUS],
+                                                        .difference = mine,
+                                                        .magnitude = mine + 1,
+                                                        .stride = 2});
+    /* two doubles travel as four floats: nobody looks into them on the way */
+    reel_gather(&dit->comm->sequence, dit->stream, REEL_SENT_DISTANCES, &dit->sequence.tokens, 4,
+                (const float *)mine, (float *)all);
+    for (int64_t t = 0; t < dit->moment.frames * frame; t++)
+        if (!counts || counts[t / frame]) {
+            difference += all[2 * t];
+            magnitude += all[2 * t + 1];
+        }
+    return difference / magnitude;
 }
 
 /* x = the linear map of every 2x2 patch. */
-static void patch_embedding(struct reel_dit *dit, const struct reel_moment *moment, float *x)
+static void patch_embedding(struct reel_dit *dit, float *x)
 {
     const struct reel_model *m = &dit->plan->model;
     float *columns = dit->arena->at[REEL_TOKENS_COLUMNS];
     reel_patchify(dit->stream, (struct reel_patchify){.tokens = local(dit),
                                                       .first_token = dit->sequence.own.first,
-                                                      .F = moment->frames,
+                                                      .F = dit->moment.frames,
                                                       .H = dit->plan->work.H,
                                                       .W = dit->plan->work.W,
                                                       .channels = m->in_channels,
-                                                      .latents = moment->input,
+                                                      .latents = dit->moment.input,
                                                       .columns = columns});
     whole(dit, REEL_PATCH_WEIGHT, 4 * m->in_channels, m->width, columns, x);
 }
 
 /* velocity = Wh (LN(x) (1 + M1 + e) + M0 + e) + bh, of all ranks' tokens on every rank. */
-static void head(struct reel_dit *dit, int64_t frames, const float *x, float *velocity)
+static void head(struct reel_dit *dit, const float *x, float *velocity)
 {
     const struct reel_model *m = &dit->plan->model;
     const float *own = reel_weight(dit->weights, REEL_HEAD_MODULATION);
@@ -277,7 +312,7 @@ static void head(struct reel_dit *dit, int64_t frames, const float *x, float *ve
     whole(dit, REEL_HEAD_WEIGHT, m->width, 4 * m->out_channels, normed, out);
     reel_gather(&dit->comm->sequence, dit->stream, REEL_SENT_OUTPUT, &dit->sequence.tokens,
                 4 * m->out_channels, out, all);
-    reel_unpatchify(dit->stream, (struct reel_unpatchify){.F = frames,
+    reel_unpatchify(dit->stream, (struct reel_unpatchify){.F = dit->moment.frames,
                                                           .H = dit->plan->work.H,
                                                           .W = dit->plan->work.W,
                                                           .channels = m->out_channels,
@@ -297,16 +332,40 @@ static float *stream_of(const struct reel_dit *dit, int64_t call)
     return (float *)dit->arena->at[REEL_TOKENS_X] + call * local(dit) * dit->plan->model.width;
 }
 
+/* What the blocks of a branch's last call added to its tokens. */
+static void *residual_of(const struct reel_dit *dit, int64_t branch)
+{
+    char *all = dit->arena->at[REEL_TEACACHE_RESIDUAL];
+    return all + branch * local(dit) * dit->plan->model.width * dit->plan->work.residual_bytes;
+}
+
+/* x = what it was before the blocks + what they added last time. */
+static void skip_blocks(const struct reel_dit *dit, int64_t branch, float *x)
+{
+    reel_add_residual(dit->stream, (struct reel_add_residual){.count = local(dit) * dit->plan->model.width,
+                                                              .number_bytes = dit->plan->work.residual_bytes,
+                                                              .residual = residual_of(dit, branch),
+                                                              .x = x});
+}
+
+/* Keeps what the blocks have added. The tokens before them are made once more: that costs less than keeping them. */
+static void keep_residual(struct reel_dit *dit, int64_t branch, const float *x)
+{
+    float *before = dit->arena->at[REEL_TOKENS_NORMED];
+    patch_embedding(dit, before);
+    reel_keep_residual(dit->stream,
+                       (struct reel_keep_residual){.count = local(dit) * dit->plan->model.width,
+                                                   .number_bytes = dit->plan->work.residual_bytes,
+                                                   .after = x,
+                                                   .before = before,
+                                                   .residual = residual_of(dit, branch)});
+}
+
 /* Calls that pass through every block together. */
-static void pass(struct reel_dit *dit, const struct reel_moment *moment, const struct reel_forward *forwards,
-                 int64_t count)
+static void run_blocks(struct reel_dit *dit, const struct reel_forward *forwards, int64_t count)
 {
     struct reel_run all = {0, dit->weights->layout.block_elements};
     reel_blocks_begin(&dit->blocks, all);
-    for (int64_t i = 0; i < count; i++) {
-        patch_embedding(dit, moment, stream_of(dit, i));
-        watch(dit, "tokens", 0, stream_of(dit, i));
-    }
     for (int64_t layer = 0; layer < dit->plan->model.layers; layer++) {
         reel_blocks_use(&dit->blocks, layer);
         for (int64_t i = 0; i < count; i++) {
@@ -316,15 +375,29 @@ static void pass(struct reel_dit *dit, const struct reel_moment *moment, const s
             watch(dit, "block", layer, stream_of(dit, i));
         }
     }
-    for (int64_t i = 0; i < count; i++)
-        head(dit, moment->frames, stream_of(dit, i), forwards[i].velocity);
+    for (int64_t i = 0; i < count && dit->plan->work.signal_rows > 0; i++)
+        keep_residual(dit, forwards[i].branch, stream_of(dit, i));
 }
 
-void reel_dit_forward(struct reel_dit *dit, const struct reel_moment *moment,
-                      const struct reel_forward *forwards, int64_t count)
+/* Calls that are made together: TeaCache skips all or none of an iteration. */
+static void pass(struct reel_dit *dit, const struct reel_forward *forwards, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        patch_embedding(dit, stream_of(dit, i));
+        watch(dit, "tokens", 0, stream_of(dit, i));
+    }
+    if (!forwards[0].skipped)
+        run_blocks(dit, forwards, count);
+    for (int64_t i = 0; i < count; i++) {
+        if (forwards[i].skipped)
+            skip_blocks(dit, forwards[i].branch, stream_of(dit, i));
+        head(dit, stream_of(dit, i), forwards[i].velocity);
+    }
+}
+
+void reel_dit_forward(struct reel_dit *dit, const struct reel_forward *forwards, int64_t count)
 {
     int64_t together = reel_plan_together(dit->plan);
-    begin(dit, moment);
     for (int64_t first = 0; first < count; first += together)
-        pass(dit, moment, forwards + first, count - first < together ? count - first : together);
+        pass(dit, forwards + first, count - first < together ? count - first : together);
 }

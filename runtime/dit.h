@@ -7,7 +7,8 @@
  *
  *     reel_dit_open(&dit, &plan, &arena, &weights, &embedding, &comm, &stream);
  *     reel_dit_prompts(&dit, 2, slots, embeds);                    once per prompt
- *     reel_dit_forward(&dit, timesteps, input, frames, forwards, 2);   once per iteration
+ *     reel_dit_begin(&dit, &moment);                               once per iteration
+ *     reel_dit_forward(&dit, forwards, 2);
  *     reel_dit_close(&dit);
  */
 #ifndef REEL_DIT_H
@@ -29,6 +30,14 @@ struct reel_watch {
     void *context;
 };
 
+/* What the calls of one iteration share. Same arguments on every rank of a branch. */
+struct reel_moment {
+    int64_t frames;           /* F, at most the plan's window; a multiple of its causal block */
+    const int64_t *timesteps; /* [F], each in the embedding table; or [F H W] */
+    int per_token;            /* timesteps has one for every token */
+    const float *input;       /* [in_channels, F, 2H, 2W], whole on every rank */
+};
+
 struct reel_dit {
     const struct reel_plan *plan;
     const struct reel_arena *arena;
@@ -41,21 +50,16 @@ struct reel_dit {
     struct reel_sequence sequence;
     struct reel_watch watch; /* see may be NULL */
     struct reel_rope rope;
-    /* of the forward that runs */
+    /* of the iteration that runs */
+    struct reel_moment moment;
     struct reel_rows e, e0;
 };
 
 /* One call of the transformer. */
 struct reel_forward {
-    int64_t branch;  /* which of this rank's prompts (reel_plan_branches) */
+    int64_t branch; /* which of this rank's prompts (reel_plan_branches) */
+    int skipped; /* the blocks are not run: the residual of the branch's last call that ran them is added */
     float *velocity; /* [out_channels, F, 2H, 2W], whole on every rank */
-};
-
-/* What the calls of one iteration share. Same arguments on every rank of a branch. */
-struct reel_moment {
-    int64_t frames;           /* F, at most the plan's window; a multiple of its causal block */
-    const int64_t *timesteps; /* [F], each in the embedding table */
-    const float *input;       /* [in_channels, F, 2H, 2W], whole on every rank */
 };
 
 /* Not collective. Fills dit; everything it is given stays the caller's and must outlive it, and dit must not move. */
@@ -74,9 +78,17 @@ void reel_dit_prompts(struct reel_dit *dit, int64_t count, const int64_t *slots,
  * branches. */
 void reel_dit_image(struct reel_dit *dit, const float *features);
 
+/* Not collective. An iteration begins: which tokens this rank has, and their rows of e and e0, expanded where the plan
+ * says so. The moment must last until the iteration's calls are made. */
+void reel_dit_begin(struct reel_dit *dit, const struct reel_moment *moment);
+
+/* Collective over the ranks of a branch. Expanded only: the relative L1 distance of this iteration's signal from the one
+ * before, which it replaces; over the frames that counts has set, [F], or all where it is NULL. The sums are of float64
+ * partials in the order of the tokens, whatever the number of ranks. NaN while there is none before. */
+double reel_dit_distance(struct reel_dit *dit, const uint8_t *counts);
+
 /* Collective over the ranks of a branch. The calls of an iteration, at most reel_plan_branches; those that pass through a
  * block together (reel_plan_together) do. Failures go to the stream. */
-void reel_dit_forward(struct reel_dit *dit, const struct reel_moment *moment,
-                      const struct reel_forward *forwards, int64_t count);
+void reel_dit_forward(struct reel_dit *dit, const struct reel_forward *forwards, int64_t count);
 
 #endif

@@ -10,7 +10,7 @@
 #include "weights.h"
 
 enum reel_event_kind {
-    REEL_EVENT_PLAN,    /* the plan is made: plan, threads, chunks, iterations */
+    REEL_EVENT_PLAN, /* the plan is made: plan, why (text), bytes that a rank may take, threads, chunks, iterations */
     REEL_EVENT_LOADING, /* weights are being read: done, all, seconds so far */
     REEL_EVENT_WEIGHTS, /* weights are in place: bytes of all, seconds, what loading was for every rank */
     REEL_EVENT_STEP, /* an iteration is done: chunk, iteration, of, seconds, done, iterations, seconds_left */

@@ -52,6 +52,9 @@ enum reel_status reel_outline_make(const struct reel_job *job, int64_t prefix_fr
         status = reel_chunks_make(job, prefix_frames, end_frames, &outline->chunks, &outline->chunk_count);
     if (status == REEL_OK)
         status = make_matrices(job, outline);
+    if (status == REEL_OK && !(outline->calls = calloc((size_t)(2 * outline->rows), sizeof *outline->calls)))
+        status =
+            reel_fail(REEL_NO_MEMORY, "no memory for the calls of %lld iterations", (long long)outline->rows);
     if (status == REEL_OK)
         collect_timesteps(job, outline);
     else
@@ -63,6 +66,7 @@ void reel_outline_free(struct reel_outline *outline)
 {
     for (int64_t k = 0; outline->matrices && k < outline->chunk_count; k++)
         reel_timesteps_free(&outline->matrices[k]);
+    free(outline->calls);
     free(outline->matrices);
     free(outline->chunks);
     memset(outline, 0, sizeof *outline);
@@ -91,7 +95,13 @@ struct reel_workload reel_outline_workload(const struct reel_outline *outline, c
                                  .causal_block = job->diffusion_forcing.causal_attention
                                                      ? job->diffusion_forcing.causal_block_size
                                                      : 0,
+                                 .expanded = job->teacache.embedding == REEL_EMBEDDING_EXPANDED,
+                                 .signal_rows = job->teacache.mode == REEL_TEACACHE_E    ? 1
+                                                : job->teacache.mode == REEL_TEACACHE_E0 ? 6
+                                                                                         : 0,
                                  .scratch_bytes = reel_scratch_bytes(&reel_ops_cpu, &scratch)};
+    /* as wide as what is computed in: the official code keeps bf16 residuals of a bf16 model */
+    work.residual_bytes = work.number_bytes == 4 || job->teacache.residual == REEL_RESIDUAL_FP32 ? 4 : 2;
     for (int64_t k = 0; k < outline->chunk_count; k++) {
         const struct reel_chunk *chunk = &outline->chunks[k];
         int64_t frames = chunk->frames + chunk->end_frames, window = reel_chunk_window(job, chunk);
@@ -114,20 +124,25 @@ struct reel_mesh reel_outline_mesh(const struct reel_job *job)
                               .gathered = gathered[job->partition.weights]};
 }
 
+/* The iteration that a call begins. */
+static struct reel_iteration iteration_of(const struct reel_outline *outline, const struct reel_call *call)
+{
+    const int64_t *interval = outline->matrices[call->chunk].interval + 2 * call->iteration;
+    return (struct reel_iteration){.frames = interval[1] - interval[0], .computed = call->computed};
+}
+
 int reel_outline_next(const struct reel_outline *outline, struct reel_outline_stretch *stretch)
 {
     stretch->iterations = 0;
-    for (; stretch->chunk < outline->chunk_count; stretch->chunk++, stretch->row = 0) {
-        const struct reel_timesteps *matrix = &outline->matrices[stretch->chunk];
-        for (; stretch->row < matrix->rows; stretch->row++) {
-            const int64_t *interval = matrix->interval + 2 * stretch->row;
-            if (!reel_timesteps_runs(matrix, stretch->row))
-                continue;
-            if (stretch->iterations > 0 && stretch->frames != interval[1] - interval[0])
-                return 1;
-            stretch->frames = interval[1] - interval[0];
-            stretch->iterations++;
-        }
+    for (; stretch->next < outline->call_count; stretch->next++) {
+        const struct reel_call *call = &outline->calls[stretch->next];
+        struct reel_iteration of = iteration_of(outline, call);
+        if (call->branch > 0)
+            continue;
+        if (stretch->iterations > 0 && memcmp(&of, &stretch->of, sizeof of) != 0)
+            return 1;
+        stretch->of = of;
+        stretch->iterations++;
     }
     return stretch->iterations > 0;
 }
@@ -138,9 +153,12 @@ void reel_outline_traffic(const struct reel_outline *outline, const struct reel_
     memset(bytes, 0, REEL_PURPOSES * sizeof *bytes);
     for (struct reel_outline_stretch stretch = {0}; reel_outline_next(outline, &stretch);) {
         int64_t once[REEL_PURPOSES] = {0};
-        reel_traffic_iteration(plan, rank, stretch.frames, once);
+        reel_traffic_iteration(plan, rank, stretch.of, once);
         for (int p = 0; p < REEL_PURPOSES; p++)
-            bytes[p] += stretch.iterations * once[p];
+            if (__builtin_mul_overflow(stretch.iterations, once[p], &once[p]) ||
+                __builtin_add_overflow(bytes[p], once[p], &bytes[p]))
+                bytes[p] =
+                    INT64_MAX / REEL_PURPOSES; /* of a job that nobody will see the end of; sums still hold */
     }
     for (int64_t pass = 0; pass < passes; pass++)
         reel_traffic_prompts(plan, rank, reel_plan_branches(plan), bytes);

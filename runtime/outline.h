@@ -17,6 +17,14 @@
 #include "plan.h"
 #include "schedule.h"
 #include "timesteps.h"
+#include "traffic.h"
+
+/* One forward of one branch, as it was decided. */
+struct reel_call {
+    int64_t chunk, iteration, branch, computed;
+    double distance;    /* relative L1 to the previous signal; NaN where there is none */
+    double accumulated; /* the value compared with the threshold; 0 where the iteration was forced */
+};
 
 struct reel_outline {
     struct reel_schedule schedule;
@@ -26,6 +34,8 @@ struct reel_outline {
     int64_t rows;                      /* of all matrices */
     int64_t iterations;                /* rows that run */
     struct reel_embedding_table table; /* the timesteps that the transformer hears; not computed */
+    struct reel_call *calls;           /* in the order chunk, iteration, branch; room for two a row */
+    int64_t call_count;                /* 0 until they are decided (teacache.h) */
 };
 
 /* Makes the outline for a prefix and an end of so many latent frames; the caller frees it. The errors of
@@ -46,13 +56,15 @@ struct reel_scratch reel_outline_scratch(const struct reel_model *model, int64_t
 /* What the job asks of a mesh: what it leaves open is REEL_AUTO_WAYS (choose.h). */
 struct reel_mesh reel_outline_mesh(const struct reel_job *job);
 
-/* Iterations that follow each other over the same number of latent frames. */
+/* Iterations that follow each other and are alike. */
 struct reel_outline_stretch {
-    int64_t frames, iterations;
-    int64_t chunk, row; /* where the next one begins */
+    struct reel_iteration of;
+    int64_t iterations;
+    int64_t next; /* the call that the next one begins with */
 };
 
-/* The next stretch of the job, over chunks; stretch is zeros before the first. 0 after the last. */
+/* The next stretch of the job, over chunks, once its calls are decided; stretch is zeros before the first. 0 after the
+ * last. */
 int reel_outline_next(const struct reel_outline *outline, struct reel_outline_stretch *stretch);
 
 /* Bytes that a rank sends to others over the whole job, by purpose: every iteration of every chunk, so

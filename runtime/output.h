@@ -6,15 +6,9 @@
 #define REEL_OUTPUT_H
 
 #include "job.h"
+#include "outline.h"
 #include "status.h"
 #include "timesteps.h"
-
-/* One forward of one branch, as it was decided. */
-struct reel_call {
-    int64_t chunk, iteration, branch, computed;
-    double distance;    /* relative L1 to the previous signal; NaN where there is none */
-    double accumulated; /* the value compared with the threshold; 0 where the iteration was forced */
-};
 
 struct reel_output {
     const struct reel_job *job;

@@ -146,6 +146,42 @@ static void assemble(struct reel_sampler *s, int64_t row)
         noise_prefix(s, row, first, noised, window);
 }
 
+/* The expanded signal, measured over ranks, must be as far from the one before as the table says. Collective over the
+ * ranks of a branch. */
+static void check_distance(struct reel_sampler *s, int64_t row, const struct reel_call *call)
+{
+    const struct reel_timesteps *matrix = s->now.matrix;
+    const uint8_t *mask = matrix->update + row * matrix->frames + matrix->interval[2 * row];
+    double found = reel_dit_distance(&s->dit, s->teacache.all_frames ? NULL : mask);
+    if (reel_fault(REEL_FAULT_DISTANCE))
+        found += 1;
+    if (!(fabs(found - call->distance) <= 1e-6 * fmax(1, call->distance)) && !isnan(call->distance))
+        reel_stream_fail(
+            &s->stream, REEL_INTERNAL,
+            "TeaCache's distance over the expanded embedding is %.9g in chunk %lld, iteration %lld, and was "
+            "planned as %.9g",
+            found, (long long)call->chunk, (long long)call->iteration, call->distance);
+}
+
+/* The calls of an iteration as decided, on the record of what was done. */
+static void make_calls(struct reel_sampler *s, int64_t row, int64_t window, float *velocity, int64_t count)
+{
+    const struct reel_call *decided = &s->outline.calls[s->call_count];
+    struct reel_forward forwards[2];
+    struct reel_moment moment = {
+        .frames = window, .timesteps = s->now.timesteps, .input = s->arena.at[REEL_LATENTS_INPUT]};
+    reel_dit_begin(&s->dit, &moment);
+    if (s->plan.work.expanded && s->teacache.mode != REEL_TEACACHE_OFF)
+        check_distance(s, row, decided);
+    for (int64_t slot = 0; slot < reel_plan_branches(&s->plan); slot++)
+        forwards[slot] = (struct reel_forward){.branch = slot,
+                                               .skipped = !decided[first_branch(s) + slot].computed,
+                                               .velocity = velocity + (first_branch(s) + slot) * count};
+    reel_dit_forward(&s->dit, forwards, reel_plan_branches(&s->plan));
+    for (int64_t branch = 0; branch < s->plan.work.branches; branch++)
+        s->calls[s->call_count++] = decided[branch];
+}
+
 /* One forward per branch, each branch on its part of the cfg axis, then the guided velocity of both on every rank, in
  * the first branch's place. Collective over world. */
 static float *guided_velocity(struct reel_sampler *s, int64_t row)
@@ -154,19 +190,7 @@ static float *guided_velocity(struct reel_sampler *s, int64_t row)
     int64_t window = matrix->interval[2 * row + 1] - matrix->interval[2 * row];
     int64_t count = s->plan.model.out_channels * window * plane_of(s);
     float *velocity = s->arena.at[REEL_LATENTS_VELOCITY];
-    struct reel_forward forwards[2];
-    for (int64_t slot = 0; slot < reel_plan_branches(&s->plan); slot++)
-        forwards[slot] =
-            (struct reel_forward){.branch = slot, .velocity = velocity + (first_branch(s) + slot) * count};
-    struct reel_moment moment = {
-        .frames = window, .timesteps = s->now.timesteps, .input = s->arena.at[REEL_LATENTS_INPUT]};
-    reel_dit_forward(&s->dit, &moment, forwards, reel_plan_branches(&s->plan));
-    for (int64_t branch = 0; branch < s->plan.work.branches; branch++)
-        s->calls[s->call_count++] = (struct reel_call){.chunk = s->now.chunk->index,
-                                                       .iteration = row,
-                                                       .branch = branch,
-                                                       .computed = 1,
-                                                       .distance = (double)NAN};
+    make_calls(s, row, window, velocity, count);
     struct reel_cut branches = reel_cut_even(s->plan.work.branches, s->comm->cfg.size);
     reel_gather(&s->comm->cfg, &s->stream, REEL_SENT_VELOCITY, &branches, count,
                 velocity + first_branch(s) * count, velocity);
@@ -246,17 +270,20 @@ enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ra
     s->now.seconds += seconds;
     s->step_seconds += seconds;
     s->done++;
-    reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_STEP,
-                                              .chunk = s->now.chunk->index,
-                                              .chunks = s->outline.chunk_count,
-                                              .iteration = row,
-                                              .of = s->now.matrix->rows,
-                                              .done = s->done,
-                                              .iterations = s->outline.iterations,
-                                              .computed = {1, s->plan.work.branches == 2 ? 1 : -1},
-                                              .seconds = seconds,
-                                              .seconds_left = s->step_seconds / (double)s->done *
-                                                              (double)(s->outline.iterations - s->done)});
+    reel_sampler_tell(
+        s,
+        &(struct reel_event){
+            .kind = REEL_EVENT_STEP,
+            .chunk = s->now.chunk->index,
+            .chunks = s->outline.chunk_count,
+            .iteration = row,
+            .of = s->now.matrix->rows,
+            .done = s->done,
+            .iterations = s->outline.iterations,
+            .computed = {s->calls[s->call_count - 1].computed,
+                         s->plan.work.branches == 2 ? s->calls[s->call_count - 1].computed : -1},
+            .seconds = seconds,
+            .seconds_left = s->step_seconds / (double)s->done * (double)(s->outline.iterations - s->done)});
     return REEL_OK;
 }
 
@@ -326,7 +353,7 @@ static enum reel_status report(struct reel_sampler *s)
     int64_t table[REEL_BUFFERS];
     reel_plan_table(&s->plan, s->comm->world.rank, table);
     for (int b = 0; b < REEL_BUFFERS; b++)
-        mine.planned_bytes[reel_buffer_memory((enum reel_buffer)b)] += table[b];
+        mine.planned_bytes[reel_buffer_memory(&s->plan, (enum reel_buffer)b)] += table[b];
     mine.planned_bytes[REEL_MEMORY_LIBRARIES] = s->libraries_bytes;
     reel_sampler_traffic(s, mine.planned_sent_bytes);
     memcpy(mine.peak_bytes, s->arena.bytes, sizeof mine.peak_bytes);

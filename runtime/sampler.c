@@ -4,6 +4,7 @@
 #include "fault.h"
 
 #include <omp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -79,7 +80,7 @@ static enum reel_status prepare(struct reel_sampler *s)
 static enum reel_status describe_machine(struct reel_sampler *s, struct reel_machine *machine)
 {
     int64_t ranks = s->comm->host.size, least[2];
-    const int64_t mine[2] = {ranks, reel_memory_available() / ranks};
+    const int64_t mine[2] = {ranks, reel_memory_available() / ranks + 1}; /* never 0, which is unknown */
     REEL_NEED(MPI_Allreduce(mine, least, 2, MPI_INT64_T, MPI_MIN, s->comm->world.mpi) == MPI_SUCCESS,
               REEL_BAD_COMM, "the ranks could not compare their memory");
     *machine =
@@ -95,9 +96,12 @@ static enum reel_status allocate(struct reel_sampler *s)
     struct reel_mesh mesh = reel_outline_mesh(s->job);
     struct reel_machine machine;
     enum reel_status status = reel_outline_check(s->job, model, &work);
+    if (status == REEL_OK)
+        status = reel_teacache_rule_of(s->job, model, &s->teacache);
     REEL_PASS(reel_agree(s->comm, status));
     REEL_PASS(reel_agree(s->comm, describe_machine(s, &machine)));
-    status = reel_plan_choose(model, &work, &mesh, s->comm->world.size, &machine, &s->plan);
+    char why[REEL_WHY_BYTES] = "";
+    status = reel_plan_choose(model, &work, &mesh, s->comm->world.size, &machine, &s->plan, why);
     REEL_PASS(reel_agree(s->comm, status));
     struct reel_plan first = s->plan;
     REEL_PASS(reel_broadcast(s->comm, &first, (int64_t)sizeof first));
@@ -111,6 +115,8 @@ static enum reel_status allocate(struct reel_sampler *s)
     s->libraries_bytes = machine.device.libraries_bytes;
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_PLAN,
                                               .plan = &s->plan,
+                                              .text = why,
+                                              .bytes = machine.room_bytes,
                                               .libraries_bytes = s->libraries_bytes,
                                               .threads = omp_get_max_threads(),
                                               .iterations = s->outline.iterations,
@@ -119,7 +125,67 @@ static enum reel_status allocate(struct reel_sampler *s)
     return reel_agree(s->comm, reel_arena_open(&s->plan, s->comm->world.rank, &s->arena));
 }
 
-/* The table of timestep rows, by weights that lie where the run's own will lie afterwards. Collective over world. */
+static const float *tensor_of(void *context, enum reel_tensor tensor)
+{
+    return reel_weight(context, tensor);
+}
+
+/* TeaCache's decisions: made on rank 0, and everybody's. Not collective; on rank 0. */
+static enum reel_status decide_on_first(struct reel_sampler *s, struct reel_weights *weights)
+{
+    const struct reel_model *model = &s->plan.model;
+    double *signals = NULL;
+    enum reel_status status = REEL_OK;
+    if (s->teacache.mode != REEL_TEACACHE_OFF) {
+        int64_t columns = reel_teacache_columns(model, s->teacache.mode);
+        signals = malloc((size_t)(s->outline.table.rows * columns) * sizeof *signals);
+        status = signals && !reel_fault(REEL_FAULT_DECISIONS)
+                     ? reel_teacache_signals(&s->outline.table, model, tensor_of, weights, s->job->video.fps,
+                                             s->teacache.mode, signals)
+                     : reel_fail(REEL_NO_MEMORY, "no memory for the signals of %lld timesteps",
+                                 (long long)s->outline.table.rows);
+    }
+    if (status == REEL_OK)
+        reel_teacache_decide(&s->teacache, s->job, model, signals, &s->outline, &s->range);
+    free(signals);
+    return status;
+}
+
+/* Says what was decided from, and where that was not made for it. */
+static void tell_decisions(const struct reel_sampler *s)
+{
+    char text[512];
+    int64_t skipped = 0;
+    for (int64_t c = 0; c < s->outline.call_count; c++)
+        skipped += !s->outline.calls[c].computed;
+    snprintf(text, sizeof text, "TeaCache skips %lld of %lld calls; coefficients: %s", (long long)skipped,
+             (long long)s->outline.call_count, s->teacache.set);
+    reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
+    if (s->range.outside == 0)
+        return;
+    snprintf(
+        text, sizeof text,
+        "warning: in %lld of %lld iterations that could be skipped the distance (%.4f to %.4f in all) is "
+        "outside of "
+        "the range in which the polynomial is positive: it was not fitted for such jobs; see reel calibrate",
+        (long long)s->range.outside, (long long)s->range.compared, s->range.least, s->range.most);
+    reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
+}
+
+/* Collective over world. */
+static enum reel_status decide(struct reel_sampler *s, struct reel_weights *weights)
+{
+    enum reel_status status = s->comm->world.rank == 0 ? decide_on_first(s, weights) : REEL_OK;
+    REEL_PASS(reel_agree(s->comm, status));
+    REEL_PASS(reel_broadcast(s->comm, &s->outline.call_count, (int64_t)sizeof s->outline.call_count));
+    REEL_PASS(
+        reel_broadcast(s->comm, s->outline.calls, s->outline.call_count * (int64_t)sizeof *s->outline.calls));
+    if (s->teacache.mode != REEL_TEACACHE_OFF)
+        tell_decisions(s);
+    return REEL_OK;
+}
+
+/* The table of timestep rows, and TeaCache's decisions, by weights that lie where the run's own will lie afterwards. Collective over world. */
 static enum reel_status make_embedding(struct reel_sampler *s, struct reel_loading *loading)
 {
     struct reel_weights weights;
@@ -129,7 +195,8 @@ static enum reel_status make_embedding(struct reel_sampler *s, struct reel_loadi
                                 &weights));
     reel_embedding_make(&s->outline.table, &s->plan.model, &weights, s->job->video.fps, &s->arena,
                         (float *)(void *)(memory + bytes), &s->stream);
-    return reel_agree(s->comm, s->stream.status);
+    REEL_PASS(reel_agree(s->comm, s->stream.status));
+    return decide(s, &weights);
 }
 
 /* Who hears of loading. */

@@ -23,6 +23,7 @@
 #include "output.h"
 #include "random.h"
 #include "schedule.h"
+#include "teacache.h"
 #include "timesteps.h"
 #include "weights.h"
 
@@ -56,7 +57,9 @@ struct reel_sampler {
 
     struct reel_random noise, addnoise;
     struct reel_chunk_state now;
-    struct reel_call *calls;
+    struct reel_teacache_rule teacache;
+    struct reel_teacache_range range;
+    struct reel_call *calls;  /* as they were made: the outline's say how they were decided */
     int64_t call_count, done; /* iterations run so far */
     int64_t finished_frames;
     double began, step_seconds; /* the sum of the iterations' seconds */

@@ -32,6 +32,9 @@ static const struct {
     [REEL_FAULT_LINEAR] = {2, 12, "--set partition.tensor=3"},
     [REEL_FAULT_RING] = {1, 12, "--set partition.ring=3"},
     [REEL_FAULT_BLOCK] = {0, 12, "--set partition.ulysses=3 --set partition.weights=gathered"},
+    [REEL_FAULT_DECISIONS] = {0, 10, "--set teacache.mode=e --set teacache.coefficients=[1,0]"},
+    [REEL_FAULT_DISTANCE] =
+        {1, 70, "--set teacache.mode=e --set teacache.coefficients=[1,0] --set teacache.embedding=expanded"},
     [REEL_FAULT_VELOCITY] = {1, 70},
     [REEL_FAULT_OUTPUT_BUILD] = {0, 70},
     [REEL_FAULT_OUTPUT_WRITE] = {0, 5},
@@ -89,7 +92,7 @@ static void every_site_ends_all_ranks_with_one_message(void)
     for (int site = 0; site < REEL_FAULT_SITES; site++) {
         const char *name = reel_fault_name((enum reel_fault_site)site);
         const char *mesh = sites[site].mesh ? sites[site].mesh : "--set partition.ulysses=3";
-        char fault[64], command[128];
+        char fault[64], command[256];
         snprintf(fault, sizeof fault, "REEL_FAULT=%s:%d", name, sites[site].rank);
         snprintf(command, sizeof command, "run job.yaml %s", mesh);
         int code = program_run(3, fault, command);

@@ -115,11 +115,6 @@ static const struct bad bad_sets[] = {
     /* what is not built */
     {"model.compute=bf16",
      "model.compute is bf16, but this version computes in fp32 only; expected auto or fp32"},
-    {"teacache.mode=e", "teacache.mode is e, but this version runs without TeaCache; expected off"},
-    {"teacache.threshold=0.3",
-     "teacache.threshold is 0.3, but this version runs without TeaCache; expected 0.2"},
-    {"teacache.coefficients=[1, 0]",
-     "teacache.coefficients is [1, 0], but this version runs without TeaCache"},
     {"device=cuda", "device is cuda, but this version computes on the CPU only; expected auto or cpu"},
     {"communication.transport=nccl", "communication.transport is nccl, but this version sends by MPI only"},
     {"communication.timeout_s=60", "communication.timeout_s is 60, but this version does not watch"},
@@ -183,7 +178,7 @@ static const struct bad bad_files[] = {
     {"sampler: {shift: 1,\n  steps: 0}\n",
      "job.yaml:2: sampler.steps is 0, expected an integer from 1 to 1000"},
     {"sampler:\n  shift: 1e400\n", "job.yaml:2: sampler.shift is 1e400, expected a number"},
-    {"teacache:\n  mode: e\n", "job.yaml:2: teacache.mode is e, but this version runs without TeaCache"},
+    {"checkpoint:\n  keep: 3\n", "job.yaml:2: checkpoint.keep is 3, but this version saves no checkpoints"},
 };
 
 #endif

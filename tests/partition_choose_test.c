@@ -45,8 +45,8 @@ static struct reel_plan chosen(const char *preset, struct reel_mesh asked, int64
     struct reel_machine machine = gpus(gigabytes);
     struct reel_plan plan;
     memset(&plan, 0, sizeof plan);
-    CHECK(reel_plan_choose(&model, &work, &asked, ranks, &machine, &plan) == REEL_OK, "%s on %lld ranks: %s",
-          preset, (long long)ranks, reel_error_here()->cause);
+    CHECK(reel_plan_choose(&model, &work, &asked, ranks, &machine, &plan, NULL) == REEL_OK,
+          "%s on %lld ranks: %s", preset, (long long)ranks, reel_error_here()->cause);
     reel_error_clear();
     return plan;
 }
@@ -57,7 +57,7 @@ static void two_ranks_take_a_branch_each(void)
     CHECK(plan.mesh.cfg == 2 && plan.mesh.gathered == 0, "cfg %lld", (long long)plan.mesh.cfg);
     struct reel_model model = model_of("skyreels-v2-df-1.3b");
     struct reel_machine cores = {.device = reel_device_core, .ranks_per_node = 2};
-    CHECK(reel_plan_choose(&model, &work, &leave_it_to_reel, 2, &cores, &plan) == REEL_OK &&
+    CHECK(reel_plan_choose(&model, &work, &leave_it_to_reel, 2, &cores, &plan, NULL) == REEL_OK &&
               plan.mesh.cfg == 2,
           "on two cores cfg %lld", (long long)plan.mesh.cfg);
 }
@@ -69,7 +69,7 @@ static void without_guidance_no_branches_are_cut(void)
     struct reel_workload one = work;
     struct reel_plan plan;
     one.branches = 1;
-    CHECK(reel_plan_choose(&model, &one, &leave_it_to_reel, 8, &machine, &plan) == REEL_OK &&
+    CHECK(reel_plan_choose(&model, &one, &leave_it_to_reel, 8, &machine, &plan, NULL) == REEL_OK &&
               plan.mesh.cfg == 1,
           "cfg %lld", (long long)plan.mesh.cfg);
 }
@@ -176,7 +176,7 @@ static void what_is_impossible_is_refused_with_a_sentence(void)
         struct reel_workload some = work;
         some.branches = cases[c].branches;
         reel_error_clear();
-        CHECK(reel_plan_choose(&model, &some, &cases[c].asked, cases[c].ranks, &machine, &plan) ==
+        CHECK(reel_plan_choose(&model, &some, &cases[c].asked, cases[c].ranks, &machine, &plan, NULL) ==
                   REEL_BAD_PLAN,
               "case %zu", c);
         CHECK(strstr(reel_error_here()->cause, cases[c].words), "%s", reel_error_here()->cause);
@@ -189,15 +189,17 @@ static void when_nothing_fits_it_says_what_is_needed(void)
     struct reel_model model = model_of("skyreels-v2-df-14b");
     struct reel_machine machine = gpus(24);
     struct reel_plan plan;
-    CHECK(reel_plan_choose(&model, &work, &leave_it_to_reel, 1, &machine, &plan) == REEL_BAD_PLAN, "it fits");
+    CHECK(reel_plan_choose(&model, &work, &leave_it_to_reel, 1, &machine, &plan, NULL) == REEL_BAD_PLAN,
+          "it fits");
     CHECK(strstr(reel_error_here()->cause, "rank 0 of 1 needs") &&
               strstr(reel_error_here()->cause, "may take 24.000 GB"),
           "%s", reel_error_here()->cause);
     reel_error_clear();
     int64_t ranks = reel_ranks_that_fit(&model, &work, &leave_it_to_reel, 1, REEL_PARTS_MAX, &machine);
     CHECK(ranks > 1 &&
-              reel_plan_choose(&model, &work, &leave_it_to_reel, ranks, &machine, &plan) == REEL_OK &&
-              reel_plan_choose(&model, &work, &leave_it_to_reel, ranks - 1, &machine, &plan) == REEL_BAD_PLAN,
+              reel_plan_choose(&model, &work, &leave_it_to_reel, ranks, &machine, &plan, NULL) == REEL_OK &&
+              reel_plan_choose(&model, &work, &leave_it_to_reel, ranks - 1, &machine, &plan, NULL) ==
+                  REEL_BAD_PLAN,
           "%lld ranks are not the fewest", (long long)ranks);
     reel_error_clear();
     machine.room_bytes = 1000;

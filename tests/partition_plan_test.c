@@ -258,7 +258,7 @@ static void every_buffer_counts_in_one_category(void)
     int64_t seen[REEL_MEMORIES] = {0}, bytes[REEL_BUFFERS];
     reel_plan_table(&plan, 2, bytes);
     for (int b = 0; b < REEL_BUFFERS; b++)
-        seen[reel_buffer_memory((enum reel_buffer)b)] += bytes[b];
+        seen[reel_buffer_memory(&plan, (enum reel_buffer)b)] += bytes[b];
     /* all parameters but those of the timesteps, each tensor rounded up to a unit */
     int64_t kept = 4 * (1435525696LL - 2755584 - 14164992 - 16528896);
     CHECK(seen[REEL_MEMORY_WEIGHTS] >= kept && seen[REEL_MEMORY_WEIGHTS] <= kept + 4 * 830 * REEL_LAYOUT_UNIT,

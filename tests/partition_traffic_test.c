@@ -31,7 +31,7 @@ static int64_t sent_by(int64_t rank, struct reel_mesh mesh, const struct reel_wo
           "%s", reel_error_here()->cause);
     for (int p = 0; p < REEL_PURPOSES; p++)
         sent[p] = 0;
-    reel_traffic_iteration(&plan, rank, work->window_frames, sent);
+    reel_traffic_iteration(&plan, rank, (struct reel_iteration){work->window_frames, 1}, sent);
     for (int p = 0; p < REEL_PURPOSES; p++)
         sum += sent[p];
     return sum;

@@ -38,7 +38,7 @@ static void held_and_sent_as_planned(const struct rig *rig, const char *what, in
                                  me = rig->comm.world.rank;
     reel_plan_table(&rig->plan, me, table);
     for (int b = 0; b < REEL_BUFFERS; b++)
-        held[reel_buffer_memory((enum reel_buffer)b)] += table[b];
+        held[reel_buffer_memory(&rig->plan, (enum reel_buffer)b)] += table[b];
     for (int m = 0; m < REEL_MEMORIES; m++)
         CHECK(held[m] == rig->arena.bytes[m], "%s: %s: %lld bytes planned, %lld held", what,
               reel_memory_name((enum reel_memory)m), (long long)held[m], (long long)rig->arena.bytes[m]);
@@ -46,7 +46,8 @@ static void held_and_sent_as_planned(const struct rig *rig, const char *what, in
     if (rig->files.model.image_rows > 0)
         reel_traffic_image(&rig->plan, me, sent);
     for (int i = 0; i < iterations; i++)
-        reel_traffic_iteration(&rig->plan, me, rig->plan.work.window_frames, sent);
+        reel_traffic_iteration(&rig->plan, me, (struct reel_iteration){rig->plan.work.window_frames, 1},
+                               sent);
     sent[REEL_SENT_VELOCITY] = 0; /* the sampler's */
     for (int p = 0; p < REEL_PURPOSES; p++)
         CHECK(sent[p] == reel_comm_sent(&rig->comm, (enum reel_purpose)p),

@@ -6,9 +6,11 @@
 #include "test.h"
 
 #include <hdf5.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+static int expanded;         /* the layout of the embedding in what follows */
 static int ranks, me, whole; /* whole: every case on every mesh, not a covering part */
 
 static void agrees(const char *what, const float *found, const float *expected, int64_t count, double bound)
@@ -57,6 +59,32 @@ static void first_iteration_is(const struct reel_sampler *s, struct reference_fi
     }
 }
 
+/* What was decided, and done, is what the case expects. */
+static void decisions_are(const struct reel_sampler *s, struct reference_file *expected, const char *name)
+{
+    struct reference_tensor decisions, distances;
+    if (!reference_tensor(expected, "expected.decisions", &decisions))
+        return;
+    reference_tensor(expected, "expected.distances", &distances);
+    const int64_t *row = decisions.bytes;
+    const double *distance = distances.bytes;
+    CHECK(s->call_count == decisions.shape[0] && s->outline.call_count == s->call_count,
+          "%s: %lld calls, expected %lld", name, (long long)s->call_count, (long long)decisions.shape[0]);
+    for (int64_t c = 0; c < s->call_count; c++, row += 4, distance += 2) {
+        const struct reel_call *call = &s->calls[c];
+        CHECK(call->chunk == row[0] && call->iteration == row[1] && call->branch == row[2] &&
+                  call->computed == row[3],
+              "%s: call %lld: %lld %lld %lld %lld", name, (long long)c, (long long)call->chunk,
+              (long long)call->iteration, (long long)call->branch, (long long)call->computed);
+        CHECK(isnan(distance[0]) ? isnan(call->distance)
+                                 : fabs(call->distance - distance[0]) <= 1e-5 * distance[0],
+              "%s: call %lld: distance %.9g, expected %.9g", name, (long long)c, call->distance, distance[0]);
+        CHECK(fabs(call->accumulated - distance[1]) <= 1e-5 * fabs(distance[1]) + 1e-12,
+              "%s: call %lld: accumulated %.9g, expected %.9g", name, (long long)c, call->accumulated,
+              distance[1]);
+    }
+}
+
 /* Runs the job of a case to its end on that communicator; returns the latents, which the caller frees, or NULL when it
  * cannot be opened. */
 static float *run_case(MPI_Comm world, const char *path, struct reference_file *expected, const char *name,
@@ -70,6 +98,7 @@ static float *run_case(MPI_Comm world, const char *path, struct reference_file *
     int ran;
     CHECK(reel_comm_open(world, &comm) == REEL_OK, "%s", reel_error_here()->cause);
     CHECK(reel_job_load(path, NULL, 0, &job) == REEL_OK, "%s", reel_error_here()->cause);
+    job.teacache.embedding = expanded ? REEL_EMBEDDING_EXPANDED : REEL_EMBEDDING_ROWS;
     enum reel_status status = reel_sampler_open(&sampler, &job, "", &comm, &observer);
     if (status == REEL_OK) {
         matrices_are(&sampler, expected, name);
@@ -82,6 +111,7 @@ static float *run_case(MPI_Comm world, const char *path, struct reference_file *
             }
             CHECK(reel_chunk_end(&sampler) == REEL_OK, "%s", reel_error_here()->cause);
         }
+        decisions_are(&sampler, expected, name);
         int64_t planned[REEL_PURPOSES];
         reel_sampler_traffic(&sampler, planned);
         for (int p = 0; p < REEL_PURPOSES; p++)
@@ -182,7 +212,15 @@ static void case_holds(const char *folder, const char *name, const char *const *
     struct reference_file *expected = reference_open_named(file);
     CHECK(reference_tensor(expected, "expected.latents", &latents), "%s has no latents", name);
     int64_t branches = reference_number(expected, "guidance_scale", 1) > 1 ? 2 : 1;
-    int64_t count = meshes_of(ranks, branches, heads, meshes), runs = whole ? count : layout_count;
+    int64_t count = meshes_of(ranks, branches, heads, meshes);
+    for (int64_t m = count - 1; expanded && m >= 0; m--) /* refused where no axis cuts the sequence */
+        if (ranks > 1 && meshes[m].cfg == ranks)
+            meshes[m] = meshes[--count];
+    if (count == 0) {
+        reference_close(expected);
+        return;
+    }
+    int64_t runs = whole ? count : layout_count;
     float *one = alone(folder, name, layouts[0], expected, latents.count);
     if (runs < layout_count)
         runs = layout_count;
@@ -203,6 +241,21 @@ static void every_run_without_teacache_is_the_official_one_in_every_layout(void)
     for (int c = 0; c < 10; c++)
         case_holds("tiny-df", cases[c], layouts, 4, 4);
     case_holds("tiny-i2v", "i2v", layouts_i2v, 2, 3);
+}
+
+/* Decisions exactly, in both layouts of the embedding; and both give the same bits. */
+static void every_run_with_teacache_is_the_official_one(void)
+{
+    static const char *const cases[] = {"teacache-e",           "teacache-e0",       "teacache-abs",
+                                        "teacache-signed",      "long-teacache-all", "long-teacache-active",
+                                        "async-prefix-teacache"};
+    static const char *const layouts[] = {"native", "comfy.safetensors"};
+    for (int c = 0; c < 7; c++) {
+        case_holds("tiny-df", cases[c], layouts, 2, 4);
+        expanded = 1;
+        case_holds("tiny-df", cases[c], layouts, 2, 4);
+        expanded = 0;
+    }
 }
 
 /* Jobs that diffusers' pipelines and reel both define: reference/diffusers/README.md says what makes them equal. */
@@ -251,6 +304,7 @@ int main(int argc, char **argv)
         RUN(ranks_of_several_hosts_run_as_those_of_one);
     } else {
         RUN(every_run_without_teacache_is_the_official_one_in_every_layout);
+        RUN(every_run_with_teacache_is_the_official_one);
         RUN(every_run_of_diffusers_is_ours);
     }
     int failed = test_end();

@@ -121,7 +121,8 @@ void rig_forward(struct rig *rig, struct reference_file *inputs)
                                  .input = rig->input};
     struct reel_forward forwards[2] = {{.branch = 0, .velocity = rig->velocity},
                                        {.branch = 1, .velocity = rig->velocity}};
-    reel_dit_forward(&rig->dit, &moment, forwards, reel_plan_branches(&rig->plan));
+    reel_dit_begin(&rig->dit, &moment);
+    reel_dit_forward(&rig->dit, forwards, reel_plan_branches(&rig->plan));
     must(rig->stream.status);
 }
 

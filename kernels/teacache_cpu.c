@@ -1,0 +1,75 @@
+/* What TeaCache does with tokens, on the host: expansion, distances, residuals. */
+#include "cpu.h"
+#include "dtype.h"
+#include "elements.h"
+
+#include <string.h>
+
+enum { LANES = 8 };
+
+void reel_expand_cpu(struct reel_stream *stream, const struct reel_expand *a)
+{
+#pragma omp parallel for num_threads((int)stream->threads)
+    for (int64_t r = 0; r < a->rows; r++)
+        memcpy(a->y + r * a->width, reel_row_of(&a->embedding, r), (size_t)a->width * sizeof *a->y);
+}
+
+static double sum(const double lane[LANES])
+{
+    double total = 0;
+    for (int64_t j = 0; j < LANES; j++)
+        total += lane[j];
+    return total;
+}
+
+REEL_SIMD
+static void distance_row(const float *x, float *previous, int64_t width, double *difference,
+                         double *magnitude)
+{
+    double apart[LANES] = {0}, size[LANES] = {0};
+    int64_t whole = width - width % LANES;
+    for (int64_t i = 0; i < whole; i += LANES)
+        for (int64_t j = 0; j < LANES; j++) {
+            double then = (double)previous[i + j];
+            apart[j] += fabs((double)x[i + j] - then);
+            size[j] += fabs(then);
+            previous[i + j] = x[i + j];
+        }
+    for (int64_t i = whole; i < width; i++) {
+        double then = (double)previous[i];
+        apart[i - whole] += fabs((double)x[i] - then);
+        size[i - whole] += fabs(then);
+        previous[i] = x[i];
+    }
+    *difference = sum(apart);
+    *magnitude = sum(size);
+}
+
+void reel_distances_cpu(struct reel_stream *stream, const struct reel_distances *a)
+{
+#pragma omp parallel for num_threads((int)stream->threads)
+    for (int64_t r = 0; r < a->rows; r++)
+        distance_row(a->x + r * a->width, a->previous + r * a->width, a->width, a->difference + r * a->stride,
+                     a->magnitude + r * a->stride);
+}
+
+void reel_keep_residual_cpu(struct reel_stream *stream, const struct reel_keep_residual *a)
+{
+    float *wide = a->residual;
+    uint16_t *narrow = a->residual;
+#pragma omp parallel for num_threads((int)stream->threads)
+    for (int64_t i = 0; i < a->count; i++)
+        if (a->number_bytes == 4)
+            wide[i] = a->after[i] - a->before[i];
+        else
+            narrow[i] = reel_bf16_from_float(a->after[i] - a->before[i]);
+}
+
+void reel_add_residual_cpu(struct reel_stream *stream, const struct reel_add_residual *a)
+{
+    const float *wide = a->residual;
+    const uint16_t *narrow = a->residual;
+#pragma omp parallel for num_threads((int)stream->threads)
+    for (int64_t i = 0; i < a->count; i++)
+        a->x[i] += a->number_bytes == 4 ? wide[i] : reel_float_from_bf16(narrow[i]);
+}

@@ -1,0 +1,64 @@
+/* TeaCache's decisions for a plan: only the time embedding is read. */
+#include "plan_forecast.h"
+
+#include "model_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Reads one tensor at a time. */
+struct reader {
+    struct reel_model_files files;
+    float *tensor;
+};
+
+static const float *read_tensor(void *context, enum reel_tensor tensor)
+{
+    struct reader *reader = context;
+    int64_t elements = reel_tensor_elements(&reader->files.model, tensor);
+    float *grown = realloc(reader->tensor, (size_t)elements * sizeof *grown);
+    if (!grown) {
+        reel_fail(REEL_NO_MEMORY, "no memory for a tensor of %lld numbers", (long long)elements);
+        return NULL;
+    }
+    reader->tensor = grown;
+    return reel_model_read(&reader->files, tensor, 0, 0, elements, grown) == REEL_OK ? grown : NULL;
+}
+
+static enum reel_status decide_by(struct reel_forecast *f, struct reader *reader)
+{
+    int64_t columns = reel_teacache_columns(&f->model, f->teacache.mode);
+    double *signals = malloc((size_t)(f->outline.table.rows * columns) * sizeof *signals);
+    REEL_NEED(signals, REEL_NO_MEMORY, "no memory for the signals of %lld timesteps",
+              (long long)f->outline.table.rows);
+    enum reel_status status = reel_teacache_signals(&f->outline.table, &f->model, read_tensor, reader,
+                                                    f->job->video.fps, f->teacache.mode, signals);
+    if (status == REEL_OK)
+        reel_teacache_decide(&f->teacache, f->job, &f->model, signals, &f->outline, &f->range);
+    free(signals);
+    return status;
+}
+
+enum reel_status reel_forecast_decide(struct reel_forecast *f)
+{
+    struct reel_teacache_rule off = {.mode = REEL_TEACACHE_OFF};
+    struct reader reader = {.tensor = NULL};
+    REEL_PASS(reel_teacache_rule_of(f->job, &f->model, &f->teacache));
+    reel_teacache_decide(&off, f->job, &f->model, NULL, &f->outline, &f->range);
+    if (f->teacache.mode == REEL_TEACACHE_OFF)
+        return REEL_OK;
+    enum reel_status status = reel_model_open(f->job->model.path, &reader.files);
+    if (status == REEL_BAD_INPUT) { /* without weights a plan is a plan; what is missing is said with it */
+        snprintf(f->undecided, sizeof f->undecided, "%s", reel_error_here()->cause);
+        reel_error_clear();
+        return REEL_OK;
+    }
+    REEL_PASS(status);
+    status = decide_by(f, &reader);
+    free(reader.tensor);
+    reel_model_close(&reader.files);
+    for (int64_t c = 0; c < f->outline.call_count; c++)
+        f->skips += !f->outline.calls[c].computed;
+    return status;
+}

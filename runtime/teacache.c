@@ -1,0 +1,318 @@
+/* The table of decisions. */
+#include "teacache.h"
+
+#include "calibration.h"
+#include "elements.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Coefficients that were published, highest power first: TeaCache4Wan2.1 and SkyReels-V2, all fitted on a timestep that
+ * all frames share. */
+static const struct set {
+    const char *name;
+    double e[5], e0[5];
+} sets[] = {
+    {"T2V 1.3B",
+     {2.39676752e+03, -1.31110545e+03, 2.01331979e+02, -8.29855975e+00, 1.37887774e-01},
+     {-5.21862437e+04, 9.23041404e+03, -5.28275948e+02, 1.36987616e+01, -4.99875664e-02}},
+    {"T2V 14B",
+     {-5784.54975374, 5449.50911966, -1811.16591783, 256.27178429, -13.02252404},
+     {-3.03318725e+05, 4.90537029e+04, -2.65530556e+03, 5.87365115e+01, -3.15583525e-01}},
+    {"I2V 480P",
+     {-3.02331670e+02, 2.23948934e+02, -5.25463970e+01, 5.87348440e+00, -2.01973289e-01},
+     {2.57151496e+05, -3.54229917e+04, 1.40286849e+03, -1.35890334e+01, 1.32517977e-01}},
+    {"I2V 720P",
+     {-114.36346466, 65.26524496, -18.82220707, 4.91518089, -0.23412683},
+     {8.10705460e+03, 2.13393892e+03, -3.72934672e+02, 1.66203073e+01, -4.17769401e-02}},
+};
+
+/* The set that belongs to a model: by size, or for an image-to-video model by what it was made for, 540P (with 480P) or
+ * 720P; between them lies 691,200 pixels. NULL: none was published. */
+static const struct set *set_of(const struct reel_job *job, const struct reel_model *model)
+{
+    int small = model->width == 1536 && model->layers == 30,
+        large = model->width == 5120 && model->layers == 40;
+    if (!small && !large)
+        return NULL;
+    if (model->image_rows > 0)
+        return &sets[job->video.width * job->video.height <= 691200 ? 2 : 3];
+    return &sets[small ? 0 : 1];
+}
+
+static const char *mode_name(enum reel_teacache_mode mode)
+{
+    return mode == REEL_TEACACHE_E ? "e" : "e0";
+}
+
+static enum reel_status published(const struct reel_job *job, const struct reel_model *model,
+                                  struct reel_teacache_rule *rule)
+{
+    const struct set *set = set_of(job, model);
+    REEL_NEED(set, REEL_BAD_JOB,
+              "teacache.coefficients is auto and none were published for a model of width %" PRId64
+              " with %" PRId64 " layers, expected a list of coefficients or a file of reel calibrate",
+              model->width, model->layers);
+    rule->coefficient_count = 5;
+    memcpy(rule->coefficients, rule->mode == REEL_TEACACHE_E ? set->e : set->e0, sizeof set->e);
+    snprintf(rule->set, sizeof rule->set, "%s, %s, published", set->name, mode_name(rule->mode));
+    return REEL_OK;
+}
+
+enum reel_status reel_teacache_rule_of(const struct reel_job *job, const struct reel_model *model,
+                                       struct reel_teacache_rule *rule)
+{
+    *rule = (struct reel_teacache_rule){.mode = job->teacache.mode,
+                                        .threshold = job->teacache.threshold,
+                                        .start_step = job->teacache.start_step,
+                                        .end_step = job->teacache.end_step,
+                                        .signed_rescale = job->teacache.rescale == REEL_RESCALE_SIGNED,
+                                        .all_frames = job->teacache.metric == REEL_METRIC_ALL};
+    if (rule->mode == REEL_TEACACHE_OFF)
+        return REEL_OK;
+    if (rule->start_step == REEL_AUTO)
+        rule->start_step = rule->mode == REEL_TEACACHE_E ? 1 : 5;
+    if (job->teacache.coefficient_file[0]) {
+        struct reel_calibration calibration;
+        REEL_PASS(reel_calibration_read(job->teacache.coefficient_file, &calibration));
+        REEL_NEED(
+            calibration.mode == rule->mode, REEL_BAD_INPUT,
+            "%s: the coefficients were fitted for teacache.mode %s and the job has %s, expected the same",
+            job->teacache.coefficient_file, mode_name(calibration.mode), mode_name(rule->mode));
+        rule->coefficient_count = calibration.coefficient_count;
+        memcpy(rule->coefficients, calibration.coefficients, sizeof rule->coefficients);
+        snprintf(rule->set, sizeof rule->set, "a file of reel calibrate");
+        return REEL_OK;
+    }
+    if (job->teacache.coefficient_count == 0)
+        return published(job, model, rule);
+    rule->coefficient_count = job->teacache.coefficient_count;
+    memcpy(rule->coefficients, job->teacache.coefficients, sizeof rule->coefficients);
+    snprintf(rule->set, sizeof rule->set, "the job's list");
+    return REEL_OK;
+}
+
+int64_t reel_teacache_columns(const struct reel_model *model, enum reel_teacache_mode mode)
+{
+    return (mode == REEL_TEACACHE_E0 ? 6 : 1) * model->width;
+}
+
+/* x . w, in an order that depends on the count alone. */
+REEL_SIMD
+static double dot(const double *x, const float *w, int64_t count)
+{
+    enum { LANES = 8 };
+    double lane[LANES] = {0}, sum = 0;
+    int64_t whole = count - count % LANES;
+    for (int64_t i = 0; i < whole; i += LANES)
+        for (int64_t j = 0; j < LANES; j++)
+            lane[j] += x[i + j] * (double)w[i + j];
+    for (int64_t i = whole; i < count; i++)
+        lane[i - whole] += x[i] * (double)w[i];
+    for (int64_t j = 0; j < LANES; j++)
+        sum += lane[j];
+    return sum;
+}
+
+/* y [rows, out] = x [rows, in] weight^T + bias. */
+static void linear(int64_t rows, int64_t in, int64_t out, const double *x, const float *weight,
+                   const float *bias, double *y)
+{
+#pragma omp parallel for
+    for (int64_t o = 0; o < out; o++)
+        for (int64_t r = 0; r < rows; r++)
+            y[r * out + o] = dot(x + r * in, weight + o * in, in) + (double)bias[o];
+}
+
+static void silu(double *x, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        x[i] /= 1 + exp(-x[i]);
+}
+
+/* A linear layer of the time embedding; bias is asked for first, and copied, for the weight may take its place. */
+struct layer {
+    enum reel_tensor weight;
+    int64_t in, out;
+};
+
+static enum reel_status apply(reel_tensor_source *tensor, void *context, struct layer layer, int64_t rows,
+                              const double *x, double *y)
+{
+    float *bias = malloc((size_t)layer.out * sizeof *bias);
+    REEL_NEED(bias, REEL_NO_MEMORY, "no memory for the time embedding");
+    const float *given = tensor(context, layer.weight + 1);
+    if (given)
+        memcpy(bias, given, (size_t)layer.out * sizeof *bias);
+    const float *weight = given ? tensor(context, layer.weight) : NULL;
+    if (weight)
+        linear(rows, layer.in, layer.out, x, weight, bias, y);
+    free(bias);
+    return weight ? REEL_OK : reel_error_here()->status;
+}
+
+/* e0 += the fps embedding, the same for every row. */
+static enum reel_status add_fps(const struct reel_model *model, reel_tensor_source *tensor, void *context,
+                                int64_t fps, int64_t rows, double *work, double *signals)
+{
+    int64_t D = model->width;
+    double *row = work, *hidden = row + D, *g = hidden + D;
+    const float *rows_of_fps = tensor(context, REEL_FPS_ROWS);
+    if (!rows_of_fps)
+        return reel_error_here()->status;
+    for (int64_t i = 0; i < D; i++)
+        row[i] = (double)rows_of_fps[(fps == 16 ? 0 : D) + i];
+    REEL_PASS(apply(tensor, context, (struct layer){REEL_FPS_IN_WEIGHT, D, D}, 1, row, hidden));
+    silu(hidden, D);
+    REEL_PASS(apply(tensor, context, (struct layer){REEL_FPS_OUT_WEIGHT, D, 6 * D}, 1, hidden, g));
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < 6 * D; i++)
+            signals[r * 6 * D + i] += g[i];
+    return REEL_OK;
+}
+
+/* With s [R, frequencies], hidden and e [R, D], and 8 D more to work in. */
+static enum reel_status make_signals(const struct reel_embedding_table *table, const struct reel_model *model,
+                                     reel_tensor_source *tensor, void *context, int64_t fps,
+                                     enum reel_teacache_mode mode, double *s, double *signals)
+{
+    int64_t D = model->width, Q = model->frequencies, R = table->rows, half = Q / 2;
+    double *hidden = s + R * Q, *e = mode == REEL_TEACACHE_E ? signals : hidden + R * D;
+    for (int64_t r = 0; r < R; r++)
+        for (int64_t k = 0; k < half; k++) {
+            double angle = (double)table->timestep[r] * pow(10000.0, -(double)k / (double)half);
+            s[r * Q + k] = cos(angle);
+            s[r * Q + half + k] = sin(angle);
+        }
+    REEL_PASS(apply(tensor, context, (struct layer){REEL_TIME_IN_WEIGHT, Q, D}, R, s, hidden));
+    silu(hidden, R * D);
+    REEL_PASS(apply(tensor, context, (struct layer){REEL_TIME_OUT_WEIGHT, D, D}, R, hidden, e));
+    if (mode == REEL_TEACACHE_E)
+        return REEL_OK;
+    silu(e, R * D);
+    REEL_PASS(apply(tensor, context, (struct layer){REEL_TIME_PROJECTION_WEIGHT, D, 6 * D}, R, e, signals));
+    if (!model->has_fps)
+        return REEL_OK;
+    return add_fps(model, tensor, context, fps, R, e + R * D, signals);
+}
+
+enum reel_status reel_teacache_signals(const struct reel_embedding_table *table,
+                                       const struct reel_model *model, reel_tensor_source *tensor,
+                                       void *context, int64_t fps, enum reel_teacache_mode mode,
+                                       double *signals)
+{
+    int64_t D = model->width;
+    double *work = malloc((size_t)(table->rows * (model->frequencies + 2 * D) + 8 * D) * sizeof *work);
+    REEL_NEED(work, REEL_NO_MEMORY, "no memory for the time embedding in double");
+    enum reel_status status = make_signals(table, model, tensor, context, fps, mode, work, signals);
+    free(work);
+    return status;
+}
+
+/* The timestep that the model hears of a frame of a chunk in an iteration. */
+static int64_t timestep_of(const struct reel_job *job, const struct reel_chunk *chunk,
+                           const struct reel_timesteps *matrix, int64_t row, int64_t frame)
+{
+    int64_t n = job->diffusion_forcing.addnoise_condition;
+    return n > 0 && frame < chunk->prefix_frames ? n : matrix->timestep[row * matrix->frames + frame];
+}
+
+/* The relative distance of iteration row from the one before it that ran, over their common window. */
+static double distance_of(const struct reel_teacache_rule *rule, const struct reel_outline *outline,
+                          const struct reel_job *job, int64_t k, int64_t row, int64_t before, int64_t columns,
+                          const double *signals)
+{
+    const struct reel_timesteps *matrix = &outline->matrices[k];
+    const struct reel_chunk *chunk = &outline->chunks[k];
+    double difference = 0, magnitude = 0;
+    for (int64_t f = matrix->interval[2 * row]; f < matrix->interval[2 * row + 1]; f++) {
+        if (!rule->all_frames && !matrix->update[row * matrix->frames + f])
+            continue;
+        const double *now =
+            signals + columns * outline->table.row_of[timestep_of(job, chunk, matrix, row, f)];
+        const double *then =
+            signals + columns * outline->table.row_of[timestep_of(job, chunk, matrix, before, f)];
+        for (int64_t i = 0; i < columns; i++) {
+            difference += fabs(now[i] - then[i]);
+            magnitude += fabs(then[i]);
+        }
+    }
+    return difference / magnitude;
+}
+
+static double rescaled(const struct reel_teacache_rule *rule, double distance)
+{
+    double value = 0;
+    for (int64_t c = 0; c < rule->coefficient_count; c++)
+        value = value * distance + rule->coefficients[c];
+    return value;
+}
+
+static int is_forced(const struct reel_teacache_rule *rule, const struct reel_timesteps *matrix, int64_t row)
+{
+    int64_t end = rule->end_step < 0 ? matrix->rows - 1 : rule->end_step;
+    return row < rule->start_step || row >= end;
+}
+
+/* What all decisions are made from. */
+struct maker {
+    const struct reel_teacache_rule *rule;
+    const struct reel_outline *outline;
+    const struct reel_job *job;
+    int64_t columns;
+    const double *signals;
+    struct reel_teacache_range *range;
+};
+
+/* The call of iteration row of chunk k, after the one of iteration before (-1: none in this chunk). */
+static struct reel_call decide(const struct maker *m, int64_t k, int64_t row, int64_t before,
+                               double *accumulated)
+{
+    const struct reel_timesteps *matrix = &m->outline->matrices[k];
+    struct reel_call call = {.chunk = k, .iteration = row, .computed = 1, .distance = (double)NAN};
+    int comparable =
+        m->rule->mode != REEL_TEACACHE_OFF && before >= 0 &&
+        memcmp(matrix->interval + 2 * row, matrix->interval + 2 * before, 2 * sizeof *matrix->interval) == 0;
+    if (comparable)
+        call.distance = distance_of(m->rule, m->outline, m->job, k, row, before, m->columns, m->signals);
+    if (!comparable || is_forced(m->rule, matrix, row)) {
+        *accumulated = 0;
+        return call;
+    }
+    double step = rescaled(m->rule, call.distance);
+    *accumulated += m->rule->signed_rescale ? step : fabs(step);
+    call.accumulated = *accumulated;
+    call.computed = !(*accumulated < m->rule->threshold);
+    if (call.computed)
+        *accumulated = 0;
+    m->range->compared++;
+    m->range->outside += step < 0;
+    m->range->least = fmin(m->range->least, call.distance);
+    m->range->most = fmax(m->range->most, call.distance);
+    return call;
+}
+
+void reel_teacache_decide(const struct reel_teacache_rule *rule, const struct reel_job *job,
+                          const struct reel_model *model, const double *signals, struct reel_outline *outline,
+                          struct reel_teacache_range *range)
+{
+    int64_t branches = job->sampler.guidance_scale > 1 ? 2 : 1;
+    struct maker maker = {rule, outline, job, reel_teacache_columns(model, rule->mode), signals, range};
+    *range = (struct reel_teacache_range){.least = HUGE_VAL};
+    outline->call_count = 0;
+    for (int64_t k = 0; k < outline->chunk_count; k++) {
+        double accumulated = 0;
+        for (int64_t row = 0, before = -1; row < outline->matrices[k].rows; row++) {
+            if (!reel_timesteps_runs(&outline->matrices[k], row))
+                continue;
+            /* both branches hear the same timesteps, so that one accumulator is as good as two */
+            struct reel_call call = decide(&maker, k, row, before, &accumulated);
+            for (call.branch = 0; call.branch < branches; call.branch++)
+                outline->calls[outline->call_count++] = call;
+            before = row;
+        }
+    }
+}
