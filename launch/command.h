@@ -18,4 +18,8 @@ enum reel_status reel_command_plan(int64_t count, char **words, int64_t ranks_he
  * it. */
 enum reel_status reel_command_inspect(struct reel_comm *comm, int64_t count, char **arguments);
 
+/* Collective over world: reel compare A.h5 B.h5 [--plot FILE.png] [--json]. Rank 0 compares and prints, the
+ * others wait for it. */
+enum reel_status reel_command_compare(struct reel_comm *comm, int64_t count, char **arguments);
+
 #endif

@@ -16,6 +16,7 @@ static const char usage[] =
     "                                                      who holds, sends and computes what, without "
     "weights or mpirun\n"
     "  reel inspect FILE|DIR [--json] [--job]              what a model, input or output holds\n"
+    "  reel compare A.h5 B.h5 [--plot FILE.png] [--json]   how far B is from A, frame by frame\n"
     "  reel --help, reel COMMAND --help, reel --version\n"
     "\n"
     "Start it on several ranks with launch/reel-mpirun -n RANKS reel run JOB.yaml.\n"
@@ -62,10 +63,28 @@ static void help_inspect(void)
         "adds the text of an output's job. Exit code 4: the file is missing or nothing that reel knows.\n");
 }
 
+static void help_compare(void)
+{
+    printf(
+        "reel compare A.h5 B.h5 [--plot FILE.png] [--json]\n\n"
+        "Says how far the latents of output B are from those of output A, the reference: of every latent\n"
+        "frame that both have, and over all of them. So a TeaCache threshold is judged against a run\n"
+        "without it.\n\n"
+        "  relative L2   ||B - A|| / ||A||\n"
+        "  PSNR          in dB; its peak is the largest less the smallest latent of A, over its video\n"
+        "  SSIM          of every channel's plane, then their mean: Gaussian window of 11 x 11, sigma 1.5,\n"
+        "                K1 0.01, K2 0.03, the same peak; a shorter plane has a window of its length\n"
+        "  temporal L2   relative L2 of the changes from frame to frame\n\n"
+        "  --plot FILE.png   PSNR, SSIM and both L2 over the frames\n"
+        "  --json            all of it as one JSON object; null for what is infinite or does not exist\n\n"
+        "Exit code 4: a file is no output of reel, their frames have different shapes, or a latent is not\n"
+        "finite; 5: the plot could not be written.\n");
+}
+
 static const struct {
     const char *name;
     void (*help)(void);
-} commands[] = {{"run", help_run}, {"plan", help_plan}, {"inspect", help_inspect}};
+} commands[] = {{"run", help_run}, {"plan", help_plan}, {"inspect", help_inspect}, {"compare", help_compare}};
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -114,7 +133,7 @@ static int answered(int count, char **words)
 static enum reel_status dispatch(struct reel_comm *comm, int count, char **words)
 {
     REEL_NEED(count >= 2, REEL_BAD_JOB,
-              "there is no command, expected run, plan or inspect; see reel --help");
+              "there is no command, expected run, plan, inspect or compare; see reel --help");
     if (strcmp(words[1], "run") == 0)
         return reel_command_run(comm, count - 2, words + 2);
     if (strcmp(words[1], "plan") == 0) { /* rank 0 alone, and its verdict is everybody's */
@@ -125,7 +144,10 @@ static enum reel_status dispatch(struct reel_comm *comm, int count, char **words
     }
     if (strcmp(words[1], "inspect") == 0)
         return reel_command_inspect(comm, count - 2, words + 2);
-    return reel_fail(REEL_BAD_JOB, "%s is not a command, expected run, plan or inspect; see reel --help",
+    if (strcmp(words[1], "compare") == 0)
+        return reel_command_compare(comm, count - 2, words + 2);
+    return reel_fail(REEL_BAD_JOB,
+                     "%s is not a command, expected run, plan, inspect or compare; see reel --help",
                      words[1]);
 }
 

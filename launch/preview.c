@@ -1,9 +1,9 @@
 /* Latents as pictures. */
 #include "preview.h"
 
+#include "png_file.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <png.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,18 +28,18 @@ static const int digits[10] = {075557, 026227, 071747, 071717, 055711,
 /* A sheet: across x down frames, each of columns x rows latents drawn scale times as large. */
 struct sheet {
     int64_t width, height, across, scale, cell_width, cell_height;
-    png_bytep pixels; /* [height, width, 3] */
+    uint8_t *pixels; /* [height, width, 3] */
 };
 
-static void dot(struct sheet *sheet, int64_t x, int64_t y, const png_byte colour[3])
+static void dot(struct sheet *sheet, int64_t x, int64_t y, const uint8_t colour[3])
 {
     memcpy(sheet->pixels + (y * sheet->width + x) * 3, colour, 3);
 }
 
-static png_byte shade(float value)
+static uint8_t shade(float value)
 {
     float scaled = (value + 1.0f) * 127.5f;
-    return (png_byte)(scaled > 0.0f ? scaled < 255.0f ? scaled : 255.0f : 0.0f); /* NaN is black */
+    return (uint8_t)(scaled > 0.0f ? scaled < 255.0f ? scaled : 255.0f : 0.0f); /* NaN is black */
 }
 
 /* One latent frame at (left, top). */
@@ -51,7 +51,7 @@ static void draw_frame(struct sheet *sheet, const struct reel_picture *picture, 
         for (int64_t x = 0; x < picture->columns * sheet->scale; x++) {
             const float *latent =
                 picture->latents + frame * plane + y / sheet->scale * picture->columns + x / sheet->scale;
-            png_byte colour[3];
+            uint8_t colour[3];
             for (int c = 0; c < 3; c++) {
                 float value = bias[c];
                 for (int64_t channel = 0; channel < CHANNELS; channel++)
@@ -65,7 +65,7 @@ static void draw_frame(struct sheet *sheet, const struct reel_picture *picture, 
 /* The frame's number, two dots to a point of the digit; grey for frames that an earlier chunk made. */
 static void draw_number(struct sheet *sheet, int64_t number, int grey, int64_t left, int64_t top)
 {
-    const png_byte colour[3] = {grey ? 120 : 255, grey ? 120 : 220, grey ? 120 : 60};
+    const uint8_t colour[3] = {grey ? 120 : 255, grey ? 120 : 220, grey ? 120 : 60};
     char text[24];
     snprintf(text, sizeof text, "%lld", (long long)number);
     for (int64_t i = 0; text[i]; i++)
@@ -102,28 +102,6 @@ static enum reel_status cannot(const char *path, const char *what)
     return reel_fail(REEL_BAD_OUTPUT, "%s: output.preview could not be %s: %s", path, what, strerror(errno));
 }
 
-/* Writes the sheet aside and puts it in place. */
-static enum reel_status save(const struct sheet *sheet, const char *path)
-{
-    char aside[PATH_BYTES + 32];
-    png_image image = {.version = PNG_IMAGE_VERSION,
-                       .width = (png_uint_32)sheet->width,
-                       .height = (png_uint_32)sheet->height,
-                       .format = PNG_FORMAT_RGB};
-    snprintf(aside, sizeof aside, "%s.tmp.%lld", path, (long long)getpid());
-    errno = 0;
-    if (!png_image_write_to_file(&image, aside, 0, sheet->pixels, 0, NULL)) {
-        unlink(aside);
-        return reel_fail(REEL_BAD_OUTPUT, "%s: output.preview could not be written: %s", path,
-                         errno ? strerror(errno) : image.message);
-    }
-    if (rename(aside, path) == 0)
-        return REEL_OK;
-    enum reel_status status = cannot(path, "put in place");
-    unlink(aside);
-    return status;
-}
-
 enum reel_status reel_preview_open(const char *folder)
 {
     if (mkdir(folder, 0777) != 0 && errno != EEXIST)
@@ -150,7 +128,7 @@ enum reel_status reel_preview_write(const char *folder, const struct reel_event 
         draw_frame(&sheet, picture, frame, left, top + LABEL);
     }
     snprintf(path, sizeof path, "%s/chunk-%03lld.png", folder, (long long)chunk->chunk);
-    enum reel_status status = save(&sheet, path);
+    enum reel_status status = reel_png_write(path, "output.preview", sheet.width, sheet.height, sheet.pixels);
     free(sheet.pixels);
     return status;
 }

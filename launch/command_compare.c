@@ -1,0 +1,77 @@
+/* reel compare: rank 0 reads, measures, prints and plots. */
+#include "command.h"
+
+#include "compare.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct request {
+    const char *path[REEL_COMPARE_SIDES];
+    const char *plot; /* NULL: none */
+    int json;
+};
+
+/* The ending keeps a plot from replacing an output whose name was put behind --plot by mistake. */
+static enum reel_status check_plot(const char *path)
+{
+    size_t length = path ? strlen(path) : 0;
+    REEL_NEED(path, REEL_BAD_JOB, "--plot has no file, expected --plot FILE.png");
+    REEL_NEED(length > 4 && strcmp(path + length - 4, ".png") == 0, REEL_BAD_JOB,
+              "--plot is %s, expected a file that ends in .png", path);
+    return REEL_OK;
+}
+
+static enum reel_status read_arguments(int64_t count, char **arguments, struct request *request)
+{
+    int files = 0;
+    *request = (struct request){0};
+    for (int64_t i = 0; i < count; i++) {
+        if (strcmp(arguments[i], "--json") == 0) {
+            request->json = 1;
+        } else if (strcmp(arguments[i], "--plot") == 0) {
+            REEL_NEED(!request->plot, REEL_BAD_JOB, "--plot is there twice, expected one");
+            request->plot = i + 1 < count ? arguments[++i] : NULL;
+            REEL_PASS(check_plot(request->plot));
+        } else if (arguments[i][0] == '-' && arguments[i][1]) {
+            return reel_fail(REEL_BAD_JOB, "%s is not an option of reel compare, expected --plot or --json",
+                             arguments[i]);
+        } else {
+            REEL_NEED(files < REEL_COMPARE_SIDES, REEL_BAD_JOB,
+                      "reel compare has more than two files, %s for one, expected A.h5 B.h5", arguments[i]);
+            request->path[files++] = arguments[i];
+        }
+    }
+    REEL_NEED(files == REEL_COMPARE_SIDES, REEL_BAD_JOB,
+              "reel compare has %s, expected reel compare A.h5 B.h5", files == 0 ? "no files" : "one file");
+    return REEL_OK;
+}
+
+/* What was measured is printed before the plot may fail. */
+static enum reel_status report(const struct reel_comparison *comparison, const struct request *request)
+{
+    if (request->json)
+        REEL_PASS(reel_comparison_print_json(comparison, stdout));
+    else
+        reel_comparison_print(comparison, stdout);
+    REEL_NEED(fflush(stdout) == 0, REEL_BAD_OUTPUT, "standard output could not be written: %s",
+              strerror(errno));
+    return request->plot ? reel_comparison_plot(comparison, request->plot) : REEL_OK;
+}
+
+static enum reel_status compare(int64_t count, char **arguments)
+{
+    struct request request;
+    struct reel_comparison comparison;
+    REEL_PASS(read_arguments(count, arguments, &request));
+    REEL_PASS(reel_comparison_open(request.path[0], request.path[1], &comparison));
+    enum reel_status status = report(&comparison, &request);
+    reel_comparison_close(&comparison);
+    return status;
+}
+
+enum reel_status reel_command_compare(struct reel_comm *comm, int64_t count, char **arguments)
+{
+    enum reel_status status = comm->world.rank == 0 ? compare(count, arguments) : REEL_OK;
+    return reel_agree(comm, status);
+}

@@ -1,0 +1,20 @@
+/* Looking at a PNG that was written. */
+#ifndef REEL_TEST_PICTURE_H
+#define REEL_TEST_PICTURE_H
+
+#include <stdint.h>
+
+/* A picture, and how often and where picture_find saw a colour. */
+struct picture {
+    int64_t width, height, count, left, right, top, bottom;
+    uint8_t *pixels; /* [height, width, 3], the caller's to free */
+};
+
+/* CHECKs that path holds a picture. */
+struct picture picture_read(const char *path);
+
+/* Looks for exactly 0xRRGGBB in the columns [left, right) and rows [top, bottom). */
+void picture_find(struct picture *picture, uint32_t colour, int64_t left, int64_t right, int64_t top,
+                  int64_t bottom);
+
+#endif
