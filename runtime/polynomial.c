@@ -1,0 +1,151 @@
+/* Least squares over non-negative unknowns: with five of them every set of zeros can be tried. */
+#include "polynomial.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { DEGREE = REEL_POLYNOMIAL_DEGREE, UNKNOWNS = DEGREE + 1, COLUMNS = UNKNOWNS + 1 };
+
+static const double binomial[UNKNOWNS][UNKNOWNS] = {{1}, {1, 1}, {1, 2, 1}, {1, 3, 3, 1}, {1, 4, 6, 4, 1}};
+
+/* What the preference for a straight line weighs beside the points: enough to settle what they leave open, too little to
+ * be seen where they do not. */
+static const double straightness = 1e-6;
+
+static const double least_relative_span = 1e-3;
+
+/* Equations in their triangle: rows of [unknowns, right side], rotated in one by one. */
+struct triangle {
+    int columns; /* the right side included */
+    double at[COLUMNS][COLUMNS];
+};
+
+static void absorb(struct triangle *triangle, const double *equation)
+{
+    double row[COLUMNS];
+    memcpy(row, equation, (size_t)triangle->columns * sizeof *row);
+    for (int i = 0; i < triangle->columns; i++) {
+        double *pivot = triangle->at[i], length = hypot(pivot[i], row[i]);
+        if (row[i] == 0)
+            continue;
+        double c = pivot[i] / length, s = row[i] / length;
+        for (int j = i; j < triangle->columns; j++) {
+            double old = pivot[j];
+            pivot[j] = c * old + s * row[j];
+            row[j] = c * row[j] - s * old;
+        }
+    }
+}
+
+/* Solves for the unknowns of the set, the others being 0. Returns the squares left over; infinite when one that should be
+ * positive is not. */
+static double solve(const struct triangle *all, unsigned set, double unknown[UNKNOWNS])
+{
+    struct triangle some = {0};
+    int which[COLUMNS];
+    for (int u = 0; u < UNKNOWNS; u++)
+        if (set >> u & 1)
+            which[some.columns++] = u;
+    which[some.columns++] = UNKNOWNS;
+    for (int r = 0; r < COLUMNS; r++) {
+        double equation[COLUMNS] = {0};
+        for (int c = 0; c < some.columns; c++)
+            equation[c] = all->at[r][which[c]];
+        absorb(&some, equation);
+    }
+    int last = some.columns - 1;
+    memset(unknown, 0, UNKNOWNS * sizeof *unknown);
+    for (int i = last - 1; i >= 0; i--) {
+        double value = some.at[i][last];
+        for (int j = i + 1; j < last; j++)
+            value -= some.at[i][j] * unknown[which[j]];
+        unknown[which[i]] = value / some.at[i][i];
+        if (!(unknown[which[i]] > 0) || !isfinite(unknown[which[i]]))
+            return HUGE_VAL;
+    }
+    return some.at[last][last] * some.at[last][last];
+}
+
+/* The Bernstein coefficients of the fit over t in 0 .. 1. */
+static void fit_bernstein(int64_t count, const double *x, const double *y, double least, double span,
+                          double bernstein[UNKNOWNS])
+{
+    struct triangle all = {.columns = COLUMNS};
+    double found[UNKNOWNS], best = HUGE_VAL, weight = straightness * sqrt((double)count);
+    for (int64_t p = 0; p < count; p++) {
+        double t = (x[p] - least) / span, equation[COLUMNS] = {[UNKNOWNS] = y[p]}, from_here = 0;
+        for (int i = DEGREE; i >= 0; i--) {
+            from_here += binomial[DEGREE][i] * pow(t, i) * pow(1 - t, DEGREE - i);
+            equation[i] = from_here;
+        }
+        absorb(&all, equation);
+    }
+    for (int i = 1; i < DEGREE; i++) {
+        double equation[COLUMNS] = {0};
+        equation[i] = -weight;
+        equation[i + 1] = weight;
+        absorb(&all, equation);
+    }
+    memset(bernstein, 0, UNKNOWNS * sizeof *bernstein);
+    for (unsigned set = 0; set < 1u << UNKNOWNS; set++) {
+        double left = solve(&all, set, found);
+        if (!(left < best))
+            continue;
+        best = left;
+        memcpy(bernstein, found, sizeof found);
+    }
+    for (int i = 1; i <= DEGREE; i++) /* increments so far */
+        bernstein[i] += bernstein[i - 1];
+}
+
+/* From Bernstein coefficients over t to powers of x, highest first. */
+static void to_powers(const double bernstein[UNKNOWNS], double least, double span,
+                      double coefficients[UNKNOWNS])
+{
+    double of_t[UNKNOWNS] = {0}, of_x[UNKNOWNS] = {0}; /* lowest power first */
+    for (int k = 0; k <= DEGREE; k++)
+        for (int i = 0; i <= k; i++)
+            of_t[k] += ((k - i) % 2 ? -1 : 1) * binomial[DEGREE][k] * binomial[k][i] * bernstein[i];
+    for (int k = DEGREE; k >= 0; k--) { /* Horner: times (x - least) / span, plus the next */
+        for (int i = DEGREE; i >= 0; i--)
+            of_x[i] = ((i > 0 ? of_x[i - 1] : 0) - least * of_x[i]) / span;
+        of_x[0] += of_t[k];
+    }
+    for (int i = 0; i <= DEGREE; i++)
+        coefficients[i] = of_x[DEGREE - i];
+}
+
+double reel_polynomial_at(const struct reel_polynomial *fit, double x)
+{
+    double value = 0;
+    for (int i = 0; i <= DEGREE; i++)
+        value = value * x + fit->coefficients[i];
+    return value;
+}
+
+enum reel_status reel_polynomial_fit(int64_t count, const double *x, const double *y,
+                                     struct reel_polynomial *fit)
+{
+    double sum = 0, squares = 0;
+    *fit = (struct reel_polynomial){.least = HUGE_VAL};
+    REEL_NEED(count > 0, REEL_INTERNAL, "there is no point to fit");
+    for (int64_t p = 0; p < count; p++) {
+        REEL_NEED(isfinite(x[p]) && isfinite(y[p]) && x[p] >= 0 && y[p] >= 0, REEL_INTERNAL,
+                  "point %lld to fit is (%g, %g), expected finite numbers from 0 on", (long long)p, x[p],
+                  y[p]);
+        fit->least = fmin(fit->least, x[p]);
+        fit->most = fmax(fit->most, x[p]);
+        sum += y[p];
+    }
+    double span = fit->most - fit->least, bernstein[UNKNOWNS];
+    if (span > least_relative_span * fit->most) {
+        fit_bernstein(count, x, y, fit->least, span, bernstein);
+        to_powers(bernstein, fit->least, span, fit->coefficients);
+    } else {
+        fit->coefficients[DEGREE] = sum / (double)count;
+    }
+    for (int64_t p = 0; p < count; p++)
+        squares += pow(y[p] - reel_polynomial_at(fit, x[p]), 2);
+    fit->rms = sqrt(squares / (double)count);
+    return REEL_OK;
+}
