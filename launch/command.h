@@ -22,4 +22,8 @@ enum reel_status reel_command_inspect(struct reel_comm *comm, int64_t count, cha
  * others wait for it. */
 enum reel_status reel_command_compare(struct reel_comm *comm, int64_t count, char **arguments);
 
+/* Collective over world: reel calibrate JOB.yaml [--set key=value ...] [--mode e|e0] [-o FILE.json]
+ * [--plot FILE.png] [--json]. All sample, rank 0 measures, fits, writes and prints. */
+enum reel_status reel_command_calibrate(struct reel_comm *comm, int64_t count, char **arguments);
+
 #endif

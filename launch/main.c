@@ -17,6 +17,9 @@ static const char usage[] =
     "weights or mpirun\n"
     "  reel inspect FILE|DIR [--json] [--job]              what a model, input or output holds\n"
     "  reel compare A.h5 B.h5 [--plot FILE.png] [--json]   how far B is from A, frame by frame\n"
+    "  reel calibrate JOB.yaml [--mode e|e0] [-o FILE.json] [--plot FILE.png] [--json]\n"
+    "                                                      TeaCache's coefficients for this job, from a run "
+    "without it\n"
     "  reel --help, reel COMMAND --help, reel --version\n"
     "\n"
     "Start it on several ranks with launch/reel-mpirun -n RANKS reel run JOB.yaml.\n"
@@ -81,10 +84,32 @@ static void help_compare(void)
         "finite; 5: the plot could not be written.\n");
 }
 
+static void help_calibrate(void)
+{
+    printf(
+        "reel calibrate JOB.yaml [--set key=value ...] [--mode e|e0] [-o FILE.json] [--plot FILE.png] "
+        "[--json]\n\n"
+        "Runs the job without TeaCache, on any number of ranks, and fits the polynomial that TeaCache needs\n"
+        "for such jobs: from the distance of the timestep embedding between two calls, as teacache.metric\n"
+        "counts it, to the relative L1 change of the transformer's output, of degree 4, least squares,\n"
+        "nowhere negative or falling over the distances of the job. output.latents, log and preview are\n"
+        "left alone. Then: teacache: {mode: e0, coefficients: FILE.json}.\n\n"
+        "  --mode e|e0       the embedding to calibrate for (default: teacache.mode)\n"
+        "  -o FILE.json      the coefficients (default: <output.latents>.coefficients.json)\n"
+        "  --plot FILE.png   points and curve (default: the coefficients' name with .png)\n"
+        "  --json            coefficients, fit error and every point as one JSON object\n\n"
+        "Exit code 2: the job's iterations have too few different distances (about 6 steps do); 5: a file\n"
+        "could not be written.\n");
+}
+
 static const struct {
     const char *name;
     void (*help)(void);
-} commands[] = {{"run", help_run}, {"plan", help_plan}, {"inspect", help_inspect}, {"compare", help_compare}};
+} commands[] = {{"run", help_run},
+                {"plan", help_plan},
+                {"inspect", help_inspect},
+                {"compare", help_compare},
+                {"calibrate", help_calibrate}};
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -133,7 +158,7 @@ static int answered(int count, char **words)
 static enum reel_status dispatch(struct reel_comm *comm, int count, char **words)
 {
     REEL_NEED(count >= 2, REEL_BAD_JOB,
-              "there is no command, expected run, plan, inspect or compare; see reel --help");
+              "there is no command, expected run, plan, inspect, compare or calibrate; see reel --help");
     if (strcmp(words[1], "run") == 0)
         return reel_command_run(comm, count - 2, words + 2);
     if (strcmp(words[1], "plan") == 0) { /* rank 0 alone, and its verdict is everybody's */
@@ -146,9 +171,11 @@ static enum reel_status dispatch(struct reel_comm *comm, int count, char **words
         return reel_command_inspect(comm, count - 2, words + 2);
     if (strcmp(words[1], "compare") == 0)
         return reel_command_compare(comm, count - 2, words + 2);
-    return reel_fail(REEL_BAD_JOB,
-                     "%s is not a command, expected run, plan, inspect or compare; see reel --help",
-                     words[1]);
+    if (strcmp(words[1], "calibrate") == 0)
+        return reel_command_calibrate(comm, count - 2, words + 2);
+    return reel_fail(
+        REEL_BAD_JOB,
+        "%s is not a command, expected run, plan, inspect, compare or calibrate; see reel --help", words[1]);
 }
 
 /* A plan needs no other rank; starting MPI for it would take longer than making it. */

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static enum reel_status take(const char *path, json_t *root, struct reel_calibration *calibration)
 {
@@ -53,9 +55,15 @@ enum reel_status reel_calibration_write(const char *path, const struct reel_cali
     json_t *root = json_pack("{s:i, s:s, s:o, s:[f, f], s:s}", "reel_calibration", 1, "mode",
                              calibration->mode == REEL_TEACACHE_E ? "e" : "e0", "coefficients", list, "range",
                              calibration->least, calibration->most, "job", job_text);
-    int failed = !root || json_dump_file(root, path, JSON_INDENT(2)) != 0;
+    REEL_NEED(root, REEL_NO_MEMORY, "no memory for the coefficients' JSON, or the job is not UTF-8");
+    char aside[REEL_PATH_BYTES + 96];
+    snprintf(aside, sizeof aside, "%s.tmp.%lld", path, (long long)getpid());
+    enum reel_status status = REEL_OK;
+    if (json_dump_file(root, aside, JSON_INDENT(2)) != 0 || rename(aside, path) != 0) {
+        status = reel_fail(REEL_BAD_OUTPUT, "%s: the coefficients could not be written: %s", path,
+                           strerror(errno));
+        unlink(aside);
+    }
     json_decref(root);
-    REEL_NEED(!failed, REEL_BAD_OUTPUT, "%s: the coefficients could not be written: %s", path,
-              strerror(errno));
-    return REEL_OK;
+    return status;
 }

@@ -19,7 +19,7 @@ struct reel_calibration {
 /* REEL_BAD_INPUT when the file is no calibration, with what was expected. */
 enum reel_status reel_calibration_read(const char *path, struct reel_calibration *calibration);
 
-/* Writes it, with the job it was made of as text; REEL_BAD_OUTPUT. */
+/* Writes it, aside and then renamed, with the job it was made of as text; REEL_BAD_OUTPUT, REEL_NO_MEMORY. */
 enum reel_status reel_calibration_write(const char *path, const struct reel_calibration *calibration,
                                         const char *job_text);
 

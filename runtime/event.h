@@ -54,9 +54,11 @@ struct reel_event {
     int64_t ranks;
 };
 
-/* see may be NULL. */
+/* Either function may be NULL. measure gets the velocities of an iteration before they are guided into one: [branches,
+ * channels, frames of its interval, rows, columns], valid during the call. */
 struct reel_observer {
     void (*see)(void *context, const struct reel_event *event);
+    void (*measure)(void *context, int64_t chunk, int64_t iteration, const float *velocity);
     void *context;
 };
 

@@ -89,7 +89,7 @@ struct reel_job {
         double time_limit_s; /* 0: none */
     } checkpoint;
     struct {
-        char latents[REEL_PATH_BYTES];
+        char latents[REEL_PATH_BYTES]; /* a job file has it; empty: none is written */
         char log[REEL_PATH_BYTES];
         char preview[REEL_PATH_BYTES];
     } output;

@@ -194,6 +194,8 @@ static float *guided_velocity(struct reel_sampler *s, int64_t row)
     struct reel_cut branches = reel_cut_even(s->plan.work.branches, s->comm->cfg.size);
     reel_gather(&s->comm->cfg, &s->stream, REEL_SENT_VELOCITY, &branches, count,
                 velocity + first_branch(s) * count, velocity);
+    if (s->observer.measure && s->comm->world.rank == 0)
+        s->observer.measure(s->observer.context, s->now.chunk->index, row, velocity);
     if (s->plan.work.branches == 2)
         reel_guide(&s->stream, (struct reel_guide){.count = count,
                                                    .conditional = velocity,
@@ -307,7 +309,9 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
                                  .calls = s->calls,
                                  .call_count = s->call_count,
                                  .complete = chunk->index + 1 == s->outline.chunk_count};
-    enum reel_status status = s->comm->world.rank == 0 ? reel_output_write(&output) : REEL_OK;
+    enum reel_status status = REEL_OK;
+    if (s->comm->world.rank == 0 && s->job->output.latents[0])
+        status = reel_output_write(&output);
     REEL_PASS(reel_agree(s->comm, status));
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_CHUNK,
                                               .plan = &s->plan,

@@ -54,7 +54,9 @@ static enum reel_status prepare(struct reel_sampler *s)
 {
     struct reel_comm *comm = s->comm;
     const struct reel_job *job = s->job;
-    enum reel_status status = comm->world.rank == 0 ? reel_output_check(job->output.latents) : REEL_OK;
+    enum reel_status status = REEL_OK;
+    if (comm->world.rank == 0 && job->output.latents[0])
+        status = reel_output_check(job->output.latents);
     if (status == REEL_OK)
         status = reel_model_open(job->model.path, &s->model_files);
     if (status == REEL_OK && reel_fault(REEL_FAULT_MODEL_OPEN))
@@ -163,12 +165,15 @@ static void tell_decisions(const struct reel_sampler *s)
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
     if (s->range.outside == 0)
         return;
+    char fitted[64] = "the range in which the polynomial is positive";
+    if (s->teacache.most > 0)
+        snprintf(fitted, sizeof fitted, "the %.4f to %.4f it was calibrated on", s->teacache.least,
+                 s->teacache.most);
     snprintf(
         text, sizeof text,
         "warning: in %lld of %lld iterations that could be skipped the distance (%.4f to %.4f in all) is "
-        "outside of "
-        "the range in which the polynomial is positive: it was not fitted for such jobs; see reel calibrate",
-        (long long)s->range.outside, (long long)s->range.compared, s->range.least, s->range.most);
+        "outside of %s: the polynomial was not fitted for such jobs; see reel calibrate",
+        (long long)s->range.outside, (long long)s->range.compared, s->range.least, s->range.most, fitted);
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
 }
 

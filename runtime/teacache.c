@@ -84,6 +84,8 @@ enum reel_status reel_teacache_rule_of(const struct reel_job *job, const struct 
             job->teacache.coefficient_file, mode_name(calibration.mode), mode_name(rule->mode));
         rule->coefficient_count = calibration.coefficient_count;
         memcpy(rule->coefficients, calibration.coefficients, sizeof rule->coefficients);
+        rule->least = calibration.least;
+        rule->most = calibration.most;
         snprintf(rule->set, sizeof rule->set, "a file of reel calibrate");
         return REEL_OK;
     }
@@ -251,6 +253,16 @@ static double rescaled(const struct reel_teacache_rule *rule, double distance)
     return value;
 }
 
+/* Whether the polynomial was not made for this distance, which it rescales to step. A calibration's range is allowed what
+ * another machine's rounding may add. */
+static int is_outside(const struct reel_teacache_rule *rule, double distance, double step)
+{
+    const double slack = 1e-6;
+    if (rule->most > 0)
+        return distance < rule->least * (1 - slack) || distance > rule->most * (1 + slack);
+    return step < 0;
+}
+
 static int is_forced(const struct reel_teacache_rule *rule, const struct reel_timesteps *matrix, int64_t row)
 {
     int64_t end = rule->end_step < 0 ? matrix->rows - 1 : rule->end_step;
@@ -289,7 +301,7 @@ static struct reel_call decide(const struct maker *m, int64_t k, int64_t row, in
     if (call.computed)
         *accumulated = 0;
     m->range->compared++;
-    m->range->outside += step < 0;
+    m->range->outside += is_outside(m->rule, call.distance, step);
     m->range->least = fmin(m->range->least, call.distance);
     m->range->most = fmax(m->range->most, call.distance);
     return call;

@@ -34,6 +34,7 @@ struct reel_teacache_rule {
     int64_t start_step,
         end_step; /* iterations that may be skipped: start_step .. end_step - 1; -1: all but the last */
     int signed_rescale, all_frames;
+    double least, most;            /* distances that a calibration was fitted on; most 0: not known */
     char set[REEL_SET_NAME_BYTES]; /* where the coefficients are from */
 };
 
@@ -58,7 +59,8 @@ enum reel_status reel_teacache_signals(const struct reel_embedding_table *table,
 /* What the calls that were not forced have come to. */
 struct reel_teacache_range {
     int64_t compared,
-        outside;        /* calls, and those whose distance the polynomial makes negative: not fitted there */
+        outside;        /* calls, and those whose distance the polynomial was not fitted on: it is beyond the
+                                * calibration's range, or made negative where that is not known */
     double least, most; /* of their distances */
 };
 

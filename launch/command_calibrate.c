@@ -1,0 +1,183 @@
+/* reel calibrate: an uncached run that is measured on rank 0, where the fit is made and written. */
+#include "command.h"
+
+#include "arguments.h"
+#include "calibrate.h"
+#include "calibration.h"
+#include "job_file.h"
+#include "progress.h"
+#include "sampler.h"
+#include "threads.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MODE, OUTPUT, PLOT, JSON, OPTIONS };
+
+/* Of rank 0, but for the job that is run. */
+struct session {
+    struct reel_job asked; /* teacache.mode is what is calibrated */
+    struct reel_job job;   /* as it is run: uncached, and nothing written. The same on every rank */
+    char *text;            /* of asked */
+    char file[REEL_PATH_BYTES + 32], plot[REEL_PATH_BYTES + 32];
+    int json;
+    struct reel_progress progress;
+    struct reel_calibrate calibrate;
+};
+
+/* The ending keeps what is written from replacing a file that was named by mistake. */
+static enum reel_status check_ending(const char *option, const char *path, const char *ending)
+{
+    size_t length = strlen(path), bytes = strlen(ending);
+    REEL_NEED(length > bytes && length < REEL_PATH_BYTES && strcmp(path + length - bytes, ending) == 0,
+              REEL_BAD_JOB, "%s is %s, expected a file that ends in %s", option, path, ending);
+    return REEL_OK;
+}
+
+/* Where to write: beside the output, if nothing is said; the plot beside the coefficients. */
+static enum reel_status name_files(const struct reel_option options[OPTIONS], struct session *session)
+{
+    if (options[OUTPUT].value) {
+        REEL_PASS(check_ending("-o", options[OUTPUT].value, ".json"));
+        snprintf(session->file, sizeof session->file, "%s", options[OUTPUT].value);
+    } else {
+        snprintf(session->file, sizeof session->file, "%s.coefficients.json", session->asked.output.latents);
+    }
+    if (options[PLOT].value) {
+        REEL_PASS(check_ending("--plot", options[PLOT].value, ".png"));
+        snprintf(session->plot, sizeof session->plot, "%s", options[PLOT].value);
+    } else {
+        snprintf(session->plot, sizeof session->plot, "%.*s.png",
+                 (int)(strlen(session->file) - strlen(".json")), session->file);
+    }
+    return REEL_OK;
+}
+
+static enum reel_status choose_mode(const char *given, enum reel_teacache_mode *mode)
+{
+    if (given) {
+        REEL_NEED(strcmp(given, "e") == 0 || strcmp(given, "e0") == 0, REEL_BAD_JOB,
+                  "--mode is %s, expected e or e0", given);
+        *mode = strcmp(given, "e") == 0 ? REEL_TEACACHE_E : REEL_TEACACHE_E0;
+    }
+    REEL_NEED(*mode != REEL_TEACACHE_OFF, REEL_BAD_JOB,
+              "teacache.mode is off, expected e or e0, or --mode: it says what to calibrate");
+    return REEL_OK;
+}
+
+/* Whether a file aside could be made, before the run takes its time. */
+static enum reel_status check_writable(const char *path)
+{
+    char aside[REEL_PATH_BYTES + 128];
+    snprintf(aside, sizeof aside, "%s.tmp.%lld", path, (long long)getpid());
+    int file = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    REEL_NEED(file >= 0, REEL_BAD_OUTPUT, "%s could not be written: %s", path, strerror(errno));
+    close(file);
+    unlink(aside);
+    return REEL_OK;
+}
+
+/* The job as it is run. */
+static void make_uncached(const struct reel_job *asked, struct reel_job *job)
+{
+    *job = *asked;
+    job->teacache.mode = REEL_TEACACHE_OFF;
+    memset(job->output.latents, 0, sizeof job->output.latents);
+    memset(job->output.log, 0, sizeof job->output.log);
+    memset(job->output.preview, 0, sizeof job->output.preview);
+    memset(job->checkpoint.directory, 0, sizeof job->checkpoint.directory);
+}
+
+/* Everything that can be wrong before a weight is read. Not collective; on rank 0. */
+static enum reel_status prepare(int64_t count, char **arguments, int64_t ranks, struct session *session)
+{
+    struct reel_option options[OPTIONS] = {[MODE] = {.name = "--mode", .takes_value = 1},
+                                           [OUTPUT] = {.name = "-o", .takes_value = 1},
+                                           [PLOT] = {.name = "--plot", .takes_value = 1},
+                                           [JSON] = {.name = "--json"}};
+    REEL_PASS(reel_arguments_read("calibrate", count, arguments, options, OPTIONS, &session->asked));
+    REEL_PASS(choose_mode(options[MODE].value, &session->asked.teacache.mode));
+    REEL_PASS(name_files(options, session));
+    session->json = options[JSON].value != NULL;
+    session->text = reel_job_echo(&session->asked);
+    REEL_NEED(session->text, REEL_NO_MEMORY, "no memory for the text of the job");
+    REEL_PASS(reel_calibrate_open(&session->asked, ranks, &session->calibrate));
+    REEL_PASS(check_writable(session->file));
+    REEL_PASS(check_writable(session->plot));
+    make_uncached(&session->asked, &session->job);
+    session->progress = reel_progress_open();
+    return REEL_OK;
+}
+
+/* Progress, but for what it says of an output. */
+static void see(void *context, const struct reel_event *event)
+{
+    struct session *session = context;
+    if (!session->json && event->kind != REEL_EVENT_CHUNK && event->kind != REEL_EVENT_DONE)
+        reel_progress_event(&session->progress, event);
+}
+
+static void measure(void *context, int64_t chunk, int64_t iteration, const float *velocity)
+{
+    struct session *session = context;
+    reel_calibrate_measure(&session->calibrate, chunk, iteration, velocity);
+}
+
+/* Collective over world. */
+static enum reel_status run(struct reel_comm *comm, struct session *session)
+{
+    struct reel_observer observer = {.see = see, .measure = measure, .context = session};
+    struct reel_sampler sampler;
+    REEL_PASS(reel_broadcast(comm, &session->job, (int64_t)sizeof session->job));
+    REEL_PASS(reel_agree(comm, reel_threads_choose(comm)));
+    REEL_PASS(reel_sampler_open(&sampler, &session->job, "", comm, &observer));
+    enum reel_status status = reel_sample_run(&sampler);
+    reel_sampler_close(&sampler);
+    return status;
+}
+
+/* Not collective; on rank 0. */
+static enum reel_status finish(struct session *session)
+{
+    struct reel_calibrate *calibrate = &session->calibrate;
+    struct reel_calibration calibration = {.mode = session->asked.teacache.mode,
+                                           .coefficient_count = REEL_POLYNOMIAL_DEGREE + 1};
+    reel_progress_close(&session->progress);
+    REEL_PASS(reel_calibrate_fit(calibrate));
+    memcpy(calibration.coefficients, calibrate->fit.coefficients, sizeof calibrate->fit.coefficients);
+    calibration.least = calibrate->fit.least;
+    calibration.most = calibrate->fit.most;
+    REEL_PASS(reel_calibration_write(session->file, &calibration, session->text));
+    REEL_PASS(reel_calibrate_plot(calibrate, session->plot));
+    if (session->json)
+        REEL_PASS(reel_calibrate_print_json(calibrate, session->file, session->plot, stdout));
+    else
+        reel_calibrate_print(calibrate, session->file, session->plot, stdout);
+    REEL_NEED(fflush(stdout) == 0, REEL_BAD_OUTPUT, "standard output could not be written: %s",
+              strerror(errno));
+    return REEL_OK;
+}
+
+enum reel_status reel_command_calibrate(struct reel_comm *comm, int64_t count, char **arguments)
+{
+    int first = comm->world.rank == 0;
+    struct session *session = calloc(1, sizeof *session);
+    enum reel_status status = session ? REEL_OK : reel_fail(REEL_NO_MEMORY, "no memory for the job");
+    status = reel_agree(comm, status);
+    if (status == REEL_OK)
+        status = reel_agree(comm, first ? prepare(count, arguments, comm->world.size, session) : REEL_OK);
+    if (status == REEL_OK)
+        status = run(comm, session);
+    if (status == REEL_OK)
+        status = reel_agree(comm, first ? finish(session) : REEL_OK);
+    if (session) {
+        reel_progress_close(&session->progress);
+        reel_calibrate_close(&session->calibrate);
+        free(session->text);
+    }
+    free(session);
+    return status;
+}
