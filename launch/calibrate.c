@@ -34,7 +34,8 @@ static int ascending(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* A polynomial has as many coefficients as it can learn from different distances. */
+/* A polynomial has as many coefficients as it can learn from different distances. Chunks that move alike have the same,
+ * up to the order in which they are summed. */
 static enum reel_status check_distances(const struct reel_outline *outline)
 {
     int64_t count = 0, different = 0;
@@ -45,7 +46,7 @@ static enum reel_status check_distances(const struct reel_outline *outline)
             distance[count++] = outline->calls[c].distance;
     qsort(distance, (size_t)count, sizeof *distance, ascending);
     for (int64_t i = 0; i < count; i++)
-        different += i == 0 || distance[i] > distance[i - 1];
+        different += i == 0 || distance[i] > distance[i - 1] * (1 + 1e-9);
     free(distance);
     REEL_NEED(different > REEL_POLYNOMIAL_DEGREE, REEL_BAD_JOB,
               "the job's iterations have %" PRId64

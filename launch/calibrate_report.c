@@ -147,14 +147,14 @@ enum reel_status reel_calibrate_plot(const struct reel_calibrate *calibrate, con
         (struct reel_plot_series){"fit", REEL_PLOT_LINE, INK, points, drawing.order, drawing.fitted};
     over_calls[1] = (struct reel_plot_series){"measured", REEL_PLOT_POINTS, REEL_PLOT_BLUE,
                                               points,     drawing.order,    drawing.measured};
-    const struct reel_plot_panel panels[PANELS] = {{.title = "Relative change of the output",
+    const struct reel_plot_panel panels[PANELS] = {{.title = "The fit",
                                                     .x_label = "distance of the signal",
-                                                    .y_label = "change",
+                                                    .y_label = "relative change",
                                                     .series = over_distance,
                                                     .series_count = count},
                                                    {.title = "Over the calls",
                                                     .x_label = "call",
-                                                    .y_label = "change",
+                                                    .y_label = "relative change",
                                                     .whole_x = 1,
                                                     .series = over_calls,
                                                     .series_count = 2}};
