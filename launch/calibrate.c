@@ -34,8 +34,8 @@ static int ascending(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* A polynomial has as many coefficients as it can learn from different distances. Chunks that move alike have the same,
- * up to the order in which they are summed. */
+/* A polynomial has as many coefficients as it can learn from different distances. Chunks that move alike have
+ * the same, up to the order in which they are summed. */
 static enum reel_status check_distances(const struct reel_outline *outline)
 {
     int64_t count = 0, different = 0;

@@ -8,8 +8,8 @@ enum { DEGREE = REEL_POLYNOMIAL_DEGREE, UNKNOWNS = DEGREE + 1, COLUMNS = UNKNOWN
 
 static const double binomial[UNKNOWNS][UNKNOWNS] = {{1}, {1, 1}, {1, 2, 1}, {1, 3, 3, 1}, {1, 4, 6, 4, 1}};
 
-/* What the preference for a straight line weighs beside the points: enough to settle what they leave open, too little to
- * be seen where they do not. */
+/* What the preference for a straight line weighs beside the points: enough to settle what they leave open, too
+ * little to be seen where they do not. */
 static const double straightness = 1e-6;
 
 static const double least_relative_span = 1e-3;
@@ -37,8 +37,8 @@ static void absorb(struct triangle *triangle, const double *equation)
     }
 }
 
-/* Solves for the unknowns of the set, the others being 0. Returns the squares left over; infinite when one that should be
- * positive is not. */
+/* Solves for the unknowns of the set, the others being 0. Returns the squares left over; infinite when one that
+ * should be positive is not. */
 static double solve(const struct triangle *all, unsigned set, double unknown[UNKNOWNS])
 {
     struct triangle some = {0};

@@ -1,4 +1,5 @@
-/* reel calibrate as users start it: the same coefficients on any number of ranks, a file that a run takes, and refusals. */
+/* reel calibrate as users start it: the same coefficients on any number of ranks, a file that a run takes, and
+ * what it refuses. */
 #include "picture.h"
 #include "plot.h"
 #include "program.h"

@@ -1,4 +1,4 @@
-/* The fit for TeaCache: it recovers what rises, and whatever the points are it neither falls nor goes below zero. */
+/* The fit for TeaCache: it recovers what rises, and whatever the points are it neither falls nor is negative. */
 #include "polynomial.h"
 #include "test.h"
 
