@@ -26,6 +26,12 @@ struct reel_call {
     double accumulated; /* the value compared with the threshold; 0 where the iteration was forced */
 };
 
+/* What TeaCache did for one branch of one chunk. */
+struct reel_saving {
+    int64_t chunk, branch, computed, skipped; /* calls */
+    double seconds;                           /* saved: what skipped ones would have taken more, by those computed */
+};
+
 struct reel_outline {
     struct reel_schedule schedule;
     struct reel_chunk *chunks;       /* [chunk_count] */

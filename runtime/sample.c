@@ -268,6 +268,10 @@ enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ra
     step_frames(s, row, velocity);
     double seconds = reel_seconds() - began;
     s->now.seconds += seconds;
+    if (!s->calls[s->call_count - 1].computed) {
+        s->now.skipped_iterations++;
+        s->now.skipped_seconds += seconds;
+    }
     s->step_seconds += seconds;
     s->done++;
     reel_sampler_tell(
@@ -287,9 +291,26 @@ enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ra
     return REEL_OK;
 }
 
+/* What the chunk's skipped calls would have taken more, had they been computed like the others. */
+static void count_savings(struct reel_sampler *s)
+{
+    int64_t branches = s->plan.work.branches, computed = 0, skipped = s->now.skipped_iterations;
+    for (int64_t c = s->call_count - 1; c >= 0 && s->calls[c].chunk == s->now.chunk->index; c--)
+        computed += s->calls[c].branch == 0 && s->calls[c].computed;
+    double each = computed > 0 ? (s->now.seconds - s->now.skipped_seconds) / (double)computed : 0;
+    for (int64_t branch = 0; branch < branches; branch++)
+        s->savings[s->saving_count++] = (struct reel_saving){
+            .chunk = s->now.chunk->index,
+            .branch = branch,
+            .computed = computed,
+            .skipped = skipped,
+            .seconds = ((double)skipped * each - s->now.skipped_seconds) / (double)branches};
+}
+
 enum reel_status reel_chunk_end(struct reel_sampler *s)
 {
     const struct reel_chunk *chunk = s->now.chunk;
+    count_savings(s);
     copy_frames(s->plan.model.out_channels, plane_of(s), chunk->frames, s->arena.at[REEL_LATENTS_X],
                 s->now.frames, 0, s->arena.at[REEL_LATENTS_VIDEO], s->plan.work.video_frames,
                 chunk->first_frame);
@@ -306,6 +327,8 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
                                  .chunks = chunk->index + 1,
                                  .calls = s->calls,
                                  .call_count = s->call_count,
+                                 .savings = s->savings,
+                                 .saving_count = s->saving_count,
                                  .complete = chunk->index + 1 == s->outline.chunk_count};
     enum reel_status status = s->comm->world.rank == 0 ? reel_output_write(&output) : REEL_OK;
     REEL_PASS(reel_agree(s->comm, status));
@@ -321,6 +344,8 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
                                               .chunk = chunk->index,
                                               .chunks = s->outline.chunk_count,
                                               .finished_frames = s->finished_frames,
+                                              .savings = s->savings + s->saving_count - s->plan.work.branches,
+                                              .saving_count = s->plan.work.branches,
                                               .seconds = s->now.seconds});
     return REEL_OK;
 }
@@ -373,6 +398,8 @@ static enum reel_status report(struct reel_sampler *s)
                                                   .plan = &s->plan,
                                                   .seconds = reel_seconds() - s->began,
                                                   .finished_frames = s->finished_frames,
+                                                  .savings = s->savings,
+                                                  .saving_count = s->saving_count,
                                                   .reports = all,
                                                   .ranks = ranks});
     free(all);

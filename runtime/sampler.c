@@ -68,6 +68,9 @@ static enum reel_status prepare(struct reel_sampler *s)
     if (status == REEL_OK && !(s->calls = malloc((size_t)(2 * s->outline.rows) * sizeof *s->calls)))
         status = reel_fail(REEL_NO_MEMORY, "no memory for the record of %lld iterations",
                            (long long)s->outline.rows);
+    if (status == REEL_OK && !(s->savings = calloc((size_t)(2 * s->outline.chunk_count), sizeof *s->savings)))
+        status = reel_fail(REEL_NO_MEMORY, "no memory for what %lld chunks save",
+                           (long long)s->outline.chunk_count);
     if (status == REEL_OK && reel_fault(REEL_FAULT_CHUNKS))
         status = reel_fail(REEL_NO_MEMORY, "planted: no memory for chunks");
     REEL_PASS(reel_agree(comm, status));
@@ -289,6 +292,7 @@ void reel_sampler_close(struct reel_sampler *sampler)
     free(sampler->now.timesteps);
     free(sampler->now.solver);
     free(sampler->calls);
+    free(sampler->savings);
     reel_outline_free(&sampler->outline);
     reel_dit_close(&sampler->dit);
     reel_arena_close(&sampler->arena);
