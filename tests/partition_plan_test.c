@@ -54,7 +54,10 @@ static const char *const uncut[] = {"patch_embedding.weight",
 /* And those that make the table of timesteps and are not kept. */
 static const char *const freed[] = {"time_embedding.0.weight",  "time_embedding.0.bias",
                                     "time_embedding.2.weight",  "time_embedding.2.bias",
-                                    "time_projection.1.weight", "time_projection.1.bias"};
+                                    "time_projection.1.weight", "time_projection.1.bias",
+                                    "fps_embedding.weight",     "fps_projection.0.weight",
+                                    "fps_projection.0.bias",    "fps_projection.2.weight",
+                                    "fps_projection.2.bias"};
 
 static int64_t ceiling(int64_t whole, int64_t parts)
 {
@@ -112,6 +115,11 @@ static void on_every_mesh(void (*see)(const struct reel_plan *))
     for (size_t r = 0; r < sizeof rank_counts / sizeof rank_counts[0]; r++)
         for_every_mesh(&text, rank_counts[r], see);
     for_every_mesh(&image, 24, see);
+    /* the small model of the tests that run, where the ledger is held to the plan */
+    struct reel_model tiny;
+    reel_model_preset("tiny", &tiny);
+    for (int64_t ranks = 1; ranks <= 8; ranks++)
+        for_every_mesh(&tiny, ranks, see);
 }
 
 static void see_cuts(const struct reel_plan *plan)
