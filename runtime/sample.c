@@ -2,6 +2,7 @@
 #include "sampler.h"
 
 #include "fault.h"
+#include "pulse.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -89,6 +90,7 @@ static void embed_prompts(struct reel_sampler *s)
 enum reel_status reel_chunk_begin(struct reel_sampler *s, int64_t k)
 {
     const struct reel_model *model = &s->plan.model;
+    reel_pulse_at("beginning chunk %lld", (long long)k);
     REEL_PASS(reel_agree(s->comm, allocate_chunk(s, k)));
     REEL_PASS(fill_latents(s));
     if (s->job->sampler.noise[0] && s->job->diffusion_forcing.addnoise_condition > 0 &&
@@ -264,6 +266,7 @@ enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ra
     if (!*ran)
         return REEL_OK;
     double began = reel_seconds();
+    reel_pulse_at("sampling chunk %lld, iteration %lld", (long long)s->now.chunk->index, (long long)row);
     assemble(s, row);
     const float *velocity = guided_velocity(s, row);
     REEL_PASS(reel_agree(s->comm, check_finite(s, row, velocity)));
@@ -312,6 +315,7 @@ static void count_savings(struct reel_sampler *s)
 enum reel_status reel_chunk_end(struct reel_sampler *s)
 {
     const struct reel_chunk *chunk = s->now.chunk;
+    reel_pulse_at("writing chunk %lld", (long long)chunk->index);
     count_savings(s);
     copy_frames(s->plan.model.out_channels, plane_of(s), chunk->frames, s->arena.at[REEL_LATENTS_X],
                 s->now.frames, 0, s->arena.at[REEL_LATENTS_VIDEO], s->plan.work.video_frames,

@@ -2,6 +2,7 @@
 #include "sampler.h"
 
 #include "fault.h"
+#include "pulse.h"
 
 #include <omp.h>
 #include <stdio.h>
@@ -246,6 +247,7 @@ static enum reel_status load(struct reel_sampler *s)
     struct reel_scratch scratch = reel_outline_scratch(&s->plan.model, omp_get_max_threads());
     struct listener listener = {.sampler = s, .began = reel_seconds()};
     struct reel_loading loading = {.progress = tell_progress, .context = &listener};
+    reel_pulse_at("reading the weights");
     reel_stream_open(&s->stream, &reel_ops_cpu, &scratch, s->arena.at[REEL_SCRATCH]);
     REEL_PASS(make_embedding(s, &loading));
     struct reel_loaded before = loading.loaded;
@@ -270,6 +272,7 @@ enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct re
     sampler->comm = comm;
     sampler->observer = *observer;
     sampler->began = reel_seconds();
+    reel_pulse_at("opening the job");
     enum reel_status status = prepare(sampler);
     if (status == REEL_OK && sampler->inputs.prompts_made)
         reel_sampler_tell(sampler, &(struct reel_event){
