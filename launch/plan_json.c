@@ -95,6 +95,12 @@ static void add_alternatives(const struct reel_forecast *f, json_t *all)
     json_object_set_new(all, "alternatives", list);
 }
 
+/* JSON knows no infinity. */
+static json_t *finite_json(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
 static json_t *teacache_json(const struct reel_forecast *f)
 {
     json_t *calls = json_array(), *coefficients = json_array();
@@ -107,12 +113,11 @@ static json_t *teacache_json(const struct reel_forecast *f)
         json_array_append_new(coefficients, json_real(f->teacache.coefficients[c]));
     for (int64_t c = 0; !f->undecided[0] && c < f->outline.call_count; c++) {
         const struct reel_call *call = &f->outline.calls[c];
-        json_array_append_new(calls,
-                              json_pack("{s:I, s:I, s:I, s:b, s:o, s:f}", "chunk", (json_int_t)call->chunk,
-                                        "iteration", (json_int_t)call->iteration, "branch",
-                                        (json_int_t)call->branch, "computed", (int)call->computed, "distance",
-                                        isnan(call->distance) ? json_null() : json_real(call->distance),
-                                        "accumulated", call->accumulated));
+        json_array_append_new(
+            calls, json_pack("{s:I, s:I, s:I, s:b, s:o, s:o}", "chunk", (json_int_t)call->chunk, "iteration",
+                             (json_int_t)call->iteration, "branch", (json_int_t)call->branch, "computed",
+                             (int)call->computed, "distance", finite_json(call->distance), "accumulated",
+                             finite_json(call->accumulated)));
     }
     return json_pack("{s:s, s:f, s:s, s:o, s:o, s:f, s:o}", "mode",
                      f->teacache.mode == REEL_TEACACHE_E ? "e" : "e0", "threshold", f->teacache.threshold,

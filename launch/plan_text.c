@@ -130,14 +130,14 @@ static void print_job(const struct reel_forecast *f)
            (double)(f->outline.table.rows * 7 * f->model.width * 4) * 1e-6);
 }
 
-/* Iterations of a chunk that are skipped, in runs: 3 5-7 9. */
-static void print_skipped(const struct reel_forecast *f, int64_t chunk)
+/* Iterations of a chunk that are skipped, in runs: 3 5-7 9. Its calls begin with number c; returns where they end. */
+static int64_t print_skipped(const struct reel_forecast *f, int64_t chunk, int64_t c)
 {
-    int64_t first = -1, last = -1, any = 0;
+    int64_t first = -1, last = -1, any = 0, here = 1;
     printf("        chunk %lld skips", (long long)chunk + 1);
-    for (int64_t c = 0; c <= f->outline.call_count; c++) {
+    for (; here; c += here) {
         const struct reel_call *call = &f->outline.calls[c];
-        int here = c < f->outline.call_count && call->chunk == chunk;
+        here = c < f->outline.call_count && call->chunk == chunk;
         if (here && call->branch > 0)
             continue;
         int skipped = here && !call->computed;
@@ -151,6 +151,7 @@ static void print_skipped(const struct reel_forecast *f, int64_t chunk)
         last = skipped ? call->iteration : last;
     }
     printf("%s\n", any ? "" : " nothing");
+    return c;
 }
 
 static void print_teacache(const struct reel_forecast *f)
@@ -172,8 +173,8 @@ static void print_teacache(const struct reel_forecast *f)
         printf("        warning: %lld of %lld distances (%.4f to %.4f in all) are where the polynomial is "
                "negative\n",
                (long long)f->range.outside, (long long)f->range.compared, f->range.least, f->range.most);
-    for (int64_t k = 0; k < f->outline.chunk_count; k++)
-        print_skipped(f, k);
+    for (int64_t k = 0, c = 0; k < f->outline.chunk_count; k++)
+        c = print_skipped(f, k, c);
 }
 
 static void print_plan(const struct reel_forecast *f)

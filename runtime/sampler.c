@@ -184,6 +184,7 @@ static enum reel_status decide(struct reel_sampler *s, struct reel_weights *weig
     REEL_PASS(reel_broadcast(s->comm, &s->outline.call_count, (int64_t)sizeof s->outline.call_count));
     REEL_PASS(
         reel_broadcast(s->comm, s->outline.calls, s->outline.call_count * (int64_t)sizeof *s->outline.calls));
+    reel_outline_count(&s->outline);
     if (s->teacache.mode != REEL_TEACACHE_OFF)
         tell_decisions(s);
     return REEL_OK;

@@ -24,7 +24,8 @@ struct reel_watchdog {
 };
 
 /* Starts to listen. REEL_NO_MEMORY when there can be no thread. The watchdog must not move in memory. */
-enum reel_status reel_watchdog_open(struct reel_watchdog *watchdog, int64_t rank, int64_t ranks, double timeout_s);
+enum reel_status reel_watchdog_open(struct reel_watchdog *watchdog, int64_t rank, int64_t ranks,
+                                    double timeout_s);
 
 /* Stops; zeros are allowed. */
 void reel_watchdog_close(struct reel_watchdog *watchdog);

@@ -166,6 +166,35 @@ static void a_window_that_moves_is_computed(void)
     reel_outline_free(&outline);
 }
 
+/* With end frames and ar_step the last rows of the matrix update nothing and are not run: the last that runs is computed. */
+static void the_last_iteration_that_runs_is_computed(void)
+{
+    for (int64_t ar_step = 0; ar_step <= 4; ar_step += 2) {
+        struct reel_teacache_range range;
+        struct reel_job job = long_job();
+        struct reel_outline outline;
+        struct reel_teacache_rule rule;
+        job.diffusion_forcing.ar_step = ar_step;
+        job.teacache.threshold = 1e9;
+        CHECK(reel_outline_make(&job, 0, 1, &outline) == REEL_OK, "%s", reel_error_here()->cause);
+        reel_teacache_rule_of(&job, &model, &rule);
+        double *signals = calloc((size_t)(outline.table.rows * model.width), sizeof *signals);
+        for (int64_t i = 0; i < outline.table.rows * model.width; i++)
+            signals[i] = (double)(i % 7 + 1);
+        reel_teacache_decide(&rule, &job, &model, signals, &outline, &range);
+        const struct reel_call *last = &outline.calls[outline.call_count - 1], *before = last - 2;
+        const struct reel_timesteps *matrix = &outline.matrices[outline.chunk_count - 1];
+        CHECK(last->chunk == outline.chunk_count - 1 && last->computed && !before->computed,
+              "ar_step %lld: iteration %lld of %lld is skipped", (long long)ar_step,
+              (long long)last->iteration, (long long)matrix->rows);
+        CHECK((ar_step > 0) == (last->iteration < matrix->rows - 1),
+              "ar_step %lld: the last of %lld rows is %lld", (long long)ar_step, (long long)matrix->rows,
+              (long long)last->iteration);
+        free(signals);
+        reel_outline_free(&outline);
+    }
+}
+
 static void a_negative_polynomial_is_counted(void)
 {
     struct reel_teacache_range range;
@@ -211,6 +240,7 @@ int main(void)
     RUN(the_mean_over_all_frames_is_diluted_by_a_prefix);
     RUN(forced_calls_are_computed_and_start_afresh);
     RUN(a_window_that_moves_is_computed);
+    RUN(the_last_iteration_that_runs_is_computed);
     RUN(a_negative_polynomial_is_counted);
     RUN(sets_follow_architecture_size_and_resolution);
     for (int t = 0; t < REEL_TENSORS; t++)
