@@ -3,6 +3,7 @@
  * the sequence. */
 #include "cpu.h"
 #include "elements.h"
+#include "pulse.h"
 
 #include <dnnl.h>
 #include <omp.h>
@@ -123,6 +124,7 @@ static dnnl_status_t query_tile(const struct reel_stream *stream, const struct r
             done = dnnl_sgemm('N', 'N', size, C, keys, 1.0f, t.scores, REEL_KEY_TILE, v + key * a->kv_stride,
                               a->kv_stride, 1.0f, t.sum, C);
     }
+    reel_pulse();
     for (int64_t r = 0; r < rows; r++)
         write_out(a, head, first + r, t.sum + r * C, t.maximum[r], t.weight[r]);
     return done;

@@ -7,6 +7,7 @@
  * region. */
 #include "cpu.h"
 #include "elements.h"
+#include "pulse.h"
 
 #include <dnnl.h>
 #include <omp.h>
@@ -98,6 +99,7 @@ static dnnl_status_t tile(const struct reel_stream *stream, const struct reel_ge
         for (int64_t r = 0; r < rows; r++)
             memcpy(y + r * a->out, result + r * columns, (size_t)columns * sizeof *y);
     }
+    reel_pulse();
     for (int64_t r = 0; r < rows; r++)
         finish(y + r * a->out, columns, a->bias ? a->bias + first_column : NULL, a->activation);
     return done;

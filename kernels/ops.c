@@ -3,6 +3,7 @@
 #include "ops.h"
 
 #include "fault.h"
+#include "pulse.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ void reel_stream_fail(struct reel_stream *stream, enum reel_status status, const
 /* Whether the operation goes to the backend: the stream is sound, there is work, and the arguments hold. */
 static int admitted(struct reel_stream *stream, const char *operation, int64_t work, int arguments_hold)
 {
+    reel_pulse();
     if (stream->status != REEL_OK || work == 0)
         return 0;
     if (work < 0 || !arguments_hold) {

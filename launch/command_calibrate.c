@@ -8,6 +8,7 @@
 #include "progress.h"
 #include "sampler.h"
 #include "threads.h"
+#include "watchdog.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -131,7 +132,6 @@ static enum reel_status run(struct reel_comm *comm, struct session *session)
 {
     struct reel_observer observer = {.see = see, .measure = measure, .context = session};
     struct reel_sampler sampler;
-    REEL_PASS(reel_broadcast(comm, &session->job, (int64_t)sizeof session->job));
     REEL_PASS(reel_agree(comm, reel_threads_choose(comm)));
     REEL_PASS(reel_sampler_open(&sampler, &session->job, "", comm, &observer));
     enum reel_status status = reel_sample_run(&sampler);
@@ -165,14 +165,21 @@ enum reel_status reel_command_calibrate(struct reel_comm *comm, int64_t count, c
 {
     int first = comm->world.rank == 0;
     struct session *session = calloc(1, sizeof *session);
+    struct reel_watchdog watchdog = {0};
     enum reel_status status = session ? REEL_OK : reel_fail(REEL_NO_MEMORY, "no memory for the job");
     status = reel_agree(comm, status);
     if (status == REEL_OK)
         status = reel_agree(comm, first ? prepare(count, arguments, comm->world.size, session) : REEL_OK);
     if (status == REEL_OK)
+        status = reel_broadcast(comm, &session->job, (int64_t)sizeof session->job);
+    if (status == REEL_OK)
+        status = reel_agree(comm, reel_watchdog_open(&watchdog, comm->world.rank, comm->world.size,
+                                                     session->job.communication.timeout_s));
+    if (status == REEL_OK)
         status = run(comm, session);
     if (status == REEL_OK)
         status = reel_agree(comm, first ? finish(session) : REEL_OK);
+    reel_watchdog_close(&watchdog);
     if (session) {
         reel_progress_close(&session->progress);
         reel_calibrate_close(&session->calibrate);

@@ -10,6 +10,7 @@
 #include "progress.h"
 #include "sampler.h"
 #include "threads.h"
+#include "watchdog.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -97,15 +98,20 @@ enum reel_status reel_command_run(struct reel_comm *comm, int64_t count, char **
 {
     struct reel_job *job = calloc(1, sizeof *job);
     struct watcher watcher = {0};
+    struct reel_watchdog watchdog = {0};
     char *text = NULL;
     enum reel_status status = job ? REEL_OK : reel_fail(REEL_NO_MEMORY, "no memory for the job");
     status = reel_agree(comm, status);
     if (status == REEL_OK)
         status = share_job(comm, count, arguments, job, &text);
     if (status == REEL_OK)
+        status = reel_agree(comm, reel_watchdog_open(&watchdog, comm->world.rank, comm->world.size,
+                                                     job->communication.timeout_s));
+    if (status == REEL_OK)
         status = run(comm, job, text, &watcher);
     if (status != REEL_OK && comm->world.rank == 0)
         reel_log_error(&watcher.log, reel_error_here());
+    reel_watchdog_close(&watchdog);
     reel_progress_close(&watcher.progress);
     reel_log_close(&watcher.log);
     free(text);

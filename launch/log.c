@@ -105,6 +105,19 @@ static json_t *step_line(const struct reel_event *event)
                      event->seconds_left);
 }
 
+static json_t *savings_of(const struct reel_event *event)
+{
+    json_t *list = json_array();
+    for (int64_t i = 0; i < event->saving_count; i++) {
+        const struct reel_saving *saving = &event->savings[i];
+        json_array_append_new(list, json_pack("{s:I, s:I, s:I, s:I, s:f}", "chunk", (json_int_t)saving->chunk,
+                                              "branch", (json_int_t)saving->branch, "computed",
+                                              (json_int_t)saving->computed, "skipped",
+                                              (json_int_t)saving->skipped, "seconds_saved", saving->seconds));
+    }
+    return list;
+}
+
 static json_t *done_line(const struct reel_event *event)
 {
     json_t *sent = json_array();
@@ -112,8 +125,9 @@ static json_t *done_line(const struct reel_event *event)
         json_array_append_new(sent, json_pack("{s:o, s:o}", "plan",
                                               by_purpose(event->reports[rank].planned_sent_bytes), "counted",
                                               by_purpose(event->reports[rank].sent_bytes)));
-    return json_pack("{s:s, s:f, s:I, s:o}", "event", "done", "seconds", event->seconds, "finished_frames",
-                     (json_int_t)event->finished_frames, "communication", sent);
+    return json_pack("{s:s, s:f, s:I, s:o, s:o}", "event", "done", "seconds", event->seconds,
+                     "finished_frames", (json_int_t)event->finished_frames, "teacache", savings_of(event),
+                     "communication", sent);
 }
 
 static json_t *memory_line(const struct reel_report *report, int64_t rank)
@@ -154,10 +168,10 @@ void reel_log_event(struct reel_log *log, const struct reel_event *event)
         write_line(log, step_line(event));
         break;
     case REEL_EVENT_CHUNK:
-        write_line(log,
-                   json_pack("{s:s, s:I, s:I, s:I, s:f}", "event", "chunk", "chunk", (json_int_t)event->chunk,
-                             "of", (json_int_t)event->chunks, "finished_frames",
-                             (json_int_t)event->finished_frames, "seconds", event->seconds));
+        write_line(log, json_pack("{s:s, s:I, s:I, s:I, s:f, s:o}", "event", "chunk", "chunk",
+                                  (json_int_t)event->chunk, "of", (json_int_t)event->chunks,
+                                  "finished_frames", (json_int_t)event->finished_frames, "seconds",
+                                  event->seconds, "teacache", savings_of(event)));
         break;
     case REEL_EVENT_NOTE:
         write_line(log, json_pack("{s:s, s:s}", "event", "note", "text", event->text));

@@ -71,14 +71,14 @@ static void fill_rank(const struct reel_forecast *f, int64_t rank, struct reel_f
     of->flops = reel_flops_iteration(&f->plan, rank, f->work.window_frames);
 }
 
-static double seconds_of(struct reel_forecast *f, struct reel_iteration of)
+/* Adds the seconds of iterations of one kind, and what skipping them saves. */
+static void add_seconds(struct reel_forecast *f, const struct reel_outline_kind *kind)
 {
-    double computed = reel_estimate_iteration(&f->plan, &f->machine, of.frames).seconds;
-    if (of.computed)
-        return computed;
-    double skipped = reel_estimate_skipped(&f->plan, &f->machine, of.frames);
-    f->saved_seconds += computed - skipped;
-    return skipped;
+    double computed = reel_estimate_iteration(&f->plan, &f->machine, kind->of.frames).seconds;
+    double each =
+        kind->of.computed ? computed : reel_estimate_skipped(&f->plan, &f->machine, kind->of.frames);
+    f->seconds += (double)kind->iterations * each;
+    f->saved_seconds += (double)kind->iterations * (computed - each);
 }
 
 enum reel_status reel_forecast_make(struct reel_forecast *f)
@@ -87,9 +87,8 @@ enum reel_status reel_forecast_make(struct reel_forecast *f)
     REEL_PASS(reel_plan_make(&f->model, &f->work, mesh, f->ranks, &f->plan));
     reel_candidates_why(&f->candidates, f->why);
     f->iteration = reel_estimate_iteration(&f->plan, &f->machine, f->work.window_frames);
-    for (struct reel_outline_stretch stretch = {0}; reel_outline_next(&f->outline, &stretch);)
-        for (int64_t i = 0; i < stretch.iterations; i++)
-            f->seconds += seconds_of(f, stretch.of);
+    for (struct reel_outline_kind kind = {.next = 0}; reel_outline_next(&f->outline, &kind);)
+        add_seconds(f, &kind);
     f->of = calloc((size_t)f->ranks, sizeof *f->of);
     REEL_NEED(f->of, REEL_NO_MEMORY, "no memory for the table of %lld ranks", (long long)f->ranks);
     for (int64_t rank = 0; rank < f->ranks; rank++)

@@ -2,6 +2,7 @@
 #include "plan_forecast.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 
 static const char *memory_name(int m)
@@ -94,6 +95,37 @@ static void add_alternatives(const struct reel_forecast *f, json_t *all)
     json_object_set_new(all, "alternatives", list);
 }
 
+/* JSON knows no infinity. */
+static json_t *finite_json(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *teacache_json(const struct reel_forecast *f)
+{
+    json_t *calls = json_array(), *coefficients = json_array();
+    if (f->teacache.mode == REEL_TEACACHE_OFF) {
+        json_decref(calls);
+        json_decref(coefficients);
+        return json_null();
+    }
+    for (int64_t c = 0; c < f->teacache.coefficient_count; c++)
+        json_array_append_new(coefficients, json_real(f->teacache.coefficients[c]));
+    for (int64_t c = 0; !f->undecided[0] && c < f->outline.call_count; c++) {
+        const struct reel_call *call = &f->outline.calls[c];
+        json_array_append_new(
+            calls, json_pack("{s:I, s:I, s:I, s:b, s:o, s:o}", "chunk", (json_int_t)call->chunk, "iteration",
+                             (json_int_t)call->iteration, "branch", (json_int_t)call->branch, "computed",
+                             (int)call->computed, "distance", finite_json(call->distance), "accumulated",
+                             finite_json(call->accumulated)));
+    }
+    return json_pack("{s:s, s:f, s:s, s:o, s:o, s:f, s:o}", "mode",
+                     f->teacache.mode == REEL_TEACACHE_E ? "e" : "e0", "threshold", f->teacache.threshold,
+                     "set", f->teacache.set, "coefficients", coefficients, "undecided",
+                     f->undecided[0] ? json_string(f->undecided) : json_null(), "seconds_saved",
+                     f->saved_seconds, "calls", calls);
+}
+
 void reel_forecast_json(const struct reel_forecast *f, int every_mesh)
 {
     json_t *all =
@@ -104,6 +136,7 @@ void reel_forecast_json(const struct reel_forecast *f, int every_mesh)
                   (json_int_t)f->work.video_frames, "tokens",
                   (json_int_t)(f->work.window_frames * f->work.H * f->work.W), "embedding_rows",
                   (json_int_t)f->outline.table.rows);
+    json_object_set_new(all, "teacache", teacache_json(f));
     if (f->of)
         add_plan(f, all);
     else

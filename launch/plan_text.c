@@ -130,6 +130,54 @@ static void print_job(const struct reel_forecast *f)
            (double)(f->outline.table.rows * 7 * f->model.width * 4) * 1e-6);
 }
 
+/* Iterations of a chunk that are skipped, in runs: 3 5-7 9. Its calls begin with number c; returns where they end. */
+static int64_t print_skipped(const struct reel_forecast *f, int64_t chunk, int64_t c)
+{
+    int64_t first = -1, last = -1, any = 0, here = 1;
+    printf("        chunk %lld skips", (long long)chunk + 1);
+    for (; here; c += here) {
+        const struct reel_call *call = &f->outline.calls[c];
+        here = c < f->outline.call_count && call->chunk == chunk;
+        if (here && call->branch > 0)
+            continue;
+        int skipped = here && !call->computed;
+        if (skipped && first < 0)
+            first = call->iteration;
+        if (!skipped && first >= 0) {
+            printf(last > first ? " %lld-%lld" : " %lld", (long long)first, (long long)last);
+            first = -1;
+            any = 1;
+        }
+        last = skipped ? call->iteration : last;
+    }
+    printf("%s\n", any ? "" : " nothing");
+    return c;
+}
+
+static void print_teacache(const struct reel_forecast *f)
+{
+    if (f->teacache.mode == REEL_TEACACHE_OFF)
+        return;
+    printf("cache   teacache %s below %g, coefficients: %s", f->teacache.mode == REEL_TEACACHE_E ? "e" : "e0",
+           f->teacache.threshold, f->teacache.set);
+    if (f->undecided[0]) {
+        printf("\n        its decisions need the time embedding's tensors, and every call is taken as "
+               "computed: %s\n",
+               f->undecided);
+        return;
+    }
+    printf("; saves about ");
+    print_duration(f->saved_seconds);
+    printf("\n");
+    if (f->range.outside > 0)
+        printf("        warning: %lld of %lld distances (%.4f to %.4f in all) are %s\n",
+               (long long)f->range.outside, (long long)f->range.compared, f->range.least, f->range.most,
+               f->teacache.most > 0 ? "outside of what the polynomial was calibrated on"
+                                    : "where the polynomial is negative");
+    for (int64_t k = 0, c = 0; k < f->outline.chunk_count; k++)
+        c = print_skipped(f, k, c);
+}
+
 static void print_plan(const struct reel_forecast *f)
 {
     const struct reel_mesh *m = &f->plan.mesh;
@@ -145,6 +193,7 @@ static void print_plan(const struct reel_forecast *f)
            e->seconds, e->gemm, e->attention, e->passes, e->waiting);
     print_duration(f->seconds);
     printf(" in all\n");
+    print_teacache(f);
     print_held(f);
     print_sent(f);
     printf("\nSent and computed: in one iteration, of all branches of a rank. By job: all iterations, and "

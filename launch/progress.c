@@ -139,6 +139,29 @@ static void loading(struct reel_progress *progress, const struct reel_event *eve
     }
 }
 
+/* What TeaCache gave, if it skipped anything. */
+static void print_savings(const struct reel_event *event)
+{
+    int64_t skipped = 0, computed = 0;
+    double seconds = 0;
+    for (int64_t i = 0; i < event->saving_count; i++) {
+        skipped += event->savings[i].skipped;
+        computed += event->savings[i].computed;
+        seconds += event->savings[i].seconds;
+    }
+    if (skipped == 0)
+        return;
+    printf("teacache    computed  skipped  seconds saved\n");
+    for (int64_t i = 0; i < event->saving_count; i++) {
+        const struct reel_saving *saving = &event->savings[i];
+        printf("chunk %lld, %c %9lld %8lld %14.1f\n", (long long)saving->chunk + 1,
+               saving->branch == 0 ? '+' : '-', (long long)saving->computed, (long long)saving->skipped,
+               saving->seconds);
+    }
+    printf("in all     %9lld %8lld %14.1f   (+ conditional, - unconditional)\n", (long long)computed,
+           (long long)skipped, seconds);
+}
+
 void reel_progress_event(struct reel_progress *progress, const struct reel_event *event)
 {
     char left[TIME_BYTES], mesh[REEL_MESH_TEXT_BYTES];
@@ -173,6 +196,7 @@ void reel_progress_event(struct reel_progress *progress, const struct reel_event
         printf("note: %s\n", event->text);
         break;
     case REEL_EVENT_DONE:
+        print_savings(event);
         printf("done: %lld latent frames in %s\n", (long long)event->finished_frames,
                spoken(event->seconds, left));
         break;

@@ -149,16 +149,13 @@ static int64_t choice(const struct reel_candidates *candidates)
 {
     const struct reel_candidate *at = candidates->at;
     int resident = fastest(candidates, 0, 1) >= 0;
-    int64_t first = fastest(candidates, 0, resident), moving = fastest(candidates, 1, 1);
+    int64_t first = fastest(candidates, 0, resident), moving = fastest(candidates, 1, resident);
     if (first < 0)
         return -1;
-    if (moving < 0)
-        moving = fastest(candidates, 1, 0);
     int moves = moving >= 0 && at[moving].seconds <= worth * at[first].seconds;
     int64_t chosen = first = moves ? moving : first;
-    int held = resident && !at[first].mesh.gathered;
     for (int64_t c = first; c < candidates->fitting && at[c].seconds <= within * at[first].seconds; c++)
-        if (!(held && at[c].mesh.gathered) && (!moves || only_moves(&at[c].mesh)) &&
+        if (!(resident && at[c].mesh.gathered) && (!moves || only_moves(&at[c].mesh)) &&
             is_preferred(&at[c].mesh, &at[chosen].mesh))
             chosen = c;
     return chosen;

@@ -7,7 +7,7 @@
  * ulysses alone, whose numbers are those of one rank bit for bit, may be a tenth slower than one with ring or tensor.
  * And estimates are no better than a few percent: among those within 2% of the least it is, in this order, the one with
  * the least tensor ways, the least ring ways, resident weights, and both branches at once (cfg 2). Weights that are left
- * open are resident wherever a resident mesh fits, but for the first allowance. Every rank makes the same choice from the same counts.
+ * open are resident wherever a resident mesh fits. Every rank makes the same choice from the same counts.
  *
  * Not collective; all functions are pure. */
 #ifndef REEL_CHOOSE_H

@@ -75,6 +75,13 @@ struct reel_flops reel_flops_embedding(const struct reel_plan *plan)
                                        (double)((plan->model.frequencies + 7 * D) * D)};
 }
 
+/* Bytes that an expanded embedding takes an iteration: seven rows of D written a token, and the signal measured against
+ * its clone, which it replaces. */
+static double expansion_bytes(const struct reel_plan *plan, int64_t tokens)
+{
+    return (double)(28 + 12 * plan->work.signal_rows) * (double)(tokens * plan->model.width);
+}
+
 /* Bytes that the passes of an iteration read and write: per token three norms (residual in, numbers out)
  * and three sums (numbers in, residual in and out), per column of q, k, v and cross q one way in and out,
  * and the same for what attention gives. */
@@ -82,9 +89,10 @@ static double pass_bytes(const struct reel_plan *plan, int64_t rank, int64_t fra
 {
     struct counts c = counts_of(plan, rank, frames);
     int64_t b = plan->work.number_bytes;
+    double expanded = plan->work.expanded ? expansion_bytes(plan, c.n) : 0;
     double block =
         (double)(3 * (4 + b) + 3 * (8 + b)) * (double)(c.n * c.D) + (double)(10 * b) * (double)(c.g * c.d);
-    return (double)(reel_plan_branches(plan) * plan->model.layers) * block;
+    return (double)(reel_plan_branches(plan) * plan->model.layers) * block + expanded;
 }
 
 /* Every stride-th rank of a group stands on an axis. Of the ranks, the one with the fewest peers on its
@@ -175,7 +183,7 @@ struct reel_estimate reel_estimate_iteration(const struct reel_plan *plan, const
                     beyond(sent[REEL_SENT_KEYS], estimate.attention) + sent[REEL_SENT_HEADS] +
                     sent[REEL_SENT_TOKENS] + sent[REEL_SENT_NORMS];
     estimate.waiting = inside + beyond(sent[REEL_SENT_WEIGHTS], computing + inside) + sent[REEL_SENT_OUTPUT] +
-                       sent[REEL_SENT_VELOCITY];
+                       sent[REEL_SENT_DISTANCES] + sent[REEL_SENT_VELOCITY];
     estimate.seconds = computing + estimate.waiting;
     return estimate;
 }
@@ -188,8 +196,10 @@ double reel_estimate_skipped(const struct reel_plan *plan, const struct reel_mac
     double sent[REEL_PURPOSES],
         flops = (double)(branches * 2 * c.n * c.D * 4 * (m->in_channels + m->out_channels));
     double passed = (double)(branches * (4 * 4 + plan->work.residual_bytes) * c.n * c.D);
+    if (plan->work.expanded)
+        passed += expansion_bytes(plan, c.n);
     reel_traffic_iteration(plan, 0, (struct reel_iteration){.frames = frames}, bytes);
     sending(plan, machine, bytes, sent);
     return flops / machine->device.gemm_rate + passed / machine->device.memory_rate + sent[REEL_SENT_OUTPUT] +
-           sent[REEL_SENT_VELOCITY];
+           sent[REEL_SENT_DISTANCES] + sent[REEL_SENT_VELOCITY];
 }

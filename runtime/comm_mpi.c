@@ -2,6 +2,7 @@
 #include "comm.h"
 
 #include "fault.h"
+#include "pulse.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,7 @@ enum reel_status reel_swap(const struct reel_axis *axis, int64_t to, const void 
             failed |= MPI_Isend((const char *)send + at, (int)piece_at(at, send_bytes), MPI_BYTE, (int)to, 0,
                                 axis->mpi, &requests[1]);
         failed |= patient ? wait_patiently(requests) : MPI_Waitall(2, requests, MPI_STATUSES_IGNORE);
+        reel_pulse();
     }
     REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM,
               "an exchange between rank %lld and ranks %lld and %lld of an axis failed",

@@ -6,6 +6,7 @@
 
 #include "comm.h"
 #include "job.h"
+#include "outline.h"
 #include "plan.h"
 #include "weights.h"
 
@@ -49,6 +50,8 @@ struct reel_event {
     int64_t threads;         /* of a rank */
     int64_t finished_frames; /* latent frames */
     struct reel_picture picture;
+    const struct reel_saving *savings; /* of the chunk, or of all */
+    int64_t saving_count;
     const struct reel_loaded *loaded;  /* [ranks] */
     const struct reel_report *reports; /* [ranks] */
     int64_t ranks;

@@ -25,6 +25,8 @@ static enum reel_status make_matrices(const struct reel_job *job, struct reel_ou
         for (int64_t row = 0; row < outline->matrices[k].rows; row++)
             outline->iterations += reel_timesteps_runs(&outline->matrices[k], row);
         outline->rows += outline->matrices[k].rows;
+        if (outline->matrices[k].frames > outline->tally_frames)
+            outline->tally_frames = outline->matrices[k].frames;
     }
     return REEL_OK;
 }
@@ -52,7 +54,11 @@ enum reel_status reel_outline_make(const struct reel_job *job, int64_t prefix_fr
         status = reel_chunks_make(job, prefix_frames, end_frames, &outline->chunks, &outline->chunk_count);
     if (status == REEL_OK)
         status = make_matrices(job, outline);
-    if (status == REEL_OK && !(outline->calls = calloc((size_t)(2 * outline->rows), sizeof *outline->calls)))
+    if (status == REEL_OK) {
+        outline->calls = calloc((size_t)(2 * outline->rows), sizeof *outline->calls);
+        outline->tally = calloc((size_t)(2 * (outline->tally_frames + 1)), sizeof *outline->tally);
+    }
+    if (status == REEL_OK && !(outline->calls && outline->tally))
         status =
             reel_fail(REEL_NO_MEMORY, "no memory for the calls of %lld iterations", (long long)outline->rows);
     if (status == REEL_OK)
@@ -67,6 +73,7 @@ void reel_outline_free(struct reel_outline *outline)
     for (int64_t k = 0; outline->matrices && k < outline->chunk_count; k++)
         reel_timesteps_free(&outline->matrices[k]);
     free(outline->calls);
+    free(outline->tally);
     free(outline->matrices);
     free(outline->chunks);
     memset(outline, 0, sizeof *outline);
@@ -124,38 +131,39 @@ struct reel_mesh reel_outline_mesh(const struct reel_job *job)
                               .gathered = gathered[job->partition.weights]};
 }
 
-/* The iteration that a call begins. */
-static struct reel_iteration iteration_of(const struct reel_outline *outline, const struct reel_call *call)
+void reel_outline_count(struct reel_outline *outline)
 {
-    const int64_t *interval = outline->matrices[call->chunk].interval + 2 * call->iteration;
-    return (struct reel_iteration){.frames = interval[1] - interval[0], .computed = call->computed};
+    memset(outline->tally, 0, (size_t)(2 * (outline->tally_frames + 1)) * sizeof *outline->tally);
+    for (int64_t c = 0; c < outline->call_count; c++) {
+        const struct reel_call *call = &outline->calls[c];
+        const int64_t *interval = outline->matrices[call->chunk].interval + 2 * call->iteration;
+        if (call->branch == 0)
+            outline->tally[2 * (interval[1] - interval[0]) + (call->computed != 0)]++;
+    }
 }
 
-int reel_outline_next(const struct reel_outline *outline, struct reel_outline_stretch *stretch)
+int reel_outline_next(const struct reel_outline *outline, struct reel_outline_kind *kind)
 {
-    stretch->iterations = 0;
-    for (; stretch->next < outline->call_count; stretch->next++) {
-        const struct reel_call *call = &outline->calls[stretch->next];
-        struct reel_iteration of = iteration_of(outline, call);
-        if (call->branch > 0)
-            continue;
-        if (stretch->iterations > 0 && memcmp(&of, &stretch->of, sizeof of) != 0)
+    for (; kind->next < 2 * (outline->tally_frames + 1); kind->next++) {
+        kind->iterations = outline->tally[kind->next];
+        kind->of = (struct reel_iteration){.frames = kind->next / 2, .computed = kind->next % 2};
+        if (kind->iterations > 0) {
+            kind->next++;
             return 1;
-        stretch->of = of;
-        stretch->iterations++;
+        }
     }
-    return stretch->iterations > 0;
+    return 0;
 }
 
 void reel_outline_traffic(const struct reel_outline *outline, const struct reel_plan *plan, int64_t rank,
                           int64_t passes, int64_t bytes[REEL_PURPOSES])
 {
     memset(bytes, 0, REEL_PURPOSES * sizeof *bytes);
-    for (struct reel_outline_stretch stretch = {0}; reel_outline_next(outline, &stretch);) {
+    for (struct reel_outline_kind kind = {.next = 0}; reel_outline_next(outline, &kind);) {
         int64_t once[REEL_PURPOSES] = {0};
-        reel_traffic_iteration(plan, rank, stretch.of, once);
+        reel_traffic_iteration(plan, rank, kind.of, once);
         for (int p = 0; p < REEL_PURPOSES; p++)
-            if (__builtin_mul_overflow(stretch.iterations, once[p], &once[p]) ||
+            if (__builtin_mul_overflow(kind.iterations, once[p], &once[p]) ||
                 __builtin_add_overflow(bytes[p], once[p], &bytes[p]))
                 bytes[p] =
                     INT64_MAX / REEL_PURPOSES; /* of a job that nobody will see the end of; sums still hold */

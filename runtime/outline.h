@@ -26,6 +26,12 @@ struct reel_call {
     double accumulated; /* the value compared with the threshold; 0 where the iteration was forced */
 };
 
+/* What TeaCache did for one branch of one chunk. */
+struct reel_saving {
+    int64_t chunk, branch, computed, skipped; /* calls */
+    double seconds; /* saved: what skipped ones would have taken more, by those computed */
+};
+
 struct reel_outline {
     struct reel_schedule schedule;
     struct reel_chunk *chunks;       /* [chunk_count] */
@@ -36,6 +42,8 @@ struct reel_outline {
     struct reel_embedding_table table; /* the timesteps that the transformer hears; not computed */
     struct reel_call *calls;           /* in the order chunk, iteration, branch; room for two a row */
     int64_t call_count;                /* 0 until they are decided (teacache.h) */
+    int64_t *tally;       /* [frames + 1, 2]: iterations over so many frames, skipped and computed */
+    int64_t tally_frames; /* the most that a matrix has */
 };
 
 /* Makes the outline for a prefix and an end of so many latent frames; the caller frees it. The errors of
@@ -56,16 +64,18 @@ struct reel_scratch reel_outline_scratch(const struct reel_model *model, int64_t
 /* What the job asks of a mesh: what it leaves open is REEL_AUTO_WAYS (choose.h). */
 struct reel_mesh reel_outline_mesh(const struct reel_job *job);
 
-/* Iterations that follow each other and are alike. */
-struct reel_outline_stretch {
+/* Counts the iterations of its calls, once they are decided. */
+void reel_outline_count(struct reel_outline *outline);
+
+/* Iterations of a job that are alike, wherever they are. */
+struct reel_outline_kind {
     struct reel_iteration of;
     int64_t iterations;
-    int64_t next; /* the call that the next one begins with */
+    int64_t next; /* where to go on */
 };
 
-/* The next stretch of the job, over chunks, once its calls are decided; stretch is zeros before the first. 0 after the
- * last. */
-int reel_outline_next(const struct reel_outline *outline, struct reel_outline_stretch *stretch);
+/* The next kind of iteration that the job has; kind is zeros before the first. 0 after the last. */
+int reel_outline_next(const struct reel_outline *outline, struct reel_outline_kind *kind);
 
 /* Bytes that a rank sends to others over the whole job, by purpose: every iteration of every chunk, so
  * many passes over the prompts of its branches (one for the job, and one for every chunk that brings

@@ -20,6 +20,8 @@ struct reel_output {
     int64_t chunks;                        /* that have begun */
     const struct reel_call *calls;
     int64_t call_count;
+    const struct reel_saving *savings; /* of every chunk and branch that was finished */
+    int64_t saving_count;
     int complete;
 };
 

@@ -125,6 +125,22 @@ static void calls(struct image *image, const struct reel_output *output)
     free(distances);
 }
 
+static void savings(struct image *image, const struct reel_output *output)
+{
+    hsize_t shape[2] = {(hsize_t)output->saving_count, 5};
+    double *rows = malloc((size_t)(output->saving_count * 5 + 1) * sizeof *rows);
+    image->failed |= !rows;
+    for (int64_t i = 0; rows && i < output->saving_count; i++) {
+        const struct reel_saving *saving = &output->savings[i];
+        const double row[5] = {(double)saving->chunk, (double)saving->branch, (double)saving->computed,
+                               (double)saving->skipped, saving->seconds};
+        memcpy(rows + 5 * i, row, sizeof row);
+    }
+    if (rows)
+        dataset(image, "/teacache/savings", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 2, shape, rows);
+    free(rows);
+}
+
 /* The whole file as bytes, which the caller frees. */
 static enum reel_status build(const struct reel_output *output, void **bytes, ssize_t *count)
 {
@@ -139,6 +155,7 @@ static enum reel_status build(const struct reel_output *output, void **bytes, ss
     latents(&image, output);
     matrices(&image, output);
     calls(&image, output);
+    savings(&image, output);
     attribute_text(&image, "reel_version", REEL_VERSION);
     attribute_text(&image, "job", output->job_text);
     attribute_integer(&image, "seed", job->sampler.seed);

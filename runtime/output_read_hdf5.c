@@ -133,6 +133,10 @@ static enum reel_status read_attributes(hid_t file, const char *path, struct ree
     REEL_PASS(read_text(file, path, "job", &output->job));
     for (size_t i = 0; i < sizeof integers / sizeof integers[0]; i++)
         REEL_PASS(read_integer(file, path, integers[i].name, integers[i].value));
+    for (size_t i = 1; i < sizeof integers / sizeof integers[0]; i++) /* all but the seed */
+        REEL_NEED(*integers[i].value >= 0 && *integers[i].value <= INT32_MAX, REEL_BAD_INPUT,
+                  "%s: %s is %" PRId64 ", expected a number from 0 to %" PRId32, path, integers[i].name,
+                  *integers[i].value, INT32_MAX);
     return REEL_OK;
 }
 

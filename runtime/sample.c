@@ -2,6 +2,7 @@
 #include "sampler.h"
 
 #include "fault.h"
+#include "pulse.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -89,6 +90,7 @@ static void embed_prompts(struct reel_sampler *s)
 enum reel_status reel_chunk_begin(struct reel_sampler *s, int64_t k)
 {
     const struct reel_model *model = &s->plan.model;
+    reel_pulse_at("beginning chunk %lld", (long long)k);
     REEL_PASS(reel_agree(s->comm, allocate_chunk(s, k)));
     REEL_PASS(fill_latents(s));
     if (s->job->sampler.noise[0] && s->job->diffusion_forcing.addnoise_condition > 0 &&
@@ -153,9 +155,11 @@ static void check_distance(struct reel_sampler *s, int64_t row, const struct ree
     const struct reel_timesteps *matrix = s->now.matrix;
     const uint8_t *mask = matrix->update + row * matrix->frames + matrix->interval[2 * row];
     double found = reel_dit_distance(&s->dit, s->teacache.all_frames ? NULL : mask);
+    if (isnan(call->distance)) /* the first, which only takes its place */
+        return;
     if (reel_fault(REEL_FAULT_DISTANCE))
         found += 1;
-    if (!(fabs(found - call->distance) <= 1e-6 * fmax(1, call->distance)) && !isnan(call->distance))
+    if (!(fabs(found - call->distance) <= 1e-6 * fmax(1, call->distance)))
         reel_stream_fail(
             &s->stream, REEL_INTERNAL,
             "TeaCache's distance over the expanded embedding is %.9g in chunk %lld, iteration %lld, and was "
@@ -264,12 +268,17 @@ enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ra
     if (!*ran)
         return REEL_OK;
     double began = reel_seconds();
+    reel_pulse_at("sampling chunk %lld, iteration %lld", (long long)s->now.chunk->index, (long long)row);
     assemble(s, row);
     const float *velocity = guided_velocity(s, row);
     REEL_PASS(reel_agree(s->comm, check_finite(s, row, velocity)));
     step_frames(s, row, velocity);
     double seconds = reel_seconds() - began;
     s->now.seconds += seconds;
+    if (!s->calls[s->call_count - 1].computed) {
+        s->now.skipped_iterations++;
+        s->now.skipped_seconds += seconds;
+    }
     s->step_seconds += seconds;
     s->done++;
     reel_sampler_tell(
@@ -289,9 +298,27 @@ enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ra
     return REEL_OK;
 }
 
+/* What the chunk's skipped calls would have taken more, had they been computed like the others. */
+static void count_savings(struct reel_sampler *s)
+{
+    int64_t branches = s->plan.work.branches, computed = 0, skipped = s->now.skipped_iterations;
+    for (int64_t c = s->call_count - 1; c >= 0 && s->calls[c].chunk == s->now.chunk->index; c--)
+        computed += s->calls[c].branch == 0 && s->calls[c].computed;
+    double each = computed > 0 ? (s->now.seconds - s->now.skipped_seconds) / (double)computed : 0;
+    for (int64_t branch = 0; branch < branches; branch++)
+        s->savings[s->saving_count++] = (struct reel_saving){
+            .chunk = s->now.chunk->index,
+            .branch = branch,
+            .computed = computed,
+            .skipped = skipped,
+            .seconds = ((double)skipped * each - s->now.skipped_seconds) / (double)branches};
+}
+
 enum reel_status reel_chunk_end(struct reel_sampler *s)
 {
     const struct reel_chunk *chunk = s->now.chunk;
+    reel_pulse_at("writing chunk %lld", (long long)chunk->index);
+    count_savings(s);
     copy_frames(s->plan.model.out_channels, plane_of(s), chunk->frames, s->arena.at[REEL_LATENTS_X],
                 s->now.frames, 0, s->arena.at[REEL_LATENTS_VIDEO], s->plan.work.video_frames,
                 chunk->first_frame);
@@ -308,6 +335,8 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
                                  .chunks = chunk->index + 1,
                                  .calls = s->calls,
                                  .call_count = s->call_count,
+                                 .savings = s->savings,
+                                 .saving_count = s->saving_count,
                                  .complete = chunk->index + 1 == s->outline.chunk_count};
     enum reel_status status = REEL_OK;
     if (s->comm->world.rank == 0 && s->job->output.latents[0])
@@ -325,6 +354,8 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
                                               .chunk = chunk->index,
                                               .chunks = s->outline.chunk_count,
                                               .finished_frames = s->finished_frames,
+                                              .savings = s->savings + s->saving_count - s->plan.work.branches,
+                                              .saving_count = s->plan.work.branches,
                                               .seconds = s->now.seconds});
     return REEL_OK;
 }
@@ -377,6 +408,8 @@ static enum reel_status report(struct reel_sampler *s)
                                                   .plan = &s->plan,
                                                   .seconds = reel_seconds() - s->began,
                                                   .finished_frames = s->finished_frames,
+                                                  .savings = s->savings,
+                                                  .saving_count = s->saving_count,
                                                   .reports = all,
                                                   .ranks = ranks});
     free(all);

@@ -2,6 +2,7 @@
 #include "sampler.h"
 
 #include "fault.h"
+#include "pulse.h"
 
 #include <omp.h>
 #include <stdio.h>
@@ -70,6 +71,9 @@ static enum reel_status prepare(struct reel_sampler *s)
     if (status == REEL_OK && !(s->calls = malloc((size_t)(2 * s->outline.rows) * sizeof *s->calls)))
         status = reel_fail(REEL_NO_MEMORY, "no memory for the record of %lld iterations",
                            (long long)s->outline.rows);
+    if (status == REEL_OK && !(s->savings = calloc((size_t)(2 * s->outline.chunk_count), sizeof *s->savings)))
+        status = reel_fail(REEL_NO_MEMORY, "no memory for what %lld chunks save",
+                           (long long)s->outline.chunk_count);
     if (status == REEL_OK && reel_fault(REEL_FAULT_CHUNKS))
         status = reel_fail(REEL_NO_MEMORY, "planted: no memory for chunks");
     REEL_PASS(reel_agree(comm, status));
@@ -185,6 +189,7 @@ static enum reel_status decide(struct reel_sampler *s, struct reel_weights *weig
     REEL_PASS(reel_broadcast(s->comm, &s->outline.call_count, (int64_t)sizeof s->outline.call_count));
     REEL_PASS(
         reel_broadcast(s->comm, s->outline.calls, s->outline.call_count * (int64_t)sizeof *s->outline.calls));
+    reel_outline_count(&s->outline);
     if (s->teacache.mode != REEL_TEACACHE_OFF)
         tell_decisions(s);
     return REEL_OK;
@@ -248,6 +253,7 @@ static enum reel_status load(struct reel_sampler *s)
     struct reel_scratch scratch = reel_outline_scratch(&s->plan.model, omp_get_max_threads());
     struct listener listener = {.sampler = s, .began = reel_seconds()};
     struct reel_loading loading = {.progress = tell_progress, .context = &listener};
+    reel_pulse_at("reading the weights");
     reel_stream_open(&s->stream, &reel_ops_cpu, &scratch, s->arena.at[REEL_SCRATCH]);
     REEL_PASS(make_embedding(s, &loading));
     struct reel_loaded before = loading.loaded;
@@ -272,6 +278,7 @@ enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct re
     sampler->comm = comm;
     sampler->observer = *observer;
     sampler->began = reel_seconds();
+    reel_pulse_at("opening the job");
     enum reel_status status = prepare(sampler);
     if (status == REEL_OK && sampler->inputs.prompts_made)
         reel_sampler_tell(sampler, &(struct reel_event){
@@ -294,6 +301,7 @@ void reel_sampler_close(struct reel_sampler *sampler)
     free(sampler->now.timesteps);
     free(sampler->now.solver);
     free(sampler->calls);
+    free(sampler->savings);
     reel_outline_free(&sampler->outline);
     reel_dit_close(&sampler->dit);
     reel_arena_close(&sampler->arena);

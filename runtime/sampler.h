@@ -36,6 +36,8 @@ struct reel_chunk_state {
     int64_t *timesteps;               /* [frames] what the model hears in an iteration */
     float *addnoise;                  /* [iterations, C, prefix frames, h, w] of a noise file, or NULL */
     double seconds;                   /* since it began */
+    int64_t skipped_iterations;
+    double skipped_seconds; /* of them */
 };
 
 struct reel_sampler {
@@ -59,8 +61,10 @@ struct reel_sampler {
     struct reel_chunk_state now;
     struct reel_teacache_rule teacache;
     struct reel_teacache_range range;
-    struct reel_call *calls;  /* as they were made: the outline's say how they were decided */
-    int64_t call_count, done; /* iterations run so far */
+    struct reel_call *calls;     /* as they were made: the outline's say how they were decided */
+    int64_t call_count, done;    /* iterations run so far */
+    struct reel_saving *savings; /* of every chunk and branch, in order */
+    int64_t saving_count;        /* finished */
     int64_t finished_frames;
     double began, step_seconds; /* the sum of the iterations' seconds */
 };

@@ -253,8 +253,8 @@ static double rescaled(const struct reel_teacache_rule *rule, double distance)
     return value;
 }
 
-/* Whether the polynomial was not made for this distance, which it rescales to step. A calibration's range is allowed what
- * another machine's rounding may add. */
+/* Whether the polynomial was not made for this distance, which it rescales to step. A calibration's range is
+ * allowed what another machine's rounding may add. */
 static int is_outside(const struct reel_teacache_rule *rule, double distance, double step)
 {
     const double slack = 1e-6;
@@ -263,10 +263,18 @@ static int is_outside(const struct reel_teacache_rule *rule, double distance, do
     return step < 0;
 }
 
-static int is_forced(const struct reel_teacache_rule *rule, const struct reel_timesteps *matrix, int64_t row)
+/* The last iteration of a chunk that runs: with end frames, rows without an update may follow. */
+static int64_t last_of(const struct reel_timesteps *matrix)
 {
-    int64_t end = rule->end_step < 0 ? matrix->rows - 1 : rule->end_step;
-    return row < rule->start_step || row >= end;
+    int64_t last = matrix->rows - 1;
+    while (last > 0 && !reel_timesteps_runs(matrix, last))
+        last--;
+    return last;
+}
+
+static int is_forced(const struct reel_teacache_rule *rule, int64_t row, int64_t last)
+{
+    return row < rule->start_step || row >= (rule->end_step < 0 ? last : rule->end_step);
 }
 
 /* What all decisions are made from. */
@@ -280,7 +288,7 @@ struct maker {
 };
 
 /* The call of iteration row of chunk k, after the one of iteration before (-1: none in this chunk). */
-static struct reel_call decide(const struct maker *m, int64_t k, int64_t row, int64_t before,
+static struct reel_call decide(const struct maker *m, int64_t k, int64_t row, int64_t before, int64_t last,
                                double *accumulated)
 {
     const struct reel_timesteps *matrix = &m->outline->matrices[k];
@@ -290,7 +298,7 @@ static struct reel_call decide(const struct maker *m, int64_t k, int64_t row, in
         memcmp(matrix->interval + 2 * row, matrix->interval + 2 * before, 2 * sizeof *matrix->interval) == 0;
     if (comparable)
         call.distance = distance_of(m->rule, m->outline, m->job, k, row, before, m->columns, m->signals);
-    if (!comparable || is_forced(m->rule, matrix, row)) {
+    if (!comparable || is_forced(m->rule, row, last)) {
         *accumulated = 0;
         return call;
     }
@@ -317,14 +325,16 @@ void reel_teacache_decide(const struct reel_teacache_rule *rule, const struct re
     outline->call_count = 0;
     for (int64_t k = 0; k < outline->chunk_count; k++) {
         double accumulated = 0;
+        int64_t last = last_of(&outline->matrices[k]);
         for (int64_t row = 0, before = -1; row < outline->matrices[k].rows; row++) {
             if (!reel_timesteps_runs(&outline->matrices[k], row))
                 continue;
             /* both branches hear the same timesteps, so that one accumulator is as good as two */
-            struct reel_call call = decide(&maker, k, row, before, &accumulated);
+            struct reel_call call = decide(&maker, k, row, before, last, &accumulated);
             for (call.branch = 0; call.branch < branches; call.branch++)
                 outline->calls[outline->call_count++] = call;
             before = row;
         }
     }
+    reel_outline_count(outline);
 }

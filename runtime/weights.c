@@ -2,6 +2,7 @@
 #include "weights.h"
 
 #include "fault.h"
+#include "pulse.h"
 #include "pieces.h"
 
 #include <stdlib.h>
@@ -79,6 +80,7 @@ static enum reel_status read_piece(struct loader *l, int64_t round)
 {
     int64_t count;
     const struct reel_tensor_rows *rows = rows_of(l, l->host->rank, round, &count);
+    reel_pulse();
     REEL_NEED(!reel_fault(REEL_FAULT_WEIGHTS_READ), REEL_BAD_INPUT, "planted: the weights cannot be read");
     for (const struct reel_tensor_rows *end = rows + count; rows < end; rows++) {
         struct reel_portion mine = portion_of(l, l->host->rank, rows);

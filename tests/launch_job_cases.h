@@ -117,7 +117,6 @@ static const struct bad bad_sets[] = {
      "model.compute is bf16, but this version computes in fp32 only; expected auto or fp32"},
     {"device=cuda", "device is cuda, but this version computes on the CPU only; expected auto or cpu"},
     {"communication.transport=nccl", "communication.transport is nccl, but this version sends by MPI only"},
-    {"communication.timeout_s=60", "communication.timeout_s is 60, but this version does not watch"},
     {"checkpoint.directory=/c",
      "checkpoint.directory is /c, but this version saves no checkpoints; expected off or auto"},
     {"checkpoint.every_iterations=5",

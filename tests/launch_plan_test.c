@@ -3,6 +3,7 @@
 #include "program.h"
 #include "test.h"
 
+#include <hdf5.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,7 +117,7 @@ static const struct {
     const char *from, *to, *words;
 } bad_tables[] = {
     {"compute: bf16", "compute: fp7", "bad.yaml:4: compute is fp7, expected fp32 or bf16"},
-    {"gemm_tflops: 1", "gemm_tflops: -1", "bad.yaml:5: gemm_tflops is -1, expected a number above 0"},
+    {"gemm_tflops: 1", "gemm_tflops: -1", "bad.yaml:5: gemm_tflops is -1, expected a number from 1e-6"},
     {"gemm_tflops: 1", "gemm_tflops: [1]", "bad.yaml:5: gemm_tflops is a list, expected a value"},
     {"far_gb_per_s: 1", "far: 1", "bad.yaml:9: far is nothing that a device has"},
     {"  far_gb_per_s: 1\n", "", "bad.yaml:2: mine has no far_gb_per_s"},
@@ -274,6 +275,51 @@ static void every_number_of_ranks_of_every_device_has_an_answer(void)
             }
 }
 
+static const char cached_job[] = "model: {path: 'synthetic:tiny'}\n"
+                                 "video: {width: 64, height: 48, frames: 33}\n"
+                                 "sampler: {steps: 12, seed: 7}\n"
+                                 "diffusion_forcing: {base_frames: 17, overlap_frames: 5}\n"
+                                 "teacache: {mode: e0, threshold: 0.8, coefficients: [1, 0], start_step: 1}\n"
+                                 "output: {latents: cached.h5}\n";
+
+/* What is planned is what is done, on any mesh; and where there are no weights, the plan says what is missing. */
+static void planned_decisions_are_those_of_the_run(void)
+{
+    program_file("cached.yaml", cached_job);
+    json_t *all = planned("cached.yaml", 0),
+           *calls = json_object_get(json_object_get(all, "teacache"), "calls");
+    CHECK(number(all, "skips") > 0 && (double)json_array_size(calls) > number(all, "skips"),
+          "nothing is skipped");
+    CHECK(program_run(3, "", "run cached.yaml --set partition.ring=3 --set teacache.embedding=expanded") == 0,
+          "%s", program_said);
+    char path[256];
+    snprintf(path, sizeof path, "%s/cached.h5", test_folder());
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT),
+          set = H5Dopen2(file, "/teacache/decisions", H5P_DEFAULT);
+    hid_t savings = H5Dopen2(file, "/teacache/savings", H5P_DEFAULT);
+    static int64_t decisions[4096][4];
+    double saved[64][5];
+    H5Dread(set, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, decisions);
+    H5Dread(savings, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, saved);
+    int64_t skipped = 0;
+    for (size_t c = 0; c < json_array_size(calls); c++) {
+        const json_t *call = json_array_get(calls, c);
+        int computed = json_is_true(json_object_get(call, "computed"));
+        CHECK(number(call, "chunk") == (double)decisions[c][0] &&
+                  number(call, "iteration") == (double)decisions[c][1] &&
+                  number(call, "branch") == (double)decisions[c][2] && computed == decisions[c][3],
+              "call %zu was planned otherwise", c);
+        skipped += !computed;
+    }
+    CHECK((double)skipped == number(all, "skips"), "%lld were skipped", (long long)skipped);
+    CHECK(saved[0][2] + saved[0][3] == 12 && saved[0][3] > 0, "chunk 0: %g computed, %g skipped", saved[0][2],
+          saved[0][3]);
+    H5Dclose(savings);
+    H5Dclose(set);
+    H5Fclose(file);
+    json_decref(all);
+}
+
 int main(void)
 {
     program_file("job.yaml", small_job);
@@ -287,6 +333,7 @@ int main(void)
     RUN(fp32_takes_twice_the_bytes_of_bf16);
     RUN(when_nothing_fits_it_says_what_would);
     RUN(the_smaller_chunks_that_fit_are_the_longest);
+    RUN(planned_decisions_are_those_of_the_run);
     RUN(every_number_of_ranks_of_every_device_has_an_answer);
     return test_end();
 }

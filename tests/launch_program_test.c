@@ -61,7 +61,8 @@ static void bad_commands_exit_with_2_and_one_message(void)
     program_fails(0, "run absent.yaml", 2, "absent.yaml");
     program_fails(3, "run job.yaml --set sampler.step=3", 2, "sampler.steps");
     program_fails(0, "run job.yaml --set video.frames=16", 2, "video.frames is 16, expected 4k+1");
-    program_fails(2, "run job.yaml --set teacache.mode=e", 2, "teacache.coefficients is auto and none were published");
+    program_fails(2, "run job.yaml --set teacache.mode=e", 2,
+                  "teacache.coefficients is auto and none were published");
     program_fails(0, "inspect", 2, "reel inspect has no file");
     program_fails(0, "inspect --yaml prompts.safetensors", 2, "--yaml is not an option of reel inspect");
     program_fails(0, "inspect prompts.safetensors --job", 2, "--job is for an output of reel");

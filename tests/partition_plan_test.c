@@ -54,7 +54,10 @@ static const char *const uncut[] = {"patch_embedding.weight",
 /* And those that make the table of timesteps and are not kept. */
 static const char *const freed[] = {"time_embedding.0.weight",  "time_embedding.0.bias",
                                     "time_embedding.2.weight",  "time_embedding.2.bias",
-                                    "time_projection.1.weight", "time_projection.1.bias"};
+                                    "time_projection.1.weight", "time_projection.1.bias",
+                                    "fps_embedding.weight",     "fps_projection.0.weight",
+                                    "fps_projection.0.bias",    "fps_projection.2.weight",
+                                    "fps_projection.2.bias"};
 
 static int64_t ceiling(int64_t whole, int64_t parts)
 {
@@ -112,6 +115,11 @@ static void on_every_mesh(void (*see)(const struct reel_plan *))
     for (size_t r = 0; r < sizeof rank_counts / sizeof rank_counts[0]; r++)
         for_every_mesh(&text, rank_counts[r], see);
     for_every_mesh(&image, 24, see);
+    /* the small model of the tests that run, where the ledger is held to the plan */
+    struct reel_model tiny;
+    reel_model_preset("tiny", &tiny);
+    for (int64_t ranks = 1; ranks <= 8; ranks++)
+        for_every_mesh(&tiny, ranks, see);
 }
 
 static void see_cuts(const struct reel_plan *plan)
@@ -252,6 +260,42 @@ static void the_embedding_is_a_row_per_timestep(void)
     CHECK(bytes == 31 * 143360, "%lld bytes", (long long)bytes);
 }
 
+/* Expanded, e and e0 and TeaCache's clone of its signal are this rank's tokens, cut by every axis but cfg; residuals too. */
+static void expanded_embeddings_are_cut_like_the_tokens(void)
+{
+    static const struct reel_mesh meshes[] = {
+        {1, 1, 1, 1, 0}, {2, 1, 4, 1, 0}, {1, 2, 2, 2, 1}, {1, 1, 1, 8, 0}, {2, 3, 5, 2, 1}};
+    struct reel_model model;
+    reel_model_preset("skyreels-v2-df-14b", &model);
+    for (size_t m = 0; m < sizeof meshes / sizeof meshes[0]; m++)
+        for (int64_t signal = 1; signal <= 6; signal += 5) {
+            struct reel_plan plan;
+            struct reel_workload work = shapes[0];
+            const struct reel_mesh *mesh = &meshes[m];
+            int64_t ranks = mesh->cfg * mesh->ring * mesh->ulysses * mesh->tensor, parts = ranks / mesh->cfg;
+            work.expanded = 1;
+            work.signal_rows = signal;
+            work.residual_bytes = 2;
+            CHECK(reel_plan_make(&model, &work, mesh, ranks, &plan) == REEL_OK, "%s",
+                  reel_error_here()->cause);
+            int64_t n = ceiling(51000, parts), bytes[REEL_BUFFERS], held[REEL_MEMORIES] = {0};
+            reel_plan_table(&plan, 0, bytes);
+            for (int b = 0; b < REEL_BUFFERS; b++)
+                held[reel_buffer_memory(&plan, (enum reel_buffer)b)] += bytes[b];
+            CHECK(held[REEL_MEMORY_EMBEDDING] == n * 7 * 5120 * 4, "mesh %zu: embedding", m);
+            CHECK(held[REEL_MEMORY_TEACACHE_PREVIOUS] == n * signal * 5120 * 4, "mesh %zu: previous", m);
+            CHECK(held[REEL_MEMORY_TEACACHE_RESIDUAL] == 2 * (2 / mesh->cfg) * n * 5120, "mesh %zu: residual",
+                  m);
+        }
+    struct reel_plan plan;
+    struct reel_workload work = shapes[0];
+    struct reel_mesh whole = {2, 1, 1, 1, 0};
+    work.expanded = 1;
+    CHECK(reel_plan_make(&model, &work, &whole, 2, &plan) == REEL_BAD_PLAN, "e0 would be whole");
+    CHECK(strstr(reel_error_here()->cause, "teacache.embedding is expanded"), "%s", reel_error_here()->cause);
+    reel_error_clear();
+}
+
 static void every_buffer_counts_in_one_category(void)
 {
     struct reel_plan plan = plan_of("skyreels-v2-df-1.3b", &shapes[0], (struct reel_mesh){1, 1, 3, 1, 0}, 3);
@@ -316,6 +360,7 @@ int main(void)
     RUN(no_activation_is_larger_than_its_part_and_a_row);
     RUN(no_rank_holds_more_than_rank_0);
     RUN(the_embedding_is_a_row_per_timestep);
+    RUN(expanded_embeddings_are_cut_like_the_tokens);
     RUN(every_buffer_counts_in_one_category);
     RUN(meshes_that_cannot_be_are_refused);
     RUN(gathering_over_one_rank_is_holding);

@@ -98,6 +98,51 @@ static void forward_holds(const char *folder, const char *layout, const char *na
     reference_close(inputs);
 }
 
+/* A timestep for every token: the same bits as one a frame where they agree, others where one token differs; and the
+ * same with rows and with the expanded embedding, which never is more than this rank's tokens. */
+static void every_token_may_have_a_timestep_of_its_own(void)
+{
+    char path[512];
+    struct rig rig;
+    struct reference_file *inputs = reference_open_named("tiny-df/forward-df.safetensors");
+    const int64_t *timesteps = reference_data(inputs, "timesteps", REEL_I64);
+    struct reel_mesh mesh = {.cfg = 1, .ring = ranks, .ulysses = 1, .tensor = 1};
+    int64_t of_token[120]; /* 5 frames of 24 tokens */
+    float *first = NULL, *other = NULL;
+    size_t bytes = 0;
+    snprintf(path, sizeof path, "%s/tiny-df/native", test_reference());
+    for (rig_expanded = 0; rig_expanded < 2; rig_expanded++) {
+        for (int t = 0; t < 120; t++)
+            of_token[t] = timesteps[t / 24];
+        CHECK(rig_open(&rig, MPI_COMM_WORLD, path, inputs, 1, &mesh, NULL), "%s", reel_error_here()->cause);
+        CHECK(rig.arena.bytes[REEL_MEMORY_EMBEDDING] ==
+                  (rig_expanded ? (120 + ranks - 1) / ranks : rig.table.rows) * 7 * 128 * 4,
+              "%lld bytes of embedding", (long long)rig.arena.bytes[REEL_MEMORY_EMBEDDING]);
+        rig_forward(&rig, inputs);
+        bytes = (size_t)rig.outputs * sizeof *first;
+        if (!first) {
+            first = malloc(bytes);
+            other = malloc(bytes);
+            memcpy(first, rig.velocity, bytes);
+        }
+        CHECK(memcmp(first, rig.velocity, bytes) == 0, "the expanded embedding gives other bits");
+        rig_forward_at(&rig, of_token, 1);
+        CHECK(memcmp(first, rig.velocity, bytes) == 0, "a timestep a token gives other bits");
+        of_token[77] = timesteps[0];
+        rig_forward_at(&rig, of_token, 1);
+        CHECK(memcmp(first, rig.velocity, bytes) != 0, "the timestep of a token is not heard");
+        if (rig_expanded)
+            CHECK(memcmp(other, rig.velocity, bytes) == 0,
+                  "expanded, another timestep of a token gives other bits");
+        memcpy(other, rig.velocity, bytes);
+        rig_close(&rig);
+    }
+    rig_expanded = 0;
+    free(first);
+    free(other);
+    reference_close(inputs);
+}
+
 static void a_mesh_that_leaves_a_rank_without_a_head_is_refused(void)
 {
     char path[512];
@@ -199,6 +244,7 @@ int main(int argc, char **argv)
     RUN(every_forward_in_every_layout_is_the_official_one);
     RUN(every_forward_of_diffusers_is_ours);
     RUN(intermediate_results_are_the_official_ones);
+    RUN(every_token_may_have_a_timestep_of_its_own);
     RUN(a_mesh_that_leaves_a_rank_without_a_head_is_refused);
     int failed = test_end();
     MPI_Finalize();

@@ -66,6 +66,7 @@ static struct reel_workload work_of(struct rig *rig, struct reference_file *inpu
                                   .branches = branches,
                                   .embedding_rows = rig->table.rows,
                                   .number_bytes = 4,
+                                  .expanded = rig_expanded,
                                   .scratch_bytes = reel_scratch_bytes(&reel_ops_cpu, &scratch)};
 }
 
@@ -116,8 +117,14 @@ int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference
 
 void rig_forward(struct rig *rig, struct reference_file *inputs)
 {
+    rig_forward_at(rig, reference_data(inputs, "timesteps", REEL_I64), 0);
+}
+
+void rig_forward_at(struct rig *rig, const int64_t *timesteps, int per_token)
+{
     struct reel_moment moment = {.frames = rig->plan.work.window_frames,
-                                 .timesteps = reference_data(inputs, "timesteps", REEL_I64),
+                                 .timesteps = timesteps,
+                                 .per_token = per_token,
                                  .input = rig->input};
     struct reel_forward forwards[2] = {{.branch = 0, .velocity = rig->velocity},
                                        {.branch = 1, .velocity = rig->velocity}};
@@ -125,6 +132,8 @@ void rig_forward(struct rig *rig, struct reference_file *inputs)
     reel_dit_forward(&rig->dit, forwards, reel_plan_branches(&rig->plan));
     must(rig->stream.status);
 }
+
+int rig_expanded;
 
 const struct reel_mesh rig_alone = {.cfg = 1, .ring = 1, .ulysses = 1, .tensor = 1};
 

@@ -30,7 +30,13 @@ int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference
 /* Collective over the rig's ranks. One forward of every branch that this rank computes; velocity is the last one's. */
 void rig_forward(struct rig *rig, struct reference_file *inputs);
 
+/* The same with other timesteps: one a frame, or one a token. */
+void rig_forward_at(struct rig *rig, const int64_t *timesteps, int per_token);
+
 void rig_close(struct rig *rig);
+
+/* 1: rigs that are opened hold e and e0 for every token. */
+extern int rig_expanded;
 
 /* One rank: everything resident. */
 extern const struct reel_mesh rig_alone;

@@ -1,0 +1,105 @@
+/* The thread that listens for signs of life. */
+#include "watchdog.h"
+
+#include "pulse.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* So many ranks speak one after the other; the first that does is enough for mpirun to end the rest. */
+enum { SPEAKERS = 64 };
+static const double seconds_between_speakers = 0.3;
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time); /* whatever happens to the date */
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* Sleeps, unless it is closed meanwhile; with the lock held. Returns whether it is closing. */
+static int sleep_for(struct reel_watchdog *watchdog, double seconds)
+{
+    struct timespec until;
+    double at = now() + seconds;
+    until.tv_sec = (time_t)at;
+    until.tv_nsec = (long)((at - (double)until.tv_sec) * 1e9);
+    while (!watchdog->closing)
+        if (pthread_cond_timedwait(&watchdog->changed, &watchdog->lock, &until) == ETIMEDOUT)
+            break;
+    return watchdog->closing;
+}
+
+static void leave(const struct reel_watchdog *watchdog)
+{
+    char words[REEL_PULSE_WORDS], host[128] = "";
+    reel_pulse_words(words);
+    gethostname(host, sizeof host - 1);
+    fprintf(stderr,
+            "reel: error: rank %lld of %lld (host %s, process %lld) got nowhere for %g s "
+            "(communication.timeout_s) while "
+            "%s: another rank hangs, or a host or the network is lost\n",
+            (long long)watchdog->rank, (long long)watchdog->ranks, host, (long long)getpid(),
+            watchdog->timeout_s, words);
+    fflush(stderr);
+    _exit(REEL_BAD_COMM); /* nothing else: whatever would be tidied up may hang too */
+}
+
+static void *listen(void *context)
+{
+    struct reel_watchdog *watchdog = context;
+    double pause = watchdog->timeout_s / 20 < 1 ? watchdog->timeout_s / 20 : 1, heard_at = now(),
+           woke_at = heard_at;
+    int64_t heard = reel_pulse_count();
+    pthread_mutex_lock(&watchdog->lock);
+    while (!sleep_for(watchdog, pause)) {
+        if (now() - woke_at > 3 * pause + 1) /* this process itself was stopped: the silence says nothing */
+            heard_at = now();
+        woke_at = now();
+        double wait = watchdog->timeout_s + seconds_between_speakers * (double)(watchdog->rank % SPEAKERS);
+        if (reel_pulse_count() != heard) {
+            heard = reel_pulse_count();
+            heard_at = now();
+        } else if (now() - heard_at > wait) {
+            leave(watchdog);
+        }
+    }
+    pthread_mutex_unlock(&watchdog->lock);
+    return NULL;
+}
+
+enum reel_status reel_watchdog_open(struct reel_watchdog *watchdog, int64_t rank, int64_t ranks,
+                                    double timeout_s)
+{
+    pthread_condattr_t steady;
+    memset(watchdog, 0, sizeof *watchdog);
+    watchdog->rank = rank;
+    watchdog->ranks = ranks;
+    watchdog->timeout_s = timeout_s;
+    pthread_mutex_init(&watchdog->lock, NULL);
+    pthread_condattr_init(&steady);
+    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+    pthread_cond_init(&watchdog->changed, &steady);
+    pthread_condattr_destroy(&steady);
+    watchdog->running = pthread_create(&watchdog->thread, NULL, listen, watchdog) == 0;
+    REEL_NEED(watchdog->running, REEL_NO_MEMORY, "rank %lld could not start the thread of its watchdog",
+              (long long)rank);
+    return REEL_OK;
+}
+
+void reel_watchdog_close(struct reel_watchdog *watchdog)
+{
+    if (watchdog->running) {
+        pthread_mutex_lock(&watchdog->lock);
+        watchdog->closing = 1;
+        pthread_cond_broadcast(&watchdog->changed);
+        pthread_mutex_unlock(&watchdog->lock);
+        pthread_join(watchdog->thread, NULL);
+        pthread_cond_destroy(&watchdog->changed);
+        pthread_mutex_destroy(&watchdog->lock);
+    }
+    memset(watchdog, 0, sizeof *watchdog);
+}
