@@ -6,20 +6,28 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/* Five numbers and the text of a job. */
+enum { BYTES_MOST = 1 << 20 };
 
 static enum reel_status take(const char *path, json_t *root, struct reel_calibration *calibration)
 {
-    int version = 0;
+    json_int_t version = 0;
     const char *mode = "";
     json_t *list = NULL;
-    REEL_NEED(json_unpack(root, "{s:i, s:s, s:o, s:[F, F]}", "reel_calibration", &version, "mode", &mode,
+    REEL_NEED(json_unpack(root, "{s:I, s:s, s:o, s:[F, F]}", "reel_calibration", &version, "mode", &mode,
                           "coefficients", &list, "range", &calibration->least, &calibration->most) == 0 &&
                   version == 1,
               REEL_BAD_INPUT, "%s: this is no coefficient file, expected one that reel calibrate has written",
               path);
     REEL_NEED(strcmp(mode, "e") == 0 || strcmp(mode, "e0") == 0, REEL_BAD_INPUT,
               "%s: mode is %s, expected e or e0", path, mode);
+    REEL_NEED(calibration->least >= 0 && calibration->least <= calibration->most &&
+                  isfinite(calibration->most),
+              REEL_BAD_INPUT, "%s: range is [%g, %g], expected two distances, the smaller first", path,
+              calibration->least, calibration->most);
     size_t count = json_array_size(list);
     REEL_NEED(count >= 1 && count <= REEL_COEFFICIENTS_MAX, REEL_BAD_INPUT,
               "%s: there are %zu coefficients, expected a list of 1 to %d", path, count,
@@ -38,7 +46,14 @@ static enum reel_status take(const char *path, json_t *root, struct reel_calibra
 enum reel_status reel_calibration_read(const char *path, struct reel_calibration *calibration)
 {
     json_error_t error;
+    struct stat file;
     memset(calibration, 0, sizeof *calibration);
+    REEL_NEED(stat(path, &file) == 0, REEL_BAD_INPUT, "%s: teacache.coefficients cannot be read: %s", path,
+              strerror(errno));
+    REEL_NEED(S_ISREG(file.st_mode) && file.st_size <= BYTES_MOST, REEL_BAD_INPUT,
+              "%s: this is no coefficient file, expected a file of at most %d bytes, not a folder, a pipe or "
+              "a device",
+              path, BYTES_MOST);
     json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     REEL_NEED(root, REEL_BAD_INPUT, "%s: teacache.coefficients cannot be read: %s", path, error.text);
     enum reel_status status = take(path, root, calibration);
