@@ -144,7 +144,7 @@ static int64_t ceiling(int64_t whole, int64_t parts)
 
 int64_t reel_plan_piece_rows(const struct reel_plan *plan, int64_t tokens)
 {
-    return ceiling(tokens, 2 * plan->mesh.tensor);
+    return ceiling(ceiling(tokens, 2 * plan->mesh.tensor), REEL_PIECE_UNIT) * REEL_PIECE_UNIT;
 }
 
 struct reel_layout reel_plan_layout(const struct reel_plan *plan, int64_t rank)

@@ -89,10 +89,11 @@ void reel_linear_columns(struct reel_linear *linear, const float *x, const struc
 /* Piece k of a part's tokens, from the first token of the axis on. */
 static struct reel_run piece_of(const struct reel_linear *linear, int64_t part, int64_t piece)
 {
-    int64_t pieces = 2 * linear->axis->size, count = reel_cut_count(&linear->parts, part);
-    int64_t each = count / pieces, left = count % pieces;
-    int64_t first = piece * each + (piece < left ? piece : left);
-    return (struct reel_run){linear->parts.first[part] + first, each + (piece < left)};
+    int64_t count = reel_cut_count(&linear->parts, part), first = piece * linear->piece_rows;
+    first = first < count ? first : count;
+    int64_t left = count - first;
+    return (struct reel_run){linear->parts.first[part] + first,
+                             left < linear->piece_rows ? left : linear->piece_rows};
 }
 
 /* Partial sums of one piece: those for part p's tokens to p, everybody's for this rank's tokens here. */
