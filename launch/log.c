@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
 #include <time.h>
@@ -54,6 +55,8 @@ static json_t *by_purpose(const int64_t bytes[REEL_PURPOSES])
 static json_t *plan_line(const struct reel_event *event)
 {
     const struct reel_plan *plan = event->plan;
+    char hash[24];
+    snprintf(hash, sizeof hash, "%016" PRIx64, event->plan_hash);
     json_t *memory = json_array();
     for (int64_t rank = 0; rank < plan->ranks; rank++) {
         int64_t bytes[REEL_MEMORIES] = {[REEL_MEMORY_LIBRARIES] = event->libraries_bytes},
@@ -63,11 +66,11 @@ static json_t *plan_line(const struct reel_event *event)
             bytes[reel_buffer_memory(plan, (enum reel_buffer)b)] += table[b];
         json_array_append_new(memory, by_category(bytes));
     }
-    return json_pack("{s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "event", "plan",
+    return json_pack("{s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "event", "plan",
                      "ranks", (json_int_t)plan->ranks, "mesh", "cfg", (json_int_t)plan->mesh.cfg, "ring",
                      (json_int_t)plan->mesh.ring, "ulysses", (json_int_t)plan->mesh.ulysses, "tensor",
                      (json_int_t)plan->mesh.tensor, "weights", plan->mesh.gathered ? "gathered" : "resident",
-                     "why", event->text, "room_bytes", (json_int_t)event->bytes, "threads",
+                     "why", event->text, "hash", hash, "room_bytes", (json_int_t)event->bytes, "threads",
                      (json_int_t)event->threads, "chunks", (json_int_t)event->chunks, "iterations",
                      (json_int_t)event->iterations, "memory", memory);
 }

@@ -38,6 +38,7 @@ struct reel_picture {
 struct reel_event {
     enum reel_event_kind kind;
     const struct reel_plan *plan;
+    uint64_t plan_hash;      /* XXH3 of the plan's bytes: two runs of one hash have one plan */
     int64_t libraries_bytes; /* planned for libraries, beside the plan */
     const char *text;
     int64_t chunk, chunks;

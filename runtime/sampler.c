@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <xxhash.h>
 
 double reel_seconds(void)
 {
@@ -121,6 +122,7 @@ static enum reel_status allocate(struct reel_sampler *s)
     s->libraries_bytes = machine.device.libraries_bytes;
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_PLAN,
                                               .plan = &s->plan,
+                                              .plan_hash = XXH3_64bits(&s->plan, sizeof s->plan),
                                               .text = why,
                                               .bytes = machine.room_bytes,
                                               .libraries_bytes = s->libraries_bytes,
