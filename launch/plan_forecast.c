@@ -63,7 +63,8 @@ static void fill_rank(const struct reel_forecast *f, int64_t rank, struct reel_f
     for (int m = 0; m < REEL_MEMORIES; m++)
         of->held.total += of->held.bytes[m];
     reel_traffic_iteration(&f->plan, rank, (struct reel_iteration){f->work.window_frames, 1}, of->sent.bytes);
-    reel_outline_traffic(&f->outline, &f->plan, rank, 1, of->sent_by_job.bytes);
+    reel_outline_traffic(&f->outline, &f->plan, rank, of->sent_by_job.bytes);
+    reel_traffic_prompts(&f->plan, rank, reel_plan_branches(&f->plan), of->sent_by_job.bytes);
     for (int p = 0; p < REEL_PURPOSES; p++) {
         of->sent.total += of->sent.bytes[p];
         of->sent_by_job.total += of->sent_by_job.bytes[p];
@@ -81,12 +82,21 @@ static void add_seconds(struct reel_forecast *f, const struct reel_outline_kind 
     f->saved_seconds += (double)kind->iterations * (computed - each);
 }
 
+/* What is computed once: keys and values of the prompts and the image, and the table of timesteps. */
+static double seconds_once(const struct reel_forecast *f)
+{
+    double flops = (double)reel_plan_branches(&f->plan) * reel_flops_prompt(&f->plan, 0).gemm +
+                   reel_flops_image(&f->plan, 0).gemm + reel_flops_embedding(&f->plan).gemm;
+    return flops / f->machine.device.gemm_rate;
+}
+
 enum reel_status reel_forecast_make(struct reel_forecast *f)
 {
     const struct reel_mesh *mesh = &f->candidates.at[f->candidates.chosen].mesh;
     REEL_PASS(reel_plan_make(&f->model, &f->work, mesh, f->ranks, &f->plan));
     reel_candidates_why(&f->candidates, f->why);
     f->iteration = reel_estimate_iteration(&f->plan, &f->machine, f->work.window_frames);
+    f->seconds = seconds_once(f);
     for (struct reel_outline_kind kind = {.next = 0}; reel_outline_next(&f->outline, &kind);)
         add_seconds(f, &kind);
     f->of = calloc((size_t)f->ranks, sizeof *f->of);

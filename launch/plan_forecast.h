@@ -52,7 +52,7 @@ struct reel_forecast {
     struct reel_plan plan;
     char why[REEL_WHY_BYTES];
     struct reel_estimate iteration; /* over the longest window */
-    double seconds;                 /* of all iterations */
+    double seconds;                 /* of all iterations, and of what is computed once */
     double saved_seconds;           /* by TeaCache */
     struct reel_forecast_rank *of;  /* [ranks] */
 };

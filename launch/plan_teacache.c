@@ -26,20 +26,6 @@ static const float *read_tensor(void *context, enum reel_tensor tensor)
     return reel_model_read(&reader->files, tensor, 0, 0, elements, grown) == REEL_OK ? grown : NULL;
 }
 
-static enum reel_status decide_by(struct reel_forecast *f, struct reader *reader)
-{
-    int64_t columns = reel_teacache_columns(&f->model, f->teacache.mode);
-    double *signals = malloc((size_t)(f->outline.table.rows * columns) * sizeof *signals);
-    REEL_NEED(signals, REEL_NO_MEMORY, "no memory for the signals of %lld timesteps",
-              (long long)f->outline.table.rows);
-    enum reel_status status = reel_teacache_signals(&f->outline.table, &f->model, read_tensor, reader,
-                                                    f->job->video.fps, f->teacache.mode, signals);
-    if (status == REEL_OK)
-        reel_teacache_decide(&f->teacache, f->job, &f->model, signals, &f->outline, &f->range);
-    free(signals);
-    return status;
-}
-
 enum reel_status reel_forecast_decide(struct reel_forecast *f)
 {
     struct reel_teacache_rule off = {.mode = REEL_TEACACHE_OFF};
@@ -55,7 +41,8 @@ enum reel_status reel_forecast_decide(struct reel_forecast *f)
         return REEL_OK;
     }
     REEL_PASS(status);
-    status = decide_by(f, &reader);
+    status =
+        reel_teacache_make(&f->teacache, f->job, &f->model, read_tensor, &reader, &f->outline, &f->range);
     free(reader.tensor);
     reel_model_close(&reader.files);
     for (int64_t c = 0; c < f->outline.call_count; c++)

@@ -255,7 +255,7 @@ int64_t reel_plan_embedding_work(const struct reel_plan *plan)
     return REEL_EMBEDDING_BATCH * (plan->model.frequencies + 2 * plan->model.width);
 }
 
-int64_t reel_plan_startup_bytes(const struct reel_plan *plan)
+static int64_t startup_bytes(const struct reel_plan *plan)
 {
     struct reel_layout layout = reel_layout_of(&plan->model, 1, 0, REEL_HELD_FOR_EMBEDDING);
     return plan->work.number_bytes * layout.global_elements + 4 * reel_plan_embedding_work(plan);
@@ -263,7 +263,7 @@ int64_t reel_plan_startup_bytes(const struct reel_plan *plan)
 
 void reel_plan_table(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS])
 {
-    int64_t room = 0, needed = reel_plan_startup_bytes(plan);
+    int64_t room = 0, needed = startup_bytes(plan);
     memset(bytes, 0, REEL_BUFFERS * sizeof *bytes);
     weights(plan, rank, bytes);
     activations(plan, rank, bytes);

@@ -185,10 +185,9 @@ int64_t reel_plan_bytes(const struct reel_plan *plan, int64_t rank, enum reel_bu
 /* Bytes of every buffer on one rank: as above, in one go. */
 void reel_plan_table(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS]);
 
-/* At the start, from REEL_WEIGHTS on, lie the weights that make the table of timestep rows, and room to make it; the run's
- * own weights take their place. Bytes of both, the first of them a multiple of 64; and numbers of the room. */
+/* At the start, from REEL_WEIGHTS on, lie the weights that make the table of timestep rows, and behind them the room to make
+ * it, so many numbers; the run's own weights take their place. */
 enum { REEL_EMBEDDING_BATCH = 64 };
-int64_t reel_plan_startup_bytes(const struct reel_plan *plan);
 int64_t reel_plan_embedding_work(const struct reel_plan *plan);
 
 /* The category that a buffer counts in, and the category's name in the log. Where the embedding is expanded, the table of

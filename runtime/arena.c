@@ -79,7 +79,8 @@ int64_t reel_memory_available(void)
     return host < group ? host : group;
 }
 
-int64_t reel_arena_bytes(const struct reel_plan *plan, int64_t rank)
+/* Bytes of the block, padding included. */
+static int64_t block_bytes(const struct reel_plan *plan, int64_t rank)
 {
     int64_t bytes = 0, table[REEL_BUFFERS];
     reel_plan_table(plan, rank, table);
@@ -91,7 +92,7 @@ int64_t reel_arena_bytes(const struct reel_plan *plan, int64_t rank)
 enum reel_status reel_arena_open(const struct reel_plan *plan, int64_t rank, struct reel_arena *arena)
 {
     memset(arena, 0, sizeof *arena);
-    arena->total_bytes = reel_arena_bytes(plan, rank);
+    arena->total_bytes = block_bytes(plan, rank);
     if (!reel_fault(REEL_FAULT_ARENA))
         arena->block = aligned_alloc(HUGE_PAGE, (size_t)arena->total_bytes);
     REEL_NEED(arena->block, REEL_NO_MEMORY, "rank %lld could not allocate %.2f GB of host memory",

@@ -13,9 +13,6 @@ struct reel_arena {
     int64_t total_bytes;          /* of the block, padding included */
 };
 
-/* Bytes of the block that reel_arena_open allocates, padding included. */
-int64_t reel_arena_bytes(const struct reel_plan *plan, int64_t rank);
-
 /* Bytes that this host can still give: what the kernel says is available, or less where a control group (a container)
  * allows less; INT64_MAX when nothing says. */
 int64_t reel_memory_available(void);

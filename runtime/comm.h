@@ -59,9 +59,6 @@ void reel_gather(struct reel_axis *axis, struct reel_stream *stream, enum reel_p
 enum reel_status reel_swap(const struct reel_axis *axis, int64_t to, const void *send, int64_t send_bytes,
                            int64_t from, void *receive, int64_t receive_bytes, int patient);
 
-/* Collective over world. The sum of mine over the ranks of this host. */
-enum reel_status reel_host_sum(struct reel_comm *comm, int64_t mine, int64_t *sum);
-
 /* Collective over world. Rank 0's bytes reach every rank. */
 enum reel_status reel_broadcast(struct reel_comm *comm, void *bytes, int64_t count);
 

@@ -177,13 +177,6 @@ void reel_gather(struct reel_axis *axis, struct reel_stream *stream, enum reel_p
     }
 }
 
-enum reel_status reel_host_sum(struct reel_comm *comm, int64_t mine, int64_t *sum)
-{
-    REEL_NEED(MPI_Allreduce(&mine, sum, 1, MPI_INT64_T, MPI_SUM, comm->host.mpi) == MPI_SUCCESS,
-              REEL_BAD_COMM, "the ranks of a host could not add up their memory");
-    return REEL_OK;
-}
-
 enum reel_status reel_broadcast(struct reel_comm *comm, void *bytes, int64_t count)
 {
     for (int64_t at = 0; at < count; at += PIECE) {

@@ -3,24 +3,17 @@
 
 #include <string.h>
 
-/* This rank's columns: whole heads of its part of the tensor axis. */
-static int64_t columns_here(const struct reel_dit *dit)
-{
-    return reel_plan_tensor_heads(dit->plan, dit->comm->seat).count *
-           reel_model_head_channels(&dit->plan->model);
-}
-
 static float *text_at(const struct reel_dit *dit, int64_t branch, int64_t layer)
 {
     const struct reel_model *m = &dit->plan->model;
     float *all = dit->arena->at[REEL_CONTEXT_TEXT];
-    return all + (branch * m->layers + layer) * 2 * m->text_rows * columns_here(dit);
+    return all + (branch * m->layers + layer) * 2 * m->text_rows * dit->columns;
 }
 
 static float *image_at(const struct reel_dit *dit, int64_t layer)
 {
     float *all = dit->arena->at[REEL_CONTEXT_IMAGE];
-    return all + layer * 2 * dit->plan->model.image_rows * columns_here(dit);
+    return all + layer * 2 * dit->plan->model.image_rows * dit->columns;
 }
 
 static void linear(const struct reel_dit *dit, const float *weight, const float *bias, int64_t rows,
@@ -55,7 +48,7 @@ static void keys_and_values(struct reel_dit *dit, struct projection by, int64_t 
 {
     const struct reel_model *m = &dit->plan->model;
     const struct reel_blocks *blocks = &dit->blocks;
-    int64_t D = m->width, columns = columns_here(dit), C = reel_model_head_channels(m);
+    int64_t D = m->width, columns = dit->columns, C = reel_model_head_channels(m);
     int64_t first_head[] = {0, columns / C};
     linear(dit, reel_block_weight(blocks, by.key), reel_block_weight(blocks, by.key + 1), rows, D, columns,
            context, REEL_IDENTITY, keys);

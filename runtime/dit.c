@@ -39,7 +39,11 @@ void reel_dit_open(struct reel_dit *dit, const struct reel_plan *plan, const str
                    const struct reel_weights *weights, const struct reel_embedding_table *embedding,
                    struct reel_comm *comm, struct reel_stream *stream)
 {
-    *dit = (struct reel_dit){.plan = plan,
+    struct reel_cut inner = reel_cut_even(plan->model.ffn, comm->tensor.size);
+    *dit = (struct reel_dit){.columns = reel_plan_tensor_heads(plan, comm->seat).count *
+                                        reel_model_head_channels(&plan->model),
+                             .inner = reel_cut_count(&inner, comm->tensor.rank),
+                             .plan = plan,
                              .arena = arena,
                              .weights = weights,
                              .embedding = embedding,
@@ -64,13 +68,6 @@ void reel_dit_close(struct reel_dit *dit)
 static int64_t local(const struct reel_dit *dit)
 {
     return dit->sequence.own.count;
-}
-
-/* This rank's columns of the tensor axis: whole heads. */
-static int64_t columns_here(const struct reel_dit *dit)
-{
-    return reel_plan_tensor_heads(dit->plan, dit->comm->seat).count *
-           reel_model_head_channels(&dit->plan->model);
 }
 
 static const float *weight(const struct reel_dit *dit, enum reel_tensor tensor)
@@ -139,7 +136,7 @@ static void add_gated(const struct reel_dit *dit, float *x, int64_t which)
 /* x += SA(LN(x) (1 + m1) + m0) m2. */
 static void self_attention(struct reel_dit *dit, float *x)
 {
-    int64_t columns = columns_here(dit), group = dit->sequence.group.count;
+    int64_t columns = dit->columns, group = dit->sequence.group.count;
     float *q = dit->arena->at[REEL_HEADS_Q], *k = dit->arena->at[REEL_HEADS_K],
           *v = dit->arena->at[REEL_HEADS_V];
     const struct reel_column_layer layers[] = {columns_of(dit, REEL_SELF_Q_WEIGHT, columns, q),
@@ -161,7 +158,7 @@ static void self_attention(struct reel_dit *dit, float *x)
  * image. */
 static void attend_to(const struct reel_dit *dit, int64_t rows, const float *keys, int add)
 {
-    int64_t C = reel_model_head_channels(&dit->plan->model), columns = columns_here(dit);
+    int64_t C = reel_model_head_channels(&dit->plan->model), columns = dit->columns;
     reel_attention(dit->stream, (struct reel_attention){.queries = dit->sequence.group.count,
                                                         .keys = rows,
                                                         .heads = columns / C,
@@ -181,7 +178,7 @@ static void attend_to(const struct reel_dit *dit, int64_t rows, const float *key
 static void cross_attention(struct reel_dit *dit, float *x, int64_t layer, int64_t branch)
 {
     const struct reel_model *m = &dit->plan->model;
-    int64_t columns = columns_here(dit), group = dit->sequence.group.count, C = reel_model_head_channels(m);
+    int64_t columns = dit->columns, group = dit->sequence.group.count, C = reel_model_head_channels(m);
     int64_t first_head[] = {0, columns / C};
     float *normed = dit->arena->at[REEL_TOKENS_NORMED], *q = dit->arena->at[REEL_HEADS_Q];
     const float *text = dit->arena->at[REEL_CONTEXT_TEXT], *image = dit->arena->at[REEL_CONTEXT_IMAGE];
@@ -218,14 +215,12 @@ static void cross_attention(struct reel_dit *dit, float *x, int64_t layer, int64
 /* x += FFN(LN(x) (1 + m4) + m3) m5. */
 static void feed_forward(struct reel_dit *dit, float *x)
 {
-    struct reel_cut inner = reel_cut_even(dit->plan->model.ffn, dit->comm->tensor.size);
-    int64_t here = reel_cut_count(&inner, dit->comm->tensor.rank);
     float *hidden = dit->arena->at[REEL_TOKENS_HIDDEN];
-    struct reel_column_layer in = columns_of(dit, REEL_FFN_IN_WEIGHT, here, hidden);
+    struct reel_column_layer in = columns_of(dit, REEL_FFN_IN_WEIGHT, dit->inner, hidden);
     in.activation = REEL_GELU_TANH;
     modulate(dit, x, 3);
     reel_linear_columns(&dit->linear, dit->arena->at[REEL_TOKENS_NORMED], &in, 1);
-    rows_of(dit, REEL_FFN_OUT_WEIGHT, here, hidden);
+    rows_of(dit, REEL_FFN_OUT_WEIGHT, dit->inner, hidden);
     add_gated(dit, x, 5);
 }
 

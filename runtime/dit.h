@@ -50,6 +50,8 @@ struct reel_dit {
     struct reel_sequence sequence;
     struct reel_watch watch; /* see may be NULL */
     struct reel_rope rope;
+    int64_t columns; /* of this rank's part of the tensor axis: whole heads */
+    int64_t inner;   /* of its part of the feed-forward */
     /* of the iteration that runs */
     struct reel_moment moment;
     struct reel_rows e, e0;

@@ -156,7 +156,7 @@ int reel_outline_next(const struct reel_outline *outline, struct reel_outline_ki
 }
 
 void reel_outline_traffic(const struct reel_outline *outline, const struct reel_plan *plan, int64_t rank,
-                          int64_t passes, int64_t bytes[REEL_PURPOSES])
+                          int64_t bytes[REEL_PURPOSES])
 {
     memset(bytes, 0, REEL_PURPOSES * sizeof *bytes);
     for (struct reel_outline_kind kind = {.next = 0}; reel_outline_next(outline, &kind);) {
@@ -168,8 +168,6 @@ void reel_outline_traffic(const struct reel_outline *outline, const struct reel_
                 bytes[p] =
                     INT64_MAX / REEL_PURPOSES; /* of a job that nobody will see the end of; sums still hold */
     }
-    for (int64_t pass = 0; pass < passes; pass++)
-        reel_traffic_prompts(plan, rank, reel_plan_branches(plan), bytes);
     if (plan->model.image_rows > 0)
         reel_traffic_image(plan, rank, bytes);
 }

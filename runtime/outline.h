@@ -77,11 +77,10 @@ struct reel_outline_kind {
 /* The next kind of iteration that the job has; kind is zeros before the first. 0 after the last. */
 int reel_outline_next(const struct reel_outline *outline, struct reel_outline_kind *kind);
 
-/* Bytes that a rank sends to others over the whole job, by purpose: every iteration of every chunk, so
- * many passes over the prompts of its branches (one for the job, and one for every chunk that brings
- * others), and the image. */
+/* Bytes that a rank sends to others over the whole job, by purpose: every iteration of every chunk,
+ * and the image. Prompts are the caller's to add (reel_traffic_prompts): who has them knows when they change. */
 void reel_outline_traffic(const struct reel_outline *outline, const struct reel_plan *plan, int64_t rank,
-                          int64_t passes, int64_t bytes[REEL_PURPOSES]);
+                          int64_t bytes[REEL_PURPOSES]);
 
 /* What this model cannot do with this job: REEL_BAD_JOB, REEL_BAD_INPUT. */
 enum reel_status reel_outline_check(const struct reel_job *job, const struct reel_model *model,

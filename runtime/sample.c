@@ -167,7 +167,7 @@ static void check_distance(struct reel_sampler *s, int64_t row, const struct ree
             found, (long long)call->chunk, (long long)call->iteration, call->distance);
 }
 
-/* The calls of an iteration as decided, on the record of what was done. */
+/* The calls of an iteration, as decided. */
 static void make_calls(struct reel_sampler *s, int64_t row, int64_t window, float *velocity, int64_t count)
 {
     const struct reel_call *decided = &s->outline.calls[s->call_count];
@@ -182,8 +182,7 @@ static void make_calls(struct reel_sampler *s, int64_t row, int64_t window, floa
                                                .skipped = !decided[first_branch(s) + slot].computed,
                                                .velocity = velocity + (first_branch(s) + slot) * count};
     reel_dit_forward(&s->dit, forwards, reel_plan_branches(&s->plan));
-    for (int64_t branch = 0; branch < s->plan.work.branches; branch++)
-        s->calls[s->call_count++] = decided[branch];
+    s->call_count += s->plan.work.branches;
 }
 
 /* One forward per branch, each branch on its part of the cfg axis, then the guided velocity of both on every rank, in
@@ -275,7 +274,7 @@ enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ra
     step_frames(s, row, velocity);
     double seconds = reel_seconds() - began;
     s->now.seconds += seconds;
-    if (!s->calls[s->call_count - 1].computed) {
+    if (!s->outline.calls[s->call_count - 1].computed) {
         s->now.skipped_iterations++;
         s->now.skipped_seconds += seconds;
     }
@@ -291,8 +290,8 @@ enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ra
             .of = s->now.matrix->rows,
             .done = s->done,
             .iterations = s->outline.iterations,
-            .computed = {s->calls[s->call_count - 1].computed,
-                         s->plan.work.branches == 2 ? s->calls[s->call_count - 1].computed : -1},
+            .computed = {s->outline.calls[s->call_count - 1].computed,
+                         s->plan.work.branches == 2 ? s->outline.calls[s->call_count - 1].computed : -1},
             .seconds = seconds,
             .seconds_left = s->step_seconds / (double)s->done * (double)(s->outline.iterations - s->done)});
     return REEL_OK;
@@ -302,8 +301,8 @@ enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ra
 static void count_savings(struct reel_sampler *s)
 {
     int64_t branches = s->plan.work.branches, computed = 0, skipped = s->now.skipped_iterations;
-    for (int64_t c = s->call_count - 1; c >= 0 && s->calls[c].chunk == s->now.chunk->index; c--)
-        computed += s->calls[c].branch == 0 && s->calls[c].computed;
+    for (int64_t c = s->call_count - 1; c >= 0 && s->outline.calls[c].chunk == s->now.chunk->index; c--)
+        computed += s->outline.calls[c].branch == 0 && s->outline.calls[c].computed;
     double each = computed > 0 ? (s->now.seconds - s->now.skipped_seconds) / (double)computed : 0;
     for (int64_t branch = 0; branch < branches; branch++)
         s->savings[s->saving_count++] = (struct reel_saving){
@@ -333,7 +332,7 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
                                  .latents = s->arena.at[REEL_LATENTS_VIDEO],
                                  .matrices = s->outline.matrices,
                                  .chunks = chunk->index + 1,
-                                 .calls = s->calls,
+                                 .calls = s->outline.calls,
                                  .call_count = s->call_count,
                                  .savings = s->savings,
                                  .saving_count = s->saving_count,
@@ -363,7 +362,7 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
 void reel_sampler_traffic(const struct reel_sampler *s, int64_t bytes[REEL_PURPOSES])
 {
     int64_t rank = s->comm->world.rank;
-    reel_outline_traffic(&s->outline, &s->plan, rank, 0, bytes);
+    reel_outline_traffic(&s->outline, &s->plan, rank, bytes);
     for (int64_t k = 0; k < s->outline.chunk_count; k++) {
         int64_t prompts = 0;
         for (int64_t slot = 0; slot < reel_plan_branches(&s->plan); slot++) {

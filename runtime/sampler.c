@@ -69,9 +69,6 @@ static enum reel_status prepare(struct reel_sampler *s)
     REEL_PASS(check_same_model(s));
     REEL_PASS(reel_inputs_open(comm, job, &s->model_files.model, &s->inputs));
     status = reel_outline_make(job, s->inputs.prefix_frames, s->inputs.end_frames, &s->outline);
-    if (status == REEL_OK && !(s->calls = malloc((size_t)(2 * s->outline.rows) * sizeof *s->calls)))
-        status = reel_fail(REEL_NO_MEMORY, "no memory for the record of %lld iterations",
-                           (long long)s->outline.rows);
     if (status == REEL_OK && !(s->savings = calloc((size_t)(2 * s->outline.chunk_count), sizeof *s->savings)))
         status = reel_fail(REEL_NO_MEMORY, "no memory for what %lld chunks save",
                            (long long)s->outline.chunk_count);
@@ -103,9 +100,10 @@ static enum reel_status allocate(struct reel_sampler *s)
     struct reel_mesh mesh = reel_outline_mesh(s->job);
     struct reel_machine machine;
     enum reel_status status = reel_outline_check(s->job, model, &work);
-    if (status == REEL_OK)
+    if (status == REEL_OK && s->comm->world.rank == 0) /* it may read a file, which others need not have */
         status = reel_teacache_rule_of(s->job, model, &s->teacache);
     REEL_PASS(reel_agree(s->comm, status));
+    REEL_PASS(reel_broadcast(s->comm, &s->teacache, (int64_t)sizeof s->teacache));
     REEL_PASS(reel_agree(s->comm, describe_machine(s, &machine)));
     char why[REEL_WHY_BYTES] = "";
     status = reel_plan_choose(model, &work, &mesh, s->comm->world.size, &machine, &s->plan, why);
@@ -138,27 +136,6 @@ static const float *tensor_of(void *context, enum reel_tensor tensor)
     return reel_weight(context, tensor);
 }
 
-/* TeaCache's decisions: made on rank 0, and everybody's. Not collective; on rank 0. */
-static enum reel_status decide_on_first(struct reel_sampler *s, struct reel_weights *weights)
-{
-    const struct reel_model *model = &s->plan.model;
-    double *signals = NULL;
-    enum reel_status status = REEL_OK;
-    if (s->teacache.mode != REEL_TEACACHE_OFF) {
-        int64_t columns = reel_teacache_columns(model, s->teacache.mode);
-        signals = malloc((size_t)(s->outline.table.rows * columns) * sizeof *signals);
-        status = signals && !reel_fault(REEL_FAULT_DECISIONS)
-                     ? reel_teacache_signals(&s->outline.table, model, tensor_of, weights, s->job->video.fps,
-                                             s->teacache.mode, signals)
-                     : reel_fail(REEL_NO_MEMORY, "no memory for the signals of %lld timesteps",
-                                 (long long)s->outline.table.rows);
-    }
-    if (status == REEL_OK)
-        reel_teacache_decide(&s->teacache, s->job, model, signals, &s->outline, &s->range);
-    free(signals);
-    return status;
-}
-
 /* Says what was decided from, and where that was not made for it. */
 static void tell_decisions(const struct reel_sampler *s)
 {
@@ -183,10 +160,15 @@ static void tell_decisions(const struct reel_sampler *s)
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
 }
 
-/* Collective over world. */
+/* TeaCache's decisions: made on rank 0, and everybody's. Collective over world. */
 static enum reel_status decide(struct reel_sampler *s, struct reel_weights *weights)
 {
-    enum reel_status status = s->comm->world.rank == 0 ? decide_on_first(s, weights) : REEL_OK;
+    enum reel_status status = REEL_OK;
+    if (reel_fault(REEL_FAULT_DECISIONS))
+        status = reel_fail(REEL_NO_MEMORY, "planted: no memory for the signals");
+    if (status == REEL_OK && s->comm->world.rank == 0)
+        status = reel_teacache_make(&s->teacache, s->job, &s->plan.model, tensor_of, weights, &s->outline,
+                                    &s->range);
     REEL_PASS(reel_agree(s->comm, status));
     REEL_PASS(reel_broadcast(s->comm, &s->outline.call_count, (int64_t)sizeof s->outline.call_count));
     REEL_PASS(
@@ -197,7 +179,8 @@ static enum reel_status decide(struct reel_sampler *s, struct reel_weights *weig
     return REEL_OK;
 }
 
-/* The table of timestep rows, and TeaCache's decisions, by weights that lie where the run's own will lie afterwards. Collective over world. */
+/* The table of timestep rows, and TeaCache's decisions, by weights that lie where the run's own will lie afterwards.
+ * Collective over world. */
 static enum reel_status make_embedding(struct reel_sampler *s, struct reel_loading *loading)
 {
     struct reel_weights weights;
@@ -302,7 +285,6 @@ void reel_sampler_close(struct reel_sampler *sampler)
     free(sampler->now.addnoise);
     free(sampler->now.timesteps);
     free(sampler->now.solver);
-    free(sampler->calls);
     free(sampler->savings);
     reel_outline_free(&sampler->outline);
     reel_dit_close(&sampler->dit);

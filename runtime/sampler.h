@@ -61,8 +61,8 @@ struct reel_sampler {
     struct reel_chunk_state now;
     struct reel_teacache_rule teacache;
     struct reel_teacache_range range;
-    struct reel_call *calls;     /* as they were made: the outline's say how they were decided */
-    int64_t call_count, done;    /* iterations run so far */
+    int64_t call_count;          /* of the outline's calls: made so far */
+    int64_t done;                /* iterations run so far */
     struct reel_saving *savings; /* of every chunk and branch, in order */
     int64_t saving_count;        /* finished */
     int64_t finished_frames;

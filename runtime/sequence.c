@@ -38,6 +38,12 @@ static int64_t heads_of(const struct reel_sequence *s, int64_t part)
     return s->first_head[part + 1] - s->first_head[part];
 }
 
+/* Columns of this rank's heads. */
+static int64_t width_of(const struct reel_sequence *s)
+{
+    return heads_of(s, s->comm->ulysses.rank) * reel_model_head_channels(&s->plan->model);
+}
+
 /* Tokens of a part of the ulysses axis, in this segment. */
 static int64_t tokens_of(const struct reel_sequence *s, int64_t part)
 {
@@ -150,7 +156,7 @@ static enum reel_status pass_on(void *job)
     const struct reel_axis *ring = &s->comm->ring;
     int64_t me = ring->rank, to = (me + s->step) % ring->size,
             from = (me - s->step + ring->size) % ring->size;
-    int64_t width = heads_of(s, s->comm->ulysses.rank) * reel_model_head_channels(&s->plan->model);
+    int64_t width = width_of(s);
     int64_t send = reel_plan_visible(s->plan, &s->tokens, to, me) * width,
             receive = reel_plan_visible(s->plan, &s->tokens, me, from) * width,
             bytes = (int64_t)sizeof(float);
@@ -164,12 +170,8 @@ static enum reel_status pass_on(void *job)
 static void begin_step(struct reel_sequence *s, int64_t step)
 {
     struct reel_axis *ring = &s->comm->ring;
-    int64_t width = heads_of(s, s->comm->ulysses.rank) * reel_model_head_channels(&s->plan->model);
-    int64_t most = 0, to = (ring->rank + step) % ring->size;
-    for (int64_t r = 0; r < ring->size; r++) {
-        int64_t count = reel_plan_segment(s->plan, &s->tokens, r).count;
-        most = count > most ? count : most;
-    }
+    int64_t width = width_of(s);
+    int64_t to = (ring->rank + step) % ring->size, most = reel_plan_segment(s->plan, &s->tokens, 0).count;
     s->step = step;
     s->coming = (float *)s->arena->at[REEL_EXCHANGE_RING] + (step - 1) % 2 * 2 * most * width;
     ring->sent_bytes[REEL_SENT_KEYS] +=
@@ -180,7 +182,7 @@ static void begin_step(struct reel_sequence *s, int64_t step)
 void reel_sequence_attend(struct reel_sequence *s)
 {
     int64_t me = s->comm->ring.rank, size = s->comm->ring.size, from = me;
-    int64_t width = heads_of(s, s->comm->ulysses.rank) * reel_model_head_channels(&s->plan->model);
+    int64_t width = width_of(s);
     const float *k = s->arena->at[REEL_HEADS_K], *v = s->arena->at[REEL_HEADS_V];
     for (int64_t step = 0; step < size; step++) {
         if (step > 0) {

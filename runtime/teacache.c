@@ -338,3 +338,23 @@ void reel_teacache_decide(const struct reel_teacache_rule *rule, const struct re
     }
     reel_outline_count(outline);
 }
+
+enum reel_status reel_teacache_make(const struct reel_teacache_rule *rule, const struct reel_job *job,
+                                    const struct reel_model *model, reel_tensor_source *tensor, void *context,
+                                    struct reel_outline *outline, struct reel_teacache_range *range)
+{
+    double *signals = NULL;
+    enum reel_status status = REEL_OK;
+    if (rule->mode != REEL_TEACACHE_OFF) {
+        int64_t numbers = outline->table.rows * reel_teacache_columns(model, rule->mode);
+        signals = malloc((size_t)numbers * sizeof *signals);
+        REEL_NEED(signals, REEL_NO_MEMORY, "no memory for the signals of %" PRId64 " timesteps",
+                  outline->table.rows);
+        status = reel_teacache_signals(&outline->table, model, tensor, context, job->video.fps, rule->mode,
+                                       signals);
+    }
+    if (status == REEL_OK)
+        reel_teacache_decide(rule, job, model, signals, outline, range);
+    free(signals);
+    return status;
+}

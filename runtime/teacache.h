@@ -14,8 +14,7 @@
  *
  *     struct reel_teacache_rule rule;
  *     REEL_PASS(reel_teacache_rule_of(&job, &model, &rule));               coefficients, first and last iteration
- *     reel_teacache_signals(&table, &model, weight, context, fps, rule.mode, signals);
- *     reel_teacache_decide(&rule, &job, &model, signals, &outline, &range);          outline.calls
+ *     REEL_PASS(reel_teacache_make(&rule, &job, &model, tensor, context, &outline, &range));       outline.calls
  *
  * Not collective: made on one rank, sent to all. */
 #ifndef REEL_TEACACHE_H
@@ -68,5 +67,11 @@ struct reel_teacache_range {
 void reel_teacache_decide(const struct reel_teacache_rule *rule, const struct reel_job *job,
                           const struct reel_model *model, const double *signals, struct reel_outline *outline,
                           struct reel_teacache_range *range);
+
+/* Fills the outline's calls from the tensors: signals and decisions. With mode off no tensor is asked for. REEL_NO_MEMORY,
+ * and the errors of the source. */
+enum reel_status reel_teacache_make(const struct reel_teacache_rule *rule, const struct reel_job *job,
+                                    const struct reel_model *model, reel_tensor_source *tensor, void *context,
+                                    struct reel_outline *outline, struct reel_teacache_range *range);
 
 #endif

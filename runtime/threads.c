@@ -17,11 +17,9 @@ static int user_chose(void)
 enum reel_status reel_threads_choose(struct reel_comm *comm)
 {
     cpu_set_t cores;
-    int64_t ranks; /* of this host */
     int threads = omp_get_max_threads(), least = 1;
-    REEL_PASS(reel_agree(comm, reel_host_sum(comm, 1, &ranks)));
     if (!user_chose() && sched_getaffinity(0, sizeof cores, &cores) == 0)
-        threads = (int)(CPU_COUNT(&cores) / ranks);
+        threads = (int)(CPU_COUNT(&cores) / comm->host.size);
     if (threads < 1)
         threads = 1;
     REEL_NEED(MPI_Allreduce(&threads, &least, 1, MPI_INT, MPI_MIN, comm->world.mpi) == MPI_SUCCESS,

@@ -2,8 +2,8 @@
 #include "weights.h"
 
 #include "fault.h"
-#include "pulse.h"
 #include "pieces.h"
+#include "pulse.h"
 
 #include <stdlib.h>
 #include <string.h>

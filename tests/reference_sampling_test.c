@@ -71,7 +71,7 @@ static void decisions_are(const struct reel_sampler *s, struct reference_file *e
     CHECK(s->call_count == decisions.shape[0] && s->outline.call_count == s->call_count,
           "%s: %lld calls, expected %lld", name, (long long)s->call_count, (long long)decisions.shape[0]);
     for (int64_t c = 0; c < s->call_count; c++, row += 4, distance += 2) {
-        const struct reel_call *call = &s->calls[c];
+        const struct reel_call *call = &s->outline.calls[c];
         CHECK(call->chunk == row[0] && call->iteration == row[1] && call->branch == row[2] &&
                   call->computed == row[3],
               "%s: call %lld: %lld %lld %lld %lld", name, (long long)c, (long long)call->chunk,
