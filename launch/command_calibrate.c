@@ -131,9 +131,10 @@ static void measure(void *context, int64_t chunk, int64_t iteration, const float
 static enum reel_status run(struct reel_comm *comm, struct session *session)
 {
     struct reel_observer observer = {.see = see, .measure = measure, .context = session};
+    struct reel_start start = {.job_text = ""};
     struct reel_sampler sampler;
     REEL_PASS(reel_agree(comm, reel_threads_choose(comm)));
-    REEL_PASS(reel_sampler_open(&sampler, &session->job, "", comm, &observer));
+    REEL_PASS(reel_sampler_open(&sampler, &session->job, &start, comm, &observer));
     enum reel_status status = reel_sample_run(&sampler);
     reel_sampler_close(&sampler);
     return status;

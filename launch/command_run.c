@@ -12,30 +12,34 @@
 #include "threads.h"
 #include "watchdog.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Reads the command line and the job. Not collective; on rank 0. */
-static enum reel_status read_arguments(int64_t count, char **arguments, struct reel_job *job)
+static enum reel_status read_arguments(int64_t count, char **arguments, struct reel_job *job, int *is_fresh)
 {
-    struct reel_option fresh = {.name = "--fresh"}; /* without checkpoints every run is fresh */
+    struct reel_option fresh = {.name = "--fresh"};
     REEL_NEED(!reel_fault(REEL_FAULT_JOB_READ), REEL_BAD_JOB, "planted: the job cannot be read");
-    return reel_arguments_read("run", count, arguments, &fresh, 1, job);
+    REEL_PASS(reel_arguments_read("run", count, arguments, &fresh, 1, job));
+    *is_fresh = fresh.value != NULL;
+    return REEL_OK;
 }
 
 /* Collective over world. The job as bytes and as text, alike on every rank; *text is the caller's to free. */
 static enum reel_status share_job(struct reel_comm *comm, int64_t count, char **arguments,
-                                  struct reel_job *job, char **text)
+                                  struct reel_job *job, char **text, int *fresh)
 {
     enum reel_status status = REEL_OK;
     *text = NULL;
     memset(job, 0, sizeof *job);
     if (comm->world.rank == 0) {
-        status = read_arguments(count, arguments, job);
+        status = read_arguments(count, arguments, job, fresh);
         if (status == REEL_OK && !(*text = reel_job_echo(job)))
             status = reel_fail(REEL_NO_MEMORY, "no memory for the text of the job");
     }
     REEL_PASS(reel_agree(comm, status));
+    REEL_PASS(reel_broadcast(comm, fresh, (int64_t)sizeof *fresh));
     return reel_broadcast(comm, job, (int64_t)sizeof *job);
 }
 
@@ -78,8 +82,17 @@ static enum reel_status watch(const struct reel_job *job, struct watcher *watche
     return watcher->preview[0] ? reel_preview_open(watcher->preview) : REEL_OK;
 }
 
-static enum reel_status run(struct reel_comm *comm, const struct reel_job *job, const char *text,
-                            struct watcher *watcher)
+/* The job was complete before it began. */
+static void see_complete(const struct reel_comm *comm, const struct reel_job *job, struct watcher *watcher)
+{
+    char text[REEL_PATH_BYTES + 64];
+    snprintf(text, sizeof text, "%s is complete: nothing is left to do", job->output.latents);
+    if (comm->world.rank == 0)
+        see(watcher, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
+}
+
+static enum reel_status run(struct reel_comm *comm, const struct reel_job *job,
+                            const struct reel_start *start, struct watcher *watcher)
 {
     struct reel_observer observer = {.see = see, .context = watcher};
     struct reel_sampler sampler;
@@ -88,7 +101,9 @@ static enum reel_status run(struct reel_comm *comm, const struct reel_job *job, 
         status = watch(job, watcher);
     REEL_PASS(reel_agree(comm, status));
     REEL_PASS(reel_agree(comm, reel_threads_choose(comm)));
-    REEL_PASS(reel_sampler_open(&sampler, job, text, comm, &observer));
+    REEL_PASS(reel_sampler_open(&sampler, job, start, comm, &observer));
+    if (sampler.nothing_to_do)
+        see_complete(comm, job, watcher);
     status = reel_sample_run(&sampler);
     reel_sampler_close(&sampler);
     return status;
@@ -100,15 +115,17 @@ enum reel_status reel_command_run(struct reel_comm *comm, int64_t count, char **
     struct watcher watcher = {0};
     struct reel_watchdog watchdog = {0};
     char *text = NULL;
+    struct reel_start start = {.fresh = 0};
     enum reel_status status = job ? REEL_OK : reel_fail(REEL_NO_MEMORY, "no memory for the job");
     status = reel_agree(comm, status);
     if (status == REEL_OK)
-        status = share_job(comm, count, arguments, job, &text);
+        status = share_job(comm, count, arguments, job, &text, &start.fresh);
+    start.job_text = text ? text : "";
     if (status == REEL_OK)
         status = reel_agree(comm, reel_watchdog_open(&watchdog, comm->world.rank, comm->world.size,
                                                      job->communication.timeout_s));
     if (status == REEL_OK)
-        status = run(comm, job, text, &watcher);
+        status = run(comm, job, &start, &watcher);
     if (status != REEL_OK && comm->world.rank == 0)
         reel_log_error(&watcher.log, reel_error_here());
     reel_watchdog_close(&watchdog);

@@ -148,11 +148,20 @@ static enum reel_status read_set(struct reader *reader, const char *set)
     return status;
 }
 
-/* `checkpoint.directory: auto` leaves it to reel, and this version saves no checkpoints. */
-static void name_checkpoints(struct reel_job *job)
+/* `checkpoint.directory: auto` is a folder beside the output. */
+static enum reel_status name_checkpoints(const struct reel_job_origin *origin, struct reel_job *job)
 {
-    if (strcmp(job->checkpoint.directory, "auto") == 0)
-        memset(job->checkpoint.directory, 0, sizeof job->checkpoint.directory);
+    static const char end[] = ".checkpoint";
+    if (strcmp(job->checkpoint.directory, "auto") != 0)
+        return REEL_OK;
+    memset(job->checkpoint.directory, 0, sizeof job->checkpoint.directory);
+    REEL_NEED(strlen(job->output.latents) + sizeof end <= sizeof job->checkpoint.directory, REEL_BAD_JOB,
+              "%s: output.latents is %zu bytes long, expected %zu at most, or another checkpoint.directory "
+              "than auto",
+              origin->path, strlen(job->output.latents), sizeof job->checkpoint.directory - sizeof end);
+    memcpy(job->checkpoint.directory, job->output.latents, strlen(job->output.latents));
+    strcat(job->checkpoint.directory, end);
+    return REEL_OK;
 }
 
 static enum reel_status need_required(const struct reel_job_origin *origin, const struct reel_job *job)
@@ -193,6 +202,6 @@ enum reel_status reel_job_load(const char *path, const char *const *sets, int64_
         REEL_PASS(read_set(&reader, sets[s]));
     REEL_PASS(need_required(&origin, job));
     REEL_PASS(reel_job_refuse_what_is_not_built(job, &origin));
-    name_checkpoints(job);
+    REEL_PASS(name_checkpoints(&origin, job));
     return reel_job_checks(job, &origin);
 }

@@ -13,12 +13,6 @@ static const struct refusal {
     {"model.compute", "auto fp32", "this version computes in fp32 only"},
     {"device", "auto cpu", "this version computes on the CPU only"},
     {"communication.transport", "auto mpi", "this version sends by MPI only"},
-    {"checkpoint.directory", "off auto", "this version saves no checkpoints"},
-    {"checkpoint.every_iterations", NULL, "this version saves no checkpoints"},
-    {"checkpoint.keep", NULL, "this version saves no checkpoints"},
-    {"checkpoint.grace", NULL, "this version saves no checkpoints"},
-    {"checkpoint.on_error", NULL, "this version saves no checkpoints"},
-    {"checkpoint.time_limit", NULL, "this version saves no checkpoints"},
 };
 
 static int is_among(const char *text, const char *words)

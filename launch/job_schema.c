@@ -88,7 +88,7 @@ static const struct reel_key keys[] = {
     KEY("communication.timeout_s", REAL, communication.timeout_s, "600",
         "seconds without progress of a rank that end the job", .to = SECONDS_MOST),
 
-    KEY("checkpoint.directory", FOLDER, checkpoint.directory, "auto", "auto: off in this version"),
+    KEY("checkpoint.directory", FOLDER, checkpoint.directory, "auto", "auto: <output.latents>.checkpoint"),
     INTEGER(checkpoint.every_iterations, "0", 0, ITERATIONS_MOST, "0: between chunks only"),
     INTEGER(checkpoint.keep, "2", 1, 1000, "checkpoints that are kept"),
     KEY("checkpoint.grace", DURATION, checkpoint.grace_s, "20s",

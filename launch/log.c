@@ -66,9 +66,9 @@ static json_t *plan_line(const struct reel_event *event)
             bytes[reel_buffer_memory(plan, (enum reel_buffer)b)] += table[b];
         json_array_append_new(memory, by_category(bytes));
     }
-    return json_pack("{s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "event", "plan",
-                     "ranks", (json_int_t)plan->ranks, "mesh", "cfg", (json_int_t)plan->mesh.cfg, "ring",
-                     (json_int_t)plan->mesh.ring, "ulysses", (json_int_t)plan->mesh.ulysses, "tensor",
+    return json_pack("{s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "event",
+                     "plan", "ranks", (json_int_t)plan->ranks, "mesh", "cfg", (json_int_t)plan->mesh.cfg,
+                     "ring", (json_int_t)plan->mesh.ring, "ulysses", (json_int_t)plan->mesh.ulysses, "tensor",
                      (json_int_t)plan->mesh.tensor, "weights", plan->mesh.gathered ? "gathered" : "resident",
                      "why", event->text, "hash", hash, "room_bytes", (json_int_t)event->bytes, "threads",
                      (json_int_t)event->threads, "chunks", (json_int_t)event->chunks, "iterations",
@@ -133,6 +133,18 @@ static json_t *done_line(const struct reel_event *event)
                      "communication", sent);
 }
 
+static json_t *checkpoint_line(const struct reel_event *event)
+{
+    int saved = event->bytes > 0;
+    json_t *line = json_pack("{s:s, s:b, s:I, s:I, s:s, s:s, s:I, s:f}", "event", "checkpoint", "saved",
+                             saved, "chunk", (json_int_t)event->chunk, "iteration",
+                             (json_int_t)event->iteration, "why", event->why, saved ? "file" : "cause",
+                             event->text, "bytes", (json_int_t)event->bytes, "seconds", event->seconds);
+    if (event->notice_seconds >= 0)
+        json_object_set_new(line, "seconds_since_notice", json_real(event->notice_seconds));
+    return line;
+}
+
 static json_t *memory_line(const struct reel_report *report, int64_t rank)
 {
     return json_pack("{s:s, s:I, s:o, s:o, s:I}", "event", "memory", "rank", (json_int_t)rank, "plan",
@@ -176,6 +188,9 @@ void reel_log_event(struct reel_log *log, const struct reel_event *event)
                                   "finished_frames", (json_int_t)event->finished_frames, "seconds",
                                   event->seconds, "teacache", savings_of(event)));
         break;
+    case REEL_EVENT_CHECKPOINT:
+        write_line(log, checkpoint_line(event));
+        break;
     case REEL_EVENT_NOTE:
         write_line(log, json_pack("{s:s, s:s}", "event", "note", "text", event->text));
         break;
@@ -190,6 +205,7 @@ void reel_log_event(struct reel_log *log, const struct reel_event *event)
 void reel_log_error(struct reel_log *log, const struct reel_error *error)
 {
     if (log->file)
-        write_line(log, json_pack("{s:s, s:i, s:s}", "event", "error", "status", (int)error->status, "cause",
-                                  error->cause));
+        write_line(log, json_pack("{s:s, s:i, s:s}", "event",
+                                  error->status == REEL_PREEMPTED ? "preempted" : "error", "status",
+                                  (int)error->status, "cause", error->cause));
 }

@@ -1,6 +1,7 @@
 /* reel: the program. Every rank runs it; rank 0 speaks. */
 #include "command.h"
 #include "job_file.h"
+#include "notice.h"
 
 #include <hdf5.h>
 #include <signal.h>
@@ -28,11 +29,14 @@ static const char usage[] =
 
 static void help_run(void)
 {
-    printf("reel run JOB.yaml [--set key=value ...] [--fresh]\n\n"
-           "Samples the job and writes output.latents after every chunk. --set takes any key of the job file "
-           "in\n"
-           "dotted form and a YAML value (--set sampler.steps=8); its relative paths count from the working\n"
-           "directory. --fresh starts over. The keys of a job file:\n\n");
+    printf(
+        "reel run JOB.yaml [--set key=value ...] [--fresh]\n\n"
+        "Samples the job and writes output.latents after every chunk. --set takes any key of the job file "
+        "in\n"
+        "dotted form and a YAML value (--set sampler.steps=8); its relative paths count from the working\n"
+        "directory. A run goes on from the newest whole checkpoint of its job; --fresh starts over. SIGUSR1, "
+        "SIGTERM,\n"
+        "SIGINT or SIGHUP to any rank: save, exit 75; the same command goes on. The keys of a job file:\n\n");
     reel_job_help(stdout);
 }
 
@@ -194,6 +198,8 @@ int main(int count, char **words)
         return REEL_OK;
     if (count >= 2 && strcmp(words[1], "plan") == 0 && !getenv("OMPI_COMM_WORLD_RANK"))
         return plan_alone(count - 2, words + 2);
+    if (count >= 2 && strcmp(words[1], "run") == 0)
+        reel_notice_listen(); /* before MPI starts, which takes its time */
     int provided, rank = 0;
     setenv("OMPI_MCA_io", "romio321", 0); /* the steadier of the two MPI-IO implementations */
     H5dont_atexit();
@@ -208,7 +214,9 @@ int main(int count, char **words)
     enum reel_status status = reel_comm_open(MPI_COMM_WORLD, &comm);
     if (status == REEL_OK)
         status = dispatch(&comm, count, words);
-    if (status != REEL_OK && rank == 0)
+    if (status == REEL_PREEMPTED && rank == 0)
+        fprintf(stderr, "reel: preempted: %s\n", reel_error_here()->cause);
+    else if (status != REEL_OK && rank == 0)
         print_error(reel_error_here());
     reel_comm_close(&comm);
     MPI_Finalize();

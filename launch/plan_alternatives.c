@@ -32,7 +32,8 @@ static int try_chunks(const struct reel_forecast *f, int64_t latent_frames,
     struct reel_job job = *f->job;
     struct reel_outline outline;
     job.diffusion_forcing.base_frames = 4 * (latent_frames - 1) + 1;
-    if (reel_outline_make(&job, f->prefix_frames, f->end_frames, &outline) != REEL_OK) {
+    if (reel_outline_make(&job, f->prefix_frames, f->end_frames, (struct reel_begun){.count = 0}, &outline) !=
+        REEL_OK) {
         reel_error_clear();
         return 0;
     }

@@ -40,7 +40,8 @@ enum reel_status reel_forecast_open(const struct reel_job *job, int64_t ranks,
     REEL_PASS(frames_of(job, &f->model, job->diffusion_forcing.prefix_latents, "prefix_latents",
                         &f->prefix_frames));
     REEL_PASS(frames_of(job, &f->model, job->diffusion_forcing.end_latents, "end_latents", &f->end_frames));
-    REEL_PASS(reel_outline_make(job, f->prefix_frames, f->end_frames, &f->outline));
+    REEL_PASS(reel_outline_make(job, f->prefix_frames, f->end_frames, (struct reel_begun){.count = 0},
+                                &f->outline));
     f->work = reel_forecast_workload(f, job, &f->outline);
     f->asked = reel_outline_mesh(job);
     enum reel_status status = reel_outline_check(job, &f->model, &f->work);

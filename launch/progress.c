@@ -192,6 +192,13 @@ void reel_progress_event(struct reel_progress *progress, const struct reel_event
                (long long)event->chunk + 1, (long long)event->chunks, spoken(event->seconds, left),
                (long long)event->finished_frames, (long long)event->plan->work.video_frames);
         break;
+    case REEL_EVENT_CHECKPOINT:
+        if (event->bytes > 0)
+            printf("checkpoint: %.1f MB in %.2f s, before chunk %lld, iteration %lld\n", (double)event->bytes * 1e-6,
+                   event->seconds, (long long)event->chunk + 1, (long long)event->iteration + 1);
+        else
+            printf("warning: no checkpoint could be saved: %s\n", event->text);
+        break;
     case REEL_EVENT_NOTE:
         printf("note: %s\n", event->text);
         break;

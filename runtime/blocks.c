@@ -87,6 +87,12 @@ void reel_blocks_use(struct reel_blocks *blocks, int64_t layer)
         begin(blocks, layer + 1);
 }
 
+void reel_blocks_leave(struct reel_blocks *blocks)
+{
+    if (blocks->gathered && reel_mover_end(&blocks->mover) != REEL_OK)
+        reel_stream_fail(blocks->stream, REEL_BAD_COMM, "%s", reel_error_here()->cause);
+}
+
 const float *reel_block_weight(const struct reel_blocks *blocks, enum reel_tensor tensor)
 {
     int64_t offset = blocks->weights->layout.offset[tensor];

@@ -41,6 +41,9 @@ void reel_blocks_begin(struct reel_blocks *blocks, struct reel_run needed);
 /* Collective over the axis. Makes block `layer` the one at hand; layers follow each other from 0. */
 void reel_blocks_use(struct reel_blocks *blocks, int64_t layer);
 
+/* Collective over the axis. Ends a pass before its last block: what is on its way arrives and is not used. */
+void reel_blocks_leave(struct reel_blocks *blocks);
+
 /* Not collective. A tensor of the block at hand: this rank's slice, row-major; NULL when the model does not have it. */
 const float *reel_block_weight(const struct reel_blocks *blocks, enum reel_tensor tensor);
 

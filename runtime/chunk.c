@@ -52,11 +52,10 @@ static enum reel_status check_chunk(const struct reel_job *job, const struct ree
     return REEL_OK;
 }
 
-static struct reel_chunk chunk_at(const struct measure *measure, int64_t index, int64_t count)
+/* The chunk after one that keeps so many frames; the first of several after none. */
+static struct reel_chunk chunk_after(const struct measure *measure, int64_t index, int64_t kept)
 {
-    if (count == 1)
-        return (struct reel_chunk){.frames = measure->video, .kept = measure->video};
-    int64_t first = index * (measure->base - measure->overlap), left = measure->video - first;
+    int64_t first = index > 0 ? kept - measure->overlap : 0, left = measure->video - first;
     int64_t frames = left < measure->base ? left : measure->base;
     return (struct reel_chunk){
         .index = index,
@@ -67,25 +66,31 @@ static struct reel_chunk chunk_at(const struct measure *measure, int64_t index, 
     };
 }
 
+/* How many chunks there are: those that have begun, and what the frames behind them need. */
 static enum reel_status count_chunks(const struct reel_job *job, const struct measure *measure,
-                                     int64_t *count)
+                                     struct reel_begun begun, int64_t *count)
 {
+    int64_t kept = begun.count > 0 ? begun.chunks[begun.count - 1].kept : measure->base;
     REEL_NEED(measure->block >= 1, REEL_BAD_JOB,
               "diffusion_forcing.causal_block_size is %lld, expected 1 or more", (long long)measure->block);
-    *count = 1;
-    if (measure->video <= measure->base || measure->overlap == 0)
+    *count = begun.count > 0 ? begun.count : 1;
+    if (measure->video <= kept || (measure->overlap == 0 && begun.count == 0))
         return REEL_OK;
     int64_t fresh = measure->base - measure->overlap;
     REEL_NEED(
         fresh > 0, REEL_BAD_JOB,
         "diffusion_forcing.overlap_frames is %lld, expected less than diffusion_forcing.base_frames %lld",
         (long long)job->diffusion_forcing.overlap_frames, (long long)job->diffusion_forcing.base_frames);
-    *count += (measure->video - measure->base + fresh - 1) / fresh;
+    REEL_NEED(begun.count == 0 || (measure->overlap > 0 && measure->overlap <= kept), REEL_BAD_INPUT,
+              "video.frames is %lld and %lld latent frames are finished or begun: to go on behind them takes "
+              "diffusion_forcing.overlap_frames of 1 to %lld latent frames, which are %lld",
+              (long long)job->video.frames, (long long)kept, (long long)kept, (long long)measure->overlap);
+    *count += (measure->video - kept + fresh - 1) / fresh;
     return REEL_OK;
 }
 
 enum reel_status reel_chunks_make(const struct reel_job *job, int64_t prefix_frames, int64_t end_frames,
-                                  struct reel_chunk **chunks, int64_t *count)
+                                  struct reel_begun begun, struct reel_chunk **chunks, int64_t *count)
 {
     struct measure measure = {
         .video = reel_latent_frames(job->video.frames),
@@ -93,15 +98,20 @@ enum reel_status reel_chunks_make(const struct reel_job *job, int64_t prefix_fra
         .overlap = reel_latent_frames(job->diffusion_forcing.overlap_frames),
         .block = job->diffusion_forcing.causal_block_size,
     };
-    int64_t many;
+    int64_t many = 0;
     *chunks = NULL;
     *count = 0;
-    REEL_PASS(count_chunks(job, &measure, &many));
+    REEL_PASS(count_chunks(job, &measure, begun, &many));
     REEL_PASS(check(job, &measure, many, prefix_frames, end_frames));
     struct reel_chunk *made = calloc((size_t)many, sizeof *made);
     REEL_NEED(made, REEL_NO_MEMORY, "no memory for the list of %lld chunks", (long long)many);
     for (int64_t i = 0; i < many; i++) {
-        made[i] = chunk_at(&measure, i, many);
+        if (i < begun.count)
+            made[i] = begun.chunks[i];
+        else if (many == 1)
+            made[i] = (struct reel_chunk){.frames = measure.video, .kept = measure.video};
+        else
+            made[i] = chunk_after(&measure, i, i > 0 ? made[i - 1].kept : 0);
         if (i == 0)
             made[i].prefix_frames = prefix_frames;
         if (i == many - 1)

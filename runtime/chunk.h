@@ -28,13 +28,20 @@ struct reel_chunk {
     int64_t kept;          /* finished frames of the video after this chunk */
 };
 
-/* Not collective. The chunks of a job whose given prefix and end have so many latent frames (0: none). On
+/* Chunks that have begun in an earlier run stay as they are when the video grows: a value. */
+struct reel_begun {
+    const struct reel_chunk *chunks; /* [count] */
+    int64_t count;                   /* 0: a job from its start */
+};
+
+/* Not collective. The chunks of a job whose given prefix and end have so many latent frames (0: none), after those that
+ * have begun; the next chunk starts overlap frames before the end of what is kept. On
  * success *chunks is an array of *count >= 1 chunks in order, which the caller frees with free().
  * REEL_BAD_JOB, naming the job's keys, when overlap, prefix, window or a chunk's frames, without and with end
  * frames, are no multiple of causal_block_size, when the overlap is not below base_frames, or when the prefix
  * leaves nothing of chunk 0 to generate. REEL_NO_MEMORY. On failure *chunks is NULL and *count 0. */
 enum reel_status reel_chunks_make(const struct reel_job *job, int64_t prefix_frames, int64_t end_frames,
-                                  struct reel_chunk **chunks, int64_t *count);
+                                  struct reel_begun begun, struct reel_chunk **chunks, int64_t *count);
 
 /* Not collective. The latent frames of a chunk that go through the transformer at once: all of them with the
  * end frames, or those of base_frames where the window slides. */

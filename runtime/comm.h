@@ -62,6 +62,9 @@ enum reel_status reel_swap(const struct reel_axis *axis, int64_t to, const void 
 /* Collective over world. Rank 0's bytes reach every rank. */
 enum reel_status reel_broadcast(struct reel_comm *comm, void *bytes, int64_t count);
 
+/* Collective over world. The bytes of that rank reach every rank. */
+enum reel_status reel_broadcast_from(struct reel_comm *comm, int64_t rank, void *bytes, int64_t count);
+
 /* Collective over world. One verdict for all: the error of the lowest rank that has one becomes the error of
  * every rank. Called once an iteration and after every phase that a rank runs by itself; a hang in it means
  * that some rank left the common path without coming here. */

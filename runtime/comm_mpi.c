@@ -177,15 +177,22 @@ void reel_gather(struct reel_axis *axis, struct reel_stream *stream, enum reel_p
     }
 }
 
-enum reel_status reel_broadcast(struct reel_comm *comm, void *bytes, int64_t count)
+enum reel_status reel_broadcast_from(struct reel_comm *comm, int64_t rank, void *bytes, int64_t count)
 {
     for (int64_t at = 0; at < count; at += PIECE) {
-        int64_t piece = count - at < PIECE ? count - at : PIECE;
-        REEL_NEED(MPI_Bcast((char *)bytes + at, (int)piece, MPI_BYTE, 0, comm->world.mpi) == MPI_SUCCESS,
-                  REEL_BAD_COMM, "rank %lld did not receive what rank 0 sent to all",
-                  (long long)comm->world.rank);
+        int64_t piece = piece_at(at, count);
+        REEL_NEED(MPI_Bcast((char *)bytes + at, (int)piece, MPI_BYTE, (int)rank, comm->world.mpi) ==
+                      MPI_SUCCESS,
+                  REEL_BAD_COMM, "rank %lld did not receive what rank %lld sent to all",
+                  (long long)comm->world.rank, (long long)rank);
+        reel_pulse();
     }
     return REEL_OK;
+}
+
+enum reel_status reel_broadcast(struct reel_comm *comm, void *bytes, int64_t count)
+{
+    return reel_broadcast_from(comm, 0, bytes, count);
 }
 
 enum reel_status reel_agree(struct reel_comm *comm, enum reel_status mine)

@@ -356,12 +356,24 @@ static void keep_residual(struct reel_dit *dit, int64_t branch, const float *x)
                                                    .residual = residual_of(dit, branch)});
 }
 
+/* Before a block: whether to leave the iteration, everywhere at once. */
+static int leaves(struct reel_dit *dit)
+{
+    int64_t done = dit->blocks_done++;
+    dit->abandoned = dit->asks.abandon && dit->asks.abandon(dit->asks.context, done, dit->blocks_all);
+    return dit->abandoned;
+}
+
 /* Calls that pass through every block together. */
 static void run_blocks(struct reel_dit *dit, const struct reel_forward *forwards, int64_t count)
 {
     struct reel_run all = {0, dit->weights->layout.block_elements};
     reel_blocks_begin(&dit->blocks, all);
     for (int64_t layer = 0; layer < dit->plan->model.layers; layer++) {
+        if (leaves(dit)) {
+            reel_blocks_leave(&dit->blocks);
+            return;
+        }
         reel_blocks_use(&dit->blocks, layer);
         for (int64_t i = 0; i < count; i++) {
             self_attention(dit, stream_of(dit, i));
@@ -383,16 +395,20 @@ static void pass(struct reel_dit *dit, const struct reel_forward *forwards, int6
     }
     if (!forwards[0].skipped)
         run_blocks(dit, forwards, count);
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count && !dit->abandoned; i++) {
         if (forwards[i].skipped)
             skip_blocks(dit, forwards[i].branch, stream_of(dit, i));
         head(dit, stream_of(dit, i), forwards[i].velocity);
     }
 }
 
-void reel_dit_forward(struct reel_dit *dit, const struct reel_forward *forwards, int64_t count)
+int reel_dit_forward(struct reel_dit *dit, const struct reel_forward *forwards, int64_t count)
 {
     int64_t together = reel_plan_together(dit->plan);
-    for (int64_t first = 0; first < count; first += together)
+    dit->abandoned = 0;
+    dit->blocks_done = 0;
+    dit->blocks_all = (count + together - 1) / together * dit->plan->model.layers;
+    for (int64_t first = 0; first < count && !dit->abandoned; first += together)
         pass(dit, forwards + first, count - first < together ? count - first : together);
+    return !dit->abandoned;
 }

@@ -38,6 +38,13 @@ struct reel_moment {
     const float *input;       /* [in_channels, F, 2H, 2W], whole on every rank */
 };
 
+/* Asked before every block of an iteration, with how many of its blocks are done: 1 ends the pass there. The answer must be
+ * the same on every rank of the job at the same block, for blocks are collective. */
+struct reel_asks {
+    int (*abandon)(void *context, int64_t done, int64_t blocks);
+    void *context;
+};
+
 struct reel_dit {
     const struct reel_plan *plan;
     const struct reel_arena *arena;
@@ -49,10 +56,13 @@ struct reel_dit {
     struct reel_linear linear;
     struct reel_sequence sequence;
     struct reel_watch watch; /* see may be NULL */
+    struct reel_asks asks;   /* abandon may be NULL */
     struct reel_rope rope;
     int64_t columns; /* of this rank's part of the tensor axis: whole heads */
     int64_t inner;   /* of its part of the feed-forward */
     /* of the iteration that runs */
+    int64_t blocks_done, blocks_all;
+    int abandoned;
     struct reel_moment moment;
     struct reel_rows e, e0;
 };
@@ -90,7 +100,8 @@ void reel_dit_begin(struct reel_dit *dit, const struct reel_moment *moment);
 double reel_dit_distance(struct reel_dit *dit, const uint8_t *counts);
 
 /* Collective over the ranks of a branch. The calls of an iteration, at most reel_plan_branches; those that pass through a
- * block together (reel_plan_together) do. Failures go to the stream. */
-void reel_dit_forward(struct reel_dit *dit, const struct reel_forward *forwards, int64_t count);
+ * block together (reel_plan_together) do. Failures go to the stream. 0 where it was abandoned: then the velocities hold
+ * nothing. */
+int reel_dit_forward(struct reel_dit *dit, const struct reel_forward *forwards, int64_t count);
 
 #endif

@@ -16,8 +16,10 @@ enum reel_event_kind {
     REEL_EVENT_WEIGHTS, /* weights are in place: bytes of all, seconds, what loading was for every rank */
     REEL_EVENT_STEP, /* an iteration is done: chunk, iteration, of, seconds, done, iterations, seconds_left */
     REEL_EVENT_CHUNK, /* a chunk is finished and written: chunk, chunks, finished_frames, seconds, picture */
-    REEL_EVENT_NOTE,  /* something worth a line: text */
-    REEL_EVENT_DONE   /* the job is complete: seconds, finished_frames, reports of all ranks */
+    REEL_EVENT_CHECKPOINT, /* saved, or not: chunk, iteration, text (the file, or why not), bytes (0: not saved), seconds,
+                            * why, notice_seconds */
+    REEL_EVENT_NOTE, /* something worth a line: text */
+    REEL_EVENT_DONE  /* the job is complete: seconds, finished_frames, reports of all ranks */
 };
 
 /* What one rank held and sent over a run. */
@@ -47,6 +49,8 @@ struct reel_event {
     int64_t all;              /* pieces of weights, of which done are read */
     int64_t computed[2];      /* per branch: 1 computed, 0 skipped, -1 no such branch */
     double seconds, seconds_left;
+    const char *why;       /* of a checkpoint: "chunk", "iterations", "notice", "time limit" */
+    double notice_seconds; /* from the notice to the end of the save; negative: there was none */
     int64_t bytes;
     int64_t threads;         /* of a rank */
     int64_t finished_frames; /* latent frames */

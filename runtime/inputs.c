@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 enum { NAME_BYTES = 64, DIMS = 5 };
 
@@ -255,6 +256,73 @@ enum reel_status reel_inputs_chunks(struct reel_comm *comm, const struct reel_jo
     for (int64_t k = 0; comm->world.rank == 0 && status == REEL_OK && k < count; k++)
         status = check_chunk(job, model, &chunks[k], matrices[k].rows);
     return reel_agree(comm, status);
+}
+
+static unsigned long long hash_of(const float *values, int64_t count)
+{
+    return XXH3_64bits(values, (size_t)count * sizeof *values);
+}
+
+/* A line of what is in memory; none where it is not there. */
+static void hash_line(FILE *out, const char *key, const float *values, int64_t count)
+{
+    if (values)
+        fprintf(out, "%s: %016llx\n", key, hash_of(values, count));
+}
+
+/* A line of a tensor that a chunk will read. */
+static enum reel_status file_line(FILE *out, int64_t chunk, const char *what, const struct wanted *wanted)
+{
+    int64_t found[DIMS], count = 1;
+    float *values = NULL;
+    REEL_PASS(reel_input_floats(wanted->path, wanted->name, wanted->dims, wanted->shape, found, &values));
+    for (int d = 0; d < wanted->dims; d++)
+        count *= found[d];
+    fprintf(out, "chunk %lld %s: %016llx\n", (long long)chunk, what, hash_of(values, count));
+    free(values);
+    return REEL_OK;
+}
+
+/* What one chunk takes. */
+static enum reel_status chunk_lines(const struct reel_job *job, const struct reel_model *model,
+                                    const struct reel_chunk *chunk, int64_t iterations,
+                                    const struct reel_inputs *inputs, FILE *out)
+{
+    static const char *const prompts[2] = {"prompt", "negative prompt"};
+    for (int64_t branch = 0; branch < (job->sampler.guidance_scale > 1 ? 2 : 1); branch++) {
+        int changed;
+        const float *prompt = reel_inputs_prompt(inputs, branch, chunk->index, &changed);
+        fprintf(out, "chunk %lld %s: %016llx\n", (long long)chunk->index, prompts[branch],
+                hash_of(prompt, model->text_rows * model->text_width));
+    }
+    if (job->sampler.noise[0]) {
+        struct wanted noise = noise_of(job, model, chunk);
+        REEL_PASS(file_line(out, chunk->index, "noise", &noise));
+        if (job->diffusion_forcing.addnoise_condition > 0 && chunk->prefix_frames > 0) {
+            struct wanted addnoise = addnoise_of(job, model, chunk, iterations);
+            REEL_PASS(file_line(out, chunk->index, "addnoise", &addnoise));
+        }
+    }
+    if (model->in_channels > model->out_channels) {
+        struct wanted condition;
+        REEL_PASS(condition_of(job, model, chunk, &condition));
+        REEL_PASS(file_line(out, chunk->index, "y", &condition));
+    }
+    return REEL_OK;
+}
+
+enum reel_status reel_inputs_fingerprint(const struct reel_job *job, const struct reel_model *model,
+                                         const struct reel_chunk *chunks,
+                                         const struct reel_timesteps *matrices, int64_t count,
+                                         const struct reel_inputs *inputs, FILE *out)
+{
+    int64_t frame = model->out_channels * (job->video.height / 8) * (job->video.width / 8);
+    hash_line(out, "prefix_latents", inputs->prefix, inputs->prefix_frames * frame);
+    hash_line(out, "end_latents", inputs->end, inputs->end_frames * frame);
+    hash_line(out, "clip_fea", inputs->image, model->image_rows * model->image_width);
+    for (int64_t k = 0; k < count; k++)
+        REEL_PASS(chunk_lines(job, model, &chunks[k], matrices[k].rows, inputs, out));
+    return REEL_OK;
 }
 
 void reel_inputs_close(struct reel_inputs *inputs)

@@ -11,6 +11,8 @@
 #include "model.h"
 #include "timesteps.h"
 
+#include <stdio.h>
+
 struct reel_inputs {
     float *prefix;         /* [C, prefix_frames, h, w], or NULL */
     float *end;            /* [C, end_frames, h, w], or NULL */
@@ -33,6 +35,13 @@ enum reel_status reel_inputs_chunks(struct reel_comm *comm, const struct reel_jo
                                     const struct reel_model *model, const struct reel_chunk *chunks,
                                     const struct reel_timesteps *matrices, int64_t count,
                                     struct reel_inputs *inputs);
+
+/* Not collective; on rank 0, which reads noise and conditions for it. Writes hashes of everything that chunks take, as lines
+ * of a fingerprint (fingerprint.h), to out. Errors of reading. */
+enum reel_status reel_inputs_fingerprint(const struct reel_job *job, const struct reel_model *model,
+                                         const struct reel_chunk *chunks,
+                                         const struct reel_timesteps *matrices, int64_t count,
+                                         const struct reel_inputs *inputs, FILE *out);
 
 /* Not collective. Frees what was read; inputs of zeros are allowed. */
 void reel_inputs_close(struct reel_inputs *inputs);

@@ -45,13 +45,14 @@ static void collect_timesteps(const struct reel_job *job, struct reel_outline *o
 }
 
 enum reel_status reel_outline_make(const struct reel_job *job, int64_t prefix_frames, int64_t end_frames,
-                                   struct reel_outline *outline)
+                                   struct reel_begun begun, struct reel_outline *outline)
 {
     memset(outline, 0, sizeof *outline);
     enum reel_status status = reel_schedule_make(job->sampler.scheduler, job->sampler.steps,
                                                  job->sampler.shift, &outline->schedule);
     if (status == REEL_OK)
-        status = reel_chunks_make(job, prefix_frames, end_frames, &outline->chunks, &outline->chunk_count);
+        status =
+            reel_chunks_make(job, prefix_frames, end_frames, begun, &outline->chunks, &outline->chunk_count);
     if (status == REEL_OK)
         status = make_matrices(job, outline);
     if (status == REEL_OK) {
@@ -134,7 +135,7 @@ struct reel_mesh reel_outline_mesh(const struct reel_job *job)
 void reel_outline_count(struct reel_outline *outline)
 {
     memset(outline->tally, 0, (size_t)(2 * (outline->tally_frames + 1)) * sizeof *outline->tally);
-    for (int64_t c = 0; c < outline->call_count; c++) {
+    for (int64_t c = outline->first_call; c < outline->call_count; c++) {
         const struct reel_call *call = &outline->calls[c];
         const int64_t *interval = outline->matrices[call->chunk].interval + 2 * call->iteration;
         if (call->branch == 0)

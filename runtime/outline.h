@@ -2,7 +2,7 @@
  * that the plan is made from.
  *
  *     struct reel_outline outline;
- *     REEL_PASS(reel_outline_make(&job, 0, 0, &outline));                        no prefix, no end frames
+ *     REEL_PASS(reel_outline_make(&job, 0, 0, none, &outline));       no prefix, no end frames, nothing begun
  *     struct reel_workload work = reel_outline_workload(&outline, &job, &model, 1);
  *     reel_outline_free(&outline);
  *
@@ -42,14 +42,16 @@ struct reel_outline {
     struct reel_embedding_table table; /* the timesteps that the transformer hears; not computed */
     struct reel_call *calls;           /* in the order chunk, iteration, branch; room for two a row */
     int64_t call_count;                /* 0 until they are decided (teacache.h) */
+    int64_t first_call;                /* that this run makes: those before it were made by an earlier one */
     int64_t *tally;       /* [frames + 1, 2]: iterations over so many frames, skipped and computed */
     int64_t tally_frames; /* the most that a matrix has */
 };
 
-/* Makes the outline for a prefix and an end of so many latent frames; the caller frees it. The errors of
+/* Makes the outline for a prefix and an end of so many latent frames, behind the chunks that an earlier run has begun
+ * (chunk.h); the caller frees it. The errors of
  * reel_schedule_make, reel_chunks_make and reel_timesteps_make; nothing is left allocated then. */
 enum reel_status reel_outline_make(const struct reel_job *job, int64_t prefix_frames, int64_t end_frames,
-                                   struct reel_outline *outline);
+                                   struct reel_begun begun, struct reel_outline *outline);
 
 /* Frees it; zeros are allowed. */
 void reel_outline_free(struct reel_outline *outline);
@@ -64,7 +66,7 @@ struct reel_scratch reel_outline_scratch(const struct reel_model *model, int64_t
 /* What the job asks of a mesh: what it leaves open is REEL_AUTO_WAYS (choose.h). */
 struct reel_mesh reel_outline_mesh(const struct reel_job *job);
 
-/* Counts the iterations of its calls, once they are decided. */
+/* Counts the iterations of its calls from first_call on, once they are decided. */
 void reel_outline_count(struct reel_outline *outline);
 
 /* Iterations of a job that are alike, wherever they are. */
@@ -77,7 +79,7 @@ struct reel_outline_kind {
 /* The next kind of iteration that the job has; kind is zeros before the first. 0 after the last. */
 int reel_outline_next(const struct reel_outline *outline, struct reel_outline_kind *kind);
 
-/* Bytes that a rank sends to others over the whole job, by purpose: every iteration of every chunk,
+/* Bytes that a rank sends to others from first_call on, by purpose: every iteration of every chunk,
  * and the image. Prompts are the caller's to add (reel_traffic_prompts): who has them knows when they change. */
 void reel_outline_traffic(const struct reel_outline *outline, const struct reel_plan *plan, int64_t rank,
                           int64_t bytes[REEL_PURPOSES]);

@@ -29,6 +29,9 @@ struct reel_output {
  * file. REEL_BAD_OUTPUT otherwise. */
 enum reel_status reel_output_check(const char *path);
 
+/* Removes what killed jobs have left aside of this output. For who knows that no other job writes it. */
+void reel_output_sweep(const char *path);
+
 /* Writes job->output.latents. On failure, REEL_BAD_OUTPUT, what stood there before is untouched. */
 enum reel_status reel_output_write(const struct reel_output *output);
 

@@ -2,8 +2,10 @@
 #include "output.h"
 
 #include "fault.h"
+#include "folder.h"
 #include "hdf5_write.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -13,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { IMAGE_GROWTH = 1 << 24, PATH_BYTES = REEL_PATH_BYTES + 64 };
+enum { IMAGE_GROWTH = 1 << 24, PATH_BYTES = REEL_PATH_BYTES + 256 };
 
 /* /latents, the finished frames of every channel. */
 static void latents(struct reel_hdf5 *image, const struct reel_output *output)
@@ -89,16 +91,41 @@ static enum reel_status build(const struct reel_output *output, void **bytes, ss
     return REEL_OK;
 }
 
-/* The name aside: in the same folder, short whatever the output is called, and unlike that of any other process of this
- * host and of any other output. */
-static void aside(const char *path, char name[PATH_BYTES])
+/* How names aside begin: in the same folder, short whatever the output is called, and unlike those of any other output.
+ * Returns the bytes of the folder. */
+static int aside_start(const char *path, char start[PATH_BYTES])
 {
     const char *slash = strrchr(path, '/');
     int folder = slash ? (int)(slash - path) + 1 : 0;
     unsigned long long hash = 1469598103934665603u;
     for (const char *c = path + folder; *c; c++)
         hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-    snprintf(name, PATH_BYTES, "%.*s.reel-%016llx-%lld.tmp", folder, path, hash, (long long)getpid());
+    snprintf(start, PATH_BYTES, "%.*s.reel-%016llx-", folder, path, hash);
+    return folder;
+}
+
+/* The name aside: unlike that of any other process of this host. */
+static void aside(const char *path, char name[PATH_BYTES])
+{
+    aside_start(path, name);
+    size_t bytes = strlen(name);
+    snprintf(name + bytes, PATH_BYTES - bytes, "%lld.tmp", (long long)getpid());
+}
+
+void reel_output_sweep(const char *path)
+{
+    char start[PATH_BYTES], name[PATH_BYTES];
+    int folder = aside_start(path, start);
+    snprintf(name, sizeof name, "%.*s", folder > 1 ? folder - 1 : folder, path);
+    DIR *listing = opendir(folder ? name : ".");
+    for (struct dirent *entry; listing && (entry = readdir(listing));)
+        if (strncmp(entry->d_name, start + folder, strlen(start + folder)) == 0 &&
+            strcmp(entry->d_name + strlen(entry->d_name) - 4, ".tmp") == 0) {
+            snprintf(name, sizeof name, "%.*s%.200s", folder, path, entry->d_name);
+            unlink(name);
+        }
+    if (listing)
+        closedir(listing);
 }
 
 static enum reel_status cannot(const char *path, const char *what)
@@ -136,19 +163,6 @@ static enum reel_status write_all(int file, const char *path, const char *bytes,
     return fsync(file) == 0 ? REEL_OK : cannot(path, "flushed");
 }
 
-/* After the rename the folder has to reach the disk too. */
-static enum reel_status sync_folder(const char *path)
-{
-    char copy[PATH_BYTES];
-    snprintf(copy, sizeof copy, "%s", path);
-    int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
-        return cannot(path, "flushed");
-    int done = fsync(folder);
-    close(folder);
-    return done == 0 || errno == EINVAL ? REEL_OK : cannot(path, "flushed");
-}
-
 static enum reel_status replace(const char *path, const char *bytes, ssize_t count)
 {
     char name[PATH_BYTES];
@@ -163,7 +177,11 @@ static enum reel_status replace(const char *path, const char *bytes, ssize_t cou
         status = cannot(path, "put in place");
     if (status != REEL_OK)
         unlink(name);
-    return status == REEL_OK ? sync_folder(path) : status;
+    if (status == REEL_OK) { /* the rename has to reach the disk too */
+        snprintf(name, sizeof name, "%s", path);
+        status = reel_folder_sync(dirname(name)) == 0 ? REEL_OK : cannot(path, "flushed");
+    }
+    return status;
 }
 
 enum reel_status reel_output_write(const struct reel_output *output)

@@ -71,7 +71,7 @@ static int64_t first_branch(const struct reel_sampler *s)
     return s->comm->cfg.rank * reel_plan_branches(&s->plan);
 }
 
-/* The prompts that take force in this chunk. */
+/* The prompts that take force in this chunk, or in a process that has none yet. */
 static void embed_prompts(struct reel_sampler *s)
 {
     int64_t count = 0, slots[2];
@@ -81,10 +81,22 @@ static void embed_prompts(struct reel_sampler *s)
         prompts[count] =
             reel_inputs_prompt(&s->inputs, first_branch(s) + slot, s->now.chunk->index, &changed);
         slots[count] = slot;
-        count += changed;
+        count += changed || !s->prompted;
     }
+    s->prompted = 1;
     if (count > 0)
         reel_dit_prompts(&s->dit, count, slots, prompts);
+}
+
+/* What was saved in the midst of the chunk; its latents are in the arena already. */
+static void take_up_chunk(struct reel_sampler *s)
+{
+    const struct reel_checkpoint *saved = &s->resume.saved;
+    memcpy(s->now.solver, saved->solver, (size_t)s->now.frames * sizeof *s->now.solver);
+    s->now.seconds = saved->head.chunk_seconds;
+    s->now.skipped_iterations = saved->head.skipped_iterations;
+    s->now.skipped_seconds = saved->head.skipped_seconds;
+    s->now.signal_is_lost = 1;
 }
 
 enum reel_status reel_chunk_begin(struct reel_sampler *s, int64_t k)
@@ -92,7 +104,10 @@ enum reel_status reel_chunk_begin(struct reel_sampler *s, int64_t k)
     const struct reel_model *model = &s->plan.model;
     reel_pulse_at("beginning chunk %lld", (long long)k);
     REEL_PASS(reel_agree(s->comm, allocate_chunk(s, k)));
-    REEL_PASS(fill_latents(s));
+    if (reel_resume_is_within(s, k))
+        take_up_chunk(s);
+    else
+        REEL_PASS(fill_latents(s));
     if (s->job->sampler.noise[0] && s->job->diffusion_forcing.addnoise_condition > 0 &&
         s->outline.chunks[k].prefix_frames > 0)
         REEL_TRY(
@@ -155,7 +170,9 @@ static void check_distance(struct reel_sampler *s, int64_t row, const struct ree
     const struct reel_timesteps *matrix = s->now.matrix;
     const uint8_t *mask = matrix->update + row * matrix->frames + matrix->interval[2 * row];
     double found = reel_dit_distance(&s->dit, s->teacache.all_frames ? NULL : mask);
-    if (isnan(call->distance)) /* the first, which only takes its place */
+    int lost = s->now.signal_is_lost;
+    s->now.signal_is_lost = 0;
+    if (isnan(call->distance) || lost) /* the first, which only takes its place */
         return;
     if (reel_fault(REEL_FAULT_DISTANCE))
         found += 1;
@@ -167,8 +184,8 @@ static void check_distance(struct reel_sampler *s, int64_t row, const struct ree
             found, (long long)call->chunk, (long long)call->iteration, call->distance);
 }
 
-/* The calls of an iteration, as decided. */
-static void make_calls(struct reel_sampler *s, int64_t row, int64_t window, float *velocity, int64_t count)
+/* The calls of an iteration, as decided. 0 where it was abandoned. */
+static int make_calls(struct reel_sampler *s, int64_t row, int64_t window, float *velocity, int64_t count)
 {
     const struct reel_call *decided = &s->outline.calls[s->call_count];
     struct reel_forward forwards[2];
@@ -181,19 +198,22 @@ static void make_calls(struct reel_sampler *s, int64_t row, int64_t window, floa
         forwards[slot] = (struct reel_forward){.branch = slot,
                                                .skipped = !decided[first_branch(s) + slot].computed,
                                                .velocity = velocity + (first_branch(s) + slot) * count};
-    reel_dit_forward(&s->dit, forwards, reel_plan_branches(&s->plan));
+    if (!reel_dit_forward(&s->dit, forwards, reel_plan_branches(&s->plan)))
+        return 0;
     s->call_count += s->plan.work.branches;
+    return 1;
 }
 
 /* One forward per branch, each branch on its part of the cfg axis, then the guided velocity of both on every rank, in
- * the first branch's place. Collective over world. */
+ * the first branch's place; NULL where the iteration was abandoned. Collective over world. */
 static float *guided_velocity(struct reel_sampler *s, int64_t row)
 {
     const struct reel_timesteps *matrix = s->now.matrix;
     int64_t window = matrix->interval[2 * row + 1] - matrix->interval[2 * row];
     int64_t count = s->plan.model.out_channels * window * plane_of(s);
     float *velocity = s->arena.at[REEL_LATENTS_VELOCITY];
-    make_calls(s, row, window, velocity, count);
+    if (!make_calls(s, row, window, velocity, count))
+        return NULL;
     struct reel_cut branches = reel_cut_even(s->plan.work.branches, s->comm->cfg.size);
     reel_gather(&s->comm->cfg, &s->stream, REEL_SENT_VELOCITY, &branches, count,
                 velocity + first_branch(s) * count, velocity);
@@ -268,18 +288,30 @@ enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ra
         return REEL_OK;
     double began = reel_seconds();
     reel_pulse_at("sampling chunk %lld, iteration %lld", (long long)s->now.chunk->index, (long long)row);
+    s->now.addnoise_before = s->addnoise;
+    reel_pause_begin(s);
     assemble(s, row);
     const float *velocity = guided_velocity(s, row);
+    reel_pause_end(s);
+    if (!velocity) { /* nothing has changed but the stream of noise */
+        s->addnoise = s->now.addnoise_before;
+        *ran = 0;
+        return reel_agree(s->comm, s->stream.status);
+    }
     REEL_PASS(reel_agree(s->comm, check_finite(s, row, velocity)));
     step_frames(s, row, velocity);
     double seconds = reel_seconds() - began;
     s->now.seconds += seconds;
+    s->pause.since_save++;
+    if (s->outline.calls[s->call_count - 1].computed)
+        s->pause.iteration_seconds = seconds;
     if (!s->outline.calls[s->call_count - 1].computed) {
         s->now.skipped_iterations++;
         s->now.skipped_seconds += seconds;
     }
     s->step_seconds += seconds;
     s->done++;
+    s->timed++;
     reel_sampler_tell(
         s,
         &(struct reel_event){
@@ -293,7 +325,7 @@ enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ra
             .computed = {s->outline.calls[s->call_count - 1].computed,
                          s->plan.work.branches == 2 ? s->outline.calls[s->call_count - 1].computed : -1},
             .seconds = seconds,
-            .seconds_left = s->step_seconds / (double)s->done * (double)(s->outline.iterations - s->done)});
+            .seconds_left = s->step_seconds / (double)s->timed * (double)(s->outline.iterations - s->done)});
     return REEL_OK;
 }
 
@@ -313,15 +345,9 @@ static void count_savings(struct reel_sampler *s)
             .seconds = ((double)skipped * each - s->now.skipped_seconds) / (double)branches};
 }
 
-enum reel_status reel_chunk_end(struct reel_sampler *s)
+enum reel_status reel_sampler_output(struct reel_sampler *s)
 {
-    const struct reel_chunk *chunk = s->now.chunk;
-    reel_pulse_at("writing chunk %lld", (long long)chunk->index);
-    count_savings(s);
-    copy_frames(s->plan.model.out_channels, plane_of(s), chunk->frames, s->arena.at[REEL_LATENTS_X],
-                s->now.frames, 0, s->arena.at[REEL_LATENTS_VIDEO], s->plan.work.video_frames,
-                chunk->first_frame);
-    s->finished_frames = chunk->kept;
+    int64_t chunks = s->saving_count / s->plan.work.branches; /* that are finished */
     struct reel_output output = {.job = s->job,
                                  .job_text = s->job_text,
                                  .channels = s->plan.model.out_channels,
@@ -331,23 +357,35 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
                                  .finished_frames = s->finished_frames,
                                  .latents = s->arena.at[REEL_LATENTS_VIDEO],
                                  .matrices = s->outline.matrices,
-                                 .chunks = chunk->index + 1,
+                                 .chunks = chunks,
                                  .calls = s->outline.calls,
                                  .call_count = s->call_count,
                                  .savings = s->savings,
                                  .saving_count = s->saving_count,
-                                 .complete = chunk->index + 1 == s->outline.chunk_count};
+                                 .complete = s->finished_frames == s->plan.work.video_frames};
     enum reel_status status = REEL_OK;
     if (s->comm->world.rank == 0 && s->job->output.latents[0])
         status = reel_output_write(&output);
-    REEL_PASS(reel_agree(s->comm, status));
+    return reel_agree(s->comm, status);
+}
+
+enum reel_status reel_chunk_end(struct reel_sampler *s)
+{
+    const struct reel_chunk *chunk = s->now.chunk;
+    reel_pulse_at("writing chunk %lld", (long long)chunk->index);
+    count_savings(s);
+    copy_frames(s->plan.model.out_channels, plane_of(s), chunk->frames, s->arena.at[REEL_LATENTS_X],
+                s->now.frames, 0, s->arena.at[REEL_LATENTS_VIDEO], s->plan.work.video_frames,
+                chunk->first_frame);
+    s->finished_frames = chunk->kept;
+    REEL_PASS(reel_sampler_output(s));
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_CHUNK,
                                               .plan = &s->plan,
-                                              .picture = {.latents = output.latents,
-                                                          .channels = output.channels,
-                                                          .video_frames = output.video_frames,
-                                                          .rows = output.rows,
-                                                          .columns = output.columns,
+                                              .picture = {.latents = s->arena.at[REEL_LATENTS_VIDEO],
+                                                          .channels = s->plan.model.out_channels,
+                                                          .video_frames = s->plan.work.video_frames,
+                                                          .rows = 2 * s->plan.work.H,
+                                                          .columns = 2 * s->plan.work.W,
                                                           .first_frame = chunk->first_frame,
                                                           .prefix_frames = chunk->prefix_frames},
                                               .chunk = chunk->index,
@@ -361,14 +399,17 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
 
 void reel_sampler_traffic(const struct reel_sampler *s, int64_t bytes[REEL_PURPOSES])
 {
-    int64_t rank = s->comm->world.rank;
+    memset(bytes, 0, REEL_PURPOSES * sizeof *bytes);
+    if (!s->loaded)
+        return;
+    int64_t rank = s->comm->world.rank, first = s->resume.found ? s->resume.saved.head.chunk : 0;
     reel_outline_traffic(&s->outline, &s->plan, rank, bytes);
-    for (int64_t k = 0; k < s->outline.chunk_count; k++) {
+    for (int64_t k = first; k < s->outline.chunk_count; k++) {
         int64_t prompts = 0;
         for (int64_t slot = 0; slot < reel_plan_branches(&s->plan); slot++) {
             int changed;
             reel_inputs_prompt(&s->inputs, first_branch(s) + slot, k, &changed);
-            prompts += changed;
+            prompts += changed || k == first;
         }
         if (prompts > 0)
             reel_traffic_prompts(&s->plan, rank, prompts, bytes);
@@ -418,14 +459,22 @@ static enum reel_status report(struct reel_sampler *s)
 
 enum reel_status reel_sample_run(struct reel_sampler *s)
 {
-    for (int64_t k = 0; k < s->outline.chunk_count; k++) {
+    int64_t first = s->resume.found ? s->resume.saved.head.chunk : 0;
+    if (s->nothing_to_do)
+        return REEL_OK;
+    for (int64_t k = first; k < s->outline.chunk_count; k++) {
+        int64_t row = reel_resume_is_within(s, k) ? s->resume.saved.head.iteration : 0;
         REEL_TRY(reel_chunk_begin(s, k), "beginning chunk %lld", (long long)k);
-        for (int64_t row = 0; row < s->outline.matrices[k].rows; row++) {
+        while (row < s->outline.matrices[k].rows) {
             int ran;
+            REEL_TRY(reel_pause_before(s, row), "before chunk %lld, iteration %lld", (long long)k,
+                     (long long)row);
             REEL_TRY(reel_chunk_iterate(s, row, &ran), "sampling chunk %lld, iteration %lld", (long long)k,
                      (long long)row);
+            row += !s->pause.abandoned; /* else it is saved and left, before the same row */
         }
         REEL_TRY(reel_chunk_end(s), "writing chunk %lld", (long long)k);
+        REEL_TRY(reel_pause_after_chunk(s), "after chunk %lld", (long long)k);
     }
     return report(s);
 }

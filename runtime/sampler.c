@@ -52,7 +52,7 @@ static enum reel_status check_output(const struct reel_sampler *s)
 }
 
 /* Everything before the plan: files, chunks, matrices. Collective over world. */
-static enum reel_status prepare(struct reel_sampler *s)
+static enum reel_status prepare(struct reel_sampler *s, int fresh)
 {
     struct reel_comm *comm = s->comm;
     const struct reel_job *job = s->job;
@@ -67,16 +67,25 @@ static enum reel_status prepare(struct reel_sampler *s)
         status = check_output(s);
     REEL_PASS(reel_agree(comm, status));
     REEL_PASS(check_same_model(s));
+    REEL_PASS(reel_resume_find(s, fresh));
+    if (s->nothing_to_do)
+        return REEL_OK;
     REEL_PASS(reel_inputs_open(comm, job, &s->model_files.model, &s->inputs));
-    status = reel_outline_make(job, s->inputs.prefix_frames, s->inputs.end_frames, &s->outline);
+    struct reel_begun begun = {.chunks = s->resume.saved.chunks, .count = s->resume.saved.head.begun};
+    status = reel_outline_make(job, s->inputs.prefix_frames, s->inputs.end_frames, begun, &s->outline);
     if (status == REEL_OK && !(s->savings = calloc((size_t)(2 * s->outline.chunk_count), sizeof *s->savings)))
         status = reel_fail(REEL_NO_MEMORY, "no memory for what %lld chunks save",
                            (long long)s->outline.chunk_count);
     if (status == REEL_OK && reel_fault(REEL_FAULT_CHUNKS))
         status = reel_fail(REEL_NO_MEMORY, "planted: no memory for chunks");
     REEL_PASS(reel_agree(comm, status));
-    return reel_inputs_chunks(comm, job, &s->model_files.model, s->outline.chunks, s->outline.matrices,
-                              s->outline.chunk_count, &s->inputs);
+    REEL_PASS(reel_inputs_chunks(comm, job, &s->model_files.model, s->outline.chunks, s->outline.matrices,
+                                 s->outline.chunk_count, &s->inputs));
+    if (comm->world.rank == 0) /* it may read a file, which others need not have */
+        status = reel_teacache_rule_of(job, &s->model_files.model, &s->teacache);
+    REEL_PASS(reel_agree(comm, status));
+    REEL_PASS(reel_broadcast(comm, &s->teacache, (int64_t)sizeof s->teacache));
+    return reel_resume_compare(s);
 }
 
 /* What the machine is, as far as every rank can know it alike: the ranks of the smallest host, and the memory that the
@@ -92,21 +101,43 @@ static enum reel_status describe_machine(struct reel_sampler *s, struct reel_mac
     return REEL_OK;
 }
 
+static void fill_open_ways(int64_t *ways, int64_t saved)
+{
+    if (*ways == REEL_AUTO_WAYS)
+        *ways = saved;
+}
+
+/* The mesh: where the job leaves it open, that of the checkpoint, whose bits it keeps, as long as it still fits. */
+static enum reel_status choose(struct reel_sampler *s, const struct reel_workload *work,
+                               const struct reel_machine *machine, char why[REEL_WHY_BYTES])
+{
+    const struct reel_model *model = &s->model_files.model;
+    const struct reel_checkpoint_head *saved = &s->resume.saved.head;
+    struct reel_mesh mesh = reel_outline_mesh(s->job), same = mesh;
+    if (s->resume.found && saved->ranks == s->comm->world.size) {
+        fill_open_ways(&same.cfg, saved->mesh.cfg);
+        fill_open_ways(&same.ring, saved->mesh.ring);
+        fill_open_ways(&same.ulysses, saved->mesh.ulysses);
+        fill_open_ways(&same.tensor, saved->mesh.tensor);
+        fill_open_ways(&same.gathered, saved->mesh.gathered);
+        if (reel_plan_choose(model, work, &same, s->comm->world.size, machine, &s->plan, why) == REEL_OK)
+            return REEL_OK;
+        reel_error_clear();
+    }
+    return reel_plan_choose(model, work, &mesh, s->comm->world.size, machine, &s->plan, why);
+}
+
 /* The plan, made on every rank and compared as bytes; then its memory. Collective over world. */
 static enum reel_status allocate(struct reel_sampler *s)
 {
     const struct reel_model *model = &s->model_files.model;
     struct reel_workload work = reel_outline_workload(&s->outline, s->job, model, omp_get_max_threads());
-    struct reel_mesh mesh = reel_outline_mesh(s->job);
     struct reel_machine machine;
     enum reel_status status = reel_outline_check(s->job, model, &work);
-    if (status == REEL_OK && s->comm->world.rank == 0) /* it may read a file, which others need not have */
-        status = reel_teacache_rule_of(s->job, model, &s->teacache);
     REEL_PASS(reel_agree(s->comm, status));
-    REEL_PASS(reel_broadcast(s->comm, &s->teacache, (int64_t)sizeof s->teacache));
     REEL_PASS(reel_agree(s->comm, describe_machine(s, &machine)));
     char why[REEL_WHY_BYTES] = "";
-    status = reel_plan_choose(model, &work, &mesh, s->comm->world.size, &machine, &s->plan, why);
+    status = choose(s, &work, &machine, why);
     REEL_PASS(reel_agree(s->comm, status));
     struct reel_plan first = s->plan;
     REEL_PASS(reel_broadcast(s->comm, &first, (int64_t)sizeof first));
@@ -173,6 +204,7 @@ static enum reel_status decide(struct reel_sampler *s, struct reel_weights *weig
     REEL_PASS(reel_broadcast(s->comm, &s->outline.call_count, (int64_t)sizeof s->outline.call_count));
     REEL_PASS(
         reel_broadcast(s->comm, s->outline.calls, s->outline.call_count * (int64_t)sizeof *s->outline.calls));
+    REEL_PASS(reel_resume_decide(s));
     reel_outline_count(&s->outline);
     if (s->teacache.mode != REEL_TEACACHE_OFF)
         tell_decisions(s);
@@ -246,6 +278,8 @@ static enum reel_status load(struct reel_sampler *s)
                                 s->arena.at[REEL_WEIGHTS], &loading, &s->weights));
     loading.loaded.read_bytes += before.read_bytes;
     loading.loaded.seconds += before.seconds;
+    s->weights_hash = loading.hash;
+    s->loaded = 1;
     REEL_PASS(tell_loaded(s, &loading.loaded, reel_seconds() - listener.began));
     reel_dit_open(&s->dit, &s->plan, &s->arena, &s->weights, &s->outline.table, s->comm, &s->stream);
     if (s->inputs.image)
@@ -253,28 +287,50 @@ static enum reel_status load(struct reel_sampler *s)
     return reel_agree(s->comm, s->stream.status);
 }
 
+/* A complete job whose weights lie where they lay needs them no more. Collective over world. */
+static enum reel_status needs_weights(struct reel_sampler *s, int *needs)
+{
+    *needs = !s->resume.found || s->resume.saved.head.chunk < s->outline.chunk_count ||
+             (s->comm->world.rank == 0 && reel_resume_is_elsewhere(s));
+    return reel_broadcast(s->comm, needs, (int64_t)sizeof *needs);
+}
+
+/* Memory, weights and the state to begin from. Collective over world. */
+static enum reel_status make_ready(struct reel_sampler *s)
+{
+    int needs;
+    REEL_PASS(allocate(s));
+    REEL_PASS(needs_weights(s, &needs));
+    if (needs) {
+        REEL_PASS(load(s));
+    } else {
+        REEL_PASS(reel_resume_decide(s));
+        s->weights_hash = s->resume.saved.head.weights;
+    }
+    reel_random_seed(&s->noise, (uint64_t)s->job->sampler.seed);
+    reel_random_seed(&s->addnoise, (uint64_t)s->job->sampler.seed ^ 0x9E3779B9u);
+    return reel_resume_restore(s);
+}
+
 enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct reel_job *job,
-                                   const char *job_text, struct reel_comm *comm,
+                                   const struct reel_start *start, struct reel_comm *comm,
                                    const struct reel_observer *observer)
 {
     memset(sampler, 0, sizeof *sampler);
     sampler->job = job;
-    sampler->job_text = job_text;
+    sampler->job_text = start->job_text;
     sampler->comm = comm;
     sampler->observer = *observer;
     sampler->began = reel_seconds();
+    sampler->attempts = 1;
     reel_pulse_at("opening the job");
-    enum reel_status status = prepare(sampler);
+    enum reel_status status = prepare(sampler, start->fresh);
     if (status == REEL_OK && sampler->inputs.prompts_made)
         reel_sampler_tell(sampler, &(struct reel_event){
                                        .kind = REEL_EVENT_NOTE,
                                        .text = "prompt.embeds is not given: seeded random prompts stand in"});
-    if (status == REEL_OK)
-        status = allocate(sampler);
-    if (status == REEL_OK)
-        status = load(sampler);
-    reel_random_seed(&sampler->noise, (uint64_t)job->sampler.seed);
-    reel_random_seed(&sampler->addnoise, (uint64_t)job->sampler.seed ^ 0x9E3779B9u);
+    if (status == REEL_OK && !sampler->nothing_to_do)
+        status = make_ready(sampler);
     if (status != REEL_OK)
         reel_sampler_close(sampler);
     return status;
@@ -286,6 +342,7 @@ void reel_sampler_close(struct reel_sampler *sampler)
     free(sampler->now.timesteps);
     free(sampler->now.solver);
     free(sampler->savings);
+    reel_resume_close(&sampler->resume);
     reel_outline_free(&sampler->outline);
     reel_dit_close(&sampler->dit);
     reel_arena_close(&sampler->arena);

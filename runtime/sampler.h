@@ -1,7 +1,7 @@
 /* A job in the making: everything that a run holds, and the steps that it takes.
  *
  *     struct reel_sampler sampler;
- *     REEL_PASS(reel_sampler_open(&sampler, &job, job_text, &comm, &observer));    plan, memory, weights, embedding
+ *     REEL_PASS(reel_sampler_open(&sampler, &job, &start, &comm, &observer));    plan, memory, weights, embedding
  *     status = reel_sample_run(&sampler);                                  every chunk, every iteration
  *     reel_sampler_close(&sampler);
  *
@@ -10,6 +10,7 @@
 #define REEL_SAMPLER_H
 
 #include "arena.h"
+#include "checkpoint.h"
 #include "choose.h"
 #include "chunk.h"
 #include "comm.h"
@@ -37,7 +38,37 @@ struct reel_chunk_state {
     float *addnoise;                  /* [iterations, C, prefix frames, h, w] of a noise file, or NULL */
     double seconds;                   /* since it began */
     int64_t skipped_iterations;
-    double skipped_seconds; /* of them */
+    double skipped_seconds;             /* of them */
+    struct reel_random addnoise_before; /* the stream as the iteration found it */
+    int signal_is_lost; /* the previous signal was that of another process: it cannot be compared with */
+};
+
+/* How a run begins. */
+struct reel_start {
+    const char *job_text; /* the effective job, YAML */
+    int fresh;            /* do not go on from a checkpoint */
+};
+
+/* From where a run goes on. */
+struct reel_resume {
+    struct reel_folder folder; /* rank 0's, locked */
+    int found;                 /* a checkpoint of this job, in `saved`, from `file` */
+    char file[REEL_FOLDER_PATH_BYTES];
+    struct reel_checkpoint saved; /* texts on rank 0 only */
+    int grown;                    /* the video is longer than the checkpoint's */
+    char *fingerprint;            /* of this job; on rank 0 */
+};
+
+/* When a run saves, and when it stops. */
+struct reel_pause {
+    int64_t since_save;       /* iterations */
+    int64_t chunk, iteration; /* of the last checkpoint; -1: none */
+    double iteration_seconds; /* of the last iteration that computed; 0: not known */
+    double save_seconds;      /* of the last checkpoint; an estimate before */
+    int abandoned;            /* the iteration at hand was, on every rank */
+    double iteration_began;
+    double excess, most_excess; /* seconds by which the iteration would end too late; of this rank, of all */
+    MPI_Request asked;
 };
 
 struct reel_sampler {
@@ -61,33 +92,73 @@ struct reel_sampler {
     struct reel_chunk_state now;
     struct reel_teacache_rule teacache;
     struct reel_teacache_range range;
+    struct reel_resume resume;
+    struct reel_pause pause;
+    uint64_t weights_hash;
+    int nothing_to_do;           /* the job is complete, and so is its output */
+    int loaded;                  /* the weights are here: a complete job needs none */
+    int prompted;                /* this process has embedded the prompts in force */
+    int64_t attempts;            /* how often the job was started, this time included */
     int64_t call_count;          /* of the outline's calls: made so far */
     int64_t done;                /* iterations run so far */
+    int64_t timed;               /* of them, by this process */
+    double earlier_seconds;      /* of the iterations before */
     struct reel_saving *savings; /* of every chunk and branch, in order */
     int64_t saving_count;        /* finished */
     int64_t finished_frames;
-    double began, step_seconds; /* the sum of the iterations' seconds */
+    double began, step_seconds; /* the sum of the seconds of this process' iterations */
 };
 
-/* Collective over world. Reads and checks everything that a job names before any weight is read; then plans, allocates,
- * loads the weights and makes the embedding table. On failure nothing stays open, and every rank has the same error.
- * What it is given must outlive the sampler. */
+/* Collective over world. Reads and checks everything that a job names, the checkpoints that it may go on from included,
+ * before any weight is read; then plans, allocates, loads the weights, makes the embedding table and restores what was
+ * saved. On failure nothing stays open, and every rank has the same error. What it is given must outlive the sampler. */
 enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct reel_job *job,
-                                   const char *job_text, struct reel_comm *comm,
+                                   const struct reel_start *start, struct reel_comm *comm,
                                    const struct reel_observer *observer);
 
 /* Not collective, but for the communicators that come with comm. A sampler of zeros is allowed. */
 void reel_sampler_close(struct reel_sampler *sampler);
 
-/* Collective over world. Runs the job to its end. */
+/* Collective over world. Runs the job to its end, or to a notice or the job's time limit: REEL_PREEMPTED once it is saved. */
 enum reel_status reel_sample_run(struct reel_sampler *sampler);
 
 /* The steps that reel_sample_run is made of, for those who look between them. All collective over world.
- * begin: noise, prefix, end frames and prompts of chunk k. iterate: one row of the timestep matrix; *ran is 0 where its
- * mask is empty and nothing was done. end: finished frames go to the video and the output is written. */
+ * begin: noise, prefix, end frames and prompts of chunk k, or what was saved in its midst. iterate: one row of the
+ * timestep matrix; *ran is 0 where its mask is empty and nothing was done, and where it was abandoned. end: finished frames
+ * go to the video and the output is written. */
 enum reel_status reel_chunk_begin(struct reel_sampler *sampler, int64_t k);
 enum reel_status reel_chunk_iterate(struct reel_sampler *sampler, int64_t row, int *ran);
 enum reel_status reel_chunk_end(struct reel_sampler *sampler);
+
+/* resume.c. All collective over world. find: locks the checkpoints' folder, looks for the newest whole checkpoint of this
+ * job, and says from which frames on the outline is open; compare: once the outline is made, whether the checkpoint is of
+ * this job; decide: the calls of chunks that have begun are those that were saved; restore: into the arena, once weights
+ * are read. Without a checkpoint all but the first do nothing. */
+enum reel_status reel_resume_find(struct reel_sampler *sampler, int fresh);
+enum reel_status reel_resume_compare(struct reel_sampler *sampler);
+enum reel_status reel_resume_decide(struct reel_sampler *sampler);
+enum reel_status reel_resume_restore(struct reel_sampler *sampler);
+void reel_resume_close(struct reel_resume *resume);
+
+/* Not collective; on rank 0. Whether model.path is another than the checkpoint's. */
+int reel_resume_is_elsewhere(const struct reel_sampler *sampler);
+
+/* Not collective. Chunk k goes on where it was saved, in its midst. */
+int reel_resume_is_within(const struct reel_sampler *sampler, int64_t k);
+
+/* pause.c. All collective over world. before: saves before that row where it is due, and says REEL_PREEMPTED once it is
+ * saved after a notice or the time limit; after: the same at the end of a chunk. begin and end stand around an iteration,
+ * during which the transformer asks before every block whether to go on. */
+enum reel_status reel_pause_before(struct reel_sampler *sampler, int64_t row);
+enum reel_status reel_pause_after_chunk(struct reel_sampler *sampler);
+void reel_pause_begin(struct reel_sampler *sampler);
+void reel_pause_end(struct reel_sampler *sampler);
+
+/* Not collective. The arrays that a checkpoint has in the state of its head: their memory is the arena. */
+void reel_sampler_arrays(const struct reel_sampler *sampler, struct reel_checkpoint *checkpoint);
+
+/* Collective over world. Writes output.latents as it stands, on rank 0. */
+enum reel_status reel_sampler_output(struct reel_sampler *sampler);
 
 /* Not collective. The bytes that this rank sends over the whole job, as planned: iterations, prompts, image. */
 void reel_sampler_traffic(const struct reel_sampler *sampler, int64_t bytes[REEL_PURPOSES]);

@@ -2,11 +2,13 @@
 #include "weights.h"
 
 #include "fault.h"
+#include "notice.h"
 #include "pieces.h"
 #include "pulse.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 /* Loading in the making. Each buffer takes one piece: as read, packed for a peer, and as a peer packed it. What a rank
  * holds whole is read to its place, or received there, without a buffer. */
@@ -17,6 +19,7 @@ struct loader {
     struct reel_holder *holders; /* [host->size] */
     float *memory, *read, *packed, *received;
     int64_t read_bytes;
+    uint64_t hash; /* of what this rank has read */
 };
 
 int64_t reel_weights_bytes(const struct reel_plan *plan, int64_t rank, enum reel_holding holding)
@@ -76,6 +79,18 @@ static const struct reel_tensor_rows *rows_of(const struct loader *l, int64_t ho
     return there ? &l->pieces.rows[l->pieces.first[piece]] : NULL;
 }
 
+/* A sum over rows, each with its place: whoever reads which of them, and whatever type they were stored as. */
+static uint64_t hash_rows(const struct reel_tensor_rows *rows, const float *values)
+{
+    uint64_t sum = 0;
+    for (int64_t r = 0; r < rows->count; r++) {
+        const int64_t place[3] = {(int64_t)rows->tensor, rows->layer, rows->first + r};
+        sum += XXH3_64bits_withSeed(values + r * rows->columns, (size_t)rows->columns * sizeof *values,
+                                    XXH3_64bits(place, sizeof place));
+    }
+    return sum;
+}
+
 static enum reel_status read_piece(struct loader *l, int64_t round)
 {
     int64_t count;
@@ -88,6 +103,7 @@ static enum reel_status read_piece(struct loader *l, int64_t round)
         float *values = values_of(l, rows);
         REEL_PASS(reel_model_read(l->files, rows->tensor, rows->layer, rows->first * rows->columns, elements,
                                   values));
+        l->hash += hash_rows(rows, values);
         l->read_bytes += elements * reel_model_stored_bytes(l->files, rows->tensor, rows->layer);
         if (values != l->memory + mine.to)
             pick(&mine, rows, values, l->memory + mine.to);
@@ -179,6 +195,10 @@ static enum reel_status read_all(struct loader *l, const struct reel_loading *lo
     enum reel_status status = REEL_OK;
     for (int64_t round = 0; round * size < all; round++) {
         status = read_piece(l, round);
+        if (status == REEL_OK && reel_notice_seconds() >= 0)
+            status = reel_fail(REEL_PREEMPTED,
+                               "a notice came while the weights were read: nothing was lost by it, and "
+                               "the same command starts again");
         enum reel_status exchanged = exchange(l, round);
         if (status == REEL_OK)
             status = exchanged;
@@ -188,6 +208,24 @@ static enum reel_status read_all(struct loader *l, const struct reel_loading *lo
             loading->progress(loading->context, (round + 1) * size < all ? (round + 1) * size : all, all);
     }
     return status;
+}
+
+/* Collective over world. The hash of all values; every host has read all of them. */
+static enum reel_status share_hash(struct reel_comm *comm, uint64_t mine, uint64_t *hash)
+{
+    uint64_t least, most, all = 0;
+    int failed = MPI_Allreduce(&mine, &all, 1, MPI_UINT64_T, MPI_SUM, comm->host.mpi);
+    if (reel_fault(REEL_FAULT_WEIGHTS_HASH))
+        all++;
+    failed |= MPI_Allreduce(&all, &least, 1, MPI_UINT64_T, MPI_MIN, comm->world.mpi);
+    failed |= MPI_Allreduce(&all, &most, 1, MPI_UINT64_T, MPI_MAX, comm->world.mpi);
+    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "the ranks could not compare their weights");
+    REEL_NEED(least == most, REEL_BAD_INPUT,
+              "the hosts have read different weights, hashes from %016llx to %016llx, expected the same "
+              "files on all",
+              (unsigned long long)least, (unsigned long long)most);
+    *hash += all;
+    return REEL_OK;
 }
 
 static void close_loader(struct loader *l)
@@ -234,6 +272,8 @@ enum reel_status reel_weights_load(struct reel_comm *comm, const struct reel_mod
                                  .kept_bytes = reel_weights_bytes(plan, comm->world.rank, holding),
                                  .seconds = MPI_Wtime() - began};
     }
+    if (status == REEL_OK)
+        status = share_hash(comm, l.hash, &loading->hash);
     close_loader(&l);
     return status;
 }

@@ -31,6 +31,7 @@ struct reel_loading {
     void (*progress)(void *context, int64_t done, int64_t all); /* pieces of this host; or NULL */
     void *context;
     struct reel_loaded loaded;
+    uint64_t hash; /* of all values read in all loads, whoever read them, and however they were stored */
 };
 
 /* Not collective. The bytes that reel_weights_load needs: of the plan's REEL_WEIGHTS, or of the whole tensors that make
@@ -39,7 +40,7 @@ int64_t reel_weights_bytes(const struct reel_plan *plan, int64_t rank, enum reel
 
 /* Collective over world. Reads what this rank holds into memory, aligned to 64 and reel_weights_bytes long, which stays
  * the caller's; weights is a view of it. Tensors for the embedding are whole on every rank. Errors of reel_model_read,
- * the same on every rank. */
+ * the same on every rank; REEL_BAD_INPUT when hosts read different values; REEL_PREEMPTED after a notice. */
 enum reel_status reel_weights_load(struct reel_comm *comm, const struct reel_model_files *files,
                                    const struct reel_plan *plan, enum reel_holding holding, void *memory,
                                    struct reel_loading *loading, struct reel_weights *weights);

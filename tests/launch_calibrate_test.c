@@ -18,6 +18,7 @@ static const char job[] = "model: {path: 'synthetic:tiny'}\n"
                           "video: {width: 64, height: 48, frames: 13}\n"
                           "sampler: {steps: 7, seed: 7}\n"
                           "diffusion_forcing: {base_frames: 9, overlap_frames: 5, addnoise_condition: 20}\n"
+                          "checkpoint: {directory: off}\n"
                           "output: {latents: out.h5, log: out.jsonl}\n";
 
 static const char *own(const char *name)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SAVING "--set checkpoint.every_iterations=1 --set checkpoint.on_error=stop"
+
 /* Which rank comes by a site, the code that the program then exits with, and the mesh that has the site; by default
  * ulysses 3. */
 static const struct {
@@ -39,6 +41,18 @@ static const struct {
     [REEL_FAULT_OUTPUT_BUILD] = {0, 70},
     [REEL_FAULT_OUTPUT_WRITE] = {0, 5},
     [REEL_FAULT_OUTPUT_RENAME] = {0, 5},
+    [REEL_FAULT_WEIGHTS_HASH] = {1, 4},
+    [REEL_FAULT_CHECKPOINT_LOCK] = {0, 5},
+    [REEL_FAULT_CHECKPOINT_HASH] = {1, 10, SAVING},
+    [REEL_FAULT_CHECKPOINT_SKELETON] = {0, 5, SAVING},
+    [REEL_FAULT_CHECKPOINT_RESERVE] = {0, 5, SAVING},
+    [REEL_FAULT_CHECKPOINT_OPEN] = {2, 5, SAVING},
+    [REEL_FAULT_CHECKPOINT_WRITE] = {1, 5, SAVING},
+    [REEL_FAULT_CHECKPOINT_CLOSE] = {2, 5, SAVING},
+    [REEL_FAULT_CHECKPOINT_SYNC] = {1, 5, SAVING},
+    [REEL_FAULT_CHECKPOINT_RENAME] = {0, 5, SAVING},
+    [REEL_FAULT_CHECKPOINT_RENAMED] = {0, 5, SAVING},
+    [REEL_FAULT_CHECKPOINT_READ] = {1, 4, SAVING},
     [REEL_FAULT_REPORT] = {1, 10},
 };
 
@@ -62,7 +76,7 @@ static int left_aside(void)
 {
     char command[256];
     int count = -1;
-    snprintf(command, sizeof command, "ls -A %s | grep -c tmp", test_folder());
+    snprintf(command, sizeof command, "ls -AR %s | grep -c tmp", test_folder());
     FILE *listing = popen(command, "r");
     if (fscanf(listing, "%d", &count) != 1)
         count = -1;
@@ -87,6 +101,13 @@ static int output_is_whole(void)
     return whole;
 }
 
+static void remove_checkpoints(void)
+{
+    char command[256];
+    snprintf(command, sizeof command, "rm -rf %s/out.h5.checkpoint", test_folder());
+    CHECK(system(command) == 0, "%s", command);
+}
+
 static void every_site_ends_all_ranks_with_one_message(void)
 {
     for (int site = 0; site < REEL_FAULT_SITES; site++) {
@@ -95,11 +116,14 @@ static void every_site_ends_all_ranks_with_one_message(void)
         char fault[64], command[256];
         snprintf(fault, sizeof fault, "REEL_FAULT=%s:%d", name, sites[site].rank);
         snprintf(command, sizeof command, "run job.yaml %s", mesh);
+        if (site == REEL_FAULT_CHECKPOINT_READ) /* something has to be there to go on from */
+            CHECK(program_run(3, "REEL_FAULT=velocity:0:4", command) == 70, "%s", program_said);
         int code = program_run(3, fault, command);
         CHECK(code == sites[site].code, "%s: exit %d, expected %d: %s", fault, code, sites[site].code,
               program_said);
         CHECK(program_said_times("reel: error: ") == 1, "%s: %s", fault, program_said);
         CHECK(output_is_whole() && left_aside() == 0, "%s tears the output or leaves something aside", fault);
+        remove_checkpoints();
     }
 }
 
@@ -113,7 +137,8 @@ static void a_failure_in_a_later_iteration_is_named_with_it(void)
 static void without_a_fault_the_same_job_runs(void)
 {
     CHECK(program_run(3, "", "run job.yaml") == 0, "%s", program_said);
-    CHECK(program_run(3, "REEL_FAULT=gemm:7", "run job.yaml") == 0, "rank 7 is not there: %s", program_said);
+    CHECK(program_run(3, "REEL_FAULT=gemm:7", "run job.yaml --fresh") == 0, "rank 7 is not there: %s",
+          program_said);
 }
 
 int main(void)

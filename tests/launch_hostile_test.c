@@ -255,14 +255,14 @@ int main(void)
     program_file("job.yaml", "model: {path: 'synthetic:tiny'}\n"
                              "video: {width: 64, height: 48, frames: 9}\n"
                              "sampler: {steps: 2}\n"
-                             "output: {latents: out.h5}\n");
+                             "checkpoint: {directory: off}\noutput: {latents: out.h5}\n");
     char yaml[1024];
     snprintf(yaml, sizeof yaml,
              "model: {path: %s/tiny-df/native}\n"
              "prompt: {embeds: %s/tiny-df/sync.inputs.safetensors}\n"
              "video: {width: 64, height: 48, frames: 9}\n"
              "sampler: {steps: 2}\n"
-             "output: {latents: out.h5}\n",
+             "checkpoint: {directory: off}\noutput: {latents: out.h5}\n",
              test_reference(), test_reference());
     program_file("model.yaml", yaml);
     RUN(mutated_weights_are_refused_by_name);

@@ -117,14 +117,6 @@ static const struct bad bad_sets[] = {
      "model.compute is bf16, but this version computes in fp32 only; expected auto or fp32"},
     {"device=cuda", "device is cuda, but this version computes on the CPU only; expected auto or cpu"},
     {"communication.transport=nccl", "communication.transport is nccl, but this version sends by MPI only"},
-    {"checkpoint.directory=/c",
-     "checkpoint.directory is /c, but this version saves no checkpoints; expected off or auto"},
-    {"checkpoint.every_iterations=5",
-     "checkpoint.every_iterations is 5, but this version saves no checkpoints"},
-    {"checkpoint.keep=5",
-     "checkpoint.keep is 5, but this version saves no checkpoints; expected 2 (the default)"},
-    {"checkpoint.grace=5s", "checkpoint.grace is 5s, but this version saves no checkpoints; expected 20s"},
-    {"checkpoint.time_limit=3h50m", "checkpoint.time_limit is 3h50m, but this version saves no checkpoints"},
 };
 
 static const struct bad bad_files[] = {

@@ -194,6 +194,9 @@ static void defaults_are_those_of_the_contract(void)
     CHECK(job.communication.timeout_s == 600 && job.checkpoint.keep == 2 && job.checkpoint.grace_s == 20 &&
               job.checkpoint.time_limit_s == 0 && job.checkpoint.every_iterations == 0,
           "communication, checkpoint");
+    char directory[REEL_PATH_BYTES + 16];
+    snprintf(directory, sizeof directory, "%s.checkpoint", job.output.latents);
+    CHECK(strcmp(job.checkpoint.directory, directory) == 0, "%s", job.checkpoint.directory);
 }
 
 /* Loads the echo of a job and compares every byte. */
@@ -224,8 +227,8 @@ static const char all_keys[] =
     "partition:\n  cfg: 1\n  tensor: auto\n  ulysses: 4\n  ring: 1\n  weights: resident\n"
     "device: cpu\n"
     "communication:\n  transport: mpi\n  timeout_s: 600.0\n"
-    "checkpoint:\n  directory: off\n  every_iterations: 0\n  keep: 2\n  grace: 0m20s\n  on_error: continue\n"
-    "  time_limit: ~\n"
+    "checkpoint:\n  directory: saved\n  every_iterations: 5\n  keep: 3\n  grace: 1m20s\n  on_error: stop\n"
+    "  time_limit: 3h50m\n"
     "output:\n  latents: \"\\u00fcber.h5\"\n  log: log.jsonl\n  preview:\n";
 
 static void the_echo_of_a_job_loads_to_the_same_bytes(void)

@@ -33,10 +33,11 @@ static void mesh_holds_what_it_planned(const char *mesh)
         json_t *event = json_loads(line, 0, NULL);
         if (strcmp(json_string_value(json_object_get(event, "event")), "memory") == 0) {
             double process = json_number_value(json_object_get(event, "process_peak"));
-            double libraries = json_number_value(json_object_get(json_object_get(event, "plan"), "libraries"));
+            double libraries =
+                json_number_value(json_object_get(json_object_get(event, "plan"), "libraries"));
             double planned = total(event, "plan");
-            CHECK(fabs(planned - process) <= 0.05 * process, "%s: %.3f GB planned, the process held %.3f", mesh,
-                  planned * 1e-9, process * 1e-9);
+            CHECK(fabs(planned - process) <= 0.05 * process, "%s: %.3f GB planned, the process held %.3f",
+                  mesh, planned * 1e-9, process * 1e-9);
             CHECK(process <= planned, "%s: libraries took more than the %.3f GB planned for them", mesh,
                   libraries * 1e-9);
             ranks++;

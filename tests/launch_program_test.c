@@ -48,6 +48,7 @@ static const char small_job[] =
     "video: {width: 64, height: 48, frames: 17}\n"
     "sampler: {steps: 3, seed: 7}\n"
     "diffusion_forcing: {base_frames: 9, overlap_frames: 5, addnoise_condition: 20}\n"
+    "checkpoint: {directory: off}\n"
     "output: {latents: out.h5, log: out.jsonl}\n";
 
 static void bad_commands_exit_with_2_and_one_message(void)

@@ -52,12 +52,11 @@ static const char *const uncut[] = {"patch_embedding.weight",
                                     "blocks.0.ffn.2.bias"};
 
 /* And those that make the table of timesteps and are not kept. */
-static const char *const freed[] = {"time_embedding.0.weight",  "time_embedding.0.bias",
-                                    "time_embedding.2.weight",  "time_embedding.2.bias",
-                                    "time_projection.1.weight", "time_projection.1.bias",
-                                    "fps_embedding.weight",     "fps_projection.0.weight",
-                                    "fps_projection.0.bias",    "fps_projection.2.weight",
-                                    "fps_projection.2.bias"};
+static const char *const freed[] = {
+    "time_embedding.0.weight", "time_embedding.0.bias",    "time_embedding.2.weight",
+    "time_embedding.2.bias",   "time_projection.1.weight", "time_projection.1.bias",
+    "fps_embedding.weight",    "fps_projection.0.weight",  "fps_projection.0.bias",
+    "fps_projection.2.weight", "fps_projection.2.bias"};
 
 static int64_t ceiling(int64_t whole, int64_t parts)
 {

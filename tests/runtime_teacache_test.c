@@ -52,7 +52,8 @@ static struct reel_outline decided(const struct reel_job *job, struct reel_teaca
 {
     struct reel_outline outline;
     struct reel_teacache_rule rule;
-    CHECK(reel_outline_make(job, 0, 0, &outline) == REEL_OK, "%s", reel_error_here()->cause);
+    CHECK(reel_outline_make(job, 0, 0, (struct reel_begun){.count = 0}, &outline) == REEL_OK, "%s",
+          reel_error_here()->cause);
     CHECK(reel_teacache_rule_of(job, &model, &rule) == REEL_OK, "%s", reel_error_here()->cause);
     int64_t columns = reel_teacache_columns(&model, rule.mode);
     double *signals = malloc((size_t)(outline.table.rows * columns) * sizeof *signals);
@@ -176,7 +177,8 @@ static void the_last_iteration_that_runs_is_computed(void)
         struct reel_teacache_rule rule;
         job.diffusion_forcing.ar_step = ar_step;
         job.teacache.threshold = 1e9;
-        CHECK(reel_outline_make(&job, 0, 1, &outline) == REEL_OK, "%s", reel_error_here()->cause);
+        CHECK(reel_outline_make(&job, 0, 1, (struct reel_begun){.count = 0}, &outline) == REEL_OK, "%s",
+              reel_error_here()->cause);
         reel_teacache_rule_of(&job, &model, &rule);
         double *signals = calloc((size_t)(outline.table.rows * model.width), sizeof *signals);
         for (int64_t i = 0; i < outline.table.rows * model.width; i++)

@@ -210,7 +210,8 @@ static void check_case(const char *path)
     int64_t count;
     enum reel_status status =
         reel_chunks_make(&job, (int64_t)reference_number(file, "prefix_latent_frames", 0),
-                         (int64_t)reference_number(file, "end_latent_frames", 0), &chunks, &count);
+                         (int64_t)reference_number(file, "end_latent_frames", 0),
+                         (struct reel_begun){.count = 0}, &chunks, &count);
     CHECK(status == REEL_OK, "%s: %s", path, reel_error_here()->cause);
     for (int64_t i = 0; i < count; i++)
         check_chunk_matrix(file, &job, &chunks[i]);
@@ -238,7 +239,7 @@ static void check_lengths(const struct reel_job *job, const int64_t *lengths)
 {
     struct reel_chunk *chunks;
     int64_t count, kept = 0, overlap = reel_latent_frames(job->diffusion_forcing.overlap_frames);
-    enum reel_status status = reel_chunks_make(job, 0, 0, &chunks, &count);
+    enum reel_status status = reel_chunks_make(job, 0, 0, (struct reel_begun){.count = 0}, &chunks, &count);
     CHECK(status == REEL_OK, "%s", reel_error_here()->cause);
     for (int64_t i = 0; i < count; i++) {
         CHECK(chunks[i].index == i && chunks[i].frames == lengths[i], "%lld pixel frames, chunk %lld: %lld",
@@ -279,8 +280,9 @@ static void without_overlap_one_chunk_has_a_sliding_window(void)
     struct reel_job job = job_of(257, 97, 0, 5);
     struct reel_chunk *chunks;
     int64_t count;
-    CHECK(reel_chunks_make(&job, 5, 5, &chunks, &count) == REEL_OK && count == 1, "%lld chunks",
-          (long long)count);
+    CHECK(reel_chunks_make(&job, 5, 5, (struct reel_begun){.count = 0}, &chunks, &count) == REEL_OK &&
+              count == 1,
+          "%lld chunks", (long long)count);
     CHECK(chunks[0].frames == 65 && chunks[0].kept == 65 && chunks[0].prefix_frames == 5 &&
               chunks[0].end_frames == 5,
           "%lld frames", (long long)chunks[0].frames);
@@ -294,8 +296,9 @@ static void prefix_goes_to_the_first_and_end_to_the_last_chunk(void)
     struct reel_job job = job_of(257, 97, 17, 1);
     struct reel_chunk *chunks;
     int64_t count;
-    CHECK(reel_chunks_make(&job, 3, 1, &chunks, &count) == REEL_OK && count == 3, "%lld chunks",
-          (long long)count);
+    CHECK(reel_chunks_make(&job, 3, 1, (struct reel_begun){.count = 0}, &chunks, &count) == REEL_OK &&
+              count == 3,
+          "%lld chunks", (long long)count);
     CHECK(chunks[0].prefix_frames == 3 && chunks[1].prefix_frames == 5, "prefix");
     CHECK(chunks[0].end_frames == 0 && chunks[1].end_frames == 0 && chunks[2].end_frames == 1, "end");
     CHECK(reel_chunk_window(&job, &chunks[2]) == 26, "window %lld",
@@ -308,7 +311,8 @@ static void check_chunk_refusal(struct reel_job job, int64_t prefix, int64_t end
     struct reel_chunk *chunks;
     int64_t count;
     reel_error_clear();
-    enum reel_status status = reel_chunks_make(&job, prefix, end, &chunks, &count);
+    enum reel_status status =
+        reel_chunks_make(&job, prefix, end, (struct reel_begun){.count = 0}, &chunks, &count);
     CHECK(status == REEL_BAD_JOB && !chunks && count == 0, "status %d, expected: %s", status, message);
     CHECK(strcmp(reel_error_here()->cause, message) == 0, "%s\nexpected: %s", reel_error_here()->cause,
           message);

@@ -2,6 +2,7 @@
  *
  *     REEL_FAULT=weights-read:1        rank 1 fails the first time it comes by
  *     REEL_FAULT=gemm:2:40             rank 2 fails the 40th time
+ *     REEL_FAULT=checkpoint-write:0:1:kill          rank 0 is killed there (or: stop)
  *
  * A site asks reel_fault(REEL_FAULT_GEMM) and, on 1, behaves as if its own work had failed. In builds without
  * REEL_DEBUG the question is the constant 0. Not collective. */
@@ -20,6 +21,7 @@ enum reel_fault_site {
     REEL_FAULT_PLAN,
     REEL_FAULT_ARENA,
     REEL_FAULT_WEIGHTS_READ,
+    REEL_FAULT_WEIGHTS_HASH,
     REEL_FAULT_DECISIONS,
     REEL_FAULT_CHUNK_MEMORY,
     REEL_FAULT_GEMM,
@@ -34,6 +36,17 @@ enum reel_fault_site {
     REEL_FAULT_OUTPUT_BUILD,
     REEL_FAULT_OUTPUT_WRITE,
     REEL_FAULT_OUTPUT_RENAME,
+    REEL_FAULT_CHECKPOINT_LOCK,
+    REEL_FAULT_CHECKPOINT_HASH,
+    REEL_FAULT_CHECKPOINT_SKELETON,
+    REEL_FAULT_CHECKPOINT_RESERVE,
+    REEL_FAULT_CHECKPOINT_OPEN,
+    REEL_FAULT_CHECKPOINT_WRITE,
+    REEL_FAULT_CHECKPOINT_CLOSE,
+    REEL_FAULT_CHECKPOINT_SYNC,
+    REEL_FAULT_CHECKPOINT_RENAME,
+    REEL_FAULT_CHECKPOINT_RENAMED,
+    REEL_FAULT_CHECKPOINT_READ,
     REEL_FAULT_REPORT,
     REEL_FAULT_SITES
 };

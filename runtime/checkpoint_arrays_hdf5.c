@@ -1,0 +1,184 @@
+/* Collective hyperslabs, whole channels a rank. */
+#include "checkpoint_arrays.h"
+
+#include "checkpoint_head.h"
+#include "fault.h"
+#include "pulse.h"
+
+#include <string.h>
+#include <unistd.h>
+#define XXH_STATIC_LINKING_ONLY /* for a state without allocation */
+#include <xxhash.h>
+
+/* One call moves less than 2 GiB a rank: beyond that, independent writes fail and ROMIO crashes. */
+enum { MOST_BYTES = 512 << 20 };
+
+static int64_t plane_of(const struct reel_checkpoint *checkpoint)
+{
+    return checkpoint->head.rows * checkpoint->head.columns;
+}
+
+int64_t reel_checkpoint_array_bytes(const struct reel_checkpoint *checkpoint,
+                                    const struct reel_checkpoint_array *array)
+{
+    return checkpoint->head.channels * array->frames * plane_of(checkpoint) * (int64_t)sizeof(float);
+}
+
+struct reel_cut reel_checkpoint_channels(const struct reel_comm *comm,
+                                         const struct reel_checkpoint *checkpoint)
+{
+    return reel_cut_even(checkpoint->head.channels, comm->world.size);
+}
+
+uint64_t reel_checkpoint_hash(const struct reel_checkpoint *checkpoint,
+                              const struct reel_checkpoint_array *array, int64_t block)
+{
+    enum { FLOATS = REEL_SEAL_BLOCK_BYTES / sizeof(float) };
+    int64_t channel = array->frames * plane_of(checkpoint), room = array->room_frames * plane_of(checkpoint);
+    int64_t at = block * FLOATS, all = channel * checkpoint->head.channels,
+            end = at + FLOATS < all ? at + FLOATS : all;
+    XXH3_state_t state;
+    XXH3_64bits_reset(&state);
+    for (int64_t run; at < end;
+         at += run) { /* channels follow each other in the file, with room between in memory */
+        run = channel - at % channel < end - at ? channel - at % channel : end - at;
+        XXH3_64bits_update(&state, array->values + at / channel * room + at % channel,
+                           (size_t)run * sizeof(float));
+    }
+    return XXH3_64bits_digest(&state);
+}
+
+/* An array in the calls that move it: pieces of so many channels, or of one channel's frames. */
+struct pieces {
+    int64_t channels, frames; /* of a piece at most */
+    int64_t count;            /* of the rank that has most; every rank makes as many calls */
+};
+
+static struct pieces pieces_of(const struct reel_comm *comm, const struct reel_checkpoint *checkpoint,
+                               const struct reel_checkpoint_array *array)
+{
+    struct reel_cut channels = reel_checkpoint_channels(comm, checkpoint);
+    int64_t most = 0, plane = plane_of(checkpoint) * (int64_t)sizeof(float), channel = array->frames * plane;
+    for (int64_t p = 0; p < comm->world.size; p++)
+        most = reel_cut_count(&channels, p) > most ? reel_cut_count(&channels, p) : most;
+    struct pieces pieces = {.channels = 1, .frames = array->frames};
+    if (array->room_frames == array->frames && channel <= MOST_BYTES)
+        pieces.channels = MOST_BYTES / channel;
+    if (channel > MOST_BYTES)
+        pieces.frames = MOST_BYTES / plane > 1 ? MOST_BYTES / plane : 1;
+    pieces.count = (most + pieces.channels - 1) / pieces.channels *
+                   ((array->frames + pieces.frames - 1) / pieces.frames);
+    return pieces;
+}
+
+/* Moves piece number p of this rank's channels; none when it has no such piece. */
+static herr_t move_piece(const struct reel_comm *comm, const struct reel_checkpoint *checkpoint,
+                         const struct reel_checkpoint_array *array, const struct pieces *pieces, int64_t p,
+                         hid_t set, hid_t transfer, int reads)
+{
+    struct reel_cut cut = reel_checkpoint_channels(comm, checkpoint);
+    int64_t per_channel = (array->frames + pieces->frames - 1) / pieces->frames;
+    int64_t end = cut.first[comm->world.rank + 1],
+            channel = cut.first[comm->world.rank] + p / per_channel * pieces->channels,
+            frame = p % per_channel * pieces->frames;
+    int64_t channels = end - channel < pieces->channels ? end - channel : pieces->channels,
+            frames = array->frames - frame < pieces->frames ? array->frames - frame : pieces->frames;
+    hid_t space = H5Dget_space(set);
+    hsize_t start[4] = {(hsize_t)channel, (hsize_t)frame, 0, 0},
+            count[4] = {(hsize_t)channels, (hsize_t)frames, (hsize_t)checkpoint->head.rows,
+                        (hsize_t)checkpoint->head.columns},
+            all[1] = {1};
+    if (channels > 0) {
+        all[0] = count[0] * count[1] * count[2] * count[3];
+        H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
+    } else {
+        H5Sselect_none(space);
+        channel = frame = 0;
+    }
+    hid_t memory = H5Screate_simple(1, all, NULL);
+    if (channels <= 0)
+        H5Sselect_none(memory);
+    float *values = array->values + (channel * array->room_frames + frame) * plane_of(checkpoint);
+    herr_t moved = reads ? H5Dread(set, H5T_NATIVE_FLOAT, memory, space, transfer, values)
+                         : H5Dwrite(set, H5T_NATIVE_FLOAT, memory, space, transfer, values);
+    H5Sclose(memory);
+    H5Sclose(space);
+    reel_pulse();
+    return moved;
+}
+
+/* All calls are made whatever fails, for other ranks make theirs. Returns whether all went well. */
+static int move_all(const struct reel_comm *comm, const struct reel_checkpoint *checkpoint, const hid_t *sets,
+                    int reads)
+{
+    int failed = 0;
+    hid_t transfer = H5Pcreate(H5P_DATASET_XFER);
+    failed |= H5Pset_dxpl_mpio(transfer, H5FD_MPIO_COLLECTIVE) < 0;
+    for (int64_t a = 0; a < checkpoint->array_count; a++) {
+        struct pieces pieces = pieces_of(comm, checkpoint, &checkpoint->arrays[a]);
+        for (int64_t p = 0; p < pieces.count; p++)
+            failed |= move_piece(comm, checkpoint, &checkpoint->arrays[a], &pieces, p, sets[a], transfer,
+                                 reads) < 0;
+    }
+    H5Pclose(transfer);
+    return !failed;
+}
+
+/* Collective over world. Opens the file and its arrays; all or nothing on all ranks. */
+static enum reel_status open_all(struct reel_comm *comm, const char *path,
+                                 const struct reel_checkpoint *checkpoint, enum reel_status cause,
+                                 hid_t *file, hid_t *sets)
+{
+    char host[128] = "", name[64];
+    int reads = cause == REEL_BAD_INPUT, missing = access(path, reads ? R_OK : R_OK | W_OK) != 0;
+    gethostname(host, sizeof host - 1);
+    enum reel_status status = REEL_OK;
+    if (missing ||
+        reel_fault(REEL_FAULT_CHECKPOINT_OPEN)) /* before HDF5 opens it on some ranks and not on others */
+        status = reel_fail(cause,
+                           "%s: rank %lld on host %s does not see the checkpoint, expected "
+                           "checkpoint.directory on a file system that all hosts share",
+                           path, (long long)comm->world.rank, host);
+    REEL_PASS(reel_agree(comm, status));
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fapl_mpio(access, comm->world.mpi, MPI_INFO_NULL);
+    *file = H5Fopen(path, reads ? H5F_ACC_RDONLY : H5F_ACC_RDWR, access);
+    H5Pclose(access);
+    int failed = *file < 0;
+    for (int64_t a = 0; a < checkpoint->array_count; a++) {
+        snprintf(name, sizeof name, "/latents/%s", checkpoint->arrays[a].name);
+        sets[a] = failed ? -1 : H5Dopen2(*file, name, H5P_DEFAULT);
+        failed |= sets[a] < 0;
+    }
+    if (failed)
+        status = reel_fail(cause, "%s: parallel HDF5 cannot open the checkpoint", path);
+    return reel_agree(comm, status);
+}
+
+enum reel_status reel_checkpoint_move_arrays(struct reel_comm *comm, const char *path,
+                                             const struct reel_checkpoint *checkpoint, enum reel_status cause)
+{
+    int reads = cause == REEL_BAD_INPUT;
+    hid_t file, sets[REEL_CHECKPOINT_ARRAYS];
+    enum reel_status status = REEL_OK;
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    REEL_PASS(open_all(comm, path, checkpoint, cause, &file, sets));
+    if (!move_all(comm, checkpoint, sets, reads) ||
+        reel_fault(reads ? REEL_FAULT_CHECKPOINT_READ : REEL_FAULT_CHECKPOINT_WRITE))
+        status = reel_fail(
+            cause, "%s: rank %lld could not %s its part of the checkpoint: the disk is full, or failed", path,
+            (long long)comm->world.rank, reads ? "read" : "write");
+    status = reel_agree(comm, status);
+    if (status != REEL_OK && !reads) { /* room for what HDF5 still wants to write: else it hangs in closing */
+        if (comm->world.rank == 0 && truncate(path, 0) != 0)
+            reel_trail("the file could not be emptied either");
+        MPI_Barrier(comm->world.mpi);
+    }
+    int failed = 0;
+    for (int64_t a = 0; a < checkpoint->array_count; a++)
+        failed |= H5Dclose(sets[a]) < 0;
+    failed |= H5Fclose(file) < 0 || reel_fault(REEL_FAULT_CHECKPOINT_CLOSE);
+    if (status == REEL_OK && failed && !reads)
+        status = reel_fail(cause, "%s: HDF5 could not close the checkpoint", path);
+    return reel_agree(comm, status);
+}

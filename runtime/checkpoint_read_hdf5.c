@@ -1,0 +1,81 @@
+/* Whole checkpoints only: every byte is checked in the file, and every array again in memory. */
+#include "checkpoint_arrays.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum reel_status verify(const struct reel_comm *comm, const char *path, int *foreign)
+{
+    struct reel_seal seal;
+    *foreign = 0;
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    REEL_NEED(file >= 0, REEL_BAD_INPUT, "%s: the checkpoint cannot be opened: %s", path, strerror(errno));
+    enum reel_status status = reel_seal_read(file, path, &seal);
+    if (status != REEL_OK)
+        *foreign = seal.format != 0 && seal.format != REEL_SEAL_FORMAT;
+    if (status == REEL_OK && comm->world.rank == 0)
+        status = reel_seal_check_rest(file, path, &seal);
+    if (status == REEL_OK)
+        status = reel_seal_check_blocks(file, path, &seal, comm->world.rank, comm->world.size);
+    close(file);
+    return status;
+}
+
+enum reel_status reel_checkpoint_verify(struct reel_comm *comm, const char *path, int *foreign)
+{
+    enum reel_status status = reel_agree(comm, verify(comm, path, foreign));
+    REEL_PASS(reel_broadcast(comm, foreign, (int64_t)sizeof *foreign));
+    return status;
+}
+
+/* Collective over world. Everybody's channels come to all. */
+static enum reel_status share_channels(struct reel_comm *comm, const struct reel_checkpoint *checkpoint)
+{
+    struct reel_cut cut = reel_checkpoint_channels(comm, checkpoint);
+    int64_t plane = checkpoint->head.rows * checkpoint->head.columns;
+    for (int64_t a = 0; a < checkpoint->array_count; a++) {
+        const struct reel_checkpoint_array *array = &checkpoint->arrays[a];
+        for (int64_t rank = 0; rank < comm->world.size; rank++)
+            for (int64_t c = cut.first[rank]; c < cut.first[rank + 1]; c++)
+                REEL_PASS(reel_broadcast_from(comm, rank, array->values + c * array->room_frames * plane,
+                                              array->frames * plane * (int64_t)sizeof(float)));
+    }
+    return REEL_OK;
+}
+
+/* This rank's share of the blocks in memory is what the file's hashes say. */
+static enum reel_status check_memory(const struct reel_comm *comm, const char *path,
+                                     const struct reel_checkpoint *checkpoint)
+{
+    struct reel_seal seal;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    REEL_NEED(file >= 0, REEL_BAD_INPUT, "%s: the checkpoint cannot be opened: %s", path, strerror(errno));
+    enum reel_status status = reel_seal_read(file, path, &seal);
+    if (status == REEL_OK && seal.run_count != checkpoint->array_count)
+        status = reel_fail(REEL_BAD_INPUT, "%s: has %lld arrays, expected %lld", path,
+                           (long long)seal.run_count, (long long)checkpoint->array_count);
+    for (int64_t a = 0; a < checkpoint->array_count && status == REEL_OK; a++) {
+        int64_t blocks = reel_seal_blocks(&seal.runs[a]), rank = comm->world.rank, ranks = comm->world.size;
+        for (int64_t b = blocks * rank / ranks; b < blocks * (rank + 1) / ranks && status == REEL_OK; b++) {
+            uint64_t expected = 0, hash = reel_checkpoint_hash(checkpoint, &checkpoint->arrays[a], b);
+            status = reel_seal_read_at(file, path, seal.runs[a].hashes + b * (int64_t)sizeof expected,
+                                       &expected, sizeof expected);
+            if (status == REEL_OK && hash != expected)
+                status = reel_fail(REEL_BAD_INPUT,
+                                   "%s: block %lld of %s did not arrive in memory as it was written", path,
+                                   (long long)b, checkpoint->arrays[a].name);
+        }
+    }
+    close(file);
+    return status;
+}
+
+enum reel_status reel_checkpoint_read_arrays(struct reel_comm *comm, const char *path,
+                                             const struct reel_checkpoint *checkpoint)
+{
+    REEL_PASS(reel_checkpoint_move_arrays(comm, path, checkpoint, REEL_BAD_INPUT));
+    REEL_PASS(share_channels(comm, checkpoint));
+    return reel_agree(comm, check_memory(comm, path, checkpoint));
+}

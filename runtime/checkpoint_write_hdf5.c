@@ -1,0 +1,288 @@
+/* The commit protocol. */
+#include "checkpoint_arrays.h"
+#include "checkpoint_head.h"
+#include "fault.h"
+#include "pulse.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum { ALIGNED_FROM = 1 << 16, ALIGNMENT = 4096, SKELETON_MOST = 1 << 20 };
+
+static enum reel_status cannot(const char *path, const char *what)
+{
+    return reel_fail(REEL_BAD_OUTPUT, "%s: the checkpoint could not be %s: %s", path, what, strerror(errno));
+}
+
+/* Collective over world. The hashes of every array's blocks, on rank 0: each rank hashes a share. */
+static enum reel_status hash_arrays(struct reel_comm *comm, const struct reel_checkpoint *checkpoint,
+                                    uint64_t *hashes[REEL_CHECKPOINT_ARRAYS])
+{
+    enum reel_status status = REEL_OK;
+    for (int64_t a = 0; a < checkpoint->array_count; a++) {
+        struct reel_seal_run run = {.bytes = reel_checkpoint_array_bytes(checkpoint, &checkpoint->arrays[a])};
+        int64_t blocks = reel_seal_blocks(&run), rank = comm->world.rank, ranks = comm->world.size;
+        hashes[a] = calloc((size_t)blocks + 1, sizeof *hashes[a]);
+        if (!hashes[a] || reel_fault(REEL_FAULT_CHECKPOINT_HASH))
+            status = reel_fail(REEL_NO_MEMORY, "no memory for the hashes of %lld blocks", (long long)blocks);
+        for (int64_t b = blocks * rank / ranks; hashes[a] && b < blocks * (rank + 1) / ranks; b++)
+            hashes[a][b] = reel_checkpoint_hash(checkpoint, &checkpoint->arrays[a], b);
+        REEL_PASS(reel_agree(comm, status));
+        /* every hash is of one rank, and zero elsewhere */
+        int failed = MPI_Reduce(rank == 0 ? MPI_IN_PLACE : hashes[a], hashes[a], (int)blocks, MPI_UINT64_T,
+                                MPI_BOR, 0, comm->world.mpi);
+        REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "the hashes of the checkpoint did not reach rank 0");
+    }
+    return REEL_OK;
+}
+
+/* A dataset whose room is in the file but not filled, and where it lies. */
+static void array_dataset(struct reel_hdf5 *file, const struct reel_checkpoint *checkpoint,
+                          const struct reel_checkpoint_array *array, struct reel_seal_run *run)
+{
+    char name[64];
+    hsize_t shape[4];
+    snprintf(name, sizeof name, "/latents/%s", array->name);
+    reel_checkpoint_shape(checkpoint, array, shape);
+    hid_t space = H5Screate_simple(4, shape, NULL), links = H5Pcreate(H5P_LINK_CREATE),
+          creation = H5Pcreate(H5P_DATASET_CREATE);
+    reel_hdf5_keep(file, H5Pset_create_intermediate_group(links, 1));
+    reel_hdf5_keep(file, H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY));
+    reel_hdf5_keep(file, H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER));
+    hid_t set = H5Dcreate2(file->id, name, H5T_IEEE_F32LE, space, links, creation, H5P_DEFAULT);
+    file->failed |= set < 0;
+    if (set >= 0) {
+        run->offset = (int64_t)H5Dget_offset(set);
+        run->bytes = reel_checkpoint_array_bytes(checkpoint, array);
+        file->failed |= run->offset < REEL_SEAL_BYTES || H5Dclose(set) < 0;
+    }
+    H5Pclose(creation);
+    H5Pclose(links);
+    H5Sclose(space);
+}
+
+static void hashes_dataset(struct reel_hdf5 *file, const char *array, const uint64_t *hashes,
+                           struct reel_seal_run *run)
+{
+    char name[64];
+    hsize_t blocks[1] = {(hsize_t)reel_seal_blocks(run)};
+    snprintf(name, sizeof name, "/hashes/%s", array);
+    reel_hdf5_dataset(file, name, H5T_STD_U64LE, H5T_NATIVE_UINT64, 1, blocks, hashes);
+    hid_t set = file->failed ? -1 : H5Dopen2(file->id, name, H5P_DEFAULT);
+    if (set >= 0) {
+        run->hashes = (int64_t)H5Dget_offset(set);
+        H5Dclose(set);
+    }
+    file->failed |= set < 0 || run->hashes < REEL_SEAL_BYTES;
+}
+
+/* Everything but the arrays' values, as a sparse file at path. Fills the seal's runs, in the order of the file. */
+static int build_skeleton(const char *path, const struct reel_checkpoint *checkpoint,
+                          uint64_t *const hashes[REEL_CHECKPOINT_ARRAYS], struct reel_seal *seal)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS), creation = H5Pcreate(H5P_FILE_CREATE);
+    H5Pset_alignment(access, ALIGNED_FROM, ALIGNMENT);
+    H5Pset_userblock(creation, REEL_SEAL_BYTES);
+    struct reel_hdf5 file = {.id = H5Fcreate(path, H5F_ACC_TRUNC, creation, access)};
+    H5Pclose(creation);
+    H5Pclose(access);
+    if (file.id < 0)
+        return 0;
+    reel_checkpoint_put(&file, checkpoint);
+    for (int64_t a = 0; a < checkpoint->array_count; a++)
+        array_dataset(&file, checkpoint, &checkpoint->arrays[a], &seal->runs[a]);
+    seal->run_count = checkpoint->array_count;
+    for (int64_t a = 0; a < checkpoint->array_count && !file.failed; a++)
+        hashes_dataset(&file, checkpoint->arrays[a].name, hashes[a], &seal->runs[a]);
+    for (int64_t a = 1; a < checkpoint->array_count; a++)
+        file.failed |= seal->runs[a].offset < seal->runs[a - 1].offset + seal->runs[a - 1].bytes;
+    return H5Fclose(file.id) >= 0 && !file.failed && !reel_fault(REEL_FAULT_CHECKPOINT_SKELETON);
+}
+
+/* A name in the memory-backed file system: one per folder, so that what a killed job has left is replaced. */
+static enum reel_status skeleton_path(const struct reel_folder *folder, char *path, size_t bytes)
+{
+    struct stat facts;
+    REEL_NEED(stat(folder->path, &facts) == 0, REEL_BAD_OUTPUT, "%s: %s", folder->path, strerror(errno));
+    snprintf(path, bytes, "/dev/shm/reel-%lld-%llx-%llx.h5", (long long)geteuid(),
+             (unsigned long long)facts.st_dev, (unsigned long long)facts.st_ino);
+    unlink(path);
+    int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (file < 0)
+        return cannot(path, "begun");
+    int full = posix_fallocate(file, 0, SKELETON_MOST); /* HDF5 must not be the one to find out */
+    int emptied = ftruncate(file, 0);
+    close(file);
+    if (full || emptied != 0) {
+        unlink(path);
+        errno = full ? full : errno;
+        return cannot(path, "begun");
+    }
+    return REEL_OK;
+}
+
+/* Room for all of it on the disk, before a byte is written. */
+static enum reel_status reserve(int file, const char *path, int64_t bytes)
+{
+    struct statvfs there;
+    int trouble = fallocate(file, 0, 0, bytes) == 0 ? 0 : errno;
+    if (reel_fault(REEL_FAULT_CHECKPOINT_RESERVE))
+        trouble = ENOSPC;
+    if (trouble == EOPNOTSUPP || trouble == ENOSYS) { /* then at least look */
+        trouble = fstatvfs(file, &there) != 0 ? errno : 0;
+        if (!trouble && (double)there.f_bavail * (double)there.f_frsize < (double)bytes)
+            trouble = ENOSPC;
+        if (!trouble && ftruncate(file, bytes) != 0)
+            trouble = errno;
+    }
+    errno = trouble;
+    REEL_NEED(!trouble, REEL_BAD_OUTPUT, "%s: there is no room for a checkpoint of %lld bytes: %s", path,
+              (long long)bytes, strerror(trouble));
+    return REEL_OK;
+}
+
+static enum reel_status write_at(int file, const char *path, int64_t offset, const void *bytes, int64_t count)
+{
+    for (int64_t done = 0; done < count;) {
+        ssize_t put = pwrite(file, (const char *)bytes + done, (size_t)(count - done), offset + done);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return cannot(path, "written");
+        done += put;
+    }
+    return REEL_OK;
+}
+
+/* Copies what of the skeleton is there: it is nearly all holes. */
+static enum reel_status copy_data(int from, int to, const char *path, int64_t bytes)
+{
+    char buffer[1 << 16];
+    int64_t at = 0, end;
+    while (at < bytes && (at = lseek(from, at, SEEK_DATA)) >= 0 && (end = lseek(from, at, SEEK_HOLE)) >= 0)
+        for (int64_t piece; at < end; at += piece) {
+            piece = end - at < (int64_t)sizeof buffer ? end - at : (int64_t)sizeof buffer;
+            REEL_PASS(reel_seal_read_at(from, path, at, buffer, piece));
+            REEL_PASS(write_at(to, path, at, buffer, piece));
+        }
+    if (at < 0 && errno != ENXIO) /* ENXIO: no data behind */
+        return cannot(path, "begun");
+    return REEL_OK;
+}
+
+/* The file with everything but the arrays' values, sealed. On rank 0. */
+static enum reel_status place_skeleton(const char *skeleton, const char *path, struct reel_seal *seal)
+{
+    struct stat facts;
+    int from = open(skeleton, O_RDONLY | O_CLOEXEC);
+    unlink(skeleton);
+    if (from < 0 || fstat(from, &facts) != 0)
+        return cannot(skeleton, "begun");
+    int to = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    enum reel_status status = to < 0 ? cannot(path, "begun") : reserve(to, path, facts.st_size);
+    if (status == REEL_OK)
+        status = copy_data(from, to, path, facts.st_size);
+    if (status == REEL_OK)
+        status = reel_seal_make(to, path, facts.st_size, seal);
+    if (status == REEL_OK)
+        status = write_at(to, path, 0, seal, sizeof *seal);
+    close(from);
+    if (to >= 0 && close(to) != 0 && status == REEL_OK)
+        status = cannot(path, "begun");
+    return status;
+}
+
+static enum reel_status begin_file(const struct reel_folder *folder, const struct reel_checkpoint *checkpoint,
+                                   uint64_t *const hashes[REEL_CHECKPOINT_ARRAYS], const char *path,
+                                   struct reel_seal *seal)
+{
+    char skeleton[128];
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    REEL_PASS(skeleton_path(folder, skeleton, sizeof skeleton));
+    if (!build_skeleton(skeleton, checkpoint, hashes, seal)) {
+        unlink(skeleton);
+        return reel_fail(REEL_BAD_OUTPUT, "%s: HDF5 could not build the checkpoint's skeleton", skeleton);
+    }
+    return place_skeleton(skeleton, path, seal);
+}
+
+/* What is on the disk is what was meant: every rank reads a share back, and lets the file reach the disk. */
+static enum reel_status look_again(const struct reel_comm *comm, const char *path,
+                                   const struct reel_seal *seal)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return cannot(path, "read back");
+    enum reel_status status = reel_seal_check_blocks(file, path, seal, comm->world.rank, comm->world.size);
+    if (status == REEL_OK && comm->world.rank == 0)
+        status = reel_seal_check_rest(file, path, seal);
+    if (status == REEL_BAD_INPUT) {
+        reel_error_here()->status = status = REEL_BAD_OUTPUT;
+        reel_trail("reading back what was written");
+    }
+    if (status == REEL_OK && (reel_fault(REEL_FAULT_CHECKPOINT_SYNC) || fsync(file) != 0))
+        status = cannot(path, "flushed");
+    close(file);
+    return status;
+}
+
+/* Collective over world. From hashes to a file that only has to be renamed. */
+static enum reel_status write_aside(struct reel_comm *comm, const struct reel_folder *folder,
+                                    const struct reel_checkpoint *checkpoint, const char *path,
+                                    int64_t *bytes)
+{
+    uint64_t *hashes[REEL_CHECKPOINT_ARRAYS] = {0};
+    struct reel_seal seal;
+    memset(&seal, 0, sizeof seal);
+    enum reel_status status = hash_arrays(comm, checkpoint, hashes);
+    if (status == REEL_OK)
+        status = reel_agree(comm, comm->world.rank == 0 ? begin_file(folder, checkpoint, hashes, path, &seal)
+                                                        : REEL_OK);
+    for (int a = 0; a < REEL_CHECKPOINT_ARRAYS; a++)
+        free(hashes[a]);
+    REEL_PASS(status);
+    REEL_PASS(reel_broadcast(comm, &seal, (int64_t)sizeof seal));
+    *bytes = seal.file_bytes;
+    REEL_PASS(reel_checkpoint_move_arrays(comm, path, checkpoint, REEL_BAD_OUTPUT));
+    return reel_agree(comm, look_again(comm, path, &seal));
+}
+
+/* The number and the name of the next checkpoint. On rank 0. */
+static enum reel_status name_next(const struct reel_folder *folder, struct reel_checkpoint *checkpoint,
+                                  char path[REEL_FOLDER_PATH_BYTES])
+{
+    int64_t *generations, count;
+    enum reel_status status = reel_folder_list(folder->path, &generations, &count);
+    checkpoint->head.generation = status == REEL_OK && count > 0 ? generations[0] + 1 : 1;
+    free(generations);
+    if (status == REEL_OK)
+        reel_folder_aside(folder, checkpoint->head.generation, path);
+    return status;
+}
+
+enum reel_status reel_checkpoint_write(struct reel_comm *comm, const struct reel_folder *folder,
+                                       struct reel_checkpoint *checkpoint, struct reel_written *written)
+{
+    char path[REEL_FOLDER_PATH_BYTES] = "";
+    double began = MPI_Wtime();
+    int first = comm->world.rank == 0;
+    memset(written, 0, sizeof *written);
+    REEL_PASS(reel_agree(comm, first ? name_next(folder, checkpoint, path) : REEL_OK));
+    REEL_PASS(reel_broadcast(comm, path, (int64_t)sizeof path));
+    REEL_PASS(reel_broadcast(comm, &checkpoint->head, (int64_t)sizeof checkpoint->head));
+    enum reel_status status = write_aside(comm, folder, checkpoint, path, &written->bytes);
+    if (status == REEL_OK)
+        status =
+            reel_agree(comm, first ? reel_folder_place(folder, path, checkpoint->head.generation) : REEL_OK);
+    if (status != REEL_OK && first)
+        unlink(path);
+    if (first)
+        reel_folder_file(folder->path, checkpoint->head.generation, written->file);
+    written->seconds = MPI_Wtime() - began;
+    return status;
+}

@@ -1,0 +1,253 @@
+/* Between iterations: saving, and stopping when somebody asks or time runs out. */
+#include "sampler.h"
+
+#include "fault.h"
+#include "notice.h"
+#include "pulse.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+/* Until a save was measured: bytes per second of a slow disk. Beside it, what a run needs to end. */
+static const double slow_bytes_per_second = 50e6, end_seconds = 2;
+
+void reel_sampler_arrays(const struct reel_sampler *s, struct reel_checkpoint *checkpoint)
+{
+    static const struct {
+        const char *name;
+        enum reel_buffer buffer;
+    } of_chunk[] = {
+        {"x", REEL_LATENTS_X}, {"m0", REEL_LATENTS_M0}, {"m1", REEL_LATENTS_M1}, {"last", REEL_LATENTS_LAST}};
+    const struct reel_checkpoint_head *head = &checkpoint->head;
+    int64_t of_solver = s->job->sampler.scheduler == REEL_UNIPC ? 4 : 1; /* Euler has no history */
+    checkpoint->array_count = 0;
+    if (head->finished_frames > 0)
+        checkpoint->arrays[checkpoint->array_count++] =
+            (struct reel_checkpoint_array){.name = "video",
+                                           .values = s->arena.at[REEL_LATENTS_VIDEO],
+                                           .frames = head->finished_frames,
+                                           .room_frames = s->plan.work.video_frames};
+    for (int64_t a = 0; a < of_solver && head->chunk_frames > 0; a++)
+        checkpoint->arrays[checkpoint->array_count++] =
+            (struct reel_checkpoint_array){.name = of_chunk[a].name,
+                                           .values = s->arena.at[of_chunk[a].buffer],
+                                           .frames = head->chunk_frames,
+                                           .room_frames = head->chunk_frames};
+}
+
+/* The state before a row of the chunk at hand, or between chunks where `within` is 0. */
+static struct reel_checkpoint state_of(struct reel_sampler *s, int within, int64_t row)
+{
+    int64_t k = s->now.chunk->index;
+    struct reel_checkpoint checkpoint = {
+        .head = {.chunk = within ? k : k + 1,
+                 .iteration = row,
+                 .begun = k + 1,
+                 .chunk_frames = within ? s->now.frames : 0,
+                 .finished_frames = s->finished_frames,
+                 .complete = !within && k + 1 == s->outline.chunk_count,
+                 .channels = s->plan.model.out_channels,
+                 .rows = 2 * s->plan.work.H,
+                 .columns = 2 * s->plan.work.W,
+                 .calls_made = s->call_count,
+                 .call_count = s->outline.call_count,
+                 .saving_count = s->saving_count,
+                 .ranks = s->comm->world.size,
+                 .mesh = s->plan.mesh,
+                 .weights = s->weights_hash,
+                 .done = s->done,
+                 .attempts = s->attempts,
+                 .skipped_iterations = within ? s->now.skipped_iterations : 0,
+                 .seconds = s->earlier_seconds + s->step_seconds,
+                 .chunk_seconds = within ? s->now.seconds : 0,
+                 .skipped_seconds = within ? s->now.skipped_seconds : 0,
+                 .saved_at = (int64_t)time(NULL),
+                 .noise = s->noise,
+                 .addnoise = s->addnoise},
+        .chunks = s->outline.chunks,
+        .solver = s->now.solver,
+        .calls = s->outline.calls,
+        .savings = s->savings,
+        .job = (char *)s->job_text,
+        .fingerprint = s->resume.fingerprint};
+    reel_sampler_arrays(s, &checkpoint);
+    return checkpoint;
+}
+
+static void tell(const struct reel_sampler *s, const struct reel_checkpoint *checkpoint,
+                 const struct reel_written *written, const char *why, const char *cause)
+{
+    reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_CHECKPOINT,
+                                              .chunk = checkpoint->head.chunk,
+                                              .iteration = checkpoint->head.iteration,
+                                              .text = cause ? cause : written->file,
+                                              .bytes = cause ? 0 : written->bytes,
+                                              .seconds = written->seconds,
+                                              .why = why,
+                                              .notice_seconds = reel_notice_seconds()});
+}
+
+/* Collective over world. Saves; a failure is an error only where the job says so, or nothing comes after it. */
+static enum reel_status save(struct reel_sampler *s, int within, int64_t row, const char *why, int last)
+{
+    struct reel_checkpoint checkpoint = state_of(s, within, row);
+    struct reel_written written;
+    reel_pulse_at("saving before chunk %lld, iteration %lld", (long long)checkpoint.head.chunk,
+                  (long long)row);
+    enum reel_status status = reel_checkpoint_write(s->comm, &s->resume.folder, &checkpoint, &written);
+    s->pause.since_save = 0; /* also after a failure: the next try is at the next border */
+    if (status == REEL_OK) {
+        if (s->comm->world.rank == 0)
+            reel_folder_prune(&s->resume.folder, s->job->checkpoint.keep);
+        s->pause.chunk = checkpoint.head.chunk;
+        s->pause.iteration = row;
+        s->pause.save_seconds = written.seconds;
+        reel_notice_hurry(REEL_PREEMPTED);
+        tell(s, &checkpoint, &written, why, NULL);
+        return REEL_OK;
+    }
+    if (status != REEL_BAD_OUTPUT && status != REEL_NO_MEMORY)
+        return status; /* what is broken is not the disk */
+    tell(s, &checkpoint, &written, why, reel_error_here()->cause);
+    if (last || s->job->checkpoint.on_error == REEL_ON_ERROR_STOP)
+        return status;
+    reel_error_clear();
+    return REEL_OK;
+}
+
+/* Seconds that a save takes. */
+static double save_seconds(const struct reel_sampler *s)
+{
+    if (s->pause.save_seconds > 0)
+        return 2 * s->pause.save_seconds;
+    double bytes = (double)(s->plan.work.video_frames + 4 * s->plan.work.chunk_frames) *
+                   (double)(16 * s->plan.work.H * s->plan.work.W * s->plan.model.out_channels);
+    return bytes / slow_bytes_per_second;
+}
+
+/* Seconds by which the job would miss its time limit if it worked for `seconds` more; negative: it keeps it, and where
+ * there is none by as much as can be. */
+static double beyond_limit(const struct reel_sampler *s, double seconds)
+{
+    double limit = s->job->checkpoint.time_limit_s;
+    return limit > 0 ? reel_notice_uptime() + seconds + save_seconds(s) + end_seconds - limit : -INFINITY;
+}
+
+/* Why to stop before more work of so many seconds; one answer on all ranks. Collective over world. */
+enum reason { GO_ON, NOTICE, TIME_LIMIT };
+
+static enum reel_status ask(struct reel_sampler *s, double seconds, enum reason *reason)
+{
+    double mine[2] = {reel_notice_seconds() >= 0, beyond_limit(s, seconds)}, all[2];
+    REEL_NEED(MPI_Allreduce(mine, all, 2, MPI_DOUBLE, MPI_MAX, s->comm->world.mpi) == MPI_SUCCESS,
+              REEL_BAD_COMM, "the ranks could not agree whether to stop");
+    *reason = all[0] > 0 ? NOTICE : all[1] > 0 ? TIME_LIMIT : GO_ON;
+    if (*reason == GO_ON && s->pause.abandoned) /* time ran out in the midst of it */
+        *reason = TIME_LIMIT;
+    return REEL_OK;
+}
+
+static enum reel_status leave(const struct reel_sampler *s, enum reason reason)
+{
+    return reel_fail(
+        REEL_PREEMPTED,
+        "%s: everything up to chunk %lld, iteration %lld is saved, and the same command goes on from there",
+        reason == NOTICE ? "a notice came" : "checkpoint.time_limit is near", (long long)s->pause.chunk,
+        (long long)s->pause.iteration);
+}
+
+/* Collective over world. Saves unless that very state is saved, and leaves. */
+static enum reel_status save_and_leave(struct reel_sampler *s, int within, int64_t row, enum reason reason)
+{
+    int64_t chunk = s->now.chunk->index + !within;
+    REEL_NEED(s->job->checkpoint.directory[0], REEL_BAD_COMM,
+              "%s, and checkpoint.directory is off: nothing is saved, expected a folder for checkpoints",
+              reason == NOTICE ? "a notice came" : "checkpoint.time_limit is near");
+    if (s->pause.chunk != chunk || s->pause.iteration != row)
+        REEL_TRY(save(s, within, row, reason == NOTICE ? "notice" : "time limit", 1),
+                 "saving after a notice");
+    return leave(s, reason);
+}
+
+/* Whether the next call is computed: then what TeaCache keeps need not be saved. */
+static int computes_next(const struct reel_sampler *s, int64_t row)
+{
+    return reel_timesteps_runs(s->now.matrix, row) && s->outline.calls[s->call_count].computed;
+}
+
+enum reel_status reel_pause_before(struct reel_sampler *s, int64_t row)
+{
+    int64_t every = s->job->checkpoint.every_iterations;
+    enum reason reason;
+    if (!computes_next(s, row))
+        return REEL_OK;
+    REEL_PASS(ask(s, s->pause.iteration_seconds, &reason));
+    if (reason != GO_ON)
+        return save_and_leave(s, 1, row, reason);
+    if (s->job->checkpoint.directory[0] && every > 0 && s->pause.since_save >= every)
+        return save(s, 1, row, "iterations", 0);
+    return REEL_OK;
+}
+
+enum reel_status reel_pause_after_chunk(struct reel_sampler *s)
+{
+    enum reason reason;
+    if (s->job->checkpoint.directory[0])
+        REEL_PASS(save(s, 0, 0, "chunk", 0));
+    if (s->now.chunk->index + 1 == s->outline.chunk_count)
+        return REEL_OK;
+    REEL_PASS(ask(s, s->pause.iteration_seconds, &reason));
+    return reason == GO_ON ? REEL_OK : save_and_leave(s, 0, 0, reason);
+}
+
+/* Seconds by which the iteration would end too late for a notice or for the time limit, as it goes now. */
+static double excess_of(const struct reel_sampler *s, int64_t done, int64_t blocks)
+{
+    double told = reel_notice_seconds(), took = reel_seconds() - s->pause.iteration_began;
+    double left = done > 0 ? took / (double)done * (double)(blocks - done) : s->pause.iteration_seconds;
+    double excess = beyond_limit(s, left);
+    if (told >= 0)
+        excess = fmax(excess,
+                      s->job->checkpoint.directory[0] ? told + left - s->job->checkpoint.grace_s : INFINITY);
+    return excess;
+}
+
+/* The answer that all ranks were asked for a block before, so that nobody waits for it. A hang here means that a rank has
+ * left the iteration before its end. */
+static int take_answer(struct reel_sampler *s)
+{
+    if (s->pause.asked == MPI_REQUEST_NULL)
+        return 0;
+    if (MPI_Wait(&s->pause.asked, MPI_STATUS_IGNORE) != MPI_SUCCESS)
+        reel_stream_fail(&s->stream, REEL_BAD_COMM, "the ranks could not agree whether to go on");
+    return s->pause.most_excess > 0;
+}
+
+/* Before every block, on every rank at the same. */
+static int abandon(void *context, int64_t done, int64_t blocks)
+{
+    struct reel_sampler *s = context;
+    s->pause.abandoned = take_answer(s);
+    if (s->pause.abandoned)
+        return 1;
+    s->pause.excess = excess_of(s, done, blocks);
+    if (MPI_Iallreduce(&s->pause.excess, &s->pause.most_excess, 1, MPI_DOUBLE, MPI_MAX, s->comm->world.mpi,
+                       &s->pause.asked) != MPI_SUCCESS)
+        reel_stream_fail(&s->stream, REEL_BAD_COMM, "the ranks could not ask each other whether to go on");
+    return 0;
+}
+
+void reel_pause_begin(struct reel_sampler *s)
+{
+    s->pause.iteration_began = reel_seconds();
+    s->pause.abandoned = 0;
+    s->pause.asked = MPI_REQUEST_NULL;
+    if (reel_notice_listens())
+        s->dit.asks = (struct reel_asks){.abandon = abandon, .context = s};
+}
+
+void reel_pause_end(struct reel_sampler *s)
+{
+    take_answer(s);
+}

@@ -1,0 +1,198 @@
+/* Hashes of everything. */
+#include "seal.h"
+
+#include "pulse.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+static const char magic[16] = "reel checkpoint\n"; /* without the zero of a string */
+
+_Static_assert(sizeof(struct reel_seal) == REEL_SEAL_BYTES, "the seal has no holes");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "the seal is little-endian, as every host of today");
+
+int reel_seal_is_there(const char *path)
+{
+    char start[sizeof magic];
+    struct stat facts;
+    if (stat(path, &facts) != 0 || !S_ISREG(facts.st_mode)) /* opening a pipe would wait for its writer */
+        return 0;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return 0;
+    ssize_t got = read(file, start, sizeof start);
+    close(file);
+    return got == (ssize_t)sizeof start && memcmp(start, magic, sizeof start) == 0;
+}
+
+int64_t reel_seal_blocks(const struct reel_seal_run *run)
+{
+    return (run->bytes + REEL_SEAL_BLOCK_BYTES - 1) / REEL_SEAL_BLOCK_BYTES;
+}
+
+enum reel_status reel_seal_read_at(int file, const char *path, int64_t offset, void *bytes, int64_t count)
+{
+    for (int64_t done = 0; done < count;) {
+        ssize_t got = pread(file, (char *)bytes + done, (size_t)(count - done), offset + done);
+        if (got < 0 && errno == EINTR)
+            continue;
+        REEL_NEED(got >= 0, REEL_BAD_INPUT, "%s: cannot be read at byte %lld: %s", path,
+                  (long long)(offset + done), strerror(errno));
+        REEL_NEED(got > 0, REEL_BAD_INPUT, "%s: ends at byte %lld, expected more: it was cut short", path,
+                  (long long)(offset + done));
+        done += got;
+    }
+    return REEL_OK;
+}
+
+/* The end of the seal, or of run r: where what belongs to nobody begins. */
+static int64_t end_of(const struct reel_seal *seal, int64_t r)
+{
+    return r < 0 ? REEL_SEAL_BYTES : seal->runs[r].offset + seal->runs[r].bytes;
+}
+
+/* The hash of what lies between and behind the runs. buffer has a block. */
+static enum reel_status hash_rest(int file, const char *path, const struct reel_seal *seal, void *buffer,
+                                  uint64_t *hash)
+{
+    XXH3_state_t *state = XXH3_createState();
+    enum reel_status status = state ? REEL_OK : reel_fail(REEL_NO_MEMORY, "%s: no memory for a hash", path);
+    if (state)
+        XXH3_64bits_reset(state);
+    for (int64_t r = -1; r < seal->run_count && status == REEL_OK; r++) {
+        int64_t at = end_of(seal, r),
+                end = r + 1 < seal->run_count ? seal->runs[r + 1].offset : seal->file_bytes;
+        for (int64_t piece; at < end && status == REEL_OK; at += piece) {
+            piece = end - at < REEL_SEAL_BLOCK_BYTES ? end - at : REEL_SEAL_BLOCK_BYTES;
+            status = reel_seal_read_at(file, path, at, buffer, piece);
+            if (status == REEL_OK)
+                XXH3_64bits_update(state, buffer, (size_t)piece);
+        }
+    }
+    if (state)
+        *hash = XXH3_64bits_digest(state);
+    XXH3_freeState(state);
+    return status;
+}
+
+static enum reel_status hash_rest_alone(int file, const char *path, const struct reel_seal *seal,
+                                        uint64_t *hash)
+{
+    void *buffer = malloc(REEL_SEAL_BLOCK_BYTES);
+    REEL_NEED(buffer, REEL_NO_MEMORY, "%s: no memory to check it", path);
+    enum reel_status status = hash_rest(file, path, seal, buffer, hash);
+    free(buffer);
+    return status;
+}
+
+static uint64_t own_hash(const struct reel_seal *seal)
+{
+    return XXH3_64bits(seal, REEL_SEAL_BYTES - sizeof seal->own);
+}
+
+enum reel_status reel_seal_make(int file, const char *path, int64_t file_bytes, struct reel_seal *seal)
+{
+    memcpy(seal->magic, magic, sizeof magic);
+    seal->format = REEL_SEAL_FORMAT;
+    seal->file_bytes = file_bytes;
+    seal->block_bytes = REEL_SEAL_BLOCK_BYTES;
+    enum reel_status status = hash_rest_alone(file, path, seal, &seal->rest);
+    seal->own = own_hash(seal);
+    return status == REEL_BAD_INPUT ? REEL_BAD_OUTPUT : status;
+}
+
+/* A seal whose hash is right says what a reel said; still nothing in it may lead out of the file. */
+static enum reel_status check_runs(const char *path, const struct reel_seal *seal)
+{
+    REEL_NEED(seal->block_bytes == REEL_SEAL_BLOCK_BYTES && seal->run_count >= 0 &&
+                  seal->run_count <= REEL_SEAL_RUNS && seal->file_bytes >= REEL_SEAL_BYTES,
+              REEL_BAD_INPUT, "%s: its seal makes no sense", path);
+    for (int64_t r = 0; r < seal->run_count; r++) {
+        const struct reel_seal_run *run = &seal->runs[r];
+        REEL_NEED(run->offset >= end_of(seal, r - 1) && run->bytes >= 0 && run->hashes >= REEL_SEAL_BYTES &&
+                      run->bytes <= seal->file_bytes - run->offset &&
+                      reel_seal_blocks(run) <= (seal->file_bytes - run->hashes) / (int64_t)sizeof(uint64_t),
+                  REEL_BAD_INPUT, "%s: its seal makes no sense", path);
+    }
+    return REEL_OK;
+}
+
+enum reel_status reel_seal_read(int file, const char *path, struct reel_seal *seal)
+{
+    struct stat facts;
+    struct reel_seal read;
+    seal->format = 0; /* whatever stands there */
+    REEL_PASS(reel_seal_read_at(file, path, 0, &read, sizeof read));
+    REEL_NEED(memcmp(read.magic, magic, sizeof magic) == 0, REEL_BAD_INPUT,
+              "%s: does not begin as a checkpoint does", path);
+    REEL_NEED(read.own == own_hash(&read), REEL_BAD_INPUT, "%s: its first %d bytes are damaged", path,
+              REEL_SEAL_BYTES);
+    *seal = read;
+    REEL_NEED(seal->format == REEL_SEAL_FORMAT, REEL_BAD_INPUT,
+              "%s: is a checkpoint of format %lld, expected %d, which this version reads", path,
+              (long long)seal->format, REEL_SEAL_FORMAT);
+    REEL_PASS(check_runs(path, seal));
+    REEL_NEED(fstat(file, &facts) == 0, REEL_BAD_INPUT, "%s: %s", path, strerror(errno));
+    REEL_NEED(facts.st_size == seal->file_bytes, REEL_BAD_INPUT, "%s: has %lld bytes, expected %lld", path,
+              (long long)facts.st_size, (long long)seal->file_bytes);
+    return REEL_OK;
+}
+
+enum reel_status reel_seal_check_rest(int file, const char *path, const struct reel_seal *seal)
+{
+    uint64_t hash = 0;
+    REEL_PASS(hash_rest_alone(file, path, seal, &hash));
+    REEL_NEED(hash == seal->rest, REEL_BAD_INPUT,
+              "%s: what stands beside its arrays is damaged: hash %016llx, expected %016llx", path,
+              (unsigned long long)hash, (unsigned long long)seal->rest);
+    return REEL_OK;
+}
+
+static enum reel_status check_block(int file, const char *path, const struct reel_seal *seal, int64_t r,
+                                    int64_t block, void *buffer)
+{
+    const struct reel_seal_run *run = &seal->runs[r];
+    int64_t at = block * REEL_SEAL_BLOCK_BYTES,
+            bytes = run->bytes - at < REEL_SEAL_BLOCK_BYTES ? run->bytes - at : REEL_SEAL_BLOCK_BYTES;
+    uint64_t expected, hash;
+    REEL_PASS(reel_seal_read_at(file, path, run->hashes + block * (int64_t)sizeof expected, &expected,
+                                sizeof expected));
+    REEL_PASS(reel_seal_read_at(file, path, run->offset + at, buffer, bytes));
+    hash = XXH3_64bits(buffer, (size_t)bytes);
+    REEL_NEED(hash == expected, REEL_BAD_INPUT,
+              "%s: block %lld of array %lld is damaged (bytes %lld to %lld): hash %016llx, expected %016llx",
+              path, (long long)block, (long long)r, (long long)(run->offset + at),
+              (long long)(run->offset + at + bytes - 1), (unsigned long long)hash,
+              (unsigned long long)expected);
+    return REEL_OK;
+}
+
+enum reel_status reel_seal_check_blocks(int file, const char *path, const struct reel_seal *seal,
+                                        int64_t rank, int64_t ranks)
+{
+    int64_t all = 0, before = 0;
+    enum reel_status status = REEL_OK;
+    for (int64_t r = 0; r < seal->run_count; r++)
+        all += reel_seal_blocks(&seal->runs[r]);
+    int64_t first = all / ranks * rank + all % ranks * rank / ranks,
+            end = all / ranks * (rank + 1) + all % ranks * (rank + 1) / ranks;
+    void *buffer = malloc(REEL_SEAL_BLOCK_BYTES);
+    REEL_NEED(buffer, REEL_NO_MEMORY, "%s: no memory to check it", path);
+    for (int64_t r = 0; r < seal->run_count; r++) {
+        int64_t blocks = reel_seal_blocks(&seal->runs[r]);
+        for (int64_t b = 0; b < blocks && status == REEL_OK; b++)
+            if (before + b >= first && before + b < end) {
+                status = check_block(file, path, seal, r, b, buffer);
+                reel_pulse();
+            }
+        before += blocks;
+    }
+    free(buffer);
+    return status;
+}
