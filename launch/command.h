@@ -26,4 +26,19 @@ enum reel_status reel_command_compare(struct reel_comm *comm, int64_t count, cha
  * [--plot FILE.png] [--json]. All sample, rank 0 measures, fits, writes and prints. */
 enum reel_status reel_command_calibrate(struct reel_comm *comm, int64_t count, char **arguments);
 
+/* Not collective, and without MPI: reel notify [--wait]. Sends SIGUSR1, the preemption notice, to every rank of
+ * reel run on this host, and with --wait returns when all that were told have ended:
+ *
+ *     told 4 ranks                      or: no rank of reel runs here
+ *     they have ended after 3.2 s
+ *
+ * A rank is a process that /proc shows (one of this PID namespace, or of one inside it) whose effective user is
+ * this process's, or any for root; that is called reel or runs an executable of that name; and whose first word
+ * is run. Under mpirun the first process of every host does it and the others return at once.
+ *
+ * REEL_OK also where there is no rank. REEL_BAD_COMM where the notice, which is a message to a rank, does not get
+ * through: a rank that this user may not signal, a /proc of another PID namespace, a kernel before Linux 5.3. It
+ * is said when those who could be told were told and waited for. REEL_BAD_JOB for any other word. */
+enum reel_status reel_command_notify(int64_t count, char **words);
+
 #endif

@@ -21,6 +21,7 @@ static const char usage[] =
     "  reel calibrate JOB.yaml [--mode e|e0] [-o FILE.json] [--plot FILE.png] [--json]\n"
     "                                                      TeaCache's coefficients for this job, from a run "
     "without it\n"
+    "  reel notify [--wait]                                tells this host's ranks to save and exit (75)\n"
     "  reel --help, reel COMMAND --help, reel --version\n"
     "\n"
     "Start it on several ranks with launch/reel-mpirun -n RANKS reel run JOB.yaml.\n"
@@ -106,14 +107,25 @@ static void help_calibrate(void)
         "could not be written.\n");
 }
 
+static void help_notify(void)
+{
+    printf(
+        "reel notify [--wait]\n\n"
+        "Tells every rank of reel run on this host to save and to exit with 75, by SIGUSR1. For node\n"
+        "agents and preStop hooks. Ranks are the processes in /proc (of this PID namespace, and of those\n"
+        "inside it) that are called reel and whose first word is run: this user's, or for root anybody's.\n"
+        "One rank that is told is enough for a job on several hosts. Under mpirun the first process of\n"
+        "every host tells. Ranks that are told again more than 10 s later exit at once.\n\n"
+        "  --wait   return when all that were told have ended\n\n"
+        "Exit code 0 also where no rank runs; 12: one could not be told (it may not be signalled, /proc is\n"
+        "another namespace's, Linux is older than 5.3), said when the others were, and have ended.\n");
+}
+
 static const struct {
     const char *name;
     void (*help)(void);
-} commands[] = {{"run", help_run},
-                {"plan", help_plan},
-                {"inspect", help_inspect},
-                {"compare", help_compare},
-                {"calibrate", help_calibrate}};
+} commands[] = {{"run", help_run},         {"plan", help_plan},           {"inspect", help_inspect},
+                {"compare", help_compare}, {"calibrate", help_calibrate}, {"notify", help_notify}};
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -161,8 +173,9 @@ static int answered(int count, char **words)
 
 static enum reel_status dispatch(struct reel_comm *comm, int count, char **words)
 {
-    REEL_NEED(count >= 2, REEL_BAD_JOB,
-              "there is no command, expected run, plan, inspect, compare or calibrate; see reel --help");
+    REEL_NEED(
+        count >= 2, REEL_BAD_JOB,
+        "there is no command, expected run, plan, inspect, compare, calibrate or notify; see reel --help");
     if (strcmp(words[1], "run") == 0)
         return reel_command_run(comm, count - 2, words + 2);
     if (strcmp(words[1], "plan") == 0) { /* rank 0 alone, and its verdict is everybody's */
@@ -179,14 +192,22 @@ static enum reel_status dispatch(struct reel_comm *comm, int count, char **words
         return reel_command_calibrate(comm, count - 2, words + 2);
     return reel_fail(
         REEL_BAD_JOB,
-        "%s is not a command, expected run, plan, inspect, compare or calibrate; see reel --help", words[1]);
+        "%s is not a command, expected run, plan, inspect, compare, calibrate or notify; see reel --help",
+        words[1]);
 }
 
-/* A plan needs no other rank; starting MPI for it would take longer than making it. */
-static int plan_alone(int count, char **words)
+/* Commands that need no other rank; starting MPI for them would take longer than they do. */
+static int is_done_alone(const char *command)
+{
+    return strcmp(command, "notify") == 0 ||
+           (strcmp(command, "plan") == 0 && !getenv("OMPI_COMM_WORLD_RANK"));
+}
+
+static int run_alone(const char *command, int count, char **words)
 {
     signal(SIGPIPE, SIG_IGN);
-    enum reel_status status = reel_command_plan(count, words, 1);
+    enum reel_status status =
+        strcmp(command, "plan") == 0 ? reel_command_plan(count, words, 1) : reel_command_notify(count, words);
     if (status != REEL_OK)
         print_error(reel_error_here());
     return (int)status;
@@ -196,8 +217,8 @@ int main(int count, char **words)
 {
     if (answered(count, words))
         return REEL_OK;
-    if (count >= 2 && strcmp(words[1], "plan") == 0 && !getenv("OMPI_COMM_WORLD_RANK"))
-        return plan_alone(count - 2, words + 2);
+    if (count >= 2 && is_done_alone(words[1]))
+        return run_alone(words[1], count - 2, words + 2);
     if (count >= 2 && strcmp(words[1], "run") == 0)
         reel_notice_listen(); /* before MPI starts, which takes its time */
     int provided, rank = 0;

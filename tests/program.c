@@ -6,26 +6,56 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 char program_said[1 << 16];
 
-int program_run(int ranks, const char *environment, const char *arguments)
+/* In the shell: what it says goes to these files of the test's folder. */
+static pid_t start(const char *out, const char *error, int ranks, const char *environment,
+                   const char *arguments)
 {
-    char command[8192], start[512] = "";
+    char command[8192], launcher[512] = "";
     if (ranks > 0)
-        snprintf(start, sizeof start, "%s -n %d ", REEL_TEST_MPIRUN, ranks);
+        snprintf(launcher, sizeof launcher, "%s -n %d ", REEL_TEST_MPIRUN, ranks);
     snprintf(command, sizeof command,
              "cd %s && OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 %s timeout 120 %s%s %s "
-             "2>stderr >stdout",
-             test_folder(), environment, start, REEL_TEST_PROGRAM, arguments);
-    int code = system(command);
-    snprintf(command, sizeof command, "%s/stderr", test_folder());
-    FILE *file = fopen(command, "r");
+             "2>%s >%s",
+             test_folder(), environment, launcher, REEL_TEST_PROGRAM, arguments, error, out);
+    pid_t process = fork();
+    if (process == 0) {
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    return process;
+}
+
+pid_t program_start(const char *name, int ranks, const char *environment, const char *arguments)
+{
+    char out[128], error[128];
+    snprintf(out, sizeof out, "%s.stdout", name);
+    snprintf(error, sizeof error, "%s.stderr", name);
+    return start(out, error, ranks, environment, arguments);
+}
+
+int program_end(pid_t process)
+{
+    int code = 0;
+    if (process < 0 || waitpid(process, &code, 0) != process)
+        return -1;
+    return WIFEXITED(code) && WEXITSTATUS(code) != 124 ? WEXITSTATUS(code) : -1;
+}
+
+int program_run(int ranks, const char *environment, const char *arguments)
+{
+    char path[512];
+    int code = program_end(start("stdout", "stderr", ranks, environment, arguments));
+    snprintf(path, sizeof path, "%s/stderr", test_folder());
+    FILE *file = fopen(path, "r");
     size_t bytes = file ? fread(program_said, 1, sizeof program_said - 1, file) : 0;
     program_said[bytes] = '\0';
     if (file)
         fclose(file);
-    return WIFEXITED(code) && WEXITSTATUS(code) != 124 ? WEXITSTATUS(code) : -1;
+    return code;
 }
 
 int program_said_times(const char *words)

@@ -2,12 +2,21 @@
 #ifndef REEL_TEST_PROGRAM_H
 #define REEL_TEST_PROGRAM_H
 
+#include <sys/types.h>
+
 /* What the last command said on standard error. */
 extern char program_said[1 << 16];
 
-/* Runs reel with these arguments under reel-mpirun, or alone with 0 ranks; environment is "NAME=value ..." or "".
- * Returns its exit code; -1 when it did not end by itself within two minutes. */
+/* Runs reel with these arguments under reel-mpirun, or alone with 0 ranks; environment is "NAME=value ...", or what
+ * else a shell takes before a command, or "". Returns its exit code; -1 when it did not end by itself within two
+ * minutes. */
 int program_run(int ranks, const char *environment, const char *arguments);
+
+/* Starts it likewise and goes on. What it says is in the files NAME.stdout and NAME.stderr of the test's folder. */
+pid_t program_start(const char *name, int ranks, const char *environment, const char *arguments);
+
+/* Waits for what was started; returns as program_run. */
+int program_end(pid_t process);
 
 /* How often the last command said it. */
 int program_said_times(const char *words);

@@ -1,0 +1,216 @@
+/* reel notify: SIGUSR1 to every rank that /proc shows, and with --wait their end. */
+#include "command.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Those who were told, held by pidfds: a pid may soon be another process's, a pidfd never. */
+struct told {
+    struct pollfd *ranks; /* fd -1: it has ended */
+    int64_t count;
+};
+
+static enum reel_status read_arguments(int64_t count, char **words, int *waits)
+{
+    *waits = 0;
+    for (int64_t i = 0; i < count; i++) {
+        REEL_NEED(strcmp(words[i], "--wait") == 0, REEL_BAD_JOB,
+                  "%s is not an option of reel notify, expected --wait or nothing", words[i]);
+        *waits = 1;
+    }
+    return REEL_OK;
+}
+
+/* Pids of a /proc that belongs to other processes than ours would be told to the wrong ones. */
+static enum reel_status check_proc(void)
+{
+    char self[32] = "";
+    REEL_NEED(readlink("/proc/self", self, sizeof self - 1) > 0, REEL_BAD_COMM,
+              "/proc/self: %s, expected /proc to show the processes of this host", strerror(errno));
+    REEL_NEED(strtoll(self, NULL, 10) == (long long)getpid(), REEL_BAD_COMM,
+              "/proc/self is %s, expected %lld: /proc shows the processes of another PID namespace", self,
+              (long long)getpid());
+    return REEL_OK;
+}
+
+/* The start of /proc/PID/NAME, ended with a zero; 0 bytes of what has gone or is closed to this user. */
+static enum reel_status read_start(pid_t process, const char *name, char *text, size_t text_bytes,
+                                   size_t *bytes)
+{
+    char path[64];
+    ssize_t part;
+    *bytes = 0;
+    text[0] = '\0';
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)process, name);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    REEL_NEED(file >= 0 || errno == ENOENT || errno == ESRCH || errno == EACCES || errno == EPERM,
+              REEL_BAD_COMM, "%s: %s, expected to see whether this is a rank", path, strerror(errno));
+    if (file < 0)
+        return REEL_OK;
+    while ((part = read(file, text + *bytes, text_bytes - 1 - *bytes)) > 0)
+        *bytes += (size_t)part;
+    close(file);
+    text[*bytes] = '\0';
+    return REEL_OK;
+}
+
+/* Whether the executable is called reel, whatever link it was started by and though it be replaced by now. */
+static int runs_reel(pid_t process)
+{
+    char path[64], target[4200] = "";
+    snprintf(path, sizeof path, "/proc/%d/exe", (int)process);
+    if (readlink(path, target, sizeof target - 1) <= 0)
+        return 0;
+    const char *slash = strrchr(target, '/'), *name = slash ? slash + 1 : target;
+    return strcmp(name, "reel") == 0 || strcmp(name, "reel (deleted)") == 0;
+}
+
+/* Whether the process is alive, called reel, has the word run, and is this user's, or anybody's for root. Never
+ * this one: its word is notify. */
+static enum reel_status look(pid_t process, int *is_rank)
+{
+    static const char name[] = "Name:\treel\n"; /* what comm holds */
+    char status[1024], words[8192];
+    size_t bytes;
+    unsigned user;
+    *is_rank = 0;
+    REEL_PASS(read_start(process, "status", status, sizeof status, &bytes));
+    const char *users = strstr(status, "\nUid:"); /* real, effective, ... */
+    if (!users || sscanf(users, " Uid: %*u %u", &user) != 1 || (geteuid() != 0 && user != geteuid()))
+        return REEL_OK;
+    REEL_PASS(read_start(process, "cmdline", words, sizeof words, &bytes));
+    size_t second = strlen(words) + 1;
+    *is_rank = second < bytes && strcmp(words + second, "run") == 0 &&
+               (strncmp(status, name, strlen(name)) == 0 || runs_reel(process));
+    return REEL_OK;
+}
+
+/* SIGUSR1 to whom the pidfd holds, if it is a rank: looked at only now, it is who will be told. */
+static enum reel_status tell_held(pid_t process, int handle, int *is_told)
+{
+    int is_rank;
+    *is_told = 0;
+    REEL_PASS(look(process, &is_rank));
+    if (!is_rank)
+        return REEL_OK;
+    *is_told = syscall(SYS_pidfd_send_signal, handle, SIGUSR1, NULL, 0) == 0;
+    REEL_NEED(*is_told || errno == ESRCH, REEL_BAD_COMM,
+              "process %lld is a rank and could not be told: %s, expected one that this user may signal",
+              (long long)process, strerror(errno));
+    return REEL_OK;
+}
+
+static enum reel_status tell(pid_t process, struct told *told)
+{
+    int is_told;
+    struct pollfd *ranks = realloc(told->ranks, ((size_t)told->count + 1) * sizeof *ranks);
+    REEL_NEED(ranks, REEL_NO_MEMORY, "no memory for %lld ranks", (long long)told->count + 1);
+    told->ranks = ranks;
+    int handle = (int)syscall(SYS_pidfd_open, process, 0);
+    REEL_NEED(handle >= 0 || errno == ESRCH, REEL_BAD_COMM,
+              "process %lld is a rank and could not be told: pidfd_open: %s, expected Linux 5.3 or later",
+              (long long)process, strerror(errno));
+    if (handle < 0) /* it has ended */
+        return REEL_OK;
+    enum reel_status status = tell_held(process, handle, &is_told);
+    if (is_told)
+        ranks[told->count++] = (struct pollfd){.fd = handle, .events = POLLIN};
+    else
+        close(handle);
+    return status;
+}
+
+/* Whoever can be told is told, whatever happens with others; the first error stands. */
+static enum reel_status tell_all(struct told *told)
+{
+    enum reel_status status = REEL_OK;
+    DIR *folder = opendir("/proc");
+    REEL_NEED(folder, REEL_BAD_COMM, "/proc: %s, expected the processes of this host", strerror(errno));
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        pid_t process = (pid_t)strtol(entry->d_name, NULL, 10); /* 0 for what is no process */
+        int is_rank = 0;
+        enum reel_status one = process > 0 ? look(process, &is_rank) : REEL_OK;
+        if (is_rank)
+            one = tell(process, told);
+        status = status == REEL_OK ? one : status;
+    }
+    closedir(folder);
+    return status;
+}
+
+static enum reel_status wait_for_their_end(struct told *told)
+{
+    for (int64_t left = told->count; left > 0;) {
+        int ended = poll(told->ranks, (nfds_t)told->count, -1);
+        REEL_NEED(ended >= 0 || errno == EINTR, REEL_BAD_COMM, "waiting for the ranks failed: %s",
+                  strerror(errno));
+        for (int64_t i = 0; ended > 0 && i < told->count; i++)
+            if (told->ranks[i].fd >= 0 && told->ranks[i].revents) {
+                close(told->ranks[i].fd);
+                told->ranks[i].fd = -1;
+                left--;
+            }
+    }
+    return REEL_OK;
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static void say_told(const struct told *told, enum reel_status status)
+{
+    if (told->count > 0)
+        printf("told %lld rank%s\n", (long long)told->count, told->count == 1 ? "" : "s");
+    else if (status == REEL_OK)
+        printf("no rank of reel runs here\n");
+}
+
+/* Who was told is said before the wait; nobody reading it is no reason not to wait. */
+static enum reel_status notify(int waits, struct told *told)
+{
+    double began = seconds_now();
+    enum reel_status status = tell_all(told);
+    say_told(told, status);
+    int unwritten = fflush(stdout) == 0 ? 0 : errno;
+    if (waits && told->count > 0) {
+        enum reel_status waited = wait_for_their_end(told);
+        status = status == REEL_OK ? waited : status;
+        if (waited == REEL_OK)
+            printf("%s ended after %.1f s\n", told->count == 1 ? "it has" : "they have",
+                   seconds_now() - began);
+        unwritten = fflush(stdout) == 0 ? unwritten : errno;
+    }
+    if (unwritten && status == REEL_OK)
+        status = reel_fail(REEL_BAD_OUTPUT, "standard output could not be written: %s", strerror(unwritten));
+    return status;
+}
+
+enum reel_status reel_command_notify(int64_t count, char **words)
+{
+    const char *rank_of_host = getenv("OMPI_COMM_WORLD_LOCAL_RANK");
+    struct told told = {0};
+    int waits;
+    if (rank_of_host && strcmp(rank_of_host, "0") != 0)
+        return REEL_OK;
+    REEL_PASS(read_arguments(count, words, &waits));
+    REEL_PASS(check_proc());
+    enum reel_status status = notify(waits, &told);
+    for (int64_t i = 0; i < told.count; i++)
+        if (told.ranks[i].fd >= 0)
+            close(told.ranks[i].fd);
+    free(told.ranks);
+    return status;
+}
