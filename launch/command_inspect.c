@@ -3,6 +3,7 @@
 
 #include "inspect.h"
 #include "output_read.h"
+#include "seal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -34,7 +35,7 @@ static enum reel_status read_arguments(int64_t count, char **arguments, struct r
     return REEL_OK;
 }
 
-enum kind { MODEL, TENSORS, OUTPUT };
+enum kind { MODEL, TENSORS, OUTPUT, CHECKPOINT };
 
 static enum reel_status find_kind(const char *path, enum kind *kind)
 {
@@ -46,6 +47,10 @@ static enum reel_status find_kind(const char *path, enum kind *kind)
     REEL_NEED(stat(path, &facts) == 0, REEL_BAD_INPUT, "%s: %s", path, strerror(errno));
     if (S_ISDIR(facts.st_mode))
         return REEL_OK;
+    if (reel_seal_is_there(path)) {
+        *kind = CHECKPOINT;
+        return REEL_OK;
+    }
     if (reel_output_is_hdf5(path)) {
         *kind = OUTPUT;
         return REEL_OK;
@@ -57,8 +62,10 @@ static enum reel_status find_kind(const char *path, enum kind *kind)
 
 static enum reel_status report_on(const struct request *request, enum kind kind, json_t **report)
 {
-    REEL_NEED(kind == OUTPUT || !request->job, REEL_BAD_JOB,
-              "%s: --job is for an output of reel, which this is not", request->path);
+    REEL_NEED(kind == OUTPUT || kind == CHECKPOINT || !request->job, REEL_BAD_JOB,
+              "%s: --job is for an output of reel or a checkpoint, which this is not", request->path);
+    if (kind == CHECKPOINT)
+        return reel_inspect_checkpoint(request->path, request->job, report);
     if (kind == OUTPUT)
         return reel_inspect_output(request->path, request->job, report);
     if (kind == TENSORS)
@@ -68,7 +75,9 @@ static enum reel_status report_on(const struct request *request, enum kind kind,
 
 static void print(json_t *report, enum kind kind)
 {
-    if (kind == OUTPUT)
+    if (kind == CHECKPOINT)
+        reel_inspect_print_checkpoint(report, stdout);
+    else if (kind == OUTPUT)
         reel_inspect_print_output(report, stdout);
     else if (kind == TENSORS)
         reel_inspect_print_tensors(report, stdout);

@@ -30,6 +30,10 @@ void reel_inspect_print_tensors(json_t *report, FILE *to);
 enum reel_status reel_inspect_output(const char *path, int with_job, json_t **report);
 void reel_inspect_print_output(json_t *report, FILE *to);
 
+/* A checkpoint, of which every byte is checked: REEL_BAD_INPUT when it is damaged, naming where. */
+enum reel_status reel_inspect_checkpoint(const char *path, int with_job, json_t **report);
+void reel_inspect_print_checkpoint(json_t *report, FILE *to);
+
 enum { REEL_INSPECT_BYTES_TEXT = 32 };
 
 /* 5741234 as "5.74 MB". */

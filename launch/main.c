@@ -16,7 +16,7 @@ static const char usage[] =
     "  reel plan JOB.yaml [--ranks N] [--device NAME] [--all] [--json]\n"
     "                                                      who holds, sends and computes what, without "
     "weights or mpirun\n"
-    "  reel inspect FILE|DIR [--json] [--job]              what a model, input or output holds\n"
+    "  reel inspect FILE|DIR [--json] [--job]              what a model, input, checkpoint or output holds\n"
     "  reel compare A.h5 B.h5 [--plot FILE.png] [--json]   how far B is from A, frame by frame\n"
     "  reel calibrate JOB.yaml [--mode e|e0] [-o FILE.json] [--plot FILE.png] [--json]\n"
     "                                                      TeaCache's coefficients for this job, from a run "
@@ -66,9 +66,10 @@ static void help_inspect(void)
 {
     printf(
         "reel inspect FILE|DIR [--json] [--job]\n\n"
-        "Says what a model (DIR, FILE.safetensors, synthetic:PRESET), a safetensors file of inputs, or an\n"
-        "output of reel is, what it holds and whether it is whole. --json prints one JSON object; --job\n"
-        "adds the text of an output's job. Exit code 4: the file is missing or nothing that reel knows.\n");
+        "Says what a model (DIR, FILE.safetensors, synthetic:PRESET), a safetensors file of inputs, a\n"
+        "checkpoint or an output of reel is, what it holds and whether it is whole. --json prints one JSON\n"
+        "object; --job adds the job of an output or a checkpoint. Exit code 4: the file is missing, damaged, or\n"
+        "nothing that reel knows.\n");
 }
 
 static void help_compare(void)

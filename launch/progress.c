@@ -194,8 +194,9 @@ void reel_progress_event(struct reel_progress *progress, const struct reel_event
         break;
     case REEL_EVENT_CHECKPOINT:
         if (event->bytes > 0)
-            printf("checkpoint: %.1f MB in %.2f s, before chunk %lld, iteration %lld\n", (double)event->bytes * 1e-6,
-                   event->seconds, (long long)event->chunk + 1, (long long)event->iteration + 1);
+            printf("checkpoint: %.1f MB in %.2f s, before chunk %lld, iteration %lld\n",
+                   (double)event->bytes * 1e-6, event->seconds, (long long)event->chunk + 1,
+                   (long long)event->iteration + 1);
         else
             printf("warning: no checkpoint could be saved: %s\n", event->text);
         break;

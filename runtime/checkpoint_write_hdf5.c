@@ -218,6 +218,7 @@ static enum reel_status look_again(const struct reel_comm *comm, const char *pat
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return cannot(path, "read back");
+    sync_file_range(file, 0, 0, SYNC_FILE_RANGE_WRITE); /* the disk begins while the bytes are looked at */
     enum reel_status status = reel_seal_check_blocks(file, path, seal, comm->world.rank, comm->world.size);
     if (status == REEL_OK && comm->world.rank == 0)
         status = reel_seal_check_rest(file, path, seal);

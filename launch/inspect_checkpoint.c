@@ -1,0 +1,110 @@
+/* reel inspect of a checkpoint: every byte is checked first. */
+#include "inspect.h"
+
+#include "checkpoint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static enum reel_status check(const char *path, struct reel_seal *seal)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    REEL_NEED(file >= 0, REEL_BAD_INPUT, "%s: %s", path, strerror(errno));
+    enum reel_status status = reel_seal_read(file, path, seal);
+    if (status == REEL_OK)
+        status = reel_seal_check_rest(file, path, seal);
+    if (status == REEL_OK)
+        status = reel_seal_check_blocks(file, path, seal, 0, 1);
+    close(file);
+    return status;
+}
+
+static json_t *report_of(const char *path, const struct reel_seal *seal,
+                         const struct reel_checkpoint *checkpoint)
+{
+    const struct reel_checkpoint_head *head = &checkpoint->head;
+    char weights[24];
+    snprintf(weights, sizeof weights, "%016" PRIx64, head->weights);
+    return json_pack("{s:s, s:s, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, "
+                     "s:I, s:I, s:b, "
+                     "s:s, s:I}",
+                     "kind", "checkpoint", "path", path, "format", (json_int_t)seal->format, "generation",
+                     (json_int_t)head->generation, "complete", head->complete != 0, "chunk",
+                     (json_int_t)head->chunk, "iteration", (json_int_t)head->iteration, "begun_chunks",
+                     (json_int_t)head->begun, "finished_latent_frames", (json_int_t)head->finished_frames,
+                     "channels", (json_int_t)head->channels, "rows", (json_int_t)head->rows, "columns",
+                     (json_int_t)head->columns, "iterations_done", (json_int_t)head->done, "attempts",
+                     (json_int_t)head->attempts, "seconds", head->seconds, "cfg", (json_int_t)head->mesh.cfg,
+                     "ring", (json_int_t)head->mesh.ring, "ulysses", (json_int_t)head->mesh.ulysses, "tensor",
+                     (json_int_t)head->mesh.tensor, "gathered", head->mesh.gathered != 0, "weights", weights,
+                     "saved_at", (json_int_t)head->saved_at);
+}
+
+static json_t *arrays_of(const struct reel_seal *seal)
+{
+    json_t *list = json_array();
+    for (int64_t r = 0; r < seal->run_count; r++)
+        json_array_append_new(list, json_pack("{s:I, s:I}", "offset", (json_int_t)seal->runs[r].offset,
+                                              "bytes", (json_int_t)seal->runs[r].bytes));
+    return list;
+}
+
+enum reel_status reel_inspect_checkpoint(const char *path, int with_job, json_t **report)
+{
+    struct reel_seal seal;
+    struct reel_checkpoint checkpoint;
+    *report = NULL;
+    REEL_PASS(check(path, &seal));
+    REEL_PASS(reel_checkpoint_read(path, &checkpoint));
+    *report = report_of(path, &seal, &checkpoint);
+    int done = *report && json_object_set_new(*report, "bytes", json_integer(seal.file_bytes)) == 0 &&
+               json_object_set_new(*report, "arrays", arrays_of(&seal)) == 0 &&
+               json_object_set_new(*report, "fingerprint", json_string(checkpoint.fingerprint)) == 0 &&
+               (!with_job || json_object_set_new(*report, "job", json_string(checkpoint.job)) == 0);
+    reel_checkpoint_free(&checkpoint);
+    if (!done) {
+        json_decref(*report);
+        *report = NULL;
+    }
+    REEL_NEED(done, REEL_NO_MEMORY, "%s: no memory for the report, or a text in it is not UTF-8", path);
+    return REEL_OK;
+}
+
+void reel_inspect_print_checkpoint(json_t *report, FILE *to)
+{
+    char bytes[REEL_INSPECT_BYTES_TEXT], when[64] = "";
+    time_t saved = (time_t)reel_inspect_integer(report, "saved_at");
+    struct tm date;
+    if (gmtime_r(&saved, &date))
+        strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S UTC", &date);
+    const char *job = reel_inspect_string(report, "job");
+    fprintf(to, "%s: checkpoint %lld of reel, whole\n", reel_inspect_string(report, "path"),
+            (long long)reel_inspect_integer(report, "generation"));
+    reel_inspect_line(to, "saved", "%s, %s", when,
+                      reel_inspect_bytes(reel_inspect_integer(report, "bytes"), bytes));
+    reel_inspect_line(to, "complete", "%s", json_is_true(json_object_get(report, "complete")) ? "yes" : "no");
+    reel_inspect_line(to, "goes on at",
+                      "chunk %lld, iteration %lld (%lld iterations done, started %lld time%s)",
+                      (long long)reel_inspect_integer(report, "chunk"),
+                      (long long)reel_inspect_integer(report, "iteration"),
+                      (long long)reel_inspect_integer(report, "iterations_done"),
+                      (long long)reel_inspect_integer(report, "attempts"),
+                      reel_inspect_integer(report, "attempts") == 1 ? "" : "s");
+    reel_inspect_line(to, "finished", "%lld latent frames of [%lld, frames, %lld, %lld]",
+                      (long long)reel_inspect_integer(report, "finished_latent_frames"),
+                      (long long)reel_inspect_integer(report, "channels"),
+                      (long long)reel_inspect_integer(report, "rows"),
+                      (long long)reel_inspect_integer(report, "columns"));
+    reel_inspect_line(
+        to, "written by", "cfg %lld, ring %lld, ulysses %lld, tensor %lld, %s weights",
+        (long long)reel_inspect_integer(report, "cfg"), (long long)reel_inspect_integer(report, "ring"),
+        (long long)reel_inspect_integer(report, "ulysses"), (long long)reel_inspect_integer(report, "tensor"),
+        json_is_true(json_object_get(report, "gathered")) ? "gathered" : "resident");
+    reel_inspect_line(to, "weights", "hash %s", reel_inspect_string(report, "weights"));
+    if (job[0])
+        fprintf(to, "\n%s\n%s", job, reel_inspect_string(report, "fingerprint"));
+}
