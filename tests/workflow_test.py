@@ -143,6 +143,7 @@ def refused(main, code, words, *arguments):
 def reel(folder, ranks, **sections):
     job = {
         "sampler": "{steps: 2, seed: 5}",
+        "checkpoint": "{directory: 'off'}",
         "diffusion_forcing": "{base_frames: 97, overlap_frames: 0}",
         "video": f"{{width: {WIDTH}, height: {HEIGHT}, frames: {FRAMES}, fps: {FPS}}}",
         **sections,
