@@ -21,6 +21,10 @@ static inline const float *reel_row_of(const struct reel_rows *rows, int64_t t)
 /* The scratch of the calling OpenMP thread. */
 float *reel_cpu_scratch(const struct reel_stream *stream);
 
+/* What the tables of both backends that compute on the host have alike. */
+int64_t reel_scratch_bytes_cpu(const struct reel_scratch *most);
+void reel_open_cpu(struct reel_stream *stream, const struct reel_scratch *most);
+
 void reel_gemm_cpu_open(struct reel_stream *stream);
 void reel_gemm_cpu(struct reel_stream *, const struct reel_gemm *);
 void reel_attention_cpu(struct reel_stream *, const struct reel_attention *);
@@ -41,6 +45,21 @@ void reel_distances_cpu(struct reel_stream *, const struct reel_distances *);
 void reel_keep_residual_cpu(struct reel_stream *, const struct reel_keep_residual *);
 void reel_add_residual_cpu(struct reel_stream *, const struct reel_add_residual *);
 void reel_add_row_cpu(struct reel_stream *, const struct reel_add_row *);
+void reel_copy_cpu(struct reel_stream *, const struct reel_copy *);
+void reel_clear_cpu(struct reel_stream *, const struct reel_clear *);
+void reel_blend_cpu(struct reel_stream *, const struct reel_blend *);
 int64_t reel_first_nonfinite_cpu(struct reel_stream *, const float *x, int64_t count);
+
+/* Every operation's arithmetic on the host, for the tables that have it. */
+#define REEL_CPU_OPERATIONS                                                                                  \
+    .scratch_bytes = reel_scratch_bytes_cpu, .open = reel_open_cpu, .gemm = reel_gemm_cpu,                   \
+    .layer_norm = reel_layer_norm_cpu, .modulate = reel_modulate_cpu, .gated_add = reel_gated_add_cpu,       \
+    .squares = reel_squares_cpu, .split_heads = reel_split_heads_cpu, .merge_heads = reel_merge_heads_cpu,   \
+    .attention = reel_attention_cpu, .patchify = reel_patchify_cpu, .unpatchify = reel_unpatchify_cpu,       \
+    .guide = reel_guide_cpu, .solve = reel_solve_cpu, .silu = reel_silu_cpu,                                 \
+    .sum_parts = reel_sum_parts_cpu, .expand = reel_expand_cpu, .distances = reel_distances_cpu,             \
+    .keep_residual = reel_keep_residual_cpu, .add_residual = reel_add_residual_cpu,                          \
+    .add_row = reel_add_row_cpu, .first_nonfinite = reel_first_nonfinite_cpu, .copy = reel_copy_cpu,         \
+    .clear = reel_clear_cpu, .blend = reel_blend_cpu
 
 #endif

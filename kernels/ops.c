@@ -8,6 +8,26 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* The backend's operation between its enter and leave. */
+#define RUN(stream, operation, arguments)                                                                    \
+    do {                                                                                                     \
+        enter(stream);                                                                                       \
+        (stream)->ops->operation(stream, arguments);                                                         \
+        leave(stream);                                                                                       \
+    } while (0)
+
+static void enter(struct reel_stream *stream)
+{
+    if (stream->ops->enter)
+        stream->ops->enter(stream);
+}
+
+static void leave(struct reel_stream *stream)
+{
+    if (stream->ops->leave)
+        stream->ops->leave(stream);
+}
+
 int64_t reel_scratch_bytes(const struct reel_ops *ops, const struct reel_scratch *most)
 {
     return ops->scratch_bytes(most);
@@ -17,7 +37,9 @@ void reel_stream_open(struct reel_stream *stream, const struct reel_ops *ops, co
                       void *scratch)
 {
     *stream = (struct reel_stream){.ops = ops, .scratch = scratch, .threads = most->threads};
+    enter(stream);
     ops->open(stream, most);
+    leave(stream);
 }
 
 void reel_stream_fail(struct reel_stream *stream, enum reel_status status, const char *format, ...)
@@ -51,13 +73,13 @@ void reel_gemm(struct reel_stream *stream, struct reel_gemm a)
     if (reel_fault(REEL_FAULT_GEMM))
         reel_stream_fail(stream, REEL_BAD_DEVICE, "planted: a GEMM failed");
     if (admitted(stream, "gemm", a.rows, a.in > 0 && a.out > 0 && a.x && a.weight && a.y))
-        stream->ops->gemm(stream, &a);
+        RUN(stream, gemm, &a);
 }
 
 void reel_layer_norm(struct reel_stream *stream, struct reel_layer_norm a)
 {
     if (admitted(stream, "layer_norm", a.rows, a.width > 0 && a.x && a.y && a.weight && a.bias))
-        stream->ops->layer_norm(stream, &a);
+        RUN(stream, layer_norm, &a);
 }
 
 void reel_modulate(struct reel_stream *stream, struct reel_modulate a)
@@ -65,7 +87,7 @@ void reel_modulate(struct reel_stream *stream, struct reel_modulate a)
     int holds = a.width > 0 && a.x && a.y && a.shift && a.scale && a.embedding.table &&
                 a.shift_at + a.width <= a.embedding.stride && a.scale_at + a.width <= a.embedding.stride;
     if (admitted(stream, "modulate", a.rows, holds))
-        stream->ops->modulate(stream, &a);
+        RUN(stream, modulate, &a);
 }
 
 void reel_gated_add(struct reel_stream *stream, struct reel_gated_add a)
@@ -73,13 +95,13 @@ void reel_gated_add(struct reel_stream *stream, struct reel_gated_add a)
     int holds = a.width > 0 && a.x && a.y &&
                 (!a.gate || (a.embedding.table && a.gate_at + a.width <= a.embedding.stride));
     if (admitted(stream, "gated_add", a.rows, holds))
-        stream->ops->gated_add(stream, &a);
+        RUN(stream, gated_add, &a);
 }
 
 void reel_squares(struct reel_stream *stream, struct reel_squares a)
 {
     if (admitted(stream, "squares", a.rows, a.width > 0 && a.x && a.sums))
-        stream->ops->squares(stream, &a);
+        RUN(stream, squares, &a);
 }
 
 void reel_split_heads(struct reel_stream *stream, struct reel_split_heads a)
@@ -89,7 +111,7 @@ void reel_split_heads(struct reel_stream *stream, struct reel_split_heads a)
                 a.first_head[a.parts] == a.heads &&
                 (!a.rope || a.rope->frame_pairs + a.rope->row_pairs + a.rope->column_pairs == a.channels / 2);
     if (admitted(stream, "split_heads", a.rows, holds))
-        stream->ops->split_heads(stream, &a);
+        RUN(stream, split_heads, &a);
 }
 
 void reel_merge_heads(struct reel_stream *stream, struct reel_merge_heads a)
@@ -97,7 +119,7 @@ void reel_merge_heads(struct reel_stream *stream, struct reel_merge_heads a)
     int holds =
         a.heads > 0 && a.channels > 0 && a.x && a.y && a.parts > 0 && a.first_head[a.parts] == a.heads;
     if (admitted(stream, "merge_heads", a.rows, holds))
-        stream->ops->merge_heads(stream, &a);
+        RUN(stream, merge_heads, &a);
 }
 
 void reel_attention(struct reel_stream *stream, struct reel_attention a)
@@ -108,7 +130,7 @@ void reel_attention(struct reel_stream *stream, struct reel_attention a)
     if (reel_fault(REEL_FAULT_ATTENTION))
         reel_stream_fail(stream, REEL_BAD_DEVICE, "planted: an attention failed");
     if (admitted(stream, "attention", a.queries, holds))
-        stream->ops->attention(stream, &a);
+        RUN(stream, attention, &a);
 }
 
 void reel_patchify(struct reel_stream *stream, struct reel_patchify a)
@@ -116,19 +138,19 @@ void reel_patchify(struct reel_stream *stream, struct reel_patchify a)
     int holds = a.first_token >= 0 && a.first_token + a.tokens <= a.F * a.H * a.W && a.channels > 0 &&
                 a.latents && a.columns;
     if (admitted(stream, "patchify", a.tokens, holds))
-        stream->ops->patchify(stream, &a);
+        RUN(stream, patchify, &a);
 }
 
 void reel_unpatchify(struct reel_stream *stream, struct reel_unpatchify a)
 {
     if (admitted(stream, "unpatchify", a.F * a.H * a.W, a.channels > 0 && a.tokens && a.velocity))
-        stream->ops->unpatchify(stream, &a);
+        RUN(stream, unpatchify, &a);
 }
 
 void reel_guide(struct reel_stream *stream, struct reel_guide a)
 {
     if (admitted(stream, "guide", a.count, a.conditional && a.unconditional && a.out))
-        stream->ops->guide(stream, &a);
+        RUN(stream, guide, &a);
 }
 
 void reel_solve(struct reel_stream *stream, struct reel_solve a)
@@ -136,33 +158,33 @@ void reel_solve(struct reel_stream *stream, struct reel_solve a)
     int holds = a.frame >= 0 && a.frame < a.frames && a.v_frame >= 0 && a.v_frame < a.v_frames &&
                 a.plane > 0 && a.v && a.x && a.m0 && a.m1 && a.last;
     if (admitted(stream, "solve", a.channels, holds))
-        stream->ops->solve(stream, &a);
+        RUN(stream, solve, &a);
 }
 
 void reel_silu(struct reel_stream *stream, struct reel_silu a)
 {
     if (admitted(stream, "silu", a.count, a.x && a.y))
-        stream->ops->silu(stream, &a);
+        RUN(stream, silu, &a);
 }
 
 void reel_sum_parts(struct reel_stream *stream, struct reel_sum_parts a)
 {
     if (admitted(stream, "sum_parts", a.rows, a.width > 0 && a.parts > 0 && a.x && a.row && a.y))
-        stream->ops->sum_parts(stream, &a);
+        RUN(stream, sum_parts, &a);
 }
 
 void reel_expand(struct reel_stream *stream, struct reel_expand a)
 {
     if (admitted(stream, "expand", a.rows,
                  a.width > 0 && a.width <= a.embedding.stride && a.embedding.table && a.y))
-        stream->ops->expand(stream, &a);
+        RUN(stream, expand, &a);
 }
 
 void reel_distances(struct reel_stream *stream, struct reel_distances a)
 {
     int holds = a.width > 0 && a.x && a.previous && a.difference && a.magnitude && a.stride > 0;
     if (admitted(stream, "distances", a.rows, holds))
-        stream->ops->distances(stream, &a);
+        RUN(stream, distances, &a);
 }
 
 static int is_kept(int64_t number_bytes)
@@ -174,24 +196,61 @@ void reel_keep_residual(struct reel_stream *stream, struct reel_keep_residual a)
 {
     if (admitted(stream, "keep_residual", a.count,
                  is_kept(a.number_bytes) && a.after && a.before && a.residual))
-        stream->ops->keep_residual(stream, &a);
+        RUN(stream, keep_residual, &a);
 }
 
 void reel_add_residual(struct reel_stream *stream, struct reel_add_residual a)
 {
     if (admitted(stream, "add_residual", a.count, is_kept(a.number_bytes) && a.x && a.residual))
-        stream->ops->add_residual(stream, &a);
+        RUN(stream, add_residual, &a);
 }
 
 void reel_add_row(struct reel_stream *stream, struct reel_add_row a)
 {
     if (admitted(stream, "add_row", a.rows, a.width > 0 && a.row && a.y))
-        stream->ops->add_row(stream, &a);
+        RUN(stream, add_row, &a);
+}
+
+void reel_copy(struct reel_stream *stream, struct reel_copy a)
+{
+    int holds = a.row_bytes > 0 && a.from && a.to &&
+                (a.rows == 1 || (a.from_stride >= a.row_bytes && a.to_stride >= a.row_bytes));
+    if (admitted(stream, "copy", a.row_bytes == 0 ? 0 : a.rows, holds))
+        RUN(stream, copy, &a);
+}
+
+void reel_clear(struct reel_stream *stream, struct reel_clear a)
+{
+    if (admitted(stream, "clear", a.bytes, a.to != 0))
+        RUN(stream, clear, &a);
+}
+
+void reel_blend(struct reel_stream *stream, struct reel_blend a)
+{
+    if (admitted(stream, "blend", a.rows, a.width > 0 && a.x && a.z && a.x_stride >= a.width))
+        RUN(stream, blend, &a);
+}
+
+void reel_upload(struct reel_stream *stream, void *device, const void *host, int64_t bytes)
+{
+    reel_copy(stream,
+              (struct reel_copy){
+                  .direction = REEL_TO_DEVICE, .rows = 1, .row_bytes = bytes, .from = host, .to = device});
+}
+
+void reel_download(struct reel_stream *stream, void *host, const void *device, int64_t bytes)
+{
+    reel_copy(stream,
+              (struct reel_copy){
+                  .direction = REEL_FROM_DEVICE, .rows = 1, .row_bytes = bytes, .from = device, .to = host});
 }
 
 int64_t reel_first_nonfinite(struct reel_stream *stream, const float *x, int64_t count)
 {
     if (!admitted(stream, "first_nonfinite", count, x != 0))
         return -1;
-    return stream->ops->first_nonfinite(stream, x, count);
+    enter(stream);
+    int64_t first = stream->ops->first_nonfinite(stream, x, count);
+    leave(stream);
+    return first;
 }

@@ -5,7 +5,8 @@
  *     reel_gemm(stream, (struct reel_gemm){.rows = n, .in = D, .out = D, .x = x, .weight = w, .bias = b, .y =
  * y});
  *
- * All arrays are float, row-major and dense unless a stride is named; outputs do not overlap inputs unless it
+ * Arrays lie in the memory of the backend, which the host may not be able to read: what crosses between the two goes through
+ * reel_copy. All are float, row-major and dense unless a stride is named; outputs do not overlap inputs unless it
  * says so. Zero rows are allowed everywhere and do nothing. A stream is sticky: after a failure every
  * operation on it does nothing, and stream->status holds the first one, whose cause is in the error record
  * (status.h). The caller looks once an iteration. Results do not depend on the number of threads, and the
@@ -250,10 +251,42 @@ struct reel_add_row {
     float *y;         /* [rows, width] */
 };
 
-/* A backend: a name and an implementation of each operation; called with checked arguments and at least one
+/* Rows of bytes from one place to another, dense or with room between; the host's side may be used again as soon as it
+ * returns. */
+enum reel_direction { REEL_TO_DEVICE, REEL_FROM_DEVICE, REEL_ON_DEVICE };
+struct reel_copy {
+    enum reel_direction direction;
+    int64_t rows, row_bytes;
+    const void *from;
+    int64_t from_stride; /* bytes from one row to the next */
+    void *to;
+    int64_t to_stride;
+};
+
+/* Zeros. */
+struct reel_clear {
+    int64_t bytes;
+    void *to;
+};
+
+/* x = (1 - share) x + share z, in float. */
+struct reel_blend {
+    int64_t rows, width;
+    double share;
+    float *x; /* [rows] rows of width */
+    int64_t x_stride;
+    const float *z; /* [rows, width] */
+};
+
+/* A backend: a name, its memory, and an implementation of each operation; called with checked arguments and at least one
  * row. */
 struct reel_ops {
     const char *name;
+    int is_host;                                  /* the host reads and writes its memory */
+    void *(*allocate)(int64_t bytes);             /* aligned to 2 MiB; NULL when there is none */
+    void (*release)(void *memory, int64_t bytes); /* NULL is allowed */
+    void (*enter)(struct reel_stream *);          /* around every operation; NULL: nothing to do there */
+    void (*leave)(struct reel_stream *);
     int64_t (*scratch_bytes)(const struct reel_scratch *most);
     void (*open)(struct reel_stream *stream, const struct reel_scratch *most);
     void (*gemm)(struct reel_stream *, const struct reel_gemm *);
@@ -275,11 +308,18 @@ struct reel_ops {
     void (*keep_residual)(struct reel_stream *, const struct reel_keep_residual *);
     void (*add_residual)(struct reel_stream *, const struct reel_add_residual *);
     void (*add_row)(struct reel_stream *, const struct reel_add_row *);
+    void (*copy)(struct reel_stream *, const struct reel_copy *);
+    void (*clear)(struct reel_stream *, const struct reel_clear *);
+    void (*blend)(struct reel_stream *, const struct reel_blend *);
     int64_t (*first_nonfinite)(struct reel_stream *, const float *x, int64_t count);
 };
 
 /* Arithmetic on the host: oneDNN and OpenMP. */
 extern const struct reel_ops reel_ops_cpu;
+
+/* The same arithmetic on memory that is unreadable outside an operation, as that of a device is: for tests, which so find
+ * where host and device are confused without having one. */
+extern const struct reel_ops reel_ops_shadow;
 
 /* The scratch memory that a stream of this backend needs for operations up to that size. */
 int64_t reel_scratch_bytes(const struct reel_ops *ops, const struct reel_scratch *most);
@@ -311,6 +351,13 @@ void reel_distances(struct reel_stream *stream, struct reel_distances arguments)
 void reel_keep_residual(struct reel_stream *stream, struct reel_keep_residual arguments);
 void reel_add_residual(struct reel_stream *stream, struct reel_add_residual arguments);
 void reel_add_row(struct reel_stream *stream, struct reel_add_row arguments);
+void reel_copy(struct reel_stream *stream, struct reel_copy arguments);
+void reel_clear(struct reel_stream *stream, struct reel_clear arguments);
+void reel_blend(struct reel_stream *stream, struct reel_blend arguments);
+
+/* So many bytes in one row, from the host or to it. */
+void reel_upload(struct reel_stream *stream, void *device, const void *host, int64_t bytes);
+void reel_download(struct reel_stream *stream, void *host, const void *device, int64_t bytes);
 
 /* The index of the first element that is NaN or infinite; -1 when all are finite or the stream has failed. */
 int64_t reel_first_nonfinite(struct reel_stream *stream, const float *x, int64_t count);

@@ -71,3 +71,28 @@ int64_t reel_first_nonfinite_cpu(struct reel_stream *stream, const float *x, int
             return i;
     return -1;
 }
+
+void reel_copy_cpu(struct reel_stream *stream, const struct reel_copy *a)
+{
+    (void)stream;
+    for (int64_t r = 0; r < a->rows; r++)
+        memcpy((char *)a->to + r * a->to_stride, (const char *)a->from + r * a->from_stride,
+               (size_t)a->row_bytes);
+}
+
+void reel_clear_cpu(struct reel_stream *stream, const struct reel_clear *a)
+{
+    (void)stream;
+    memset(a->to, 0, (size_t)a->bytes);
+}
+
+void reel_blend_cpu(struct reel_stream *stream, const struct reel_blend *a)
+{
+    float share = (float)a->share, rest = 1.0f - share;
+    (void)stream;
+    for (int64_t r = 0; r < a->rows; r++)
+        for (int64_t i = 0; i < a->width; i++) {
+            float *x = &a->x[r * a->x_stride + i];
+            *x = rest * *x + share * a->z[r * a->width + i];
+        }
+}

@@ -186,6 +186,19 @@ static void weights(const struct reel_plan *plan, int64_t rank, int64_t bytes[RE
     bytes[REEL_WEIGHTS_BLOCKS] = plan->mesh.gathered ? b * 2 * layout.block_elements : 0;
 }
 
+/* The largest thing that stops over in the host's memory. */
+static int64_t host_work(const struct reel_plan *plan, int64_t n)
+{
+    const int64_t bytes[] = {4 * n, 4 * rope_floats(plan), 4 * REEL_EMBEDDING_BATCH * plan->model.frequencies,
+                             plan->work.expanded && plan->work.signal_rows > 0
+                                 ? 8 * 2 * plan->work.window_frames * plan->work.H * plan->work.W
+                                 : 0};
+    int64_t most = 0;
+    for (size_t b = 0; b < sizeof bytes / sizeof bytes[0]; b++)
+        most = bytes[b] > most ? bytes[b] : most;
+    return most;
+}
+
 /* What grows with the tokens that a rank has. */
 static void activations(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS])
 {
@@ -210,6 +223,7 @@ static void activations(const struct reel_plan *plan, int64_t rank, int64_t byte
     bytes[REEL_TOKENS_OUT] = 4 * n * 4 * m->out_channels;
     bytes[REEL_ROW_OF_TOKEN] = 4 * n;
     bytes[REEL_ROPE] = 4 * rope_floats(plan);
+    bytes[REEL_HOST_WORK] = host_work(plan, n);
     bytes[REEL_EXCHANGE_BY_PART] = mesh->ulysses > 1 ? b * g * d : 0;
     bytes[REEL_EXCHANGE_RING] = mesh->ring > 1 ? b * (mesh->ring > 2 ? 2 : 1) * 2 * l * h * C : 0;
     if (mesh->tensor > 1) {
@@ -299,6 +313,11 @@ enum reel_memory reel_buffer_memory(const struct reel_plan *plan, enum reel_buff
     if (buffer <= REEL_LATENTS_VELOCITY)
         return REEL_MEMORY_LATENTS;
     return REEL_MEMORY_COMMUNICATION;
+}
+
+int reel_buffer_on_host(enum reel_buffer buffer)
+{
+    return buffer == REEL_LATENTS_VIDEO || buffer == REEL_LATENTS_NOISE || buffer == REEL_HOST_WORK;
 }
 
 const char *reel_memory_name(enum reel_memory memory)

@@ -95,9 +95,10 @@ enum reel_buffer {
     REEL_TOKENS_COLUMNS, /* b [n, 4 * in_channels] */
     REEL_TOKENS_OUT,     /* [n, 4 * out_channels] */
     REEL_ROW_OF_TOKEN,   /* int32 [n] */
-    REEL_ROPE,           /* rotation tables of the three axes */
-    REEL_EXPANDED_E,     /* [n, D]; expanded only */
-    REEL_EXPANDED_E0,    /* [n, 6, D] */
+    REEL_HOST_WORK, /* on its way to or from the device: rows of tokens, sinusoids, rotation tables, distances */
+    REEL_ROPE,      /* rotation tables of the three axes */
+    REEL_EXPANDED_E,  /* [n, D]; expanded only */
+    REEL_EXPANDED_E0, /* [n, 6, D] */
     REEL_TEACACHE_PREVIOUS, /* [n, signal_rows, D]: the signal of the call before; expanded only, one for both branches */
     REEL_TEACACHE_RESIDUAL, /* residual_bytes [branches / cfg, n, D] */
     REEL_CONTEXT_TEXT, /* b [branches / cfg, layers, 2, S, d]: keys and values of this rank's prompts and heads */
@@ -189,6 +190,9 @@ void reel_plan_table(const struct reel_plan *plan, int64_t rank, int64_t bytes[R
  * it, so many numbers; the run's own weights take their place. */
 enum { REEL_EMBEDDING_BATCH = 64 };
 int64_t reel_plan_embedding_work(const struct reel_plan *plan);
+
+/* Whether a buffer lies in the memory of the host whatever the device: what is read from files, drawn, or written. */
+int reel_buffer_on_host(enum reel_buffer buffer);
 
 /* The category that a buffer counts in, and the category's name in the log. Where the embedding is expanded, the table of
  * timestep rows that it is expanded from stands for the weights that made it, and counts with them. */

@@ -4,11 +4,9 @@
 #include "fault.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-enum { ALIGNMENT = 64, HUGE_PAGE = 1 << 21 };
+enum { ALIGNMENT = 64 };
 
 static int64_t aligned(int64_t bytes)
 {
@@ -79,38 +77,50 @@ int64_t reel_memory_available(void)
     return host < group ? host : group;
 }
 
-/* Bytes of the block, padding included. */
-static int64_t block_bytes(const struct reel_plan *plan, int64_t rank)
+/* Bytes of the backend's buffers, or the host's, padding included. */
+static int64_t block_bytes(const int64_t table[REEL_BUFFERS], int on_host)
 {
-    int64_t bytes = 0, table[REEL_BUFFERS];
-    reel_plan_table(plan, rank, table);
+    int64_t bytes = 0;
     for (int b = 0; b < REEL_BUFFERS; b++)
-        bytes += aligned(table[b]);
-    return (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+        if (reel_buffer_on_host((enum reel_buffer)b) == on_host)
+            bytes += aligned(table[b]);
+    return bytes > 0 ? bytes : ALIGNMENT;
 }
 
-enum reel_status reel_arena_open(const struct reel_plan *plan, int64_t rank, struct reel_arena *arena)
+enum reel_status reel_arena_open(const struct reel_plan *plan, int64_t rank, const struct reel_ops *ops,
+                                 struct reel_arena *arena)
 {
+    int64_t used[2] = {0, 0}, table[REEL_BUFFERS];
     memset(arena, 0, sizeof *arena);
-    arena->total_bytes = block_bytes(plan, rank);
-    if (!reel_fault(REEL_FAULT_ARENA))
-        arena->block = aligned_alloc(HUGE_PAGE, (size_t)arena->total_bytes);
-    REEL_NEED(arena->block, REEL_NO_MEMORY, "rank %lld could not allocate %.2f GB of host memory",
-              (long long)rank, (double)arena->total_bytes * 1e-9);
-    /* First touch of 5.7 GB takes 19 s in small pages and 3 s in huge ones; where refused, it is only slower. */
-    madvise(arena->block, (size_t)arena->total_bytes, MADV_HUGEPAGE);
-    int64_t used = 0, table[REEL_BUFFERS];
     reel_plan_table(plan, rank, table);
+    arena->ops = ops;
+    arena->block_bytes = block_bytes(table, 0);
+    arena->total_bytes = arena->block_bytes + block_bytes(table, 1);
+    if (!reel_fault(REEL_FAULT_ARENA)) {
+        arena->block = ops->allocate(arena->block_bytes);
+        arena->host = reel_ops_cpu.allocate(block_bytes(table, 1));
+    }
+    if (!arena->block || !arena->host) {
+        int64_t bytes = arena->total_bytes;
+        reel_arena_close(arena);
+        return reel_fail(REEL_NO_MEMORY, "rank %lld could not allocate %.2f GB of memory", (long long)rank,
+                         (double)bytes * 1e-9);
+    }
     for (int b = 0; b < REEL_BUFFERS; b++) {
-        arena->at[b] = table[b] ? (char *)arena->block + used : NULL;
+        int on_host = reel_buffer_on_host((enum reel_buffer)b);
+        char *block = on_host ? arena->host : arena->block;
+        arena->at[b] = table[b] ? block + used[on_host] : NULL;
         arena->bytes[reel_buffer_memory(plan, (enum reel_buffer)b)] += table[b];
-        used += aligned(table[b]);
+        used[on_host] += aligned(table[b]);
     }
     return REEL_OK;
 }
 
 void reel_arena_close(struct reel_arena *arena)
 {
-    free(arena->block);
+    if (arena->ops) {
+        arena->ops->release(arena->block, arena->block_bytes);
+        reel_ops_cpu.release(arena->host, arena->total_bytes - arena->block_bytes);
+    }
     memset(arena, 0, sizeof *arena);
 }

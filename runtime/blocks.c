@@ -3,8 +3,6 @@
 
 #include "fault.h"
 
-#include <string.h>
-
 void reel_blocks_open(struct reel_blocks *blocks, const struct reel_plan *plan,
                       const struct reel_weights *weights, float *buffers, struct reel_axis *axis,
                       struct reel_stream *stream)
@@ -45,7 +43,12 @@ static enum reel_status gather(void *job)
         reel_weights_block(blocks->weights, blocks->coming) + mine.first - blocks->shares.first[me];
     float *block = blocks->buffer[blocks->coming % 2];
     enum reel_status status = REEL_OK;
-    memcpy(block + mine.first, own, (size_t)(mine.count * bytes));
+    struct reel_stream copies = {.ops = axis->ops}; /* its own: this runs beside the computing */
+    reel_copy(&copies, (struct reel_copy){.direction = REEL_ON_DEVICE,
+                                          .rows = 1,
+                                          .row_bytes = mine.count * bytes,
+                                          .from = own,
+                                          .to = block + mine.first});
     for (int64_t s = 1; s < size; s++) { /* to the end also after a failure: the others come by */
         int64_t to = (me + s) % size, from = (me - s + size) % size;
         struct reel_run theirs = brought(blocks, from);

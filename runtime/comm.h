@@ -17,6 +17,8 @@
 struct reel_axis {
     MPI_Comm mpi; /* duplicated: errors return, tags are its own */
     int64_t rank, size;
+    const struct reel_ops *ops; /* whose memory travels on it; NULL: the host's */
+    char *staging;              /* of the host, where the backend's memory cannot be sent from: two pieces */
     int64_t sent_bytes[REEL_PURPOSES]; /* by this rank to others, counted where it is sent */
 };
 
@@ -34,8 +36,9 @@ struct reel_comm {
 /* Collective over world. Makes the axes of all ranks and of this host; world stays the caller's. */
 enum reel_status reel_comm_open(MPI_Comm world, struct reel_comm *comm);
 
-/* Collective over world. Makes the axes of the plan's mesh. */
-enum reel_status reel_comm_mesh(struct reel_comm *comm, const struct reel_plan *plan);
+/* Collective over world. Makes the axes of the plan's mesh, on which memory of that backend travels. */
+enum reel_status reel_comm_mesh(struct reel_comm *comm, const struct reel_plan *plan,
+                                const struct reel_ops *ops);
 
 /* Collective over world. A comm of zeros is allowed. */
 void reel_comm_close(struct reel_comm *comm);
@@ -54,8 +57,8 @@ void reel_exchange(struct reel_axis *axis, struct reel_stream *stream, enum reel
 void reel_gather(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose,
                  const struct reel_cut *rows, int64_t width, const float *mine, float *all);
 
-/* Collective over the axis. Sends bytes to one peer and receives bytes from another; either may be 0. Peers must agree
- * on the sizes. patient: between looks the thread sleeps instead of spinning, for those that work beside computing. */
+/* Collective over the axis. Sends bytes of the axis' backend to one peer and receives bytes from another; either may be 0.
+ * Peers must agree on the sizes. patient: between looks the thread sleeps instead of spinning, for those that work beside computing. */
 enum reel_status reel_swap(const struct reel_axis *axis, int64_t to, const void *send, int64_t send_bytes,
                            int64_t from, void *receive, int64_t receive_bytes, int patient);
 

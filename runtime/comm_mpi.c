@@ -10,6 +10,7 @@
 
 enum {
     PIECE = 1 << 28,        /* bytes of one message: far below what an int counts */
+    STAGED = 1 << 22,       /* bytes of one message that goes through the host's memory */
     PATIENCE_NS = 50 * 1000 /* between two looks of a thread that works beside others */
 };
 
@@ -46,10 +47,23 @@ static void axis_close(struct reel_axis *axis)
 {
     if (axis->size > 0)
         MPI_Comm_free(&axis->mpi);
+    free(axis->staging);
     memset(axis, 0, sizeof *axis);
 }
 
-enum reel_status reel_comm_mesh(struct reel_comm *comm, const struct reel_plan *plan)
+/* Memory that the host cannot read is sent from memory that it can. */
+static enum reel_status give_memory(struct reel_axis *axis, const struct reel_ops *ops)
+{
+    axis->ops = ops;
+    if (ops->is_host || axis->size == 1)
+        return REEL_OK;
+    axis->staging = malloc(2 * STAGED);
+    REEL_NEED(axis->staging, REEL_NO_MEMORY, "no memory for what travels through the host");
+    return REEL_OK;
+}
+
+enum reel_status reel_comm_mesh(struct reel_comm *comm, const struct reel_plan *plan,
+                                const struct reel_ops *ops)
 {
     struct reel_seat seat = comm->seat = reel_plan_seat(plan, comm->world.rank);
     int64_t U = plan->mesh.ulysses, T = plan->mesh.tensor;
@@ -67,6 +81,8 @@ enum reel_status reel_comm_mesh(struct reel_comm *comm, const struct reel_plan *
         axis_close(axes[a].axis);
         REEL_PASS(axis_open(comm->world.mpi, axes[a].colour, axes[a].place, axes[a].axis));
     }
+    for (size_t a = 0; a < sizeof axes / sizeof axes[0]; a++)
+        REEL_PASS(give_memory(axes[a].axis, ops));
     return REEL_OK;
 }
 
@@ -97,32 +113,58 @@ static int wait_patiently(MPI_Request requests[2])
     }
 }
 
-static int64_t piece_at(int64_t at, int64_t bytes)
+static int64_t smaller(int64_t a, int64_t b)
 {
-    return bytes - at < PIECE ? bytes - at : PIECE;
+    return a < b ? a : b;
+}
+
+/* One message each way, of at most a piece; a count below 1 is none. Returns MPI's verdict. */
+static int swap_piece(const struct reel_axis *axis, int64_t to, const void *send, int64_t send_bytes,
+                      int64_t from, void *receive, int64_t receive_bytes, int patient)
+{
+    MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+    int failed = MPI_SUCCESS;
+    if (receive_bytes > 0)
+        failed |= MPI_Irecv(receive, (int)receive_bytes, MPI_BYTE, (int)from, 0, axis->mpi, &requests[0]);
+    if (send_bytes > 0)
+        failed |= MPI_Isend(send, (int)send_bytes, MPI_BYTE, (int)to, 0, axis->mpi, &requests[1]);
+    failed |= patient ? wait_patiently(requests) : MPI_Waitall(2, requests, MPI_STATUSES_IGNORE);
+    reel_pulse();
+    return failed;
+}
+
+/* The same through the host's memory. */
+static int swap_staged(const struct reel_axis *axis, struct reel_stream *copies, int64_t to, const char *send,
+                       int64_t send_bytes, int64_t from, char *receive, int64_t receive_bytes, int patient)
+{
+    if (send_bytes > 0)
+        reel_download(copies, axis->staging, send, send_bytes);
+    int failed =
+        swap_piece(axis, to, axis->staging, send_bytes, from, axis->staging + STAGED, receive_bytes, patient);
+    if (receive_bytes > 0)
+        reel_upload(copies, receive, axis->staging + STAGED, receive_bytes);
+    return failed;
 }
 
 enum reel_status reel_swap(const struct reel_axis *axis, int64_t to, const void *send, int64_t send_bytes,
                            int64_t from, void *receive, int64_t receive_bytes, int patient)
 {
-    int64_t most = send_bytes > receive_bytes ? send_bytes : receive_bytes;
+    int64_t most = send_bytes > receive_bytes ? send_bytes : receive_bytes,
+            piece = axis->staging ? STAGED : PIECE;
+    struct reel_stream copies = {.ops = axis->ops}; /* its own: it may run beside others */
     int failed = MPI_SUCCESS;
     /* piece by piece: both ends cut a message alike, for both know its size */
-    for (int64_t at = 0; at < most; at += PIECE) {
-        MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
-        if (at < receive_bytes)
-            failed |= MPI_Irecv((char *)receive + at, (int)piece_at(at, receive_bytes), MPI_BYTE, (int)from,
-                                0, axis->mpi, &requests[0]);
-        if (at < send_bytes)
-            failed |= MPI_Isend((const char *)send + at, (int)piece_at(at, send_bytes), MPI_BYTE, (int)to, 0,
-                                axis->mpi, &requests[1]);
-        failed |= patient ? wait_patiently(requests) : MPI_Waitall(2, requests, MPI_STATUSES_IGNORE);
-        reel_pulse();
+    for (int64_t at = 0; at < most; at += piece) {
+        const char *out = (const char *)send + at;
+        char *in = (char *)receive + at;
+        int64_t out_bytes = smaller(piece, send_bytes - at), in_bytes = smaller(piece, receive_bytes - at);
+        failed |= axis->staging ? swap_staged(axis, &copies, to, out, out_bytes, from, in, in_bytes, patient)
+                                : swap_piece(axis, to, out, out_bytes, from, in, in_bytes, patient);
     }
     REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM,
               "an exchange between rank %lld and ranks %lld and %lld of an axis failed",
               (long long)axis->rank, (long long)to, (long long)from);
-    return REEL_OK;
+    return copies.status;
 }
 
 /* As part of a stream of work: its failure is the stream's. */
@@ -146,13 +188,23 @@ static int64_t offset_of(const int64_t *counts, int64_t part)
     return offset;
 }
 
+/* What a rank keeps for itself. */
+static void keep_own(struct reel_stream *stream, float *to, const float *from, int64_t count)
+{
+    reel_copy(stream, (struct reel_copy){.direction = REEL_ON_DEVICE,
+                                         .rows = 1,
+                                         .row_bytes = count * (int64_t)sizeof *from,
+                                         .from = from,
+                                         .to = to});
+}
+
 void reel_exchange(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose,
                    const float *send, const int64_t *send_counts, float *receive,
                    const int64_t *receive_counts)
 {
     int64_t me = axis->rank, size = axis->size;
-    memcpy(receive + offset_of(receive_counts, me), send + offset_of(send_counts, me),
-           (size_t)send_counts[me] * sizeof *send);
+    keep_own(stream, receive + offset_of(receive_counts, me), send + offset_of(send_counts, me),
+             send_counts[me]);
     for (int64_t s = 1; s < size; s++) {
         int64_t to = (me + s) % size, from = (me - s + size) % size;
         swap_floats(axis, stream, purpose, to, send + offset_of(send_counts, to), send_counts[to], from,
@@ -166,8 +218,8 @@ void reel_gather(struct reel_axis *axis, struct reel_stream *stream, enum reel_p
                  const struct reel_cut *rows, int64_t width, const float *mine, float *all)
 {
     int64_t me = axis->rank, size = axis->size, count = reel_cut_count(rows, me) * width;
-    if (count && mine != all + rows->first[me] * width)
-        memcpy(all + rows->first[me] * width, mine, (size_t)count * sizeof *mine);
+    if (mine != all + rows->first[me] * width)
+        keep_own(stream, all + rows->first[me] * width, mine, count);
     for (int64_t s = 1; s < size; s++) {
         int64_t to = (me + s) % size, from = (me - s + size) % size;
         swap_floats(axis, stream, purpose, to, mine, count, from, all + rows->first[from] * width,
@@ -180,7 +232,7 @@ void reel_gather(struct reel_axis *axis, struct reel_stream *stream, enum reel_p
 enum reel_status reel_broadcast_from(struct reel_comm *comm, int64_t rank, void *bytes, int64_t count)
 {
     for (int64_t at = 0; at < count; at += PIECE) {
-        int64_t piece = piece_at(at, count);
+        int64_t piece = smaller(PIECE, count - at);
         REEL_NEED(MPI_Bcast((char *)bytes + at, (int)piece, MPI_BYTE, (int)rank, comm->world.mpi) ==
                       MPI_SUCCESS,
                   REEL_BAD_COMM, "rank %lld did not receive what rank %lld sent to all",

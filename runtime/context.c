@@ -1,8 +1,6 @@
 /* What cross attention attends to: prompts and images, embedded once, with keys and values of every block. */
 #include "dit.h"
 
-#include <string.h>
-
 static float *text_at(const struct reel_dit *dit, int64_t branch, int64_t layer)
 {
     const struct reel_model *m = &dit->plan->model;
@@ -76,7 +74,7 @@ static const float *embed(struct reel_dit *dit, int64_t branch, const float *emb
     int64_t S = m->text_rows, D = m->width;
     float *input = dit->arena->at[REEL_CONTEXT_WORK], *hidden = input + S * m->text_width;
     float *context = (float *)dit->arena->at[REEL_CONTEXT_PROMPTS] + branch * S * D;
-    memcpy(input, embeds, (size_t)(S * m->text_width) * sizeof *input);
+    reel_upload(dit->stream, input, embeds, S * m->text_width * (int64_t)sizeof *input);
     whole(dit, REEL_TEXT_IN_WEIGHT, S, m->text_width, D, input, REEL_GELU_TANH, hidden);
     whole(dit, REEL_TEXT_OUT_WEIGHT, S, D, D, hidden, REEL_IDENTITY, context);
     if (dit->watch.see)
@@ -108,7 +106,7 @@ void reel_dit_image(struct reel_dit *dit, const float *features)
     const double epsilon = 1e-5; /* of the image branch's two norms */
     float *input = dit->arena->at[REEL_CONTEXT_WORK], *hidden = input + rows * width;
     float *out = hidden + rows * width, *context = out + rows * D;
-    memcpy(input, features, (size_t)(rows * width) * sizeof *input);
+    reel_upload(dit->stream, input, features, rows * width * (int64_t)sizeof *input);
     if (reel_tensor_exists(m, REEL_IMAGE_POSITIONS))
         reel_add_row(dit->stream,
                      (struct reel_add_row){.rows = 1,

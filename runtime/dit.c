@@ -21,13 +21,13 @@ static void rope_make(struct reel_dit *dit)
 {
     const struct reel_workload *work = &dit->plan->work;
     int64_t pairs = reel_model_head_channels(&dit->plan->model) / 2, third = pairs / 3;
-    float *frame = dit->arena->at[REEL_ROPE];
-    float *row = rope_axis(frame, work->window_frames, pairs - 2 * third);
-    float *column = rope_axis(row, work->H, third);
-    rope_axis(column, work->W, third);
+    float *made = dit->arena->at[REEL_HOST_WORK], *frame = dit->arena->at[REEL_ROPE];
+    float *rows = rope_axis(made, work->window_frames, pairs - 2 * third);
+    float *columns = rope_axis(rows, work->H, third), *end = rope_axis(columns, work->W, third);
+    reel_upload(dit->stream, frame, made, (end - made) * (int64_t)sizeof *made);
     dit->rope = (struct reel_rope){.frame = frame,
-                                   .row = row,
-                                   .column = column,
+                                   .row = frame + (rows - made),
+                                   .column = frame + (columns - made),
                                    .frame_pairs = pairs - 2 * third,
                                    .row_pairs = third,
                                    .column_pairs = third,
@@ -240,12 +240,14 @@ void reel_dit_begin(struct reel_dit *dit, const struct reel_moment *moment)
 {
     const struct reel_embedding_table *embedding = dit->embedding;
     int64_t D = dit->plan->model.width, frame = moment->per_token ? 1 : dit->plan->work.H * dit->plan->work.W;
-    int32_t *of_token = dit->arena->at[REEL_ROW_OF_TOKEN];
+    int32_t *of_token = dit->arena->at[REEL_HOST_WORK];
     dit->moment = *moment;
     reel_sequence_frames(&dit->sequence, moment->frames);
     reel_linear_tokens(&dit->linear, dit->plan, &dit->sequence.tokens, dit->comm->seat);
     for (int64_t t = 0; t < local(dit); t++)
         of_token[t] = embedding->row_of[moment->timesteps[(dit->sequence.own.first + t) / frame]];
+    reel_upload(dit->stream, dit->arena->at[REEL_ROW_OF_TOKEN], of_token,
+                local(dit) * (int64_t)sizeof *of_token);
     dit->e = rows_for_tokens(dit, embedding->e, D, dit->arena->at[REEL_EXPANDED_E]);
     dit->e0 = rows_for_tokens(dit, embedding->e0, 6 * D, dit->arena->at[REEL_EXPANDED_E0]);
 }
@@ -254,7 +256,7 @@ double reel_dit_distance(struct reel_dit *dit, const uint8_t *counts)
 {
     int64_t rows = dit->plan->work.signal_rows, frame = dit->plan->work.H * dit->plan->work.W;
     double *all = dit->arena->at[REEL_EXCHANGE_DISTANCES], *mine = all + 2 * dit->sequence.own.first;
-    double difference = 0, magnitude = 0;
+    double difference = 0, magnitude = 0, *found = dit->arena->at[REEL_HOST_WORK];
     reel_distances(dit->stream, (struct reel_distances){.rows = local(dit),
                                                         .width = rows * dit->plan->model.width,
                                                         .x = rows == 1 ? dit->e.table : dit->e0.table,
@@ -265,10 +267,11 @@ double reel_dit_distance(struct reel_dit *dit, const uint8_t *counts)
     /* two doubles travel as four floats: nobody looks into them on the way */
     reel_gather(&dit->comm->sequence, dit->stream, REEL_SENT_DISTANCES, &dit->sequence.tokens, 4,
                 (const float *)mine, (float *)all);
+    reel_download(dit->stream, found, all, 2 * dit->moment.frames * frame * (int64_t)sizeof *all);
     for (int64_t t = 0; t < dit->moment.frames * frame; t++)
         if (!counts || counts[t / frame]) {
-            difference += all[2 * t];
-            magnitude += all[2 * t + 1];
+            difference += found[2 * t];
+            magnitude += found[2 * t + 1];
         }
     return difference / magnitude;
 }

@@ -66,13 +66,14 @@ void reel_embedding_make(struct reel_embedding_table *embedding, const struct re
     int64_t D = embedding->width = model->width, Q = model->frequencies;
     embedding->e = arena->at[REEL_EMBEDDING_E];
     embedding->e0 = arena->at[REEL_EMBEDDING_E0];
-    float *s = work, *hidden = s + REEL_EMBEDDING_BATCH * Q;
+    float *made = arena->at[REEL_HOST_WORK], *s = work, *hidden = s + REEL_EMBEDDING_BATCH * Q;
     for (int64_t first = 0; first < embedding->rows; first += REEL_EMBEDDING_BATCH) {
         int64_t left = embedding->rows - first,
                 rows = left < REEL_EMBEDDING_BATCH ? left : REEL_EMBEDDING_BATCH;
         float *e = embedding->e + first * D;
         for (int64_t r = 0; r < rows; r++)
-            sinusoid(embedding->timestep[first + r], Q, s + r * Q);
+            sinusoid(embedding->timestep[first + r], Q, made + r * Q);
+        reel_upload(stream, s, made, rows * Q * (int64_t)sizeof *made);
         reel_gemm(stream, (struct reel_gemm){.rows = rows,
                                              .in = Q,
                                              .out = D,

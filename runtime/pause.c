@@ -6,19 +6,32 @@
 #include "pulse.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 /* Until a save was measured: bytes per second of a slow disk. Beside it, what a run needs to end. */
 static const double slow_bytes_per_second = 50e6, end_seconds = 2;
 
-void reel_sampler_arrays(const struct reel_sampler *s, struct reel_checkpoint *checkpoint)
+/* The arrays of the chunk at hand, in the order of a checkpoint. */
+static const struct {
+    const char *name;
+    enum reel_buffer buffer;
+} of_chunk[] = {
+    {"x", REEL_LATENTS_X}, {"m0", REEL_LATENTS_M0}, {"m1", REEL_LATENTS_M1}, {"last", REEL_LATENTS_LAST}};
+
+/* Where the host reads a buffer: in the arena, or in a view of it, which is made when it is first wanted. */
+static float *view_of(struct reel_sampler *s, int64_t a)
 {
-    static const struct {
-        const char *name;
-        enum reel_buffer buffer;
-    } of_chunk[] = {
-        {"x", REEL_LATENTS_X}, {"m0", REEL_LATENTS_M0}, {"m1", REEL_LATENTS_M1}, {"last", REEL_LATENTS_LAST}};
+    if (s->ops->is_host)
+        return s->arena.at[of_chunk[a].buffer];
+    if (!s->views[a])
+        s->views[a] = malloc((size_t)reel_plan_bytes(&s->plan, 0, of_chunk[a].buffer));
+    return s->views[a];
+}
+
+enum reel_status reel_sampler_arrays(struct reel_sampler *s, struct reel_checkpoint *checkpoint)
+{
     const struct reel_checkpoint_head *head = &checkpoint->head;
     int64_t of_solver = s->job->sampler.scheduler == REEL_UNIPC ? 4 : 1; /* Euler has no history */
     checkpoint->array_count = 0;
@@ -28,12 +41,39 @@ void reel_sampler_arrays(const struct reel_sampler *s, struct reel_checkpoint *c
                                            .values = s->arena.at[REEL_LATENTS_VIDEO],
                                            .frames = head->finished_frames,
                                            .room_frames = s->plan.work.video_frames};
-    for (int64_t a = 0; a < of_solver && head->chunk_frames > 0; a++)
+    for (int64_t a = 0; a < of_solver && head->chunk_frames > 0; a++) {
+        float *values = view_of(s, a);
+        REEL_NEED(values, REEL_NO_MEMORY, "no memory for a view of latents on the host");
         checkpoint->arrays[checkpoint->array_count++] =
             (struct reel_checkpoint_array){.name = of_chunk[a].name,
-                                           .values = s->arena.at[of_chunk[a].buffer],
+                                           .values = values,
                                            .frames = head->chunk_frames,
                                            .room_frames = head->chunk_frames};
+    }
+    return REEL_OK;
+}
+
+/* Between views and device; both ways. */
+static void move_views(struct reel_sampler *s, const struct reel_checkpoint *checkpoint,
+                       enum reel_direction direction)
+{
+    int64_t bytes = checkpoint->head.channels * checkpoint->head.chunk_frames * checkpoint->head.rows *
+                    checkpoint->head.columns * (int64_t)sizeof(float);
+    for (int64_t a = 0; a < 4 && !s->ops->is_host; a++)
+        if (s->views[a] && direction == REEL_FROM_DEVICE)
+            reel_download(&s->stream, s->views[a], s->arena.at[of_chunk[a].buffer], bytes);
+        else if (s->views[a])
+            reel_upload(&s->stream, s->arena.at[of_chunk[a].buffer], s->views[a], bytes);
+}
+
+void reel_sampler_fetch(struct reel_sampler *s, const struct reel_checkpoint *checkpoint)
+{
+    move_views(s, checkpoint, REEL_FROM_DEVICE);
+}
+
+void reel_sampler_store(struct reel_sampler *s, const struct reel_checkpoint *checkpoint)
+{
+    move_views(s, checkpoint, REEL_TO_DEVICE);
 }
 
 /* The state before a row of the chunk at hand, or between chunks where `within` is 0. */
@@ -71,7 +111,6 @@ static struct reel_checkpoint state_of(struct reel_sampler *s, int within, int64
         .savings = s->savings,
         .job = (char *)s->job_text,
         .fingerprint = s->resume.fingerprint};
-    reel_sampler_arrays(s, &checkpoint);
     return checkpoint;
 }
 
@@ -95,7 +134,11 @@ static enum reel_status save(struct reel_sampler *s, int within, int64_t row, co
     struct reel_written written;
     reel_pulse_at("saving before chunk %lld, iteration %lld", (long long)checkpoint.head.chunk,
                   (long long)row);
-    enum reel_status status = reel_checkpoint_write(s->comm, &s->resume.folder, &checkpoint, &written);
+    enum reel_status status = reel_agree(s->comm, reel_sampler_arrays(s, &checkpoint));
+    reel_sampler_fetch(s, &checkpoint);
+    memset(&written, 0, sizeof written);
+    if (status == REEL_OK)
+        status = reel_checkpoint_write(s->comm, &s->resume.folder, &checkpoint, &written);
     s->pause.since_save = 0; /* also after a failure: the next try is at the next border */
     if (status == REEL_OK) {
         if (s->comm->world.rank == 0)

@@ -414,8 +414,9 @@ enum reel_status reel_resume_restore(struct reel_sampler *s)
     REEL_NEED(saved->head.saving_count <= 2 * s->outline.chunk_count, REEL_BAD_INPUT,
               "%s: its table of savings is not that of this job", s->resume.file);
     reel_pulse_at("restoring %s", s->resume.file);
-    reel_sampler_arrays(s, saved);
+    REEL_PASS(reel_agree(s->comm, reel_sampler_arrays(s, saved)));
     REEL_PASS(reel_checkpoint_read_arrays(s->comm, s->resume.file, saved));
+    reel_sampler_store(s, saved);
     restore_head(s);
     note(s, "goes on from %s: chunk %lld, iteration %lld, %lld latent frames finished%s", s->resume.file,
          (long long)saved->head.chunk, (long long)saved->head.iteration, (long long)s->finished_frames,

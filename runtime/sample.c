@@ -15,14 +15,31 @@ static int64_t plane_of(const struct reel_sampler *s)
     return 4 * s->plan.work.H * s->plan.work.W;
 }
 
-/* Copies frames of every channel: from [channels, from_frames, plane] at from_first to the other likewise. */
-static void copy_frames(int64_t channels, int64_t plane, int64_t frames, const float *from,
-                        int64_t from_frames, int64_t from_first, float *to, int64_t to_frames,
-                        int64_t to_first)
+/* Frames in an array [channels, all, plane]: so many from first on. */
+struct frames {
+    const float *values;
+    int64_t all, first;
+};
+
+/* Copies frames of every channel, within the device's memory or between it and the host's. */
+static void copy_frames(struct reel_sampler *s, enum reel_direction direction, int64_t channels,
+                        int64_t count, struct frames from, struct frames to)
 {
-    for (int64_t c = 0; c < channels; c++)
-        memcpy(to + (c * to_frames + to_first) * plane, from + (c * from_frames + from_first) * plane,
-               (size_t)(frames * plane) * sizeof *to);
+    int64_t plane = plane_of(s) * (int64_t)sizeof(float);
+    reel_copy(&s->stream, (struct reel_copy){.direction = direction,
+                                             .rows = channels,
+                                             .row_bytes = count * plane,
+                                             .from = (const char *)from.values + from.first * plane,
+                                             .from_stride = from.all * plane,
+                                             .to = (char *)(uintptr_t)to.values + to.first * plane,
+                                             .to_stride = to.all * plane});
+}
+
+/* An array of the arena. */
+static struct frames frames_of(const struct reel_sampler *s, enum reel_buffer buffer, int64_t all,
+                               int64_t first)
+{
+    return (struct frames){.values = s->arena.at[buffer], .all = all, .first = first};
 }
 
 /* x = noise, then what is known: the prefix at the start, the end frames behind. Collective over world. */
@@ -30,23 +47,26 @@ static enum reel_status fill_latents(struct reel_sampler *s)
 {
     const struct reel_chunk *chunk = s->now.chunk;
     int64_t C = s->plan.model.out_channels, plane = plane_of(s), frames = s->now.frames;
-    float *x = s->arena.at[REEL_LATENTS_X], *noise = s->arena.at[REEL_LATENTS_NOISE];
+    float *noise = s->arena.at[REEL_LATENTS_NOISE];
+    struct frames x = frames_of(s, REEL_LATENTS_X, frames, 0),
+                  prefix = {s->inputs.prefix, chunk->prefix_frames, 0},
+                  end = {s->inputs.end, chunk->end_frames, 0};
+    if (chunk->index > 0)
+        prefix = frames_of(s, REEL_LATENTS_VIDEO, s->plan.work.video_frames, chunk->first_frame);
     if (s->job->sampler.noise[0])
         REEL_TRY(reel_inputs_noise(s->comm, s->job, &s->plan.model, chunk, noise), "reading sampler.noise");
     else
         reel_random_normal(&s->noise, C * chunk->frames * plane, noise);
-    copy_frames(C, plane, chunk->frames, noise, chunk->frames, 0, x, frames, 0);
-    if (chunk->index > 0)
-        copy_frames(C, plane, chunk->prefix_frames, s->arena.at[REEL_LATENTS_VIDEO],
-                    s->plan.work.video_frames, chunk->first_frame, x, frames, 0);
-    else if (chunk->prefix_frames > 0)
-        copy_frames(C, plane, chunk->prefix_frames, s->inputs.prefix, chunk->prefix_frames, 0, x, frames, 0);
+    copy_frames(s, REEL_TO_DEVICE, C, chunk->frames, (struct frames){noise, chunk->frames, 0}, x);
+    if (chunk->prefix_frames > 0)
+        copy_frames(s, REEL_TO_DEVICE, C, chunk->prefix_frames, prefix, x);
+    x.first = chunk->frames;
     if (chunk->end_frames > 0)
-        copy_frames(C, plane, chunk->end_frames, s->inputs.end, chunk->end_frames, 0, x, frames,
-                    chunk->frames);
+        copy_frames(s, REEL_TO_DEVICE, C, chunk->end_frames, end, x);
     const enum reel_buffer history[] = {REEL_LATENTS_M0, REEL_LATENTS_M1, REEL_LATENTS_LAST};
     for (int i = 0; i < 3; i++) /* read with weight zero before the first steps have filled it */
-        memset(s->arena.at[history[i]], 0, (size_t)(C * frames * plane) * sizeof *x);
+        reel_clear(&s->stream, (struct reel_clear){.bytes = C * frames * plane * (int64_t)sizeof *noise,
+                                                   .to = s->arena.at[history[i]]});
     return REEL_OK;
 }
 
@@ -99,6 +119,22 @@ static void take_up_chunk(struct reel_sampler *s)
     s->now.signal_is_lost = 1;
 }
 
+/* y of an i2v model, through the host's memory. Collective over world. */
+static enum reel_status read_condition(struct reel_sampler *s)
+{
+    const struct reel_model *model = &s->plan.model;
+    int64_t count = (model->in_channels - model->out_channels) * s->now.frames * plane_of(s);
+    float *read = malloc((size_t)count * sizeof *read);
+    enum reel_status status = read ? REEL_OK : reel_fail(REEL_NO_MEMORY, "no memory for y of a chunk");
+    status = reel_agree(s->comm, status);
+    if (status == REEL_OK)
+        status = reel_inputs_condition(s->comm, s->job, model, s->now.chunk, read);
+    if (status == REEL_OK)
+        reel_upload(&s->stream, s->arena.at[REEL_LATENTS_CONDITION], read, count * (int64_t)sizeof *read);
+    free(read);
+    return status;
+}
+
 enum reel_status reel_chunk_begin(struct reel_sampler *s, int64_t k)
 {
     const struct reel_model *model = &s->plan.model;
@@ -114,9 +150,7 @@ enum reel_status reel_chunk_begin(struct reel_sampler *s, int64_t k)
             reel_inputs_addnoise(s->comm, s->job, model, s->now.chunk, s->now.matrix->rows, &s->now.addnoise),
             "reading sampler.noise");
     if (model->in_channels > model->out_channels)
-        REEL_TRY(
-            reel_inputs_condition(s->comm, s->job, model, s->now.chunk, s->arena.at[REEL_LATENTS_CONDITION]),
-            "reading prompt.embeds");
+        REEL_TRY(read_condition(s), "reading prompt.embeds");
     embed_prompts(s);
     return reel_agree(s->comm, s->stream.status);
 }
@@ -126,17 +160,23 @@ enum reel_status reel_chunk_begin(struct reel_sampler *s, int64_t k)
 static void noise_prefix(struct reel_sampler *s, int64_t row, int64_t first, int64_t count, int64_t window)
 {
     int64_t C = s->plan.model.out_channels, plane = plane_of(s), prefix = s->now.chunk->prefix_frames;
-    float share = 0.001f * (float)s->job->diffusion_forcing.addnoise_condition;
-    float *input = s->arena.at[REEL_LATENTS_INPUT], *z = s->arena.at[REEL_LATENTS_NOISE];
+    float *drawn = s->arena.at[REEL_LATENTS_NOISE],
+          *z = s->arena.at[REEL_LATENTS_VELOCITY]; /* not yet in use */
     if (s->now.addnoise)
-        copy_frames(C, plane, count, s->now.addnoise + row * C * prefix * plane, prefix, first, z, count, 0);
-    else
-        reel_random_normal(&s->addnoise, C * count * plane, z);
-    for (int64_t c = 0; c < C; c++)
-        for (int64_t i = 0; i < count * plane; i++) {
-            float *x = &input[c * window * plane + i];
-            *x = (1.0f - share) * *x + share * z[c * count * plane + i];
-        }
+        copy_frames(s, REEL_TO_DEVICE, C, count,
+                    (struct frames){s->now.addnoise + row * C * prefix * plane, prefix, first},
+                    (struct frames){z, count, 0});
+    else {
+        reel_random_normal(&s->addnoise, C * count * plane, drawn);
+        reel_upload(&s->stream, z, drawn, C * count * plane * (int64_t)sizeof *z);
+    }
+    reel_blend(&s->stream,
+               (struct reel_blend){.rows = C,
+                                   .width = count * plane,
+                                   .share = 0.001f * (float)s->job->diffusion_forcing.addnoise_condition,
+                                   .x = s->arena.at[REEL_LATENTS_INPUT],
+                                   .x_stride = window * plane,
+                                   .z = z});
 }
 
 /* The model's input: the frames of the row's interval, prefix noised where asked, condition behind; and the timestep
@@ -150,12 +190,12 @@ static void assemble(struct reel_sampler *s, int64_t row)
     int64_t n = s->job->diffusion_forcing.addnoise_condition, prefix = s->now.chunk->prefix_frames;
     int64_t noised = prefix - first < window ? prefix - first : window;
     float *input = s->arena.at[REEL_LATENTS_INPUT];
-    copy_frames(model->out_channels, plane, window, s->arena.at[REEL_LATENTS_X], s->now.frames, first, input,
-                window, 0);
+    copy_frames(s, REEL_ON_DEVICE, model->out_channels, window,
+                frames_of(s, REEL_LATENTS_X, s->now.frames, first), (struct frames){input, window, 0});
     if (model->in_channels > model->out_channels)
-        copy_frames(model->in_channels - model->out_channels, plane, window,
-                    s->arena.at[REEL_LATENTS_CONDITION], s->now.frames, first,
-                    input + model->out_channels * window * plane, window, 0);
+        copy_frames(s, REEL_ON_DEVICE, model->in_channels - model->out_channels, window,
+                    frames_of(s, REEL_LATENTS_CONDITION, s->now.frames, first),
+                    (struct frames){input + model->out_channels * window * plane, window, 0});
     for (int64_t f = 0; f < window; f++)
         s->now.timesteps[f] =
             n > 0 && first + f < prefix ? n : matrix->timestep[row * matrix->frames + first + f];
@@ -204,6 +244,21 @@ static int make_calls(struct reel_sampler *s, int64_t row, int64_t window, float
     return 1;
 }
 
+/* Lets the observer see the velocities, as the host reads them. */
+static void measure(struct reel_sampler *s, int64_t row, const float *velocity, int64_t count)
+{
+    if (!s->observer.measure || s->comm->world.rank != 0)
+        return;
+    float *copy = s->ops->is_host ? NULL : malloc((size_t)count * sizeof *copy);
+    if (copy)
+        reel_download(&s->stream, copy, velocity, count * (int64_t)sizeof *copy);
+    if (copy || s->ops->is_host)
+        s->observer.measure(s->observer.context, s->now.chunk->index, row, copy ? copy : velocity);
+    else
+        reel_stream_fail(&s->stream, REEL_NO_MEMORY, "no memory to look at the velocity");
+    free(copy);
+}
+
 /* One forward per branch, each branch on its part of the cfg axis, then the guided velocity of both on every rank, in
  * the first branch's place; NULL where the iteration was abandoned. Collective over world. */
 static float *guided_velocity(struct reel_sampler *s, int64_t row)
@@ -217,8 +272,7 @@ static float *guided_velocity(struct reel_sampler *s, int64_t row)
     struct reel_cut branches = reel_cut_even(s->plan.work.branches, s->comm->cfg.size);
     reel_gather(&s->comm->cfg, &s->stream, REEL_SENT_VELOCITY, &branches, count,
                 velocity + first_branch(s) * count, velocity);
-    if (s->observer.measure && s->comm->world.rank == 0)
-        s->observer.measure(s->observer.context, s->now.chunk->index, row, velocity);
+    measure(s, row, velocity, s->plan.work.branches * count);
     if (s->plan.work.branches == 2)
         reel_guide(&s->stream, (struct reel_guide){.count = count,
                                                    .conditional = velocity,
@@ -374,9 +428,10 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
     const struct reel_chunk *chunk = s->now.chunk;
     reel_pulse_at("writing chunk %lld", (long long)chunk->index);
     count_savings(s);
-    copy_frames(s->plan.model.out_channels, plane_of(s), chunk->frames, s->arena.at[REEL_LATENTS_X],
-                s->now.frames, 0, s->arena.at[REEL_LATENTS_VIDEO], s->plan.work.video_frames,
-                chunk->first_frame);
+    copy_frames(s, REEL_FROM_DEVICE, s->plan.model.out_channels, chunk->frames,
+                frames_of(s, REEL_LATENTS_X, s->now.frames, 0),
+                frames_of(s, REEL_LATENTS_VIDEO, s->plan.work.video_frames, chunk->first_frame));
+    REEL_PASS(reel_agree(s->comm, s->stream.status));
     s->finished_frames = chunk->kept;
     REEL_PASS(reel_sampler_output(s));
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_CHUNK,

@@ -158,13 +158,30 @@ static enum reel_status allocate(struct reel_sampler *s)
                                               .threads = omp_get_max_threads(),
                                               .iterations = s->outline.iterations,
                                               .chunks = s->outline.chunk_count});
-    REEL_PASS(reel_agree(s->comm, reel_comm_mesh(s->comm, &s->plan)));
-    return reel_agree(s->comm, reel_arena_open(&s->plan, s->comm->world.rank, &s->arena));
+    REEL_PASS(reel_agree(s->comm, reel_comm_mesh(s->comm, &s->plan, s->ops)));
+    return reel_agree(s->comm, reel_arena_open(&s->plan, s->comm->world.rank, s->ops, &s->arena));
 }
+
+/* The tensors of the time embedding as the host reads them, one at a time. */
+struct tensors {
+    struct reel_sampler *sampler;
+    const struct reel_weights *weights;
+    float *copy; /* of the last, where the host cannot read the device's memory */
+};
 
 static const float *tensor_of(void *context, enum reel_tensor tensor)
 {
-    return reel_weight(context, tensor);
+    struct tensors *tensors = context;
+    struct reel_sampler *s = tensors->sampler;
+    const float *weight = reel_weight(tensors->weights, tensor);
+    if (!weight || s->ops->is_host)
+        return weight;
+    int64_t bytes = reel_tensor_elements(&s->plan.model, tensor) * (int64_t)sizeof *weight;
+    free(tensors->copy);
+    tensors->copy = malloc((size_t)bytes);
+    if (tensors->copy)
+        reel_download(&s->stream, tensors->copy, weight, bytes);
+    return tensors->copy;
 }
 
 /* Says what was decided from, and where that was not made for it. */
@@ -195,11 +212,13 @@ static void tell_decisions(const struct reel_sampler *s)
 static enum reel_status decide(struct reel_sampler *s, struct reel_weights *weights)
 {
     enum reel_status status = REEL_OK;
+    struct tensors tensors = {.sampler = s, .weights = weights};
     if (reel_fault(REEL_FAULT_DECISIONS))
         status = reel_fail(REEL_NO_MEMORY, "planted: no memory for the signals");
     if (status == REEL_OK && s->comm->world.rank == 0)
-        status = reel_teacache_make(&s->teacache, s->job, &s->plan.model, tensor_of, weights, &s->outline,
+        status = reel_teacache_make(&s->teacache, s->job, &s->plan.model, tensor_of, &tensors, &s->outline,
                                     &s->range);
+    free(tensors.copy);
     REEL_PASS(reel_agree(s->comm, status));
     REEL_PASS(reel_broadcast(s->comm, &s->outline.call_count, (int64_t)sizeof s->outline.call_count));
     REEL_PASS(
@@ -219,7 +238,7 @@ static enum reel_status make_embedding(struct reel_sampler *s, struct reel_loadi
     int64_t bytes = reel_weights_bytes(&s->plan, s->comm->world.rank, REEL_HELD_FOR_EMBEDDING);
     char *memory = s->arena.at[REEL_WEIGHTS];
     REEL_PASS(reel_weights_load(s->comm, &s->model_files, &s->plan, REEL_HELD_FOR_EMBEDDING, memory, loading,
-                                &weights));
+                                &s->stream, &weights));
     reel_embedding_make(&s->outline.table, &s->plan.model, &weights, s->job->video.fps, &s->arena,
                         (float *)(void *)(memory + bytes), &s->stream);
     REEL_PASS(reel_agree(s->comm, s->stream.status));
@@ -271,11 +290,11 @@ static enum reel_status load(struct reel_sampler *s)
     struct listener listener = {.sampler = s, .began = reel_seconds()};
     struct reel_loading loading = {.progress = tell_progress, .context = &listener};
     reel_pulse_at("reading the weights");
-    reel_stream_open(&s->stream, &reel_ops_cpu, &scratch, s->arena.at[REEL_SCRATCH]);
+    reel_stream_open(&s->stream, s->ops, &scratch, s->arena.at[REEL_SCRATCH]);
     REEL_PASS(make_embedding(s, &loading));
     struct reel_loaded before = loading.loaded;
     REEL_PASS(reel_weights_load(s->comm, &s->model_files, &s->plan, REEL_HELD_ALWAYS,
-                                s->arena.at[REEL_WEIGHTS], &loading, &s->weights));
+                                s->arena.at[REEL_WEIGHTS], &loading, &s->stream, &s->weights));
     loading.loaded.read_bytes += before.read_bytes;
     loading.loaded.seconds += before.seconds;
     s->weights_hash = loading.hash;
@@ -323,6 +342,7 @@ enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct re
     sampler->observer = *observer;
     sampler->began = reel_seconds();
     sampler->attempts = 1;
+    sampler->ops = start->ops ? start->ops : &reel_ops_cpu;
     reel_pulse_at("opening the job");
     enum reel_status status = prepare(sampler, start->fresh);
     if (status == REEL_OK && sampler->inputs.prompts_made)
@@ -341,6 +361,8 @@ void reel_sampler_close(struct reel_sampler *sampler)
     free(sampler->now.addnoise);
     free(sampler->now.timesteps);
     free(sampler->now.solver);
+    for (int a = 0; a < REEL_CHECKPOINT_ARRAYS; a++)
+        free(sampler->views[a]);
     free(sampler->savings);
     reel_resume_close(&sampler->resume);
     reel_outline_free(&sampler->outline);

@@ -45,8 +45,9 @@ struct reel_chunk_state {
 
 /* How a run begins. */
 struct reel_start {
-    const char *job_text; /* the effective job, YAML */
-    int fresh;            /* do not go on from a checkpoint */
+    const char *job_text;       /* the effective job, YAML */
+    int fresh;                  /* do not go on from a checkpoint */
+    const struct reel_ops *ops; /* the backend; NULL: the job's device */
 };
 
 /* From where a run goes on. */
@@ -83,8 +84,11 @@ struct reel_sampler {
 
     struct reel_plan plan;
     int64_t libraries_bytes; /* that libraries may take beside the plan */
+    const struct reel_ops *ops;
     struct reel_arena arena;
     struct reel_stream stream;
+    float *views
+        [REEL_CHECKPOINT_ARRAYS]; /* of the chunk's latents in the host's memory, where it cannot read the device's */
     struct reel_weights weights;
     struct reel_dit dit;
 
@@ -154,8 +158,11 @@ enum reel_status reel_pause_after_chunk(struct reel_sampler *sampler);
 void reel_pause_begin(struct reel_sampler *sampler);
 void reel_pause_end(struct reel_sampler *sampler);
 
-/* Not collective. The arrays that a checkpoint has in the state of its head: their memory is the arena. */
-void reel_sampler_arrays(const struct reel_sampler *sampler, struct reel_checkpoint *checkpoint);
+/* Not collective. The arrays that a checkpoint has in the state of its head, in memory that the host can read: the arena,
+ * or views of it. REEL_NO_MEMORY. fetch brings what the device holds into the views, store takes it back. */
+enum reel_status reel_sampler_arrays(struct reel_sampler *sampler, struct reel_checkpoint *checkpoint);
+void reel_sampler_fetch(struct reel_sampler *sampler, const struct reel_checkpoint *checkpoint);
+void reel_sampler_store(struct reel_sampler *sampler, const struct reel_checkpoint *checkpoint);
 
 /* Collective over world. Writes output.latents as it stands, on rank 0. */
 enum reel_status reel_sampler_output(struct reel_sampler *sampler);

@@ -17,6 +17,7 @@ struct loader {
     const struct reel_axis *host;
     struct reel_pieces pieces;
     struct reel_holder *holders; /* [host->size] */
+    struct reel_stream *stream;  /* whose memory it is */
     float *memory, *read, *packed, *received;
     int64_t read_bytes;
     uint64_t hash; /* of what this rank has read */
@@ -49,7 +50,8 @@ static struct reel_portion portion_of(const struct loader *l, int64_t host_rank,
 static float *values_of(const struct loader *l, const struct reel_tensor_rows *rows)
 {
     struct reel_portion mine = portion_of(l, l->host->rank, rows);
-    return mine.count == rows->count * rows->columns ? l->memory + mine.to : l->read + rows->at;
+    int direct = l->stream->ops->is_host && mine.count == rows->count * rows->columns;
+    return direct ? l->memory + mine.to : l->read + rows->at;
 }
 
 /* Takes a portion of rows out of them, to be dense. */
@@ -66,6 +68,27 @@ static void pick(const struct reel_portion *portion, const struct reel_tensor_ro
         run = width - column < portion->count - done ? width - column : portion->count - done;
         memcpy(out + done, values + portion->from + row * rows->columns + column, (size_t)run * sizeof *out);
     }
+}
+
+static void upload(const struct loader *l, int64_t to, const float *values, int64_t count)
+{
+    reel_upload(l->stream, l->memory + to, values, count * (int64_t)sizeof *values);
+}
+
+/* Puts a portion of rows that were read to its place. */
+static void place(const struct loader *l, const struct reel_portion *portion,
+                  const struct reel_tensor_rows *rows, const float *values)
+{
+    if (l->stream->ops->is_host) {
+        pick(portion, rows, values, l->memory + portion->to);
+        return;
+    }
+    const float *dense = values + portion->from + portion->skip;
+    if (portion->width != rows->columns) {
+        pick(portion, rows, values, l->packed);
+        dense = l->packed;
+    }
+    upload(l, portion->to, dense, portion->count);
 }
 
 /* The rows of the piece that a rank reads in a round; none in the last round of those that have one piece less. Each rank
@@ -106,7 +129,7 @@ static enum reel_status read_piece(struct loader *l, int64_t round)
         l->hash += hash_rows(rows, values);
         l->read_bytes += elements * reel_model_stored_bytes(l->files, rows->tensor, rows->layer);
         if (values != l->memory + mine.to)
-            pick(&mine, rows, values, l->memory + mine.to);
+            place(l, &mine, rows, values);
     }
     return REEL_OK;
 }
@@ -131,7 +154,7 @@ static const float *pack(const struct loader *l, int64_t round, int64_t peer, in
 }
 
 /* Where what this rank holds of a peer's piece arrives. */
-static float *place(const struct loader *l, int64_t round, int64_t peer, int64_t *expected)
+static float *arrival(const struct loader *l, int64_t round, int64_t peer, int64_t *expected)
 {
     int64_t count;
     const struct reel_tensor_rows *rows = rows_of(l, peer, round, &count);
@@ -140,7 +163,7 @@ static float *place(const struct loader *l, int64_t round, int64_t peer, int64_t
     for (int64_t r = 0; r < count; r++) {
         struct reel_portion mine = portion_of(l, l->host->rank, &rows[r]);
         *expected += mine.count;
-        if (count == 1)
+        if (count == 1 && l->stream->ops->is_host)
             at = l->memory + mine.to;
     }
     return at;
@@ -152,9 +175,9 @@ static void unpack(const struct loader *l, int64_t round, int64_t peer)
     int64_t count;
     const struct reel_tensor_rows *rows = rows_of(l, peer, round, &count);
     const float *next = l->received;
-    for (int64_t r = 0; r < count && count > 1; r++) {
+    for (int64_t r = 0; r < count && (count > 1 || !l->stream->ops->is_host); r++) {
         struct reel_portion mine = portion_of(l, l->host->rank, &rows[r]);
-        memcpy(l->memory + mine.to, next, (size_t)mine.count * sizeof *next);
+        upload(l, mine.to, next, mine.count);
         next += mine.count;
     }
 }
@@ -167,7 +190,7 @@ static enum reel_status exchange(const struct loader *l, int64_t round)
     for (int64_t s = 1; s < size; s++) {
         int64_t to = (me + s) % size, from = (me - s + size) % size;
         const float *send = pack(l, round, to, &send_count);
-        float *receive = place(l, round, from, &receive_count);
+        float *receive = arrival(l, round, from, &receive_count);
         enum reel_status swapped = reel_swap(l->host, to, send, send_count * (int64_t)sizeof *send, from,
                                              receive, receive_count * (int64_t)sizeof *receive, 0);
         unpack(l, round, from);
@@ -202,6 +225,8 @@ static enum reel_status read_all(struct loader *l, const struct reel_loading *lo
         enum reel_status exchanged = exchange(l, round);
         if (status == REEL_OK)
             status = exchanged;
+        if (status == REEL_OK)
+            status = l->stream->status;
         if (has_failed(l->host, &status))
             return status;
         if (loading->progress)
@@ -239,7 +264,8 @@ static void close_loader(struct loader *l)
 static enum reel_status open_loader(const struct reel_comm *comm, const struct reel_plan *plan,
                                     enum reel_holding holding, struct loader *l)
 {
-    int64_t ranks[REEL_PARTS_MAX], size = l->host->size, buffers = size > 1 ? 3 : 1;
+    int64_t ranks[REEL_PARTS_MAX], size = l->host->size,
+                                   buffers = size > 1 || !l->stream->ops->is_host ? 3 : 1;
     REEL_NEED(MPI_Allgather(&comm->world.rank, 1, MPI_INT64_T, ranks, 1, MPI_INT64_T, l->host->mpi) ==
                   MPI_SUCCESS,
               REEL_BAD_COMM, "the ranks of a host could not tell each other who they are");
@@ -248,8 +274,8 @@ static enum reel_status open_loader(const struct reel_comm *comm, const struct r
     l->read = malloc((size_t)(buffers * l->pieces.largest) * sizeof *l->read);
     REEL_NEED(l->holders && l->read, REEL_NO_MEMORY, "no memory to read weights in pieces of %lld bytes",
               (long long)(l->pieces.largest * (int64_t)sizeof *l->read));
-    l->packed = l->read + (size > 1 ? l->pieces.largest : 0);
-    l->received = l->read + (size > 1 ? 2 * l->pieces.largest : 0);
+    l->packed = l->read + (buffers > 1 ? l->pieces.largest : 0);
+    l->received = l->read + (buffers > 1 ? 2 * l->pieces.largest : 0);
     for (int64_t r = 0; r < size; r++)
         l->holders[r] = reel_holder_of(plan, ranks[r], holding);
     return REEL_OK;
@@ -257,10 +283,11 @@ static enum reel_status open_loader(const struct reel_comm *comm, const struct r
 
 enum reel_status reel_weights_load(struct reel_comm *comm, const struct reel_model_files *files,
                                    const struct reel_plan *plan, enum reel_holding holding, void *memory,
-                                   struct reel_loading *loading, struct reel_weights *weights)
+                                   struct reel_loading *loading, struct reel_stream *stream,
+                                   struct reel_weights *weights)
 {
     double began = MPI_Wtime();
-    struct loader l = {.files = files, .host = &comm->host, .memory = memory};
+    struct loader l = {.files = files, .host = &comm->host, .memory = memory, .stream = stream};
     enum reel_status status = reel_agree(comm, open_loader(comm, plan, holding, &l));
     if (status == REEL_OK)
         status = reel_agree(comm, read_all(&l, loading));

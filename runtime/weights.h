@@ -1,11 +1,11 @@
-/* The weights that a rank holds, as float32 in host memory, and how they get there.
+/* The weights that a rank holds, as float32 in the memory of its device, and how they get there.
  *
  * What a rank holds is the plan's business (slice.h): the tensors that exist once, and of every block its slice, or with
  * gathered weights its share of the slice. Every byte of the checkpoint is read once per host: the ranks of a host read
  * disjoint pieces and send each other what each holds of them, so that a rank never has more than its part and three
  * pieces of 16 MiB.
  *
- *     REEL_PASS(reel_weights_load(&comm, &files, &plan, REEL_HELD_ALWAYS, memory, &loading, &weights));
+ *     REEL_PASS(reel_weights_load(&comm, &files, &plan, REEL_HELD_ALWAYS, memory, &loading, &stream, &weights));
  *     const float *patch = reel_weight(&weights, REEL_PATCH_WEIGHT);                      [D, 4 in_channels] */
 #ifndef REEL_WEIGHTS_H
 #define REEL_WEIGHTS_H
@@ -38,12 +38,13 @@ struct reel_loading {
  * the embedding table. */
 int64_t reel_weights_bytes(const struct reel_plan *plan, int64_t rank, enum reel_holding holding);
 
-/* Collective over world. Reads what this rank holds into memory, aligned to 64 and reel_weights_bytes long, which stays
- * the caller's; weights is a view of it. Tensors for the embedding are whole on every rank. Errors of reel_model_read,
+/* Collective over world. Reads what this rank holds into memory of the stream's backend, aligned to 64 and reel_weights_bytes
+ * long, which stays the caller's; weights is a view of it. Tensors for the embedding are whole on every rank. Errors of reel_model_read,
  * the same on every rank; REEL_BAD_INPUT when hosts read different values; REEL_PREEMPTED after a notice. */
 enum reel_status reel_weights_load(struct reel_comm *comm, const struct reel_model_files *files,
                                    const struct reel_plan *plan, enum reel_holding holding, void *memory,
-                                   struct reel_loading *loading, struct reel_weights *weights);
+                                   struct reel_loading *loading, struct reel_stream *stream,
+                                   struct reel_weights *weights);
 
 /* Not collective. A tensor that exists once, row-major; NULL when it is not held. */
 const float *reel_weight(const struct reel_weights *weights, enum reel_tensor tensor);

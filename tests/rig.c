@@ -77,15 +77,15 @@ static void load(struct rig *rig, struct reference_file *inputs)
     struct reel_loading loading = {0};
     struct reel_weights weights;
     char *memory = rig->arena.at[REEL_WEIGHTS];
-    reel_stream_open(&rig->stream, &reel_ops_cpu, &scratch, rig->arena.at[REEL_SCRATCH]);
+    reel_stream_open(&rig->stream, rig_ops, &scratch, rig->arena.at[REEL_SCRATCH]);
     must(reel_weights_load(&rig->comm, &rig->files, &rig->plan, REEL_HELD_FOR_EMBEDDING, memory, &loading,
-                           &weights));
+                           &rig->stream, &weights));
     memory += reel_weights_bytes(&rig->plan, rig->comm.world.rank, REEL_HELD_FOR_EMBEDDING);
     reel_embedding_make(&rig->table, &rig->files.model, &weights,
                         (int64_t)reference_number(inputs, "fps", 24), &rig->arena, (float *)(void *)memory,
                         &rig->stream);
     must(reel_weights_load(&rig->comm, &rig->files, &rig->plan, REEL_HELD_ALWAYS, rig->arena.at[REEL_WEIGHTS],
-                           &loading, &rig->weights));
+                           &loading, &rig->stream, &rig->weights));
 }
 
 int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference_file *inputs,
@@ -103,8 +103,8 @@ int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference
         rig_close(rig);
         return 0;
     }
-    must(reel_comm_mesh(&rig->comm, &rig->plan));
-    must(reel_arena_open(&rig->plan, rig->comm.world.rank, &rig->arena));
+    must(reel_comm_mesh(&rig->comm, &rig->plan, rig_ops));
+    must(reel_arena_open(&rig->plan, rig->comm.world.rank, rig_ops, &rig->arena));
     load(rig, inputs);
     reel_dit_open(&rig->dit, &rig->plan, &rig->arena, &rig->weights, &rig->table, &rig->comm, &rig->stream);
     if (watch)
@@ -125,15 +125,20 @@ void rig_forward_at(struct rig *rig, const int64_t *timesteps, int per_token)
     struct reel_moment moment = {.frames = rig->plan.work.window_frames,
                                  .timesteps = timesteps,
                                  .per_token = per_token,
-                                 .input = rig->input};
-    struct reel_forward forwards[2] = {{.branch = 0, .velocity = rig->velocity},
-                                       {.branch = 1, .velocity = rig->velocity}};
+                                 .input = rig->arena.at[REEL_LATENTS_INPUT]};
+    float *velocity = rig->arena.at[REEL_LATENTS_VELOCITY];
+    struct reel_forward forwards[2] = {{.branch = 0, .velocity = velocity},
+                                       {.branch = 1, .velocity = velocity}};
+    reel_upload(&rig->stream, rig->arena.at[REEL_LATENTS_INPUT], rig->input,
+                reel_plan_bytes(&rig->plan, 0, REEL_LATENTS_INPUT));
     reel_dit_begin(&rig->dit, &moment);
     reel_dit_forward(&rig->dit, forwards, reel_plan_branches(&rig->plan));
+    reel_download(&rig->stream, rig->velocity, velocity, rig->outputs * (int64_t)sizeof *velocity);
     must(rig->stream.status);
 }
 
 int rig_expanded;
+const struct reel_ops *rig_ops = &reel_ops_cpu;
 
 const struct reel_mesh rig_alone = {.cfg = 1, .ring = 1, .ulysses = 1, .tensor = 1};
 

@@ -38,6 +38,9 @@ void rig_close(struct rig *rig);
 /* 1: rigs that are opened hold e and e0 for every token. */
 extern int rig_expanded;
 
+/* The backend of rigs that are opened; the CPU's at first. */
+extern const struct reel_ops *rig_ops;
+
 /* One rank: everything resident. */
 extern const struct reel_mesh rig_alone;
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 static struct reel_comm comm;
-static struct reel_stream stream; /* only its status is used */
+static struct reel_stream stream = {.ops = &reel_ops_cpu};
 
 /* The value that rank from sends to rank to at place i. */
 static float value(int64_t from, int64_t to, int64_t i)
@@ -98,7 +98,7 @@ int main(int argc, char **argv)
     MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
     CHECK(reel_comm_open(MPI_COMM_WORLD, &comm) == REEL_OK, "%s", reel_error_here()->cause);
     struct reel_plan plan = {.mesh = {.cfg = 1, .ring = 1, .ulysses = comm.world.size, .tensor = 1}};
-    CHECK(reel_comm_mesh(&comm, &plan) == REEL_OK, "%s", reel_error_here()->cause);
+    CHECK(reel_comm_mesh(&comm, &plan, &reel_ops_cpu) == REEL_OK, "%s", reel_error_here()->cause);
     RUN(an_exchange_of_uneven_counts_arrives_in_order);
     RUN(gathering_brings_every_part_together_where_some_are_empty);
     RUN(a_long_exchange_is_cut_into_pieces);

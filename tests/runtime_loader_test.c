@@ -9,6 +9,7 @@ enum { GUARD = 64 }; /* floats on either side of what is loaded */
 
 static const float untouched = -12345.5f;
 static struct reel_comm comm;
+static struct reel_stream stream = {.ops = &reel_ops_cpu};
 static MPI_Comm halves; /* the ranks as if they were on two hosts */
 
 static const char *const models[] = {"synthetic:tiny",
@@ -116,7 +117,7 @@ static void check_loading(const struct reel_model_files *files, const struct ree
     for (int64_t i = 0; i < floats + 2 * GUARD; i++)
         memory[i] = untouched;
     enum reel_status status =
-        reel_weights_load(&comm, files, plan, holding, memory + GUARD, &loading, &weights);
+        reel_weights_load(&comm, files, plan, holding, memory + GUARD, &loading, &stream, &weights);
     CHECK(status == REEL_OK, "%s: %d, %s", words, (int)status, reel_error_here()->cause);
     reel_error_clear();
     if (status != REEL_OK) {
@@ -227,7 +228,7 @@ static void check_failure(const char *path, const char *words)
     struct reel_plan plan = plan_of(&files.model, &(struct reel_mesh){1, comm.world.size, 1, 1, 1});
     void *memory = aligned_alloc(64, (size_t)reel_weights_bytes(&plan, comm.world.rank, REEL_HELD_ALWAYS));
     enum reel_status status =
-        reel_weights_load(&comm, &files, &plan, REEL_HELD_ALWAYS, memory, &loading, &weights);
+        reel_weights_load(&comm, &files, &plan, REEL_HELD_ALWAYS, memory, &loading, &stream, &weights);
     CHECK(status == REEL_BAD_INPUT, "status %d", (int)status);
     CHECK(strstr(reel_error_here()->cause, words), "%s", reel_error_here()->cause);
     reel_error_clear();
