@@ -161,7 +161,18 @@ static enum reel_status compare_frames(struct reel_sampler *s)
     return REEL_OK;
 }
 
-/* What of the job file is known to matter, before anything else is read. On rank 0. */
+static void model_line(FILE *out, const struct reel_model *m)
+{
+    fprintf(out,
+            "model: %lld layers of %lld, %lld heads, feed-forward %lld, %lld channels in and %lld out, text "
+            "%lld x %lld, "
+            "image %lld x %lld\n",
+            (long long)m->layers, (long long)m->width, (long long)m->heads, (long long)m->ffn,
+            (long long)m->in_channels, (long long)m->out_channels, (long long)m->text_rows,
+            (long long)m->text_width, (long long)m->image_rows, (long long)m->image_width);
+}
+
+/* What of the job file is known to matter, and the model's sizes, before inputs are read. On rank 0. */
 static enum reel_status compare_job(struct reel_sampler *s)
 {
     struct reel_fingerprint_rules rules = {.file = s->resume.file, .partial = 1};
@@ -170,6 +181,7 @@ static enum reel_status compare_job(struct reel_sampler *s)
     FILE *out = open_memstream(&text, &bytes);
     REEL_NEED(out, REEL_NO_MEMORY, "no memory for the fingerprint of the job");
     reel_fingerprint_job(out, s->job_text);
+    model_line(out, &s->model_files.model);
     fclose(out);
     enum reel_status status = reel_fingerprint_compare(s->resume.saved.fingerprint, text, &rules);
     free(text);
@@ -251,22 +263,16 @@ static void coefficients_line(FILE *out, const struct reel_teacache_rule *rule)
 /* Everything on which the result depends but the weights. On rank 0. */
 static enum reel_status make_fingerprint(struct reel_sampler *s)
 {
-    const struct reel_model *m = &s->model_files.model;
     size_t bytes = 0;
     FILE *out = open_memstream(&s->resume.fingerprint, &bytes);
     REEL_NEED(out, REEL_NO_MEMORY, "no memory for the fingerprint of the job");
     reel_fingerprint_job(out, s->job_text);
     fprintf(out, "model.compute: fp32\n");
-    fprintf(out,
-            "model: %lld layers of %lld, %lld heads, feed-forward %lld, %lld channels in and %lld out, text "
-            "%lld x %lld, "
-            "image %lld x %lld\n",
-            (long long)m->layers, (long long)m->width, (long long)m->heads, (long long)m->ffn,
-            (long long)m->in_channels, (long long)m->out_channels, (long long)m->text_rows,
-            (long long)m->text_width, (long long)m->image_rows, (long long)m->image_width);
+    model_line(out, &s->model_files.model);
     coefficients_line(out, &s->teacache);
-    enum reel_status status = reel_inputs_fingerprint(s->job, m, s->outline.chunks, s->outline.matrices,
-                                                      s->outline.chunk_count, &s->inputs, out);
+    enum reel_status status =
+        reel_inputs_fingerprint(s->job, &s->model_files.model, s->outline.chunks, s->outline.matrices,
+                                s->outline.chunk_count, &s->inputs, out);
     int failed = ferror(out);
     failed |= fclose(out) != 0;
     if (status == REEL_OK && failed)
