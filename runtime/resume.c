@@ -98,6 +98,8 @@ static enum reel_status find_whole(struct reel_sampler *s)
         if (status != REEL_OK && (foreign || status != REEL_BAD_INPUT))
             break;
         s->resume.found = status == REEL_OK;
+        s->resume.obsolete_first = generations[g];
+        s->resume.obsolete_last = generations[0];
         if (!s->resume.found)
             note(s, "warning: %s; %s", reel_error_here()->cause,
                  g + 1 < count ? "the checkpoint before it is tried" : "there is none before it");
@@ -112,6 +114,17 @@ static enum reel_status find_whole(struct reel_sampler *s)
                                s->job->checkpoint.directory, (long long)count));
     free(generations);
     return status;
+}
+
+/* All that is there is of the past. Collective over world. */
+static enum reel_status start_over(struct reel_sampler *s)
+{
+    int64_t *generations, count;
+    REEL_PASS(share_list(s, &generations, &count));
+    s->resume.obsolete_first = -1;
+    s->resume.obsolete_last = count > 0 ? generations[0] : -1;
+    free(generations);
+    return REEL_OK;
 }
 
 /* A table of rank 0 on every rank, which gets memory for it. Collective over world. */
@@ -234,7 +247,7 @@ enum reel_status reel_resume_find(struct reel_sampler *s, int fresh)
                  s->job->checkpoint.directory);
     }
     if (fresh)
-        return REEL_OK;
+        return start_over(s);
     REEL_PASS(find_whole(s));
     if (!s->resume.found)
         return REEL_OK;
