@@ -201,13 +201,20 @@ static enum reel_status compare_job(struct reel_sampler *s)
     return status == REEL_OK ? compare_frames(s) : status;
 }
 
-/* The output of a complete job is there, whole. On rank 0. */
+/* The output of a complete job is there, with the very latents of the checkpoint. On rank 0. */
 static int output_is_complete(const struct reel_sampler *s)
 {
     struct reel_output_file output;
+    const struct reel_checkpoint_head *head = &s->resume.saved.head;
+    const int64_t shape[4] = {head->channels, head->finished_frames, head->rows, head->columns};
     int complete = reel_output_open(s->job->output.latents, &output) == REEL_OK;
     if (complete) {
-        complete = output.complete && output.frames == s->job->video.frames;
+        struct reel_checkpoint video = {
+            .head = *head,
+            .arrays = {{"video", output.latents, head->finished_frames, head->finished_frames}},
+            .array_count = 1};
+        complete = output.complete && memcmp(output.shape, shape, sizeof shape) == 0 &&
+                   reel_checkpoint_compare_arrays(s->resume.file, &video, 0, 1) == REEL_OK;
         reel_output_close(&output);
     }
     reel_error_clear();
@@ -388,10 +395,12 @@ static enum reel_status compare_weights(const struct reel_sampler *s)
     return REEL_OK;
 }
 
-/* The output is at least where the checkpoint is: not when its path has changed, or it was removed. On rank 0. */
+/* The output is not where the checkpoint is: its path has changed, it was removed, or it is another job's. On rank 0. */
 static int output_is_behind(const struct reel_sampler *s)
 {
     struct reel_output_file output;
+    if (s->resume.saved.head.complete)
+        return !output_is_complete(s) || s->resume.grown;
     int behind = reel_output_open(s->job->output.latents, &output) != REEL_OK;
     if (!behind) {
         behind = output.finished_frames < s->finished_frames || output.frames != s->job->video.frames;
