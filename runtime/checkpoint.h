@@ -96,6 +96,11 @@ enum reel_status reel_checkpoint_read(const char *path, struct reel_checkpoint *
 enum reel_status reel_checkpoint_read_arrays(struct reel_comm *comm, const char *path,
                                              const struct reel_checkpoint *checkpoint);
 
+/* Not collective. Whether what the arrays hold in memory is what the file holds: the share of one of so many ranks.
+ * REEL_BAD_INPUT where it is not. */
+enum reel_status reel_checkpoint_compare_arrays(const char *path, const struct reel_checkpoint *checkpoint,
+                                                int64_t rank, int64_t ranks);
+
 /* Not collective. Frees what was read; zeros are allowed. The memory of arrays is the caller's. */
 void reel_checkpoint_free(struct reel_checkpoint *checkpoint);
 

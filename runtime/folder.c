@@ -218,7 +218,8 @@ enum reel_status reel_folder_place(const struct reel_folder *folder, const char 
     return REEL_OK;
 }
 
-void reel_folder_prune(const struct reel_folder *folder, int64_t keep)
+/* Removes of the generations, newest first, those after the newest keep that are in (first, last]. */
+static void remove_some(const struct reel_folder *folder, int64_t keep, int64_t first, int64_t last)
 {
     char file[REEL_FOLDER_PATH_BYTES];
     int64_t *generations, count;
@@ -226,9 +227,20 @@ void reel_folder_prune(const struct reel_folder *folder, int64_t keep)
         reel_error_clear();
     for (int64_t g = keep; g < count; g++) {
         reel_folder_file(folder->path, generations[g], file);
-        unlink(file);
+        if (generations[g] > first && generations[g] <= last)
+            remove(file); /* a folder of that name too, if it is empty */
     }
     free(generations);
+}
+
+void reel_folder_remove(const struct reel_folder *folder, int64_t first, int64_t last)
+{
+    remove_some(folder, 0, first, last);
+}
+
+void reel_folder_prune(const struct reel_folder *folder, int64_t keep)
+{
+    remove_some(folder, keep, -1, INT64_MAX);
 }
 
 void reel_folder_sweep(const struct reel_folder *folder)

@@ -98,8 +98,11 @@ static enum reel_status save(struct reel_sampler *s, int within, int64_t row, co
     enum reel_status status = reel_checkpoint_write(s->comm, &s->resume.folder, &checkpoint, &written);
     s->pause.since_save = 0; /* also after a failure: the next try is at the next border */
     if (status == REEL_OK) {
-        if (s->comm->world.rank == 0)
+        if (s->comm->world.rank == 0) {
+            reel_folder_remove(&s->resume.folder, s->resume.obsolete_first, s->resume.obsolete_last);
             reel_folder_prune(&s->resume.folder, s->job->checkpoint.keep);
+        }
+        s->resume.obsolete_last = s->resume.obsolete_first; /* they are gone */
         s->pause.chunk = checkpoint.head.chunk;
         s->pause.iteration = row;
         s->pause.save_seconds = written.seconds;

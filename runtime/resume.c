@@ -98,6 +98,8 @@ static enum reel_status find_whole(struct reel_sampler *s)
         if (status != REEL_OK && (foreign || status != REEL_BAD_INPUT))
             break;
         s->resume.found = status == REEL_OK;
+        s->resume.obsolete_first = generations[g];
+        s->resume.obsolete_last = generations[0];
         if (!s->resume.found)
             note(s, "warning: %s; %s", reel_error_here()->cause,
                  g + 1 < count ? "the checkpoint before it is tried" : "there is none before it");
@@ -112,6 +114,17 @@ static enum reel_status find_whole(struct reel_sampler *s)
                                s->job->checkpoint.directory, (long long)count));
     free(generations);
     return status;
+}
+
+/* All that is there is of the past. Collective over world. */
+static enum reel_status start_over(struct reel_sampler *s)
+{
+    int64_t *generations, count;
+    REEL_PASS(share_list(s, &generations, &count));
+    s->resume.obsolete_first = -1;
+    s->resume.obsolete_last = count > 0 ? generations[0] : -1;
+    free(generations);
+    return REEL_OK;
 }
 
 /* A table of rank 0 on every rank, which gets memory for it. Collective over world. */
@@ -161,7 +174,18 @@ static enum reel_status compare_frames(struct reel_sampler *s)
     return REEL_OK;
 }
 
-/* What of the job file is known to matter, before anything else is read. On rank 0. */
+static void model_line(FILE *out, const struct reel_model *m)
+{
+    fprintf(out,
+            "model: %lld layers of %lld, %lld heads, feed-forward %lld, %lld channels in and %lld out, text "
+            "%lld x %lld, "
+            "image %lld x %lld\n",
+            (long long)m->layers, (long long)m->width, (long long)m->heads, (long long)m->ffn,
+            (long long)m->in_channels, (long long)m->out_channels, (long long)m->text_rows,
+            (long long)m->text_width, (long long)m->image_rows, (long long)m->image_width);
+}
+
+/* What of the job file is known to matter, and the model's sizes, before inputs are read. On rank 0. */
 static enum reel_status compare_job(struct reel_sampler *s)
 {
     struct reel_fingerprint_rules rules = {.file = s->resume.file, .partial = 1};
@@ -170,19 +194,27 @@ static enum reel_status compare_job(struct reel_sampler *s)
     FILE *out = open_memstream(&text, &bytes);
     REEL_NEED(out, REEL_NO_MEMORY, "no memory for the fingerprint of the job");
     reel_fingerprint_job(out, s->job_text);
+    model_line(out, &s->model_files.model);
     fclose(out);
     enum reel_status status = reel_fingerprint_compare(s->resume.saved.fingerprint, text, &rules);
     free(text);
     return status == REEL_OK ? compare_frames(s) : status;
 }
 
-/* The output of a complete job is there, whole. On rank 0. */
+/* The output of a complete job is there, with the very latents of the checkpoint. On rank 0. */
 static int output_is_complete(const struct reel_sampler *s)
 {
     struct reel_output_file output;
+    const struct reel_checkpoint_head *head = &s->resume.saved.head;
+    const int64_t shape[4] = {head->channels, head->finished_frames, head->rows, head->columns};
     int complete = reel_output_open(s->job->output.latents, &output) == REEL_OK;
     if (complete) {
-        complete = output.complete && output.frames == s->job->video.frames;
+        struct reel_checkpoint video = {
+            .head = *head,
+            .arrays = {{"video", output.latents, head->finished_frames, head->finished_frames}},
+            .array_count = 1};
+        complete = output.complete && memcmp(output.shape, shape, sizeof shape) == 0 &&
+                   reel_checkpoint_compare_arrays(s->resume.file, &video, 0, 1) == REEL_OK;
         reel_output_close(&output);
     }
     reel_error_clear();
@@ -222,7 +254,7 @@ enum reel_status reel_resume_find(struct reel_sampler *s, int fresh)
                  s->job->checkpoint.directory);
     }
     if (fresh)
-        return REEL_OK;
+        return start_over(s);
     REEL_PASS(find_whole(s));
     if (!s->resume.found)
         return REEL_OK;
@@ -251,22 +283,16 @@ static void coefficients_line(FILE *out, const struct reel_teacache_rule *rule)
 /* Everything on which the result depends but the weights. On rank 0. */
 static enum reel_status make_fingerprint(struct reel_sampler *s)
 {
-    const struct reel_model *m = &s->model_files.model;
     size_t bytes = 0;
     FILE *out = open_memstream(&s->resume.fingerprint, &bytes);
     REEL_NEED(out, REEL_NO_MEMORY, "no memory for the fingerprint of the job");
     reel_fingerprint_job(out, s->job_text);
     fprintf(out, "model.compute: fp32\n");
-    fprintf(out,
-            "model: %lld layers of %lld, %lld heads, feed-forward %lld, %lld channels in and %lld out, text "
-            "%lld x %lld, "
-            "image %lld x %lld\n",
-            (long long)m->layers, (long long)m->width, (long long)m->heads, (long long)m->ffn,
-            (long long)m->in_channels, (long long)m->out_channels, (long long)m->text_rows,
-            (long long)m->text_width, (long long)m->image_rows, (long long)m->image_width);
+    model_line(out, &s->model_files.model);
     coefficients_line(out, &s->teacache);
-    enum reel_status status = reel_inputs_fingerprint(s->job, m, s->outline.chunks, s->outline.matrices,
-                                                      s->outline.chunk_count, &s->inputs, out);
+    enum reel_status status =
+        reel_inputs_fingerprint(s->job, &s->model_files.model, s->outline.chunks, s->outline.matrices,
+                                s->outline.chunk_count, &s->inputs, out);
     int failed = ferror(out);
     failed |= fclose(out) != 0;
     if (status == REEL_OK && failed)
@@ -369,10 +395,12 @@ static enum reel_status compare_weights(const struct reel_sampler *s)
     return REEL_OK;
 }
 
-/* The output is at least where the checkpoint is: not when its path has changed, or it was removed. On rank 0. */
+/* The output is not where the checkpoint is: its path has changed, it was removed, or it is another job's. On rank 0. */
 static int output_is_behind(const struct reel_sampler *s)
 {
     struct reel_output_file output;
+    if (s->resume.saved.head.complete)
+        return !output_is_complete(s) || s->resume.grown;
     int behind = reel_output_open(s->job->output.latents, &output) != REEL_OK;
     if (!behind) {
         behind = output.finished_frames < s->finished_frames || output.frames != s->job->video.frames;

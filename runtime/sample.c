@@ -25,6 +25,15 @@ static void copy_frames(int64_t channels, int64_t plane, int64_t frames, const f
                (size_t)(frames * plane) * sizeof *to);
 }
 
+/* The solver's history is read with weight zero before it is filled, and zero times what memory held may be no number. */
+static void clear_history(struct reel_sampler *s)
+{
+    static const enum reel_buffer history[] = {REEL_LATENTS_M0, REEL_LATENTS_M1, REEL_LATENTS_LAST};
+    int64_t count = s->plan.model.out_channels * s->now.frames * plane_of(s);
+    for (int i = 0; i < 3; i++)
+        memset(s->arena.at[history[i]], 0, (size_t)count * sizeof(float));
+}
+
 /* x = noise, then what is known: the prefix at the start, the end frames behind. Collective over world. */
 static enum reel_status fill_latents(struct reel_sampler *s)
 {
@@ -44,9 +53,7 @@ static enum reel_status fill_latents(struct reel_sampler *s)
     if (chunk->end_frames > 0)
         copy_frames(C, plane, chunk->end_frames, s->inputs.end, chunk->end_frames, 0, x, frames,
                     chunk->frames);
-    const enum reel_buffer history[] = {REEL_LATENTS_M0, REEL_LATENTS_M1, REEL_LATENTS_LAST};
-    for (int i = 0; i < 3; i++) /* read with weight zero before the first steps have filled it */
-        memset(s->arena.at[history[i]], 0, (size_t)(C * frames * plane) * sizeof *x);
+    clear_history(s);
     return REEL_OK;
 }
 
@@ -97,6 +104,8 @@ static void take_up_chunk(struct reel_sampler *s)
     s->now.skipped_iterations = saved->head.skipped_iterations;
     s->now.skipped_seconds = saved->head.skipped_seconds;
     s->now.signal_is_lost = 1;
+    if (s->job->sampler.scheduler != REEL_UNIPC) /* which has none that is saved */
+        clear_history(s);
 }
 
 enum reel_status reel_chunk_begin(struct reel_sampler *s, int64_t k)

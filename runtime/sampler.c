@@ -68,8 +68,6 @@ static enum reel_status prepare(struct reel_sampler *s, int fresh)
     REEL_PASS(reel_agree(comm, status));
     REEL_PASS(check_same_model(s));
     REEL_PASS(reel_resume_find(s, fresh));
-    if (s->nothing_to_do)
-        return REEL_OK;
     REEL_PASS(reel_inputs_open(comm, job, &s->model_files.model, &s->inputs));
     struct reel_begun begun = {.chunks = s->resume.saved.chunks, .count = s->resume.saved.head.begun};
     status = reel_outline_make(job, s->inputs.prefix_frames, s->inputs.end_frames, begun, &s->outline);
@@ -325,7 +323,7 @@ enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct re
     sampler->attempts = 1;
     reel_pulse_at("opening the job");
     enum reel_status status = prepare(sampler, start->fresh);
-    if (status == REEL_OK && sampler->inputs.prompts_made)
+    if (status == REEL_OK && sampler->inputs.prompts_made && !sampler->nothing_to_do)
         reel_sampler_tell(sampler, &(struct reel_event){
                                        .kind = REEL_EVENT_NOTE,
                                        .text = "prompt.embeds is not given: seeded random prompts stand in"});

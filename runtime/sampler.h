@@ -54,6 +54,8 @@ struct reel_resume {
     struct reel_folder folder; /* rank 0's, locked */
     int found;                 /* a checkpoint of this job, in `saved`, from `file` */
     char file[REEL_FOLDER_PATH_BYTES];
+    /* Generations in (first, last] are damaged, or of a job that was started over: they count no more once another is saved. */
+    int64_t obsolete_first, obsolete_last;
     struct reel_checkpoint saved; /* texts on rank 0 only */
     int grown;                    /* the video is longer than the checkpoint's */
     char *fingerprint;            /* of this job; on rank 0 */
