@@ -5,6 +5,7 @@
 #include "fault.h"
 #include "pulse.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 #define XXH_STATIC_LINKING_ONLY /* for a state without allocation */
@@ -120,9 +121,9 @@ static enum reel_status open_all(struct reel_comm *comm, const char *path,
     if (missing ||
         reel_fault(REEL_FAULT_CHECKPOINT_OPEN)) /* before HDF5 opens it on some ranks and not on others */
         status = reel_fail(cause,
-                           "%s: rank %lld on host %s does not see the checkpoint, expected "
+                           "%s: rank %lld on host %s cannot open the checkpoint: %s, expected "
                            "checkpoint.directory on a file system that all hosts share",
-                           path, (long long)comm->world.rank, host);
+                           path, (long long)comm->world.rank, host, strerror(errno));
     REEL_PASS(reel_agree(comm, status));
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_fapl_mpio(access, comm->world.mpi, MPI_INFO_NULL);
