@@ -5,7 +5,8 @@
  *     DISTURB_RANK=1                              on this rank only
  *     DISTURB_CLOCK=1                             the date is hours off, another way every few calls
  *
- * Calls: read (read, pread), write (write, pwrite, writev), sync (fsync, fdatasync), rename, reserve (fallocate), open, close. What
+ * Calls: read (read, pread), write (write, pwrite, writev), sync (fsync, fdatasync), rename, reserve (fallocate), open, close, lock (flock,
+ * F_OFD_SETLK). What
  * comes of them: an error by its name, or short (half of it is written). A close that fails has closed. */
 #include <dlfcn.h>
 #include <errno.h>
@@ -15,12 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-enum call { READ, WRITE, SYNC, RENAME, RESERVE, OPEN, CLOSE, CALLS };
+enum call { READ, WRITE, SYNC, RENAME, RESERVE, OPEN, CLOSE, LOCK, CALLS };
 enum { SHORT = -1 };
 
 /* The function that this one stands in front of. */
@@ -31,8 +33,8 @@ static int error_of(const char *name)
     static const struct {
         const char *name;
         int value;
-    } errors[] = {{"short", SHORT},   {"EIO", EIO},       {"ENOSPC", ENOSPC},
-                  {"EDQUOT", EDQUOT}, {"EACCES", EACCES}, {"EOPNOTSUPP", EOPNOTSUPP}};
+    } errors[] = {{"short", SHORT},   {"EIO", EIO},       {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT},
+                  {"ENOLCK", ENOLCK}, {"ENOSYS", ENOSYS}, {"EACCES", EACCES}, {"EOPNOTSUPP", EOPNOTSUPP}};
     for (size_t e = 0; e < sizeof errors / sizeof errors[0]; e++)
         if (strcmp(errors[e].name, name) == 0)
             return errors[e].value;
@@ -43,7 +45,8 @@ static int error_of(const char *name)
 /* What is to come of this call on this path; 0: what always comes of it. */
 static int trouble(enum call call, const char *path)
 {
-    static const char *const names[CALLS] = {"read", "write", "sync", "rename", "reserve", "open", "close"};
+    static const char *const names[CALLS] = {"read",    "write", "sync",  "rename",
+                                             "reserve", "open",  "close", "lock"};
     static atomic_int visits[CALLS];
     const char *files = getenv("DISTURB_FILES"), *fault = getenv("DISTURB_FAULT"),
                *rank = getenv("DISTURB_RANK"), *here = getenv("OMPI_COMM_WORLD_RANK");
@@ -171,6 +174,34 @@ int close(int file)
     int cause = trouble_of_file(CLOSE, file);
     int done = BEHIND(close)(file);
     return is_over(cause, NULL) ? -1 : done;
+}
+
+int flock(int file, int how)
+{
+    return is_over(trouble_of_file(LOCK, file), NULL) ? -1 : BEHIND(flock)(file, how);
+}
+
+/* All commands of fcntl take something that fits a pointer, or nothing. */
+int fcntl(int file, int command, ...)
+{
+    va_list arguments;
+    va_start(arguments, command);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    if (command == F_OFD_SETLK && is_over(trouble_of_file(LOCK, file), NULL))
+        return -1;
+    return BEHIND(fcntl)(file, command, argument);
+}
+
+int fcntl64(int file, int command, ...)
+{
+    va_list arguments;
+    va_start(arguments, command);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    if (command == F_OFD_SETLK && is_over(trouble_of_file(LOCK, file), NULL))
+        return -1;
+    return BEHIND(fcntl64)(file, command, argument);
 }
 
 /* Seconds by which the date is off: forth for seven calls, then back. */

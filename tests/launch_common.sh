@@ -29,6 +29,7 @@ model: {path: 'synthetic:tiny'}
 video: {width: $1, height: $2, frames: 29}
 sampler: {steps: 3}
 diffusion_forcing: {base_frames: 17, overlap_frames: 5}
+partition: {ring: 1, tensor: 1} # then the result is the same on any number of ranks, bit for bit
 checkpoint: {every_iterations: 1, directory: cp}
 output: {latents: out/out.h5, log: log.jsonl}
 END
