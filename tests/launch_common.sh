@@ -22,12 +22,13 @@ trap clean EXIT
 fail() { echo "$what: $1"; cat "$said"; exit 1; }
 what=beginning
 
-# write_job FRAME_WIDTH FRAME_HEIGHT
+# write_job WIDTH HEIGHT [STEPS [MODEL [PROMPTS]]]
 write_job() {
     cat >"$job" <<END
-model: {path: 'synthetic:tiny'}
+model: {path: '${4:-synthetic:tiny}'}
 video: {width: $1, height: $2, frames: 29}
-sampler: {steps: 3}
+sampler: {steps: ${3:-3}}
+${5:+prompt: {embeds: $5\}}
 diffusion_forcing: {base_frames: 17, overlap_frames: 5}
 partition: {ring: 1, tensor: 1} # then the result is the same on any number of ranks, bit for bit
 checkpoint: {every_iterations: 1, directory: cp}
