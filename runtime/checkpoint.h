@@ -13,8 +13,8 @@
  *     attributes             job, fingerprint, chunk, iteration, ...     and the counters of the report
  *
  * Writing it: a skeleton with everything that is small is made in memory-backed files and its room reserved on the disk
- * before a byte of the arrays is written, for HDF5 on a full disk crashes or hangs; each rank writes whole channels by
- * collective hyperslabs; what was written is read back, hashed and flushed by every rank; only then it is renamed.
+ * before a byte of the arrays is written, for HDF5 on a full disk crashes or hangs; each rank writes whole channels as
+ * hyperslabs of its own; what was written is read back, hashed and flushed by every rank; only then it is renamed.
  *
  *     REEL_TRY(reel_checkpoint_write(comm, &folder, &checkpoint, &written), "saving");
  */

@@ -10,8 +10,14 @@ static enum reel_status verify(const struct reel_comm *comm, const char *path, i
 {
     struct reel_seal seal;
     *foreign = 0;
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    REEL_NEED(file >= 0, REEL_BAD_INPUT, "%s: the checkpoint cannot be opened: %s", path, strerror(errno));
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), trouble = errno;
+    char host[128] = "";
+    gethostname(host, sizeof host - 1);
+    REEL_NEED(
+        file >= 0, REEL_BAD_INPUT,
+        "%s: rank %lld on host %s cannot open the checkpoint: %s, expected checkpoint.directory on a file "
+        "system that all hosts share",
+        path, (long long)comm->world.rank, host, strerror(trouble));
     enum reel_status status = reel_seal_read(file, path, &seal);
     if (status != REEL_OK)
         *foreign = seal.format != 0 && seal.format != REEL_SEAL_FORMAT;

@@ -191,6 +191,8 @@ static enum reel_status place_skeleton(const char *skeleton, const char *path, s
         status = reel_seal_make(to, path, facts.st_size, seal);
     if (status == REEL_OK)
         status = write_at(to, path, 0, seal, sizeof *seal);
+    if (status == REEL_BAD_INPUT) /* what could not be read was to be written */
+        reel_error_here()->status = status = REEL_BAD_OUTPUT;
     close(from);
     if (to >= 0 && close(to) != 0 && status == REEL_OK)
         status = cannot(path, "begun");
@@ -211,13 +213,11 @@ static enum reel_status begin_file(const struct reel_folder *folder, const struc
     return place_skeleton(skeleton, path, seal);
 }
 
-/* What is on the disk is what was meant: every rank reads a share back, and lets the file reach the disk. */
-static enum reel_status look_again(const struct reel_comm *comm, const char *path,
+/* What is on the disk is what was meant: every rank reads a share back, and lets the file reach the disk. It was opened
+ * before the arrays were written, so that the kernel reports whatever of them was lost since, whoever closed in between. */
+static enum reel_status look_again(const struct reel_comm *comm, int file, const char *path,
                                    const struct reel_seal *seal)
 {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return cannot(path, "read back");
     sync_file_range(file, 0, 0, SYNC_FILE_RANGE_WRITE); /* the disk begins while the bytes are looked at */
     enum reel_status status = reel_seal_check_blocks(file, path, seal, comm->world.rank, comm->world.size);
     if (status == REEL_OK && comm->world.rank == 0)
@@ -228,7 +228,6 @@ static enum reel_status look_again(const struct reel_comm *comm, const char *pat
     }
     if (status == REEL_OK && (reel_fault(REEL_FAULT_CHECKPOINT_SYNC) || fsync(file) != 0))
         status = cannot(path, "flushed");
-    close(file);
     return status;
 }
 
@@ -249,8 +248,15 @@ static enum reel_status write_aside(struct reel_comm *comm, const struct reel_fo
     REEL_PASS(status);
     REEL_PASS(reel_broadcast(comm, &seal, (int64_t)sizeof seal));
     *bytes = seal.file_bytes;
-    REEL_PASS(reel_checkpoint_move_arrays(comm, path, checkpoint, REEL_BAD_OUTPUT));
-    return reel_agree(comm, look_again(comm, path, &seal));
+    int file = open(path, O_RDONLY | O_CLOEXEC), trouble = errno;
+    status = reel_checkpoint_move_arrays(comm, path, checkpoint, REEL_BAD_OUTPUT);
+    if (status == REEL_OK) {
+        errno = trouble;
+        status = reel_agree(comm, file < 0 ? cannot(path, "read back") : look_again(comm, file, path, &seal));
+    }
+    if (file >= 0)
+        close(file);
+    return status;
 }
 
 /* The number and the name of the next checkpoint. On rank 0. */

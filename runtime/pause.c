@@ -112,9 +112,9 @@ static enum reel_status save(struct reel_sampler *s, int within, int64_t row, co
     }
     if (status != REEL_BAD_OUTPUT && status != REEL_NO_MEMORY)
         return status; /* what is broken is not the disk */
-    tell(s, &checkpoint, &written, why, reel_error_here()->cause);
     if (last || s->job->checkpoint.on_error == REEL_ON_ERROR_STOP)
-        return status;
+        return status; /* and so it is said once */
+    tell(s, &checkpoint, &written, why, reel_error_here()->cause);
     reel_error_clear();
     return REEL_OK;
 }

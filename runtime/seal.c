@@ -104,7 +104,7 @@ enum reel_status reel_seal_make(int file, const char *path, int64_t file_bytes, 
     seal->block_bytes = REEL_SEAL_BLOCK_BYTES;
     enum reel_status status = hash_rest_alone(file, path, seal, &seal->rest);
     seal->own = own_hash(seal);
-    return status == REEL_BAD_INPUT ? REEL_BAD_OUTPUT : status;
+    return status;
 }
 
 /* A seal whose hash is right says what a reel said; still nothing in it may lead out of the file. */
