@@ -109,6 +109,15 @@ static int move_all(const struct reel_comm *comm, const struct reel_checkpoint *
     return 1;
 }
 
+/* Collective over world. Returns whether all went well. */
+static int close_all(const struct reel_checkpoint *checkpoint, hid_t file, const hid_t *sets)
+{
+    int failed = 0;
+    for (int64_t a = 0; a < checkpoint->array_count; a++)
+        failed |= sets[a] >= 0 && H5Dclose(sets[a]) < 0;
+    return H5Fclose(file) >= 0 && !failed;
+}
+
 /* Collective over world. Opens the file and its arrays; all or nothing on all ranks. */
 static enum reel_status open_all(struct reel_comm *comm, const char *path,
                                  const struct reel_checkpoint *checkpoint, enum reel_status cause,
@@ -129,15 +138,21 @@ static enum reel_status open_all(struct reel_comm *comm, const char *path,
     H5Pset_fapl_mpio(access, comm->world.mpi, MPI_INFO_NULL);
     *file = H5Fopen(path, reads ? H5F_ACC_RDONLY : H5F_ACC_RDWR, access);
     H5Pclose(access);
-    int failed = *file < 0;
+    if (*file < 0)
+        status = reel_fail(cause, "%s: parallel HDF5 cannot open the checkpoint", path);
+    REEL_PASS(reel_agree(comm, status)); /* ROMIO opens it for all ranks or for none */
+    int failed = 0;
     for (int64_t a = 0; a < checkpoint->array_count; a++) {
         snprintf(name, sizeof name, "/latents/%s", checkpoint->arrays[a].name);
-        sets[a] = failed ? -1 : H5Dopen2(*file, name, H5P_DEFAULT);
+        sets[a] = H5Dopen2(*file, name, H5P_DEFAULT);
         failed |= sets[a] < 0;
     }
     if (failed)
-        status = reel_fail(cause, "%s: parallel HDF5 cannot open the checkpoint", path);
-    return reel_agree(comm, status);
+        status = reel_fail(cause, "%s: parallel HDF5 does not find the arrays of the checkpoint", path);
+    status = reel_agree(comm, status);
+    if (status != REEL_OK)
+        close_all(checkpoint, *file, sets);
+    return status;
 }
 
 enum reel_status reel_checkpoint_move_arrays(struct reel_comm *comm, const char *path,
@@ -150,20 +165,17 @@ enum reel_status reel_checkpoint_move_arrays(struct reel_comm *comm, const char 
     REEL_PASS(open_all(comm, path, checkpoint, cause, &file, sets));
     if (!move_all(comm, checkpoint, sets, reads) ||
         reel_fault(reads ? REEL_FAULT_CHECKPOINT_READ : REEL_FAULT_CHECKPOINT_WRITE))
-        status = reel_fail(
-            cause, "%s: rank %lld could not %s its part of the checkpoint: the disk is full, or failed", path,
-            (long long)comm->world.rank, reads ? "read" : "write");
+        status = reel_fail(cause, "%s: rank %lld could not %s its part of the checkpoint%s", path,
+                           (long long)comm->world.rank, reads ? "read" : "write",
+                           reads ? "" : ": the disk is full, or failed");
     status = reel_agree(comm, status);
     if (status != REEL_OK && !reads) { /* room for what HDF5 still wants to write: else it hangs in closing */
         if (comm->world.rank == 0 && truncate(path, 0) != 0)
             reel_trail("the file could not be emptied either");
         MPI_Barrier(comm->world.mpi);
     }
-    int failed = 0;
-    for (int64_t a = 0; a < checkpoint->array_count; a++)
-        failed |= H5Dclose(sets[a]) < 0;
-    failed |= H5Fclose(file) < 0 || reel_fault(REEL_FAULT_CHECKPOINT_CLOSE);
-    if (status == REEL_OK && failed && !reads)
+    int closed = close_all(checkpoint, file, sets) && !reel_fault(REEL_FAULT_CHECKPOINT_CLOSE);
+    if (status == REEL_OK && !closed && !reads)
         status = reel_fail(cause, "%s: HDF5 could not close the checkpoint", path);
     return reel_agree(comm, status);
 }

@@ -155,15 +155,20 @@ static enum reel_status leave(const struct reel_sampler *s, enum reason reason)
 {
     return reel_fail(
         REEL_PREEMPTED,
-        "%s: everything up to chunk %lld, iteration %lld is saved, and the same command goes on from there",
+        "%s: everything up to chunk %lld, iteration %lld is saved, and the same command %sgoes on from there",
         reason == NOTICE ? "a notice came" : "checkpoint.time_limit is near", (long long)s->pause.chunk,
-        (long long)s->pause.iteration);
+        (long long)s->pause.iteration, s->fresh ? "without --fresh " : "");
 }
 
 /* Collective over world. Saves unless that very state is saved, and leaves. */
 static enum reel_status save_and_leave(struct reel_sampler *s, int within, int64_t row, enum reason reason)
 {
     int64_t chunk = s->now.chunk->index + !within;
+    REEL_NEED(reason != TIME_LIMIT || s->timed > 0, REEL_BAD_JOB,
+              "checkpoint.time_limit is %g s, in which no iteration fits behind the %.1f s of the start, "
+              "expected more: "
+              "every start would end as this one",
+              s->job->checkpoint.time_limit_s, s->pause.began);
     REEL_NEED(s->job->checkpoint.directory[0], REEL_BAD_COMM,
               "%s, and checkpoint.directory is off: nothing is saved, expected a folder for checkpoints",
               reason == NOTICE ? "a notice came" : "checkpoint.time_limit is near");
@@ -182,7 +187,7 @@ static int computes_next(const struct reel_sampler *s, int64_t row)
 enum reel_status reel_pause_before(struct reel_sampler *s, int64_t row)
 {
     int64_t every = s->job->checkpoint.every_iterations;
-    enum reason reason;
+    enum reason reason = GO_ON;
     if (!computes_next(s, row))
         return REEL_OK;
     REEL_PASS(ask(s, s->pause.iteration_seconds, &reason));
@@ -193,11 +198,14 @@ enum reel_status reel_pause_before(struct reel_sampler *s, int64_t row)
     return REEL_OK;
 }
 
-enum reel_status reel_pause_after_chunk(struct reel_sampler *s)
+enum reel_status reel_pause_save_chunk(struct reel_sampler *s)
 {
-    enum reason reason;
-    if (s->job->checkpoint.directory[0])
-        REEL_PASS(save(s, 0, 0, "chunk", 0));
+    return s->job->checkpoint.directory[0] ? save(s, 0, 0, "chunk", 0) : REEL_OK;
+}
+
+enum reel_status reel_pause_after(struct reel_sampler *s)
+{
+    enum reason reason = GO_ON;
     if (s->now.chunk->index + 1 == s->outline.chunk_count)
         return REEL_OK;
     REEL_PASS(ask(s, s->pause.iteration_seconds, &reason));
@@ -243,6 +251,9 @@ static int abandon(void *context, int64_t done, int64_t blocks)
 
 void reel_pause_begin(struct reel_sampler *s)
 {
+    s->pause.most_excess = 0;
+    if (s->timed == 0)
+        s->pause.began = reel_notice_uptime();
     s->pause.iteration_began = reel_seconds();
     s->pause.abandoned = 0;
     s->pause.asked = MPI_REQUEST_NULL;

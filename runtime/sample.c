@@ -387,6 +387,7 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
                 s->now.frames, 0, s->arena.at[REEL_LATENTS_VIDEO], s->plan.work.video_frames,
                 chunk->first_frame);
     s->finished_frames = chunk->kept;
+    REEL_PASS(reel_pause_save_chunk(s)); /* an output that cannot be written costs no chunk */
     REEL_PASS(reel_sampler_output(s));
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_CHUNK,
                                               .plan = &s->plan,
@@ -483,7 +484,7 @@ enum reel_status reel_sample_run(struct reel_sampler *s)
             row += !s->pause.abandoned; /* else it is saved and left, before the same row */
         }
         REEL_TRY(reel_chunk_end(s), "writing chunk %lld", (long long)k);
-        REEL_TRY(reel_pause_after_chunk(s), "after chunk %lld", (long long)k);
+        REEL_TRY(reel_pause_after(s), "after chunk %lld", (long long)k);
     }
     return report(s);
 }

@@ -5,6 +5,7 @@
 #include "pulse.h"
 
 #include <omp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,16 @@ void reel_sampler_tell(const struct reel_sampler *s, const struct reel_event *ev
 {
     if (s->observer.see && s->comm->world.rank == 0)
         s->observer.see(s->observer.context, event);
+}
+
+void reel_sampler_note(const struct reel_sampler *s, const char *format, ...)
+{
+    char text[REEL_CAUSE_BYTES + REEL_FOLDER_PATH_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
 }
 
 /* Ranks that see different files, copies on their own disks say, would part in the first exchange. Collective over
@@ -321,6 +332,7 @@ enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct re
     sampler->observer = *observer;
     sampler->began = reel_seconds();
     sampler->attempts = 1;
+    sampler->fresh = start->fresh;
     reel_pulse_at("opening the job");
     enum reel_status status = prepare(sampler, start->fresh);
     if (status == REEL_OK && sampler->inputs.prompts_made && !sampler->nothing_to_do)

@@ -115,8 +115,9 @@ static enum reel_status check_runs(const char *path, const struct reel_seal *sea
               REEL_BAD_INPUT, "%s: its seal makes no sense", path);
     for (int64_t r = 0; r < seal->run_count; r++) {
         const struct reel_seal_run *run = &seal->runs[r];
-        REEL_NEED(run->offset >= end_of(seal, r - 1) && run->bytes >= 0 && run->hashes >= REEL_SEAL_BYTES &&
-                      run->bytes <= seal->file_bytes - run->offset &&
+        REEL_NEED(run->offset >= end_of(seal, r - 1) && run->offset <= seal->file_bytes && run->bytes >= 0 &&
+                      run->bytes <= seal->file_bytes - run->offset && run->hashes >= REEL_SEAL_BYTES &&
+                      run->hashes <= seal->file_bytes &&
                       reel_seal_blocks(run) <= (seal->file_bytes - run->hashes) / (int64_t)sizeof(uint64_t),
                   REEL_BAD_INPUT, "%s: its seal makes no sense", path);
     }
@@ -137,11 +138,10 @@ enum reel_status reel_seal_read(int file, const char *path, struct reel_seal *se
     REEL_NEED(seal->format == REEL_SEAL_FORMAT, REEL_BAD_INPUT,
               "%s: is a checkpoint of format %lld, expected %d, which this version reads", path,
               (long long)seal->format, REEL_SEAL_FORMAT);
-    REEL_PASS(check_runs(path, seal));
     REEL_NEED(fstat(file, &facts) == 0, REEL_BAD_INPUT, "%s: %s", path, strerror(errno));
     REEL_NEED(facts.st_size == seal->file_bytes, REEL_BAD_INPUT, "%s: has %lld bytes, expected %lld", path,
               (long long)facts.st_size, (long long)seal->file_bytes);
-    return REEL_OK;
+    return check_runs(path, seal);
 }
 
 enum reel_status reel_seal_check_rest(int file, const char *path, const struct reel_seal *seal)

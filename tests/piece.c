@@ -62,7 +62,7 @@ static enum reel_status run_chunk(const struct piece *piece, struct reel_sampler
         end->iterations += ran;
     }
     REEL_PASS(reel_chunk_end(s));
-    REEL_PASS(reel_pause_after_chunk(s));
+    REEL_PASS(reel_pause_after(s));
     *over = k + 1 < s->outline.chunk_count && is_over(piece, end, s);
     return REEL_OK;
 }
