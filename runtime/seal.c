@@ -91,7 +91,7 @@ static enum reel_status hash_rest_alone(int file, const char *path, const struct
     return status;
 }
 
-static uint64_t own_hash(const struct reel_seal *seal)
+uint64_t reel_seal_hash(const struct reel_seal *seal)
 {
     return XXH3_64bits(seal, REEL_SEAL_BYTES - sizeof seal->own);
 }
@@ -103,7 +103,7 @@ enum reel_status reel_seal_make(int file, const char *path, int64_t file_bytes, 
     seal->file_bytes = file_bytes;
     seal->block_bytes = REEL_SEAL_BLOCK_BYTES;
     enum reel_status status = hash_rest_alone(file, path, seal, &seal->rest);
-    seal->own = own_hash(seal);
+    seal->own = reel_seal_hash(seal);
     return status;
 }
 
@@ -132,7 +132,7 @@ enum reel_status reel_seal_read(int file, const char *path, struct reel_seal *se
     REEL_PASS(reel_seal_read_at(file, path, 0, &read, sizeof read));
     REEL_NEED(memcmp(read.magic, magic, sizeof magic) == 0, REEL_BAD_INPUT,
               "%s: does not begin as a checkpoint does", path);
-    REEL_NEED(read.own == own_hash(&read), REEL_BAD_INPUT, "%s: its first %d bytes are damaged", path,
+    REEL_NEED(read.own == reel_seal_hash(&read), REEL_BAD_INPUT, "%s: its first %d bytes are damaged", path,
               REEL_SEAL_BYTES);
     *seal = read;
     REEL_NEED(seal->format == REEL_SEAL_FORMAT, REEL_BAD_INPUT,
