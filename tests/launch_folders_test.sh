@@ -188,7 +188,7 @@ no_locks() {
 # disturbed inputs: the file is there, and reading fails on one rank.
 inputs_that_fail() {
     local fault
-    for fault in "open:1+:EACCES" "read:1:EIO" "read:3:EIO"; do
+    for fault in read:1:EIO ${whole:+open:1+:EACCES read:3:EIO}; do
         what="weights: $fault"
         from_begun
         with=(env LD_PRELOAD="$library" DISTURB_FAULT="$fault" DISTURB_FILES="$folder/model/" DISTURB_RANK=1)
