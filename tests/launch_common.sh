@@ -9,6 +9,8 @@ said=$folder/said
 job=$folder/job.yaml
 cp=$folder/cp
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+# What Open MPI leaves of killed jobs goes with the folder.
+export TMPDIR=$folder OMPI_MCA_btl_vader_backing_directory=$folder
 clean_more() { :; }
 # Whatever of ours still runs has the folder in its command line.
 clean() {
@@ -22,16 +24,16 @@ trap clean EXIT
 fail() { echo "$what: $1"; cat "$said"; exit 1; }
 what=beginning
 
-# write_job WIDTH HEIGHT [STEPS [MODEL [PROMPTS]]]
+# write_job WIDTH HEIGHT [STEPS EVERY MODEL PROMPTS]
 write_job() {
     cat >"$job" <<END
-model: {path: '${4:-synthetic:tiny}'}
+model: {path: '${5:-synthetic:tiny}'}
 video: {width: $1, height: $2, frames: 29}
 sampler: {steps: ${3:-3}}
-${5:+prompt: {embeds: $5\}}
+${6:+prompt: {embeds: $6\}}
 diffusion_forcing: {base_frames: 17, overlap_frames: 5}
 partition: {ring: 1, tensor: 1} # then the result is the same on any number of ranks, bit for bit
-checkpoint: {every_iterations: 1, directory: cp}
+checkpoint: {every_iterations: ${4:-1}, directory: cp}
 output: {latents: out/out.h5, log: log.jsonl}
 END
     mkdir -p "$folder/out"

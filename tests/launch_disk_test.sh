@@ -83,7 +83,7 @@ memory_full() {
     what="/dev/shm is $1"
     mount -t tmpfs -o "$1" none /dev/shm
     [ "$2" = 0 ] || head -c 100M /dev/zero >/dev/shm/full 2>/dev/null
-    for ranks in 0 2; do
+    for ranks in ${whole:+0} 2; do
         from_begun
         mpirun_arguments=(--mca btl "self,tcp" --mca btl_tcp_if_include lo) # Open MPI wants it too
         run $ranks "$job" "${on_disk[@]}" --set checkpoint.on_error=stop

@@ -9,7 +9,7 @@ fi
 if [ -z "${REEL_TEST_NAMES:-}" ]; then # names of network namespaces are files of /run/netns: ours are nobody else's
     REEL_TEST_NAMES=1 exec unshare --mount --net --uts "$0" "$@"
 fi
-mkdir -p /run /etc/netns
+mkdir -p /run
 mount -t tmpfs none /run
 mkdir -p /run/netns
 ip link set lo up
@@ -40,7 +40,7 @@ shift
 exec nsenter --net=/run/netns/\$host unshare --uts sh -c "hostname \$host; exec \$*" agent "$folder/"
 END
 chmod +x "$folder/agent"
-write_job 128 96 40
+write_job 128 96 40 2
 
 # start RANKS ARGUMENT...: on the two hosts, started from the first.
 start() {
