@@ -3,18 +3,16 @@
 
 #include "status.h"
 
-#include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Nanoseconds of the steady clock; 0: not yet. Lock-free, so that a handler may touch them. */
+/* Nanoseconds of the steady clock; 0: not yet. */
 static atomic_llong began_ns, told_ns;
 static atomic_int hurry_code = REEL_BAD_COMM;
-_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a signal handler may only touch what has no lock");
 
 static const long long patience_ns = 10 * 1000000000LL;
 
@@ -25,24 +23,42 @@ static long long now_ns(void)
     return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-static void hear(int signal)
+static void *listen_for_ever(void *context)
 {
-    int before = errno;
-    long long now = now_ns(), first = 0;
-    (void)signal;
-    if (!atomic_compare_exchange_strong(&told_ns, &first, now) && now - first > patience_ns)
-        _exit(atomic_load(&hurry_code));
-    errno = before;
+    const sigset_t *signals = context;
+    for (int signal;;) {
+        long long first = 0;
+        if (sigwait(signals, &signal) != 0)
+            continue;
+        long long now = now_ns();
+        if (!atomic_compare_exchange_strong(&told_ns, &first, now) && now - first > patience_ns)
+            _exit(atomic_load(&hurry_code));
+    }
+    return NULL;
 }
 
+/* A thread of its own waits for the signals, which every other has blocked. A handler would run on whichever thread
+ * computes, and generated code (oneDNN's GEMM) does not survive that: the heap was torn after a few signals. */
 void reel_notice_listen(void)
 {
-    static const int signals[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP};
-    struct sigaction action = {.sa_handler = hear, .sa_flags = SA_RESTART};
+    static const int heard[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP};
+    static sigset_t signals;
+    sigset_t before, all;
+    pthread_t thread;
+    sigemptyset(&signals);
+    for (size_t s = 0; s < sizeof heard / sizeof heard[0]; s++) {
+        sigaddset(&signals, heard[s]);
+        signal(heard[s], SIG_DFL); /* shells start what is in the background with some of them ignored */
+    }
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before); /* for the thread, which takes no other signal either */
+    int failed = pthread_create(&thread, NULL, listen_for_ever, &signals);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed) /* then a notice ends the process, and checkpoints are what they were */
+        return;
+    pthread_detach(thread);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* for this thread and all that it starts */
     atomic_store(&began_ns, now_ns());
-    sigfillset(&action.sa_mask);
-    for (size_t s = 0; s < sizeof signals / sizeof signals[0]; s++)
-        sigaction(signals[s], &action, NULL);
 }
 
 int reel_notice_listens(void)
