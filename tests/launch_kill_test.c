@@ -261,7 +261,7 @@ static int kill_once(int k, int number)
     char arguments[256], when[128];
     struct start start = look(k);
     int ranks = 1 + roll(4), lot = roll(10), every = 1 + roll(3);
-    enum victims victims = lot < 6 ? ALL : lot < 8 ? ONE_RANK : MPIRUN;
+    enum victims victims = lot < 7 ? ALL : lot < 9 ? ONE_RANK : MPIRUN;
     snprintf(arguments, sizeof arguments,
              "run %d.yaml " MESH " --set checkpoint.every_iterations=%d --set "
              "checkpoint.keep=%d",
