@@ -40,21 +40,26 @@ static void *listen(void *signals)
 }
 
 /* By a thread that waits for them, not by a handler: oneDNN's GEMM uses the stack pointer for data, and the frame of a
- * handler would be written over it. Threads that are started later have them blocked as this one has. */
+ * handler would be written over the heap. Threads that are started later have them blocked as this one has. */
 int reel_notice_listen(void)
 {
     static const int of_notice[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP};
     static sigset_t signals;
+    sigset_t before, all;
     pthread_t thread;
     sigemptyset(&signals);
-    for (size_t s = 0; s < sizeof of_notice / sizeof of_notice[0]; s++)
+    for (size_t s = 0; s < sizeof of_notice / sizeof of_notice[0]; s++) {
         sigaddset(&signals, of_notice[s]);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    if (pthread_create(&thread, NULL, listen, &signals) != 0) {
-        pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
-        return 0;
+        signal(of_notice[s], SIG_DFL); /* shells start what is in the background with some of them ignored */
     }
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before); /* for the thread, which takes no other signal either */
+    int failed = pthread_create(&thread, NULL, listen, &signals);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed)
+        return 0;
     pthread_detach(thread);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
     atomic_store(&began_ns, now_ns());
     return 1;
 }

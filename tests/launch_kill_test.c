@@ -3,6 +3,7 @@
  * run that nobody killed. The moments are random, from a seed that is printed: launch_kill_test [KILLS [SEED]]. */
 #include "fault.h"
 #include "folder.h"
+#include "marked.h"
 #include "output_read.h"
 #include "program.h"
 #include "seal.h"
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 static int kills = 20;
@@ -44,85 +44,23 @@ static void in_folder(const char *shell)
     CHECK(system(command) == 0, "%s", command);
 }
 
-static double now(void)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return (double)at.tv_sec + 1e-9 * (double)at.tv_nsec;
-}
-
 /* --- processes of ours ------------------------------------------------------------------------------------------ */
-
-struct ours {
-    pid_t process;
-    int is_rank, is_mpirun;
-};
-enum { OURS_MOST = 256 };
-
-static int file_has(const char *name, long long process, const char *words, size_t words_bytes)
-{
-    static char text[1 << 17];
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%lld/%s", process, name);
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t bytes = file >= 0 ? read(file, text, sizeof text) : -1;
-    if (file >= 0)
-        close(file);
-    return bytes > 0 && memmem(text, (size_t)bytes, words, words_bytes) != NULL;
-}
-
-/* Everything that was started with this test's mark in its environment: nobody else's. */
-static int find_ours(struct ours *ours)
-{
-    char mark[600];
-    int count = 0;
-    size_t bytes =
-        (size_t)snprintf(mark, sizeof mark, "REEL_TEST_MARK=%s", test_folder()) + 1; /* with its end */
-    DIR *listing = opendir("/proc");
-    for (struct dirent *entry; listing && (entry = readdir(listing)) && count < OURS_MOST;) {
-        long long process = atoll(entry->d_name);
-        if (process <= 0 || !file_has("environ", process, mark, bytes))
-            continue;
-        ours[count++] = (struct ours){.process = (pid_t)process,
-                                      .is_rank = file_has("comm", process, "reel\n", 5),
-                                      .is_mpirun = file_has("comm", process, "mpirun", 6)};
-    }
-    if (listing)
-        closedir(listing);
-    return count;
-}
 
 enum victims { ALL, ONE_RANK, MPIRUN };
 
 /* Kills what is there of them; 1 when there was something. */
 static int slay(enum victims victims)
 {
-    struct ours ours[OURS_MOST];
-    int count = find_ours(ours), ranks = 0, killed = 0;
+    struct marked ours[MARKED_MOST];
+    int count = marked_find(ours), ranks = 0, killed = 0;
     for (int i = 0; i < count; i++)
-        ranks += ours[i].is_rank;
+        ranks += ours[i].rank >= 0;
     int chosen = ranks > 0 ? roll(ranks) : -1;
-    for (int i = 0, rank = 0; i < count; i++) {
-        int is_victim = victims == ALL || (victims == MPIRUN && ours[i].is_mpirun) ||
-                        (victims == ONE_RANK && ours[i].is_rank && rank == chosen);
-        rank += ours[i].is_rank;
-        if (is_victim)
+    for (int i = 0; i < count; i++)
+        if (victims == ALL || (victims == MPIRUN && strcmp(ours[i].name, "mpirun") == 0) ||
+            (victims == ONE_RANK && ours[i].rank == chosen))
             killed |= kill(ours[i].process, SIGKILL) == 0;
-    }
     return killed;
-}
-
-/* Waits until nothing of ours is left; what does not go by itself is killed and counts as a failure. */
-static void wait_for_the_end(void)
-{
-    struct ours ours[OURS_MOST];
-    double began = now();
-    int count;
-    while ((count = find_ours(ours)) > 0 && now() - began < 20)
-        usleep(10000);
-    CHECK(count == 0, "%d processes are left, the first is %lld", count, (long long)ours[0].process);
-    while (count > 0 && slay(ALL))
-        usleep(10000);
 }
 
 /* --- what is there ---------------------------------------------------------------------------------------------- */
@@ -281,11 +219,10 @@ static void nothing_is_lost(int k, const struct start *before, const char *when)
 /* Runs it to its end, and looks at that. */
 static void ends_well(int k, int ranks, const char *when)
 {
-    char command[256], output[32], whole[32], mark[600];
+    char command[256], output[32], whole[32];
     struct start start = look(k);
     snprintf(command, sizeof command, "run %d.yaml " MESH, k);
-    snprintf(mark, sizeof mark, "REEL_TEST_MARK=%s", test_folder());
-    int code = program_run(ranks, mark, command);
+    int code = program_run(ranks, marked_environment(), command);
     CHECK(code == 0, "%s: exit %d: %s", when, code, program_said);
     nothing_is_lost(k, &start, when);
     snprintf(output, sizeof output, "%d.h5", k);
@@ -303,10 +240,10 @@ static void ends_well(int k, int ranks, const char *when)
 /* Waits for a moment: some time after the start, or shortly after another checkpoint. */
 static void wait_for_a_moment(const struct start *start, pid_t process)
 {
-    double began = now(), patience = 0.05 + 0.001 * roll(900);
+    double began = marked_seconds(), patience = 0.05 + 0.001 * roll(900);
     long long wanted = start->known + 1 + roll(4);
     int by_clock = roll(3) == 0;
-    while (now() - began < (by_clock ? patience : 6)) {
+    while (marked_seconds() - began < (by_clock ? patience : 6)) {
         siginfo_t ended = {.si_pid = 0};
         if (waitid(P_PID, (id_t)process, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid)
             return;
@@ -321,20 +258,19 @@ static void wait_for_a_moment(const struct start *start, pid_t process)
 static int kill_once(int k, int number)
 {
     static const char *const whom[] = {"everybody", "a rank", "mpirun"};
-    char arguments[256], mark[600], when[128];
+    char arguments[256], when[128];
     struct start start = look(k);
     int ranks = 1 + roll(4), lot = roll(10), every = 1 + roll(3);
-    enum victims victims = lot < 6 ? ALL : lot < 8 ? ONE_RANK : MPIRUN;
+    enum victims victims = lot < 7 ? ALL : lot < 9 ? ONE_RANK : MPIRUN;
     snprintf(arguments, sizeof arguments,
              "run %d.yaml " MESH " --set checkpoint.every_iterations=%d --set "
              "checkpoint.keep=%d",
              k, every, 1 + roll(3));
-    snprintf(mark, sizeof mark, "REEL_TEST_MARK=%s", test_folder());
     snprintf(when, sizeof when, "kill %d (of %s of %d ranks, job %d)", number, whom[victims], ranks, k);
-    pid_t process = program_start("victim", ranks, mark, arguments);
+    pid_t process = program_start("victim", ranks, marked_environment(), arguments);
     wait_for_a_moment(&start, process);
     int killed = slay(victims), code = program_end(process);
-    wait_for_the_end();
+    marked_wait(20);
     nothing_is_lost(k, &start, when);
     CHECK(killed || code == 0, "%s: exit %d without a kill", when, code);
     return killed && code != 0;
@@ -363,12 +299,11 @@ static void dies_at(enum reel_fault_site site, int rank, int visit)
     char fault[800], when[128];
     const char *name = reel_fault_name(site);
     struct start start = look(0);
-    snprintf(fault, sizeof fault, "REEL_TEST_MARK=%s REEL_FAULT=%s:%d:%d:kill", test_folder(), name, rank,
-             visit);
+    snprintf(fault, sizeof fault, "%s REEL_FAULT=%s:%d:%d:kill", marked_environment(), name, rank, visit);
     snprintf(when, sizeof when, "rank %d dies at visit %d of %s", rank, visit, name);
     int code = program_run(3, fault, "run 0.yaml " MESH " --set checkpoint.every_iterations=2");
     CHECK(code == 12, "%s: exit %d: %s", when, code, program_said);
-    wait_for_the_end();
+    marked_wait(20);
     nothing_is_lost(0, &start, when);
 }
 
