@@ -86,7 +86,8 @@ static enum reel_status watch(const struct reel_job *job, struct watcher *watche
 static void see_complete(const struct reel_comm *comm, const struct reel_job *job, struct watcher *watcher)
 {
     char text[REEL_PATH_BYTES + 64];
-    snprintf(text, sizeof text, "%s is complete: nothing is left to do (--fresh starts over)", job->output.latents);
+    snprintf(text, sizeof text, "%s is complete: nothing is left to do (--fresh starts over)",
+             job->output.latents);
     if (comm->world.rank == 0)
         see(watcher, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
 }

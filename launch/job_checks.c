@@ -127,9 +127,22 @@ static enum reel_status check_paths(const struct reel_job *job, const struct ree
     return REEL_OK;
 }
 
+/* A job that stops in time needs a place to save in. */
+static enum reel_status check_saving(const struct reel_job *job, const struct reel_job_origin *origin)
+{
+    char place[REEL_PLACE_BYTES];
+    REEL_NEED(job->checkpoint.time_limit_s == 0 || job->checkpoint.directory[0], REEL_BAD_JOB,
+              "%s: checkpoint.time_limit is set and checkpoint.directory is off, expected auto or a folder: "
+              "all would be "
+              "lost",
+              place_of(origin, "checkpoint.time_limit", place));
+    return REEL_OK;
+}
+
 enum reel_status reel_job_checks(const struct reel_job *job, const struct reel_job_origin *origin)
 {
     REEL_PASS(check_shape(job, origin));
     REEL_PASS(check_chunks(job, origin));
+    REEL_PASS(check_saving(job, origin));
     return check_paths(job, origin);
 }

@@ -68,7 +68,8 @@ static void help_inspect(void)
         "reel inspect FILE|DIR [--json] [--job]\n\n"
         "Says what a model (DIR, FILE.safetensors, synthetic:PRESET), a safetensors file of inputs, a\n"
         "checkpoint or an output of reel is, what it holds and whether it is whole. --json prints one JSON\n"
-        "object; --job adds the job of an output or a checkpoint. Exit code 4: the file is missing, damaged, or\n"
+        "object; --job adds the job of an output or a checkpoint. Exit code 4: the file is missing, damaged, "
+        "or\n"
         "nothing that reel knows.\n");
 }
 
@@ -221,8 +222,11 @@ int main(int count, char **words)
     if (count >= 2 && is_done_alone(words[1]))
         return run_alone(words[1], count - 2, words + 2);
     if (count >= 2 && strcmp(words[1], "run") == 0)
-        reel_notice_listen(); /* before MPI starts, which takes its time */
+        if (!reel_notice_listen()) /* before MPI starts, which takes its time, and threads */
+            fprintf(stderr, "reel: warning: no thread can be had to wait for notices\n");
     int provided, rank = 0;
+    /* files are renamed when they are whole: HDF5's locks, which some file systems lack, would protect nothing */
+    setenv("HDF5_USE_FILE_LOCKING", "FALSE", 0);
     setenv("OMPI_MCA_io", "romio321", 0); /* the steadier of the two MPI-IO implementations */
     H5dont_atexit();
     if (MPI_Init_thread(&count, &words, MPI_THREAD_MULTIPLE, &provided) != MPI_SUCCESS) {

@@ -194,14 +194,12 @@ void reel_progress_event(struct reel_progress *progress, const struct reel_event
         break;
     case REEL_EVENT_CHECKPOINT:
         if (event->bytes > 0)
-            printf("checkpoint: %.1f MB in %.2f s, before chunk %lld, iteration %lld\n",
-                   (double)event->bytes * 1e-6, event->seconds, (long long)event->chunk + 1,
-                   (long long)event->iteration + 1);
+            printf("checkpoint: %.1f MB saved in %.2f s\n", (double)event->bytes * 1e-6, event->seconds);
         else
             printf("warning: no checkpoint could be saved: %s\n", event->text);
         break;
     case REEL_EVENT_NOTE:
-        printf("note: %s\n", event->text);
+        printf("%s%s\n", strncmp(event->text, "warning: ", 9) == 0 ? "" : "note: ", event->text);
         break;
     case REEL_EVENT_DONE:
         print_savings(event);

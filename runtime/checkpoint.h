@@ -13,8 +13,8 @@
  *     attributes             job, fingerprint, chunk, iteration, ...     and the counters of the report
  *
  * Writing it: a skeleton with everything that is small is made in memory-backed files and its room reserved on the disk
- * before a byte of the arrays is written, for HDF5 on a full disk crashes or hangs; each rank writes whole channels by
- * collective hyperslabs; what was written is read back, hashed and flushed by every rank; only then it is renamed.
+ * before a byte of the arrays is written, for HDF5 on a full disk crashes or hangs; each rank writes whole channels as
+ * hyperslabs of its own; what was written is read back, hashed and flushed by every rank; only then it is renamed.
  *
  *     REEL_TRY(reel_checkpoint_write(comm, &folder, &checkpoint, &written), "saving");
  */
@@ -95,6 +95,11 @@ enum reel_status reel_checkpoint_read(const char *path, struct reel_checkpoint *
 /* Collective over world. Reads the arrays, whose memory, frames and room are set, and checks in memory what it read. */
 enum reel_status reel_checkpoint_read_arrays(struct reel_comm *comm, const char *path,
                                              const struct reel_checkpoint *checkpoint);
+
+/* Not collective. Whether what the arrays hold in memory is what the file holds: the share of one of so many ranks.
+ * REEL_BAD_INPUT where it is not. */
+enum reel_status reel_checkpoint_compare_arrays(const char *path, const struct reel_checkpoint *checkpoint,
+                                                int64_t rank, int64_t ranks);
 
 /* Not collective. Frees what was read; zeros are allowed. The memory of arrays is the caller's. */
 void reel_checkpoint_free(struct reel_checkpoint *checkpoint);

@@ -1,16 +1,17 @@
-/* Collective hyperslabs, whole channels a rank. */
+/* Hyperslabs, whole channels a rank. */
 #include "checkpoint_arrays.h"
 
 #include "checkpoint_head.h"
 #include "fault.h"
 #include "pulse.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 #define XXH_STATIC_LINKING_ONLY /* for a state without allocation */
 #include <xxhash.h>
 
-/* One call moves less than 2 GiB a rank: beyond that, independent writes fail and ROMIO crashes. */
+/* One call moves less than 2 GiB: beyond that writes fail, and ROMIO crashes in reading. */
 enum { MOST_BYTES = 512 << 20 };
 
 static int64_t plane_of(const struct reel_checkpoint *checkpoint)
@@ -48,80 +49,73 @@ uint64_t reel_checkpoint_hash(const struct reel_checkpoint *checkpoint,
     return XXH3_64bits_digest(&state);
 }
 
-/* An array in the calls that move it: pieces of so many channels, or of one channel's frames. */
-struct pieces {
-    int64_t channels, frames; /* of a piece at most */
-    int64_t count;            /* of the rank that has most; every rank makes as many calls */
+/* A part of an array that one call moves: whole channels, or some frames of one. */
+struct piece {
+    int64_t channel, channels, frame, frames;
 };
 
-static struct pieces pieces_of(const struct reel_comm *comm, const struct reel_checkpoint *checkpoint,
-                               const struct reel_checkpoint_array *array)
+/* The most that a piece may be: more than one channel only where they follow each other in memory too. */
+static struct piece most_of(const struct reel_checkpoint *checkpoint,
+                            const struct reel_checkpoint_array *array)
 {
-    struct reel_cut channels = reel_checkpoint_channels(comm, checkpoint);
-    int64_t most = 0, plane = plane_of(checkpoint) * (int64_t)sizeof(float), channel = array->frames * plane;
-    for (int64_t p = 0; p < comm->world.size; p++)
-        most = reel_cut_count(&channels, p) > most ? reel_cut_count(&channels, p) : most;
-    struct pieces pieces = {.channels = 1, .frames = array->frames};
+    int64_t plane = plane_of(checkpoint) * (int64_t)sizeof(float), channel = array->frames * plane;
+    struct piece most = {.channels = 1, .frames = array->frames};
     if (array->room_frames == array->frames && channel <= MOST_BYTES)
-        pieces.channels = MOST_BYTES / channel;
+        most.channels = MOST_BYTES / channel;
     if (channel > MOST_BYTES)
-        pieces.frames = MOST_BYTES / plane > 1 ? MOST_BYTES / plane : 1;
-    pieces.count = (most + pieces.channels - 1) / pieces.channels *
-                   ((array->frames + pieces.frames - 1) / pieces.frames);
-    return pieces;
+        most.frames = MOST_BYTES / plane > 1 ? MOST_BYTES / plane : 1;
+    return most;
 }
 
-/* Moves piece number p of this rank's channels; none when it has no such piece. */
-static herr_t move_piece(const struct reel_comm *comm, const struct reel_checkpoint *checkpoint,
-                         const struct reel_checkpoint_array *array, const struct pieces *pieces, int64_t p,
-                         hid_t set, hid_t transfer, int reads)
+static herr_t move_piece(const struct reel_checkpoint *checkpoint, const struct reel_checkpoint_array *array,
+                         const struct piece *piece, hid_t set, int reads)
 {
-    struct reel_cut cut = reel_checkpoint_channels(comm, checkpoint);
-    int64_t per_channel = (array->frames + pieces->frames - 1) / pieces->frames;
-    int64_t end = cut.first[comm->world.rank + 1],
-            channel = cut.first[comm->world.rank] + p / per_channel * pieces->channels,
-            frame = p % per_channel * pieces->frames;
-    int64_t channels = end - channel < pieces->channels ? end - channel : pieces->channels,
-            frames = array->frames - frame < pieces->frames ? array->frames - frame : pieces->frames;
-    hid_t space = H5Dget_space(set);
-    hsize_t start[4] = {(hsize_t)channel, (hsize_t)frame, 0, 0},
-            count[4] = {(hsize_t)channels, (hsize_t)frames, (hsize_t)checkpoint->head.rows,
+    hsize_t start[4] = {(hsize_t)piece->channel, (hsize_t)piece->frame, 0, 0},
+            count[4] = {(hsize_t)piece->channels, (hsize_t)piece->frames, (hsize_t)checkpoint->head.rows,
                         (hsize_t)checkpoint->head.columns},
-            all[1] = {1};
-    if (channels > 0) {
-        all[0] = count[0] * count[1] * count[2] * count[3];
-        H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
-    } else {
-        H5Sselect_none(space);
-        channel = frame = 0;
-    }
-    hid_t memory = H5Screate_simple(1, all, NULL);
-    if (channels <= 0)
-        H5Sselect_none(memory);
-    float *values = array->values + (channel * array->room_frames + frame) * plane_of(checkpoint);
-    herr_t moved = reads ? H5Dread(set, H5T_NATIVE_FLOAT, memory, space, transfer, values)
-                         : H5Dwrite(set, H5T_NATIVE_FLOAT, memory, space, transfer, values);
+            all[1] = {count[0] * count[1] * count[2] * count[3]};
+    hid_t space = H5Dget_space(set), memory = H5Screate_simple(1, all, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
+    float *values =
+        array->values + (piece->channel * array->room_frames + piece->frame) * plane_of(checkpoint);
+    herr_t moved = reads ? H5Dread(set, H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, values)
+                         : H5Dwrite(set, H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, values);
     H5Sclose(memory);
     H5Sclose(space);
     reel_pulse();
     return moved;
 }
 
-/* All calls are made whatever fails, for other ranks make theirs. Returns whether all went well. */
+/* This rank's channels, by transfers of its own: where a collective one fails on a rank, HDF5 leaves it without the
+ * exchanges that the others then wait for. Returns whether all went well. */
 static int move_all(const struct reel_comm *comm, const struct reel_checkpoint *checkpoint, const hid_t *sets,
                     int reads)
 {
-    int failed = 0;
-    hid_t transfer = H5Pcreate(H5P_DATASET_XFER);
-    failed |= H5Pset_dxpl_mpio(transfer, H5FD_MPIO_COLLECTIVE) < 0;
+    struct reel_cut channels = reel_checkpoint_channels(comm, checkpoint);
+    int64_t end = channels.first[comm->world.rank + 1];
     for (int64_t a = 0; a < checkpoint->array_count; a++) {
-        struct pieces pieces = pieces_of(comm, checkpoint, &checkpoint->arrays[a]);
-        for (int64_t p = 0; p < pieces.count; p++)
-            failed |= move_piece(comm, checkpoint, &checkpoint->arrays[a], &pieces, p, sets[a], transfer,
-                                 reads) < 0;
+        const struct reel_checkpoint_array *array = &checkpoint->arrays[a];
+        struct piece most = most_of(checkpoint, array), piece = {.channel = channels.first[comm->world.rank]};
+        for (; piece.channel < end; piece.channel += piece.channels) {
+            piece.channels = end - piece.channel < most.channels ? end - piece.channel : most.channels;
+            for (piece.frame = 0; piece.frame < array->frames; piece.frame += piece.frames) {
+                piece.frames =
+                    array->frames - piece.frame < most.frames ? array->frames - piece.frame : most.frames;
+                if (move_piece(checkpoint, array, &piece, sets[a], reads) < 0)
+                    return 0;
+            }
+        }
     }
-    H5Pclose(transfer);
-    return !failed;
+    return 1;
+}
+
+/* Collective over world. Returns whether all went well. */
+static int close_all(const struct reel_checkpoint *checkpoint, hid_t file, const hid_t *sets)
+{
+    int failed = 0;
+    for (int64_t a = 0; a < checkpoint->array_count; a++)
+        failed |= sets[a] >= 0 && H5Dclose(sets[a]) < 0;
+    return H5Fclose(file) >= 0 && !failed;
 }
 
 /* Collective over world. Opens the file and its arrays; all or nothing on all ranks. */
@@ -136,23 +130,29 @@ static enum reel_status open_all(struct reel_comm *comm, const char *path,
     if (missing ||
         reel_fault(REEL_FAULT_CHECKPOINT_OPEN)) /* before HDF5 opens it on some ranks and not on others */
         status = reel_fail(cause,
-                           "%s: rank %lld on host %s does not see the checkpoint, expected "
+                           "%s: rank %lld on host %s cannot open the checkpoint: %s, expected "
                            "checkpoint.directory on a file system that all hosts share",
-                           path, (long long)comm->world.rank, host);
+                           path, (long long)comm->world.rank, host, strerror(errno));
     REEL_PASS(reel_agree(comm, status));
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_fapl_mpio(access, comm->world.mpi, MPI_INFO_NULL);
     *file = H5Fopen(path, reads ? H5F_ACC_RDONLY : H5F_ACC_RDWR, access);
     H5Pclose(access);
-    int failed = *file < 0;
+    if (*file < 0)
+        status = reel_fail(cause, "%s: parallel HDF5 cannot open the checkpoint", path);
+    REEL_PASS(reel_agree(comm, status)); /* ROMIO opens it for all ranks or for none */
+    int failed = 0;
     for (int64_t a = 0; a < checkpoint->array_count; a++) {
         snprintf(name, sizeof name, "/latents/%s", checkpoint->arrays[a].name);
-        sets[a] = failed ? -1 : H5Dopen2(*file, name, H5P_DEFAULT);
+        sets[a] = H5Dopen2(*file, name, H5P_DEFAULT);
         failed |= sets[a] < 0;
     }
     if (failed)
-        status = reel_fail(cause, "%s: parallel HDF5 cannot open the checkpoint", path);
-    return reel_agree(comm, status);
+        status = reel_fail(cause, "%s: parallel HDF5 does not find the arrays of the checkpoint", path);
+    status = reel_agree(comm, status);
+    if (status != REEL_OK)
+        close_all(checkpoint, *file, sets);
+    return status;
 }
 
 enum reel_status reel_checkpoint_move_arrays(struct reel_comm *comm, const char *path,
@@ -165,20 +165,17 @@ enum reel_status reel_checkpoint_move_arrays(struct reel_comm *comm, const char 
     REEL_PASS(open_all(comm, path, checkpoint, cause, &file, sets));
     if (!move_all(comm, checkpoint, sets, reads) ||
         reel_fault(reads ? REEL_FAULT_CHECKPOINT_READ : REEL_FAULT_CHECKPOINT_WRITE))
-        status = reel_fail(
-            cause, "%s: rank %lld could not %s its part of the checkpoint: the disk is full, or failed", path,
-            (long long)comm->world.rank, reads ? "read" : "write");
+        status = reel_fail(cause, "%s: rank %lld could not %s its part of the checkpoint%s", path,
+                           (long long)comm->world.rank, reads ? "read" : "write",
+                           reads ? "" : ": the disk is full, or failed");
     status = reel_agree(comm, status);
     if (status != REEL_OK && !reads) { /* room for what HDF5 still wants to write: else it hangs in closing */
         if (comm->world.rank == 0 && truncate(path, 0) != 0)
             reel_trail("the file could not be emptied either");
         MPI_Barrier(comm->world.mpi);
     }
-    int failed = 0;
-    for (int64_t a = 0; a < checkpoint->array_count; a++)
-        failed |= H5Dclose(sets[a]) < 0;
-    failed |= H5Fclose(file) < 0 || reel_fault(REEL_FAULT_CHECKPOINT_CLOSE);
-    if (status == REEL_OK && failed && !reads)
+    int closed = close_all(checkpoint, file, sets) && !reel_fault(REEL_FAULT_CHECKPOINT_CLOSE);
+    if (status == REEL_OK && !closed && !reads)
         status = reel_fail(cause, "%s: HDF5 could not close the checkpoint", path);
     return reel_agree(comm, status);
 }

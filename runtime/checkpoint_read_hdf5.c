@@ -10,8 +10,14 @@ static enum reel_status verify(const struct reel_comm *comm, const char *path, i
 {
     struct reel_seal seal;
     *foreign = 0;
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    REEL_NEED(file >= 0, REEL_BAD_INPUT, "%s: the checkpoint cannot be opened: %s", path, strerror(errno));
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), trouble = errno;
+    char host[128] = "";
+    gethostname(host, sizeof host - 1);
+    REEL_NEED(
+        file >= 0, REEL_BAD_INPUT,
+        "%s: rank %lld on host %s cannot open the checkpoint: %s, expected checkpoint.directory on a file "
+        "system that all hosts share",
+        path, (long long)comm->world.rank, host, strerror(trouble));
     enum reel_status status = reel_seal_read(file, path, &seal);
     if (status != REEL_OK)
         *foreign = seal.format != 0 && seal.format != REEL_SEAL_FORMAT;
@@ -45,9 +51,9 @@ static enum reel_status share_channels(struct reel_comm *comm, const struct reel
     return REEL_OK;
 }
 
-/* This rank's share of the blocks in memory is what the file's hashes say. */
-static enum reel_status check_memory(const struct reel_comm *comm, const char *path,
-                                     const struct reel_checkpoint *checkpoint)
+/* By the hashes of its blocks. */
+enum reel_status reel_checkpoint_compare_arrays(const char *path, const struct reel_checkpoint *checkpoint,
+                                                int64_t rank, int64_t ranks)
 {
     struct reel_seal seal;
     int file = open(path, O_RDONLY | O_CLOEXEC);
@@ -57,7 +63,11 @@ static enum reel_status check_memory(const struct reel_comm *comm, const char *p
         status = reel_fail(REEL_BAD_INPUT, "%s: has %lld arrays, expected %lld", path,
                            (long long)seal.run_count, (long long)checkpoint->array_count);
     for (int64_t a = 0; a < checkpoint->array_count && status == REEL_OK; a++) {
-        int64_t blocks = reel_seal_blocks(&seal.runs[a]), rank = comm->world.rank, ranks = comm->world.size;
+        int64_t blocks = reel_seal_blocks(&seal.runs[a]);
+        if (seal.runs[a].bytes != reel_checkpoint_array_bytes(checkpoint, &checkpoint->arrays[a]))
+            status = reel_fail(REEL_BAD_INPUT, "%s: %s has %lld bytes, expected %lld", path,
+                               checkpoint->arrays[a].name, (long long)seal.runs[a].bytes,
+                               (long long)reel_checkpoint_array_bytes(checkpoint, &checkpoint->arrays[a]));
         for (int64_t b = blocks * rank / ranks; b < blocks * (rank + 1) / ranks && status == REEL_OK; b++) {
             uint64_t expected = 0, hash = reel_checkpoint_hash(checkpoint, &checkpoint->arrays[a], b);
             status = reel_seal_read_at(file, path, seal.runs[a].hashes + b * (int64_t)sizeof expected,
@@ -77,5 +87,6 @@ enum reel_status reel_checkpoint_read_arrays(struct reel_comm *comm, const char 
 {
     REEL_PASS(reel_checkpoint_move_arrays(comm, path, checkpoint, REEL_BAD_INPUT));
     REEL_PASS(share_channels(comm, checkpoint));
-    return reel_agree(comm, check_memory(comm, path, checkpoint));
+    return reel_agree(comm,
+                      reel_checkpoint_compare_arrays(path, checkpoint, comm->world.rank, comm->world.size));
 }

@@ -4,6 +4,7 @@
 #include "fault.h"
 #include "pulse.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,7 +13,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { ALIGNED_FROM = 1 << 16, ALIGNMENT = 4096, SKELETON_MOST = 1 << 20 };
+enum { ALIGNED_FROM = 1 << 16, ALIGNMENT = 4096, SKELETON_LEAST = 1 << 20, SKELETON_PATH_BYTES = 256 };
+
+static const char skeleton_folder[] = "/dev/shm";
 
 static enum reel_status cannot(const char *path, const char *what)
 {
@@ -104,18 +107,49 @@ static int build_skeleton(const char *path, const struct reel_checkpoint *checkp
     return H5Fclose(file.id) >= 0 && !file.failed && !reel_fault(REEL_FAULT_CHECKPOINT_SKELETON);
 }
 
-/* A name in the memory-backed file system: one per folder, so that what a killed job has left is replaced. */
-static enum reel_status skeleton_path(const struct reel_folder *folder, char *path, size_t bytes)
+/* Bytes that the skeleton may take at most. */
+static int64_t skeleton_bytes(const struct reel_checkpoint *checkpoint)
+{
+    const struct reel_checkpoint_head *head = &checkpoint->head;
+    int64_t bytes = SKELETON_LEAST +
+                    128 * (head->call_count + head->saving_count + head->begun + head->chunk_frames) +
+                    (int64_t)(strlen(checkpoint->job) + strlen(checkpoint->fingerprint));
+    for (int64_t a = 0; a < checkpoint->array_count; a++)
+        bytes +=
+            2 * reel_checkpoint_array_bytes(checkpoint, &checkpoint->arrays[a]) / REEL_SEAL_BLOCK_BYTES * 8;
+    return bytes;
+}
+
+/* Removes the skeletons that killed jobs of this folder have left: names that begin so. */
+static void sweep_skeletons(const char *start)
+{
+    char path[512];
+    DIR *listing = opendir(skeleton_folder);
+    for (struct dirent *entry; listing && (entry = readdir(listing));)
+        if (strncmp(entry->d_name, start, strlen(start)) == 0) {
+            snprintf(path, sizeof path, "%s/%.255s", skeleton_folder, entry->d_name);
+            unlink(path);
+        }
+    if (listing)
+        closedir(listing);
+}
+
+/* A file of our own in the memory-backed file system, known to have room: HDF5 must not be the one to find out. */
+static enum reel_status begin_skeleton(const struct reel_folder *folder,
+                                       const struct reel_checkpoint *checkpoint,
+                                       char path[SKELETON_PATH_BYTES])
 {
     struct stat facts;
+    char start[128];
     REEL_NEED(stat(folder->path, &facts) == 0, REEL_BAD_OUTPUT, "%s: %s", folder->path, strerror(errno));
-    snprintf(path, bytes, "/dev/shm/reel-%lld-%llx-%llx.h5", (long long)geteuid(),
+    snprintf(start, sizeof start, "reel-%lld-%llx-%llx-", (long long)geteuid(),
              (unsigned long long)facts.st_dev, (unsigned long long)facts.st_ino);
-    unlink(path);
-    int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    sweep_skeletons(start);
+    snprintf(path, SKELETON_PATH_BYTES, "%s/%sXXXXXX", skeleton_folder, start);
+    int file = mkostemp(path, O_CLOEXEC);
     if (file < 0)
         return cannot(path, "begun");
-    int full = posix_fallocate(file, 0, SKELETON_MOST); /* HDF5 must not be the one to find out */
+    int full = posix_fallocate(file, 0, skeleton_bytes(checkpoint));
     int emptied = ftruncate(file, 0);
     close(file);
     if (full || emptied != 0) {
@@ -191,6 +225,8 @@ static enum reel_status place_skeleton(const char *skeleton, const char *path, s
         status = reel_seal_make(to, path, facts.st_size, seal);
     if (status == REEL_OK)
         status = write_at(to, path, 0, seal, sizeof *seal);
+    if (status == REEL_BAD_INPUT) /* what could not be read was to be written */
+        reel_error_here()->status = status = REEL_BAD_OUTPUT;
     close(from);
     if (to >= 0 && close(to) != 0 && status == REEL_OK)
         status = cannot(path, "begun");
@@ -201,9 +237,9 @@ static enum reel_status begin_file(const struct reel_folder *folder, const struc
                                    uint64_t *const hashes[REEL_CHECKPOINT_ARRAYS], const char *path,
                                    struct reel_seal *seal)
 {
-    char skeleton[128];
+    char skeleton[SKELETON_PATH_BYTES];
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    REEL_PASS(skeleton_path(folder, skeleton, sizeof skeleton));
+    REEL_PASS(begin_skeleton(folder, checkpoint, skeleton));
     if (!build_skeleton(skeleton, checkpoint, hashes, seal)) {
         unlink(skeleton);
         return reel_fail(REEL_BAD_OUTPUT, "%s: HDF5 could not build the checkpoint's skeleton", skeleton);
@@ -211,13 +247,11 @@ static enum reel_status begin_file(const struct reel_folder *folder, const struc
     return place_skeleton(skeleton, path, seal);
 }
 
-/* What is on the disk is what was meant: every rank reads a share back, and lets the file reach the disk. */
-static enum reel_status look_again(const struct reel_comm *comm, const char *path,
+/* What is on the disk is what was meant: every rank reads a share back, and lets the file reach the disk. It was opened
+ * before the arrays were written, so that the kernel reports whatever of them was lost since, whoever closed in between. */
+static enum reel_status look_again(const struct reel_comm *comm, int file, const char *path,
                                    const struct reel_seal *seal)
 {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return cannot(path, "read back");
     sync_file_range(file, 0, 0, SYNC_FILE_RANGE_WRITE); /* the disk begins while the bytes are looked at */
     enum reel_status status = reel_seal_check_blocks(file, path, seal, comm->world.rank, comm->world.size);
     if (status == REEL_OK && comm->world.rank == 0)
@@ -228,7 +262,6 @@ static enum reel_status look_again(const struct reel_comm *comm, const char *pat
     }
     if (status == REEL_OK && (reel_fault(REEL_FAULT_CHECKPOINT_SYNC) || fsync(file) != 0))
         status = cannot(path, "flushed");
-    close(file);
     return status;
 }
 
@@ -249,8 +282,15 @@ static enum reel_status write_aside(struct reel_comm *comm, const struct reel_fo
     REEL_PASS(status);
     REEL_PASS(reel_broadcast(comm, &seal, (int64_t)sizeof seal));
     *bytes = seal.file_bytes;
-    REEL_PASS(reel_checkpoint_move_arrays(comm, path, checkpoint, REEL_BAD_OUTPUT));
-    return reel_agree(comm, look_again(comm, path, &seal));
+    int file = open(path, O_RDONLY | O_CLOEXEC), trouble = errno;
+    status = reel_checkpoint_move_arrays(comm, path, checkpoint, REEL_BAD_OUTPUT);
+    if (status == REEL_OK) {
+        errno = trouble;
+        status = reel_agree(comm, file < 0 ? cannot(path, "read back") : look_again(comm, file, path, &seal));
+    }
+    if (file >= 0)
+        close(file);
+    return status;
 }
 
 /* The number and the name of the next checkpoint. On rank 0. */

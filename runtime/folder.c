@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define GENERATION_MOST 1000000000000 /* far from where numbers end */
+
 static const char aside_start[] = ".checkpoint-", aside_end[] = ".tmp";
 
 static enum reel_status cannot(const char *path, const char *what)
@@ -36,8 +38,15 @@ static enum reel_status make_folder(const char *path)
         *slash = '/';
     }
     struct stat there;
-    if (mkdir(part, 0777) != 0 && errno != EEXIST)
+    int made = mkdir(part, 0777) == 0;
+    if (!made && errno != EEXIST)
         return cannot(path, "could not be made");
+    char *last = strrchr(part, '/');
+    if (made && last > part) { /* and it has to last */
+        *last = '\0';
+        reel_folder_sync(part);
+        *last = '/';
+    }
     if (stat(part, &there) != 0)
         return cannot(path, "could not be made");
     REEL_NEED(S_ISDIR(there.st_mode), REEL_BAD_OUTPUT, "%s: checkpoint.directory is no folder, expected one",
@@ -45,7 +54,9 @@ static enum reel_status make_folder(const char *path)
     return REEL_OK;
 }
 
-/* "host, process 1234", of the file's first line; a name from a file does not write on the terminal. */
+static const char owner_start[] = "host "; /* of what a lock says */
+
+/* "host vm, process 1234", of the file's first line; a name from a file does not write on the terminal. */
 static void read_owner(int file, char owner[REEL_OWNER_BYTES])
 {
     ssize_t got = pread(file, owner, REEL_OWNER_BYTES - 1, 0);
@@ -55,12 +66,22 @@ static void read_owner(int file, char owner[REEL_OWNER_BYTES])
         snprintf(owner, REEL_OWNER_BYTES, "a process that has not said its name");
 }
 
+/* An empty file, or one that a job of ours has written: nothing else is written over. */
+static int is_a_lock(int file)
+{
+    char start[sizeof owner_start - 1];
+    struct stat facts;
+    return fstat(file, &facts) == 0 && S_ISREG(facts.st_mode) &&
+           (facts.st_size == 0 || (pread(file, start, sizeof start, 0) == (ssize_t)sizeof start &&
+                                   memcmp(start, owner_start, sizeof start) == 0));
+}
+
 static enum reel_status write_owner(struct reel_folder *folder)
 {
     char host[128] = "";
     gethostname(host, sizeof host - 1);
-    int bytes =
-        snprintf(folder->owner, sizeof folder->owner, "host %s, process %lld", host, (long long)getpid());
+    int bytes = snprintf(folder->owner, sizeof folder->owner, "%s%s, process %lld", owner_start, host,
+                         (long long)getpid());
     if (ftruncate(folder->lock, 0) != 0 || pwrite(folder->lock, folder->owner, (size_t)bytes, 0) != bytes ||
         pwrite(folder->lock, "\n", 1, bytes) != 1)
         return cannot(folder->path, "could not be locked");
@@ -101,9 +122,14 @@ enum reel_status reel_folder_lock(const char *path, struct reel_folder *folder, 
               "planted: the folder cannot be locked");
     REEL_PASS(make_folder(path));
     lock_path(path, file);
-    folder->lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    folder->lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (folder->lock < 0)
         return cannot(path, "could not be locked");
+    if (!is_a_lock(folder->lock)) {
+        reel_folder_unlock(folder);
+        return reel_fail(REEL_BAD_OUTPUT,
+                         "%s: is no lock of reel, expected none or another checkpoint.directory", file);
+    }
     if (fcntl(folder->lock, F_OFD_SETLK, &whole) != 0) {
         *busy = errno == EAGAIN || errno == EACCES;
         read_owner(folder->lock, folder->owner);
@@ -136,7 +162,8 @@ static int64_t generation_of(const char *name)
 {
     char again[64];
     long long generation;
-    if (sscanf(name, "checkpoint-%lld.h5", &generation) != 1 || generation < 0)
+    if (sscanf(name, "checkpoint-%lld.h5", &generation) != 1 || generation < 0 ||
+        generation > GENERATION_MOST)
         return -1;
     snprintf(again, sizeof again, "checkpoint-%06lld.h5", generation);
     return strcmp(again, name) == 0 ? generation : -1;
@@ -218,7 +245,8 @@ enum reel_status reel_folder_place(const struct reel_folder *folder, const char 
     return REEL_OK;
 }
 
-void reel_folder_prune(const struct reel_folder *folder, int64_t keep)
+/* Removes of the generations, newest first, those after the newest keep that are in (first, last]. */
+static void remove_some(const struct reel_folder *folder, int64_t keep, int64_t first, int64_t last)
 {
     char file[REEL_FOLDER_PATH_BYTES];
     int64_t *generations, count;
@@ -226,9 +254,20 @@ void reel_folder_prune(const struct reel_folder *folder, int64_t keep)
         reel_error_clear();
     for (int64_t g = keep; g < count; g++) {
         reel_folder_file(folder->path, generations[g], file);
-        unlink(file);
+        if (generations[g] > first && generations[g] <= last)
+            remove(file); /* a folder of that name too, if it is empty */
     }
     free(generations);
+}
+
+void reel_folder_remove(const struct reel_folder *folder, int64_t first, int64_t last)
+{
+    remove_some(folder, 0, first, last);
+}
+
+void reel_folder_prune(const struct reel_folder *folder, int64_t keep)
+{
+    remove_some(folder, keep, -1, INT64_MAX);
 }
 
 void reel_folder_sweep(const struct reel_folder *folder)

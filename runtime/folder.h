@@ -45,6 +45,9 @@ void reel_folder_aside(const struct reel_folder *folder, int64_t generation,
  * REEL_BAD_OUTPUT; aside is then as it was, or in place. */
 enum reel_status reel_folder_place(const struct reel_folder *folder, const char *aside, int64_t generation);
 
+/* Removes the generations after the first, up to the last. What cannot be removed stays. */
+void reel_folder_remove(const struct reel_folder *folder, int64_t first, int64_t last);
+
 /* Removes all but the newest keep generations. What cannot be removed stays. */
 void reel_folder_prune(const struct reel_folder *folder, int64_t keep);
 

@@ -283,10 +283,9 @@ static enum reel_status file_line(FILE *out, int64_t chunk, const char *what, co
     return REEL_OK;
 }
 
-/* What one chunk takes. */
-static enum reel_status chunk_lines(const struct reel_job *job, const struct reel_model *model,
-                                    const struct reel_chunk *chunk, int64_t iterations,
-                                    const struct reel_inputs *inputs, FILE *out)
+enum reel_status reel_inputs_fingerprint_chunk(const struct reel_job *job, const struct reel_model *model,
+                                               const struct reel_chunk *chunk, int64_t iterations,
+                                               const struct reel_inputs *inputs, FILE *out)
 {
     static const char *const prompts[2] = {"prompt", "negative prompt"};
     for (int64_t branch = 0; branch < (job->sampler.guidance_scale > 1 ? 2 : 1); branch++) {
@@ -311,18 +310,13 @@ static enum reel_status chunk_lines(const struct reel_job *job, const struct ree
     return REEL_OK;
 }
 
-enum reel_status reel_inputs_fingerprint(const struct reel_job *job, const struct reel_model *model,
-                                         const struct reel_chunk *chunks,
-                                         const struct reel_timesteps *matrices, int64_t count,
-                                         const struct reel_inputs *inputs, FILE *out)
+void reel_inputs_fingerprint(const struct reel_job *job, const struct reel_model *model,
+                             const struct reel_inputs *inputs, FILE *out)
 {
     int64_t frame = model->out_channels * (job->video.height / 8) * (job->video.width / 8);
     hash_line(out, "prefix_latents", inputs->prefix, inputs->prefix_frames * frame);
     hash_line(out, "end_latents", inputs->end, inputs->end_frames * frame);
     hash_line(out, "clip_fea", inputs->image, model->image_rows * model->image_width);
-    for (int64_t k = 0; k < count; k++)
-        REEL_PASS(chunk_lines(job, model, &chunks[k], matrices[k].rows, inputs, out));
-    return REEL_OK;
 }
 
 void reel_inputs_close(struct reel_inputs *inputs)

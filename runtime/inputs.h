@@ -36,12 +36,13 @@ enum reel_status reel_inputs_chunks(struct reel_comm *comm, const struct reel_jo
                                     const struct reel_timesteps *matrices, int64_t count,
                                     struct reel_inputs *inputs);
 
-/* Not collective; on rank 0, which reads noise and conditions for it. Writes hashes of everything that chunks take, as lines
- * of a fingerprint (fingerprint.h), to out. Errors of reading. */
-enum reel_status reel_inputs_fingerprint(const struct reel_job *job, const struct reel_model *model,
-                                         const struct reel_chunk *chunks,
-                                         const struct reel_timesteps *matrices, int64_t count,
-                                         const struct reel_inputs *inputs, FILE *out);
+/* Not collective; on rank 0, which reads noise and conditions for it. Writes hashes of what the job takes as a whole, and of
+ * what a chunk takes, as lines of a fingerprint (fingerprint.h) to out. Errors of reading. */
+void reel_inputs_fingerprint(const struct reel_job *job, const struct reel_model *model,
+                             const struct reel_inputs *inputs, FILE *out);
+enum reel_status reel_inputs_fingerprint_chunk(const struct reel_job *job, const struct reel_model *model,
+                                               const struct reel_chunk *chunk, int64_t iterations,
+                                               const struct reel_inputs *inputs, FILE *out);
 
 /* Not collective. Frees what was read; inputs of zeros are allowed. */
 void reel_inputs_close(struct reel_inputs *inputs);

@@ -3,18 +3,16 @@
 
 #include "status.h"
 
-#include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdint.h>
-#include <string.h>
+#include <stddef.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Nanoseconds of the steady clock; 0: not yet. Lock-free, so that a handler may touch them. */
+/* Nanoseconds of the steady clock; 0: not yet. */
 static atomic_llong began_ns, told_ns;
 static atomic_int hurry_code = REEL_BAD_COMM;
-_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a signal handler may only touch what has no lock");
 
 static const long long patience_ns = 10 * 1000000000LL;
 
@@ -25,24 +23,45 @@ static long long now_ns(void)
     return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-static void hear(int signal)
+static void hear(void)
 {
-    int before = errno;
     long long now = now_ns(), first = 0;
-    (void)signal;
     if (!atomic_compare_exchange_strong(&told_ns, &first, now) && now - first > patience_ns)
-        _exit(atomic_load(&hurry_code));
-    errno = before;
+        _exit(atomic_load(&hurry_code)); /* nothing else: whatever would be tidied up may hang */
 }
 
-void reel_notice_listen(void)
+static void *listen(void *signals)
 {
-    static const int signals[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP};
-    struct sigaction action = {.sa_handler = hear, .sa_flags = SA_RESTART};
+    int signal;
+    for (;;)
+        if (sigwait(signals, &signal) == 0)
+            hear();
+    return NULL;
+}
+
+/* By a thread that waits for them, not by a handler: oneDNN's GEMM uses the stack pointer for data, and the frame of a
+ * handler would be written over the heap. Threads that are started later have them blocked as this one has. */
+int reel_notice_listen(void)
+{
+    static const int of_notice[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP};
+    static sigset_t signals;
+    sigset_t before, all;
+    pthread_t thread;
+    sigemptyset(&signals);
+    for (size_t s = 0; s < sizeof of_notice / sizeof of_notice[0]; s++) {
+        sigaddset(&signals, of_notice[s]);
+        signal(of_notice[s], SIG_DFL); /* shells start what is in the background with some of them ignored */
+    }
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before); /* for the thread, which takes no other signal either */
+    int failed = pthread_create(&thread, NULL, listen, &signals);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed)
+        return 0;
+    pthread_detach(thread);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
     atomic_store(&began_ns, now_ns());
-    sigfillset(&action.sa_mask);
-    for (size_t s = 0; s < sizeof signals / sizeof signals[0]; s++)
-        sigaction(signals[s], &action, NULL);
+    return 1;
 }
 
 int reel_notice_listens(void)

@@ -7,12 +7,13 @@
  *     reel_notice_listen();                          first thing, before MPI starts
  *     if (reel_notice_seconds() >= 0) ...            somebody asked
  *
- * One per process. Not collective, no errors. */
+ * One per process. Not collective. */
 #ifndef REEL_NOTICE_H
 #define REEL_NOTICE_H
 
-/* Takes the four signals, and notes when the process began. */
-void reel_notice_listen(void);
+/* Takes the four signals, and notes when the process began; before any other thread is started. 0 when no thread can be had
+ * for it: then they do what they do by default. */
+int reel_notice_listen(void);
 
 /* Whether a notice would be heard. */
 int reel_notice_listens(void);

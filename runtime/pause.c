@@ -141,8 +141,11 @@ static enum reel_status save(struct reel_sampler *s, int within, int64_t row, co
         status = reel_checkpoint_write(s->comm, &s->resume.folder, &checkpoint, &written);
     s->pause.since_save = 0; /* also after a failure: the next try is at the next border */
     if (status == REEL_OK) {
-        if (s->comm->world.rank == 0)
+        if (s->comm->world.rank == 0) {
+            reel_folder_remove(&s->resume.folder, s->resume.obsolete_first, s->resume.obsolete_last);
             reel_folder_prune(&s->resume.folder, s->job->checkpoint.keep);
+        }
+        s->resume.obsolete_last = s->resume.obsolete_first; /* they are gone */
         s->pause.chunk = checkpoint.head.chunk;
         s->pause.iteration = row;
         s->pause.save_seconds = written.seconds;
@@ -152,9 +155,9 @@ static enum reel_status save(struct reel_sampler *s, int within, int64_t row, co
     }
     if (status != REEL_BAD_OUTPUT && status != REEL_NO_MEMORY)
         return status; /* what is broken is not the disk */
-    tell(s, &checkpoint, &written, why, reel_error_here()->cause);
     if (last || s->job->checkpoint.on_error == REEL_ON_ERROR_STOP)
-        return status;
+        return status; /* and so it is said once */
+    tell(s, &checkpoint, &written, why, reel_error_here()->cause);
     reel_error_clear();
     return REEL_OK;
 }
@@ -195,15 +198,20 @@ static enum reel_status leave(const struct reel_sampler *s, enum reason reason)
 {
     return reel_fail(
         REEL_PREEMPTED,
-        "%s: everything up to chunk %lld, iteration %lld is saved, and the same command goes on from there",
+        "%s: everything up to chunk %lld, iteration %lld is saved, and the same command %sgoes on from there",
         reason == NOTICE ? "a notice came" : "checkpoint.time_limit is near", (long long)s->pause.chunk,
-        (long long)s->pause.iteration);
+        (long long)s->pause.iteration, s->fresh ? "without --fresh " : "");
 }
 
 /* Collective over world. Saves unless that very state is saved, and leaves. */
 static enum reel_status save_and_leave(struct reel_sampler *s, int within, int64_t row, enum reason reason)
 {
     int64_t chunk = s->now.chunk->index + !within;
+    REEL_NEED(reason != TIME_LIMIT || s->timed > 0, REEL_BAD_JOB,
+              "checkpoint.time_limit is %g s, in which no iteration fits behind the %.1f s of the start, "
+              "expected more: "
+              "every start would end as this one",
+              s->job->checkpoint.time_limit_s, s->pause.began);
     REEL_NEED(s->job->checkpoint.directory[0], REEL_BAD_COMM,
               "%s, and checkpoint.directory is off: nothing is saved, expected a folder for checkpoints",
               reason == NOTICE ? "a notice came" : "checkpoint.time_limit is near");
@@ -222,7 +230,7 @@ static int computes_next(const struct reel_sampler *s, int64_t row)
 enum reel_status reel_pause_before(struct reel_sampler *s, int64_t row)
 {
     int64_t every = s->job->checkpoint.every_iterations;
-    enum reason reason;
+    enum reason reason = GO_ON;
     if (!computes_next(s, row))
         return REEL_OK;
     REEL_PASS(ask(s, s->pause.iteration_seconds, &reason));
@@ -233,11 +241,14 @@ enum reel_status reel_pause_before(struct reel_sampler *s, int64_t row)
     return REEL_OK;
 }
 
-enum reel_status reel_pause_after_chunk(struct reel_sampler *s)
+enum reel_status reel_pause_save_chunk(struct reel_sampler *s)
 {
-    enum reason reason;
-    if (s->job->checkpoint.directory[0])
-        REEL_PASS(save(s, 0, 0, "chunk", 0));
+    return s->job->checkpoint.directory[0] ? save(s, 0, 0, "chunk", 0) : REEL_OK;
+}
+
+enum reel_status reel_pause_after(struct reel_sampler *s)
+{
+    enum reason reason = GO_ON;
     if (s->now.chunk->index + 1 == s->outline.chunk_count)
         return REEL_OK;
     REEL_PASS(ask(s, s->pause.iteration_seconds, &reason));
@@ -283,6 +294,9 @@ static int abandon(void *context, int64_t done, int64_t blocks)
 
 void reel_pause_begin(struct reel_sampler *s)
 {
+    s->pause.most_excess = 0;
+    if (s->timed == 0)
+        s->pause.began = reel_notice_uptime();
     s->pause.iteration_began = reel_seconds();
     s->pause.abandoned = 0;
     s->pause.asked = MPI_REQUEST_NULL;

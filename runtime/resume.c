@@ -8,7 +8,6 @@
 #include "pulse.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,18 +19,6 @@ static const double lock_patience_s = 30, lock_pause_s = 0.1;
 static int is_first(const struct reel_sampler *s)
 {
     return s->comm->world.rank == 0;
-}
-
-static void note(const struct reel_sampler *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void note(const struct reel_sampler *s, const char *format, ...)
-{
-    char text[REEL_CAUSE_BYTES + REEL_FOLDER_PATH_BYTES];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
 }
 
 /* Collective over world, so that no watchdog takes the waiting for a hang. */
@@ -98,9 +85,12 @@ static enum reel_status find_whole(struct reel_sampler *s)
         if (status != REEL_OK && (foreign || status != REEL_BAD_INPUT))
             break;
         s->resume.found = status == REEL_OK;
+        s->resume.obsolete_first = generations[g];
+        s->resume.obsolete_last = generations[0];
         if (!s->resume.found)
-            note(s, "warning: %s; %s", reel_error_here()->cause,
-                 g + 1 < count ? "the checkpoint before it is tried" : "there is none before it");
+            reel_sampler_note(s, "warning: %s; %s", reel_error_here()->cause,
+                              g + 1 < count ? "the checkpoint before it is tried"
+                                            : "there is none before it");
         reel_error_clear();
         status = REEL_OK;
     }
@@ -112,6 +102,17 @@ static enum reel_status find_whole(struct reel_sampler *s)
                                s->job->checkpoint.directory, (long long)count));
     free(generations);
     return status;
+}
+
+/* All that is there is of the past. Collective over world. */
+static enum reel_status start_over(struct reel_sampler *s)
+{
+    int64_t *generations, count;
+    REEL_PASS(share_list(s, &generations, &count));
+    s->resume.obsolete_first = -1;
+    s->resume.obsolete_last = count > 0 ? generations[0] : -1;
+    free(generations);
+    return REEL_OK;
 }
 
 /* A table of rank 0 on every rank, which gets memory for it. Collective over world. */
@@ -140,49 +141,20 @@ static enum reel_status share_saved(struct reel_sampler *s)
     return share_table(s, &saved->savings, head->saving_count * (int64_t)sizeof *saved->savings);
 }
 
-/* Frames may grow, and not shrink. On rank 0. */
-static enum reel_status compare_frames(struct reel_sampler *s)
-{
-    char value[REEL_LINE_BYTES];
-    const struct reel_job *job = s->job;
-    if (!reel_fingerprint_value(s->resume.saved.job, "video.frames", value))
-        return REEL_OK;
-    long long saved = atoll(value), now = (long long)job->video.frames;
-    s->resume.grown = now > saved;
-    REEL_NEED(now >= saved, REEL_BAD_INPUT,
-              "%s: was made with video.frames %lld, and the job has %lld, expected as many or more, or "
-              "--fresh to start "
-              "over",
-              s->resume.file, saved, now);
-    REEL_NEED(!s->resume.grown || !job->diffusion_forcing.end_latents[0], REEL_BAD_INPUT,
-              "%s: was made with video.frames %lld, and the job has %lld, expected the same since it has "
-              "diffusion_forcing.end_latents, which its last chunk has seen",
-              s->resume.file, saved, now);
-    return REEL_OK;
-}
-
-/* What of the job file is known to matter, before anything else is read. On rank 0. */
-static enum reel_status compare_job(struct reel_sampler *s)
-{
-    struct reel_fingerprint_rules rules = {.file = s->resume.file, .partial = 1};
-    char *text = NULL;
-    size_t bytes = 0;
-    FILE *out = open_memstream(&text, &bytes);
-    REEL_NEED(out, REEL_NO_MEMORY, "no memory for the fingerprint of the job");
-    reel_fingerprint_job(out, s->job_text);
-    fclose(out);
-    enum reel_status status = reel_fingerprint_compare(s->resume.saved.fingerprint, text, &rules);
-    free(text);
-    return status == REEL_OK ? compare_frames(s) : status;
-}
-
-/* The output of a complete job is there, whole. On rank 0. */
+/* The output of a complete job is there, with the very latents of the checkpoint. On rank 0. */
 static int output_is_complete(const struct reel_sampler *s)
 {
     struct reel_output_file output;
+    const struct reel_checkpoint_head *head = &s->resume.saved.head;
+    const int64_t shape[4] = {head->channels, head->finished_frames, head->rows, head->columns};
     int complete = reel_output_open(s->job->output.latents, &output) == REEL_OK;
     if (complete) {
-        complete = output.complete && output.frames == s->job->video.frames;
+        struct reel_checkpoint video = {
+            .head = *head,
+            .arrays = {{"video", output.latents, head->finished_frames, head->finished_frames}},
+            .array_count = 1};
+        complete = output.complete && memcmp(output.shape, shape, sizeof shape) == 0 &&
+                   reel_checkpoint_compare_arrays(s->resume.file, &video, 0, 1) == REEL_OK;
         reel_output_close(&output);
     }
     reel_error_clear();
@@ -218,17 +190,18 @@ enum reel_status reel_resume_find(struct reel_sampler *s, int fresh)
         if (s->job->output.latents[0])
             reel_output_sweep(s->job->output.latents);
         if (s->resume.folder.lock < 0)
-            note(s, "warning: %s: its file system has no locks: nothing keeps a second job from it",
-                 s->job->checkpoint.directory);
+            reel_sampler_note(s,
+                              "warning: %s: its file system has no locks: nothing keeps a second job from it",
+                              s->job->checkpoint.directory);
     }
     if (fresh)
-        return REEL_OK;
+        return start_over(s);
     REEL_PASS(find_whole(s));
     if (!s->resume.found)
         return REEL_OK;
     REEL_PASS(share_saved(s));
     if (is_first(s)) {
-        status = compare_job(s);
+        status = reel_resume_compare_job(s);
         known[0] = s->resume.grown;
         known[1] = status == REEL_OK && has_nothing_to_do(s);
     }
@@ -240,91 +213,6 @@ enum reel_status reel_resume_find(struct reel_sampler *s, int fresh)
     return REEL_OK;
 }
 
-static void coefficients_line(FILE *out, const struct reel_teacache_rule *rule)
-{
-    fprintf(out, "teacache.coefficients: [");
-    for (int64_t c = 0; rule->mode != REEL_TEACACHE_OFF && c < rule->coefficient_count; c++)
-        fprintf(out, "%s%.17g", c ? ", " : "", rule->coefficients[c]);
-    fprintf(out, "]\n");
-}
-
-/* Everything on which the result depends but the weights. On rank 0. */
-static enum reel_status make_fingerprint(struct reel_sampler *s)
-{
-    const struct reel_model *m = &s->model_files.model;
-    size_t bytes = 0;
-    FILE *out = open_memstream(&s->resume.fingerprint, &bytes);
-    REEL_NEED(out, REEL_NO_MEMORY, "no memory for the fingerprint of the job");
-    reel_fingerprint_job(out, s->job_text);
-    fprintf(out, "model.compute: fp32\n");
-    fprintf(out,
-            "model: %lld layers of %lld, %lld heads, feed-forward %lld, %lld channels in and %lld out, text "
-            "%lld x %lld, "
-            "image %lld x %lld\n",
-            (long long)m->layers, (long long)m->width, (long long)m->heads, (long long)m->ffn,
-            (long long)m->in_channels, (long long)m->out_channels, (long long)m->text_rows,
-            (long long)m->text_width, (long long)m->image_rows, (long long)m->image_width);
-    coefficients_line(out, &s->teacache);
-    enum reel_status status = reel_inputs_fingerprint(s->job, m, s->outline.chunks, s->outline.matrices,
-                                                      s->outline.chunk_count, &s->inputs, out);
-    int failed = ferror(out);
-    failed |= fclose(out) != 0;
-    if (status == REEL_OK && failed)
-        status = reel_fail(REEL_NO_MEMORY, "no memory for the fingerprint of the job");
-    return status;
-}
-
-/* Whether a longer video is what a fresh job of that length would make: its chunks that have begun are those. On rank 0. */
-static void tell_growth(const struct reel_sampler *s)
-{
-    struct reel_chunk *fresh;
-    int64_t count, begun = s->resume.saved.head.begun;
-    int same = reel_chunks_make(s->job, s->inputs.prefix_frames, s->inputs.end_frames,
-                                (struct reel_begun){.count = 0}, &fresh, &count) == REEL_OK;
-    same =
-        same && begun <= count && memcmp(fresh, s->resume.saved.chunks, (size_t)begun * sizeof *fresh) == 0;
-    free(fresh);
-    reel_error_clear();
-    note(s, "the video grows to %lld frames: %lld finished latent frames are kept, new chunks follow%s",
-         (long long)s->job->video.frames, (long long)s->resume.saved.head.finished_frames,
-         same ? "; the result is that of a fresh job of this length"
-              : "; the last chunk was shorter than the others, so the result is not that of a fresh job of "
-                "this "
-                "length");
-}
-
-enum reel_status reel_resume_compare(struct reel_sampler *s)
-{
-    enum reel_status status = REEL_OK;
-    const struct reel_checkpoint *saved = &s->resume.saved;
-    if (!s->job->checkpoint.directory[0])
-        return REEL_OK;
-    if (is_first(s))
-        status = make_fingerprint(s);
-    if (status == REEL_OK && is_first(s) && s->resume.found) {
-        struct reel_fingerprint_rules rules = {
-            .file = s->resume.file, .begun = saved->head.begun, .grown = s->resume.grown};
-        status = reel_fingerprint_compare(saved->fingerprint, s->resume.fingerprint, &rules);
-        if (status == REEL_OK && s->resume.grown)
-            tell_growth(s);
-    }
-    REEL_PASS(reel_agree(s->comm, status));
-    if (!s->resume.found)
-        return REEL_OK;
-    int64_t k = saved->head.chunk;
-    int fits = k >= 0 && k <= s->outline.chunk_count && saved->head.begun <= s->outline.chunk_count &&
-               saved->head.channels == s->model_files.model.out_channels &&
-               saved->head.rows == s->job->video.height / 8 && saved->head.columns == s->job->video.width / 8;
-    if (fits && saved->head.chunk_frames > 0)
-        fits = k < s->outline.chunk_count && saved->head.iteration >= 0 &&
-               saved->head.iteration < s->outline.matrices[k].rows &&
-               saved->head.chunk_frames == s->outline.chunks[k].frames + s->outline.chunks[k].end_frames;
-    REEL_NEED(fits, REEL_BAD_INPUT, "%s: stands at chunk %lld, iteration %lld, which this job does not have",
-              s->resume.file, (long long)k, (long long)saved->head.iteration);
-    s->outline.first_call = saved->head.calls_made;
-    return REEL_OK;
-}
-
 enum reel_status reel_resume_decide(struct reel_sampler *s)
 {
     const struct reel_checkpoint *saved = &s->resume.saved;
@@ -333,7 +221,8 @@ enum reel_status reel_resume_decide(struct reel_sampler *s)
         return REEL_OK;
     while (rows < saved->head.call_count && saved->calls[rows].chunk < saved->head.begun)
         rows++;
-    int fits = rows <= 2 * s->outline.rows && saved->head.calls_made <= rows;
+    int fits = rows <= 2 * s->outline.rows && saved->head.calls_made <= rows &&
+               (s->outline.call_count == 0 || rows <= s->outline.call_count);
     for (int64_t c = 0; fits && c < rows; c++) {
         const struct reel_call *now = &s->outline.calls[c], *then = &saved->calls[c];
         if (c < s->outline.call_count) {
@@ -347,10 +236,11 @@ enum reel_status reel_resume_decide(struct reel_sampler *s)
         s->outline.call_count = rows;
     REEL_NEED(fits, REEL_BAD_INPUT, "%s: its table of calls is not that of this job", s->resume.file);
     if (changed > 0)
-        note(s,
-             "warning: this machine would decide %lld of %lld calls otherwise; the checkpoint's decisions "
-             "stand",
-             (long long)changed, (long long)rows);
+        reel_sampler_note(
+            s,
+            "warning: this machine would decide %lld of %lld calls otherwise; the checkpoint's decisions "
+            "stand",
+            (long long)changed, (long long)rows);
     return REEL_OK;
 }
 
@@ -369,10 +259,12 @@ static enum reel_status compare_weights(const struct reel_sampler *s)
     return REEL_OK;
 }
 
-/* The output is at least where the checkpoint is: not when its path has changed, or it was removed. On rank 0. */
+/* The output is not where the checkpoint is: its path has changed, it was removed, or it is another job's. On rank 0. */
 static int output_is_behind(const struct reel_sampler *s)
 {
     struct reel_output_file output;
+    if (s->resume.saved.head.complete)
+        return !output_is_complete(s) || s->resume.grown;
     int behind = reel_output_open(s->job->output.latents, &output) != REEL_OK;
     if (!behind) {
         behind = output.finished_frames < s->finished_frames || output.frames != s->job->video.frames;
@@ -411,16 +303,15 @@ enum reel_status reel_resume_restore(struct reel_sampler *s)
     if (!s->resume.found)
         return REEL_OK;
     REEL_PASS(reel_agree(s->comm, compare_weights(s)));
-    REEL_NEED(saved->head.saving_count <= 2 * s->outline.chunk_count, REEL_BAD_INPUT,
-              "%s: its table of savings is not that of this job", s->resume.file);
     reel_pulse_at("restoring %s", s->resume.file);
     REEL_PASS(reel_agree(s->comm, reel_sampler_arrays(s, saved)));
     REEL_PASS(reel_checkpoint_read_arrays(s->comm, s->resume.file, saved));
     reel_sampler_store(s, saved);
     restore_head(s);
-    note(s, "goes on from %s: chunk %lld, iteration %lld, %lld latent frames finished%s", s->resume.file,
-         (long long)saved->head.chunk, (long long)saved->head.iteration, (long long)s->finished_frames,
-         is_another_mesh(s) ? "; on another mesh, whose sums are in another order" : "");
+    reel_sampler_note(s, "goes on from %s: chunk %lld, iteration %lld, %lld latent frames finished%s",
+                      s->resume.file, (long long)saved->head.chunk, (long long)saved->head.iteration,
+                      (long long)s->finished_frames,
+                      is_another_mesh(s) ? "; on another mesh, whose sums are in another order" : "");
     int behind = 0;
     if (is_first(s) && s->finished_frames > 0 && s->job->output.latents[0])
         behind = output_is_behind(s);

@@ -42,6 +42,16 @@ static struct frames frames_of(const struct reel_sampler *s, enum reel_buffer bu
     return (struct frames){.values = s->arena.at[buffer], .all = all, .first = first};
 }
 
+/* The solver's history is read with weight zero before it is filled, and zero times what memory held may be no number. */
+static void clear_history(struct reel_sampler *s)
+{
+    static const enum reel_buffer history[] = {REEL_LATENTS_M0, REEL_LATENTS_M1, REEL_LATENTS_LAST};
+    int64_t count = s->plan.model.out_channels * s->now.frames * plane_of(s);
+    for (int i = 0; i < 3; i++)
+        reel_clear(&s->stream, (struct reel_clear){.bytes = count * (int64_t)sizeof(float),
+                                                   .to = s->arena.at[history[i]]});
+}
+
 /* x = noise, then what is known: the prefix at the start, the end frames behind. Collective over world. */
 static enum reel_status fill_latents(struct reel_sampler *s)
 {
@@ -63,10 +73,7 @@ static enum reel_status fill_latents(struct reel_sampler *s)
     x.first = chunk->frames;
     if (chunk->end_frames > 0)
         copy_frames(s, REEL_TO_DEVICE, C, chunk->end_frames, end, x);
-    const enum reel_buffer history[] = {REEL_LATENTS_M0, REEL_LATENTS_M1, REEL_LATENTS_LAST};
-    for (int i = 0; i < 3; i++) /* read with weight zero before the first steps have filled it */
-        reel_clear(&s->stream, (struct reel_clear){.bytes = C * frames * plane * (int64_t)sizeof *noise,
-                                                   .to = s->arena.at[history[i]]});
+    clear_history(s);
     return REEL_OK;
 }
 
@@ -117,6 +124,8 @@ static void take_up_chunk(struct reel_sampler *s)
     s->now.skipped_iterations = saved->head.skipped_iterations;
     s->now.skipped_seconds = saved->head.skipped_seconds;
     s->now.signal_is_lost = 1;
+    if (s->job->sampler.scheduler != REEL_UNIPC) /* which has none that is saved */
+        clear_history(s);
 }
 
 /* y of an i2v model, through the host's memory. Collective over world. */
@@ -433,6 +442,7 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
                 frames_of(s, REEL_LATENTS_VIDEO, s->plan.work.video_frames, chunk->first_frame));
     REEL_PASS(reel_agree(s->comm, s->stream.status));
     s->finished_frames = chunk->kept;
+    REEL_PASS(reel_pause_save_chunk(s)); /* an output that cannot be written costs no chunk */
     REEL_PASS(reel_sampler_output(s));
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_CHUNK,
                                               .plan = &s->plan,
@@ -529,7 +539,7 @@ enum reel_status reel_sample_run(struct reel_sampler *s)
             row += !s->pause.abandoned; /* else it is saved and left, before the same row */
         }
         REEL_TRY(reel_chunk_end(s), "writing chunk %lld", (long long)k);
-        REEL_TRY(reel_pause_after_chunk(s), "after chunk %lld", (long long)k);
+        REEL_TRY(reel_pause_after(s), "after chunk %lld", (long long)k);
     }
     return report(s);
 }

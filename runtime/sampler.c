@@ -5,6 +5,7 @@
 #include "pulse.h"
 
 #include <omp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,16 @@ void reel_sampler_tell(const struct reel_sampler *s, const struct reel_event *ev
 {
     if (s->observer.see && s->comm->world.rank == 0)
         s->observer.see(s->observer.context, event);
+}
+
+void reel_sampler_note(const struct reel_sampler *s, const char *format, ...)
+{
+    char text[REEL_CAUSE_BYTES + REEL_FOLDER_PATH_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
 }
 
 /* Ranks that see different files, copies on their own disks say, would part in the first exchange. Collective over
@@ -68,8 +79,6 @@ static enum reel_status prepare(struct reel_sampler *s, int fresh)
     REEL_PASS(reel_agree(comm, status));
     REEL_PASS(check_same_model(s));
     REEL_PASS(reel_resume_find(s, fresh));
-    if (s->nothing_to_do)
-        return REEL_OK;
     REEL_PASS(reel_inputs_open(comm, job, &s->model_files.model, &s->inputs));
     struct reel_begun begun = {.chunks = s->resume.saved.chunks, .count = s->resume.saved.head.begun};
     status = reel_outline_make(job, s->inputs.prefix_frames, s->inputs.end_frames, begun, &s->outline);
@@ -343,9 +352,10 @@ enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct re
     sampler->began = reel_seconds();
     sampler->attempts = 1;
     sampler->ops = start->ops ? start->ops : &reel_ops_cpu;
+    sampler->fresh = start->fresh;
     reel_pulse_at("opening the job");
     enum reel_status status = prepare(sampler, start->fresh);
-    if (status == REEL_OK && sampler->inputs.prompts_made)
+    if (status == REEL_OK && sampler->inputs.prompts_made && !sampler->nothing_to_do)
         reel_sampler_tell(sampler, &(struct reel_event){
                                        .kind = REEL_EVENT_NOTE,
                                        .text = "prompt.embeds is not given: seeded random prompts stand in"});

@@ -55,6 +55,8 @@ struct reel_resume {
     struct reel_folder folder; /* rank 0's, locked */
     int found;                 /* a checkpoint of this job, in `saved`, from `file` */
     char file[REEL_FOLDER_PATH_BYTES];
+    /* Generations in (first, last] are damaged, or of a job that was started over: they count no more once another is saved. */
+    int64_t obsolete_first, obsolete_last;
     struct reel_checkpoint saved; /* texts on rank 0 only */
     int grown;                    /* the video is longer than the checkpoint's */
     char *fingerprint;            /* of this job; on rank 0 */
@@ -66,6 +68,7 @@ struct reel_pause {
     int64_t chunk, iteration; /* of the last checkpoint; -1: none */
     double iteration_seconds; /* of the last iteration that computed; 0: not known */
     double save_seconds;      /* of the last checkpoint; an estimate before */
+    double began;             /* seconds from the process\' start to its first iteration */
     int abandoned;            /* the iteration at hand was, on every rank */
     double iteration_began;
     double excess, most_excess; /* seconds by which the iteration would end too late; of this rank, of all */
@@ -99,6 +102,7 @@ struct reel_sampler {
     struct reel_resume resume;
     struct reel_pause pause;
     uint64_t weights_hash;
+    int fresh;                   /* the job was told to start over */
     int nothing_to_do;           /* the job is complete, and so is its output */
     int loaded;                  /* the weights are here: a complete job needs none */
     int prompted;                /* this process has embedded the prompts in force */
@@ -134,7 +138,11 @@ enum reel_status reel_chunk_begin(struct reel_sampler *sampler, int64_t k);
 enum reel_status reel_chunk_iterate(struct reel_sampler *sampler, int64_t row, int *ran);
 enum reel_status reel_chunk_end(struct reel_sampler *sampler);
 
-/* resume.c. All collective over world. find: locks the checkpoints' folder, looks for the newest whole checkpoint of this
+/* Not collective; on rank 0. Whether the job file and the model are those of the checkpoint, before inputs are read; and
+ * whether the video grows. */
+enum reel_status reel_resume_compare_job(struct reel_sampler *sampler);
+
+/* resume.c, resume_compare.c. All collective over world. find: locks the checkpoints' folder, looks for the newest whole checkpoint of this
  * job, and says from which frames on the outline is open; compare: once the outline is made, whether the checkpoint is of
  * this job; decide: the calls of chunks that have begun are those that were saved; restore: into the arena, once weights
  * are read. Without a checkpoint all but the first do nothing. */
@@ -151,10 +159,11 @@ int reel_resume_is_elsewhere(const struct reel_sampler *sampler);
 int reel_resume_is_within(const struct reel_sampler *sampler, int64_t k);
 
 /* pause.c. All collective over world. before: saves before that row where it is due, and says REEL_PREEMPTED once it is
- * saved after a notice or the time limit; after: the same at the end of a chunk. begin and end stand around an iteration,
+ * saved after a notice or the time limit; save_chunk: saves a chunk that is finished; after: leaves behind it likewise. begin and end stand around an iteration,
  * during which the transformer asks before every block whether to go on. */
 enum reel_status reel_pause_before(struct reel_sampler *sampler, int64_t row);
-enum reel_status reel_pause_after_chunk(struct reel_sampler *sampler);
+enum reel_status reel_pause_save_chunk(struct reel_sampler *sampler);
+enum reel_status reel_pause_after(struct reel_sampler *sampler);
 void reel_pause_begin(struct reel_sampler *sampler);
 void reel_pause_end(struct reel_sampler *sampler);
 
@@ -172,6 +181,10 @@ void reel_sampler_traffic(const struct reel_sampler *sampler, int64_t bytes[REEL
 
 /* Not collective. Tells the observer, on rank 0. */
 void reel_sampler_tell(const struct reel_sampler *sampler, const struct reel_event *event);
+
+/* Not collective. Tells a line, on rank 0. */
+void reel_sampler_note(const struct reel_sampler *sampler, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Not collective. Seconds of a clock that only goes forward. */
 double reel_seconds(void);

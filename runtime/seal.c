@@ -91,7 +91,7 @@ static enum reel_status hash_rest_alone(int file, const char *path, const struct
     return status;
 }
 
-static uint64_t own_hash(const struct reel_seal *seal)
+uint64_t reel_seal_hash(const struct reel_seal *seal)
 {
     return XXH3_64bits(seal, REEL_SEAL_BYTES - sizeof seal->own);
 }
@@ -103,8 +103,8 @@ enum reel_status reel_seal_make(int file, const char *path, int64_t file_bytes, 
     seal->file_bytes = file_bytes;
     seal->block_bytes = REEL_SEAL_BLOCK_BYTES;
     enum reel_status status = hash_rest_alone(file, path, seal, &seal->rest);
-    seal->own = own_hash(seal);
-    return status == REEL_BAD_INPUT ? REEL_BAD_OUTPUT : status;
+    seal->own = reel_seal_hash(seal);
+    return status;
 }
 
 /* A seal whose hash is right says what a reel said; still nothing in it may lead out of the file. */
@@ -115,8 +115,9 @@ static enum reel_status check_runs(const char *path, const struct reel_seal *sea
               REEL_BAD_INPUT, "%s: its seal makes no sense", path);
     for (int64_t r = 0; r < seal->run_count; r++) {
         const struct reel_seal_run *run = &seal->runs[r];
-        REEL_NEED(run->offset >= end_of(seal, r - 1) && run->bytes >= 0 && run->hashes >= REEL_SEAL_BYTES &&
-                      run->bytes <= seal->file_bytes - run->offset &&
+        REEL_NEED(run->offset >= end_of(seal, r - 1) && run->offset <= seal->file_bytes && run->bytes >= 0 &&
+                      run->bytes <= seal->file_bytes - run->offset && run->hashes >= REEL_SEAL_BYTES &&
+                      run->hashes <= seal->file_bytes &&
                       reel_seal_blocks(run) <= (seal->file_bytes - run->hashes) / (int64_t)sizeof(uint64_t),
                   REEL_BAD_INPUT, "%s: its seal makes no sense", path);
     }
@@ -131,17 +132,16 @@ enum reel_status reel_seal_read(int file, const char *path, struct reel_seal *se
     REEL_PASS(reel_seal_read_at(file, path, 0, &read, sizeof read));
     REEL_NEED(memcmp(read.magic, magic, sizeof magic) == 0, REEL_BAD_INPUT,
               "%s: does not begin as a checkpoint does", path);
-    REEL_NEED(read.own == own_hash(&read), REEL_BAD_INPUT, "%s: its first %d bytes are damaged", path,
+    REEL_NEED(read.own == reel_seal_hash(&read), REEL_BAD_INPUT, "%s: its first %d bytes are damaged", path,
               REEL_SEAL_BYTES);
     *seal = read;
     REEL_NEED(seal->format == REEL_SEAL_FORMAT, REEL_BAD_INPUT,
               "%s: is a checkpoint of format %lld, expected %d, which this version reads", path,
               (long long)seal->format, REEL_SEAL_FORMAT);
-    REEL_PASS(check_runs(path, seal));
     REEL_NEED(fstat(file, &facts) == 0, REEL_BAD_INPUT, "%s: %s", path, strerror(errno));
     REEL_NEED(facts.st_size == seal->file_bytes, REEL_BAD_INPUT, "%s: has %lld bytes, expected %lld", path,
               (long long)facts.st_size, (long long)seal->file_bytes);
-    return REEL_OK;
+    return check_runs(path, seal);
 }
 
 enum reel_status reel_seal_check_rest(int file, const char *path, const struct reel_seal *seal)

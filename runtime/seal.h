@@ -42,7 +42,10 @@ int reel_seal_is_there(const char *path);
 /* The blocks of a run. */
 int64_t reel_seal_blocks(const struct reel_seal_run *run);
 
-/* Completes a seal whose runs are set, for a file of that many bytes: hashes the rest and then itself. REEL_BAD_OUTPUT
+/* What its last field has to be. */
+uint64_t reel_seal_hash(const struct reel_seal *seal);
+
+/* Completes a seal whose runs are set, for a file of that many bytes: hashes the rest and then itself. REEL_BAD_INPUT
  * when the file cannot be read. The seal is not written. */
 enum reel_status reel_seal_make(int file, const char *path, int64_t file_bytes, struct reel_seal *seal);
 

@@ -76,7 +76,7 @@ static int left_aside(void)
 {
     char command[256];
     int count = -1;
-    snprintf(command, sizeof command, "find %s -mindepth 1 -name '*tmp*' | wc -l", test_folder());
+    snprintf(command, sizeof command, "find %s -name '*.tmp' | wc -l", test_folder());
     FILE *listing = popen(command, "r");
     if (fscanf(listing, "%d", &count) != 1)
         count = -1;

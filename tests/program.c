@@ -10,19 +10,21 @@
 
 char program_said[1 << 16];
 
-/* In the shell: what it says goes to these files of the test's folder. */
-static pid_t start(const char *out, const char *error, int ranks, const char *environment,
-                   const char *arguments)
+/* In the shell: what it says goes to NAMEstdout and NAMEstderr of the test's folder. */
+static pid_t start(const char *name, int leads, int ranks, const char *environment, const char *arguments)
 {
     char command[8192], launcher[512] = "";
     if (ranks > 0)
         snprintf(launcher, sizeof launcher, "%s -n %d ", REEL_TEST_MPIRUN, ranks);
     snprintf(command, sizeof command,
-             "cd %s && OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 %s timeout 120 %s%s %s "
-             "2>%s >%s",
-             test_folder(), environment, launcher, REEL_TEST_PROGRAM, arguments, error, out);
+             "cd %s && %s OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 %s %s %s%s %s "
+             "2>%sstderr >%sstdout",
+             test_folder(), leads ? "exec env" : "", environment, leads ? "" : "timeout 120", launcher,
+             REEL_TEST_PROGRAM, arguments, name, name);
     pid_t process = fork();
     if (process == 0) {
+        if (leads)
+            setsid();
         execl("/bin/sh", "sh", "-c", command, (char *)NULL);
         _exit(127);
     }
@@ -31,10 +33,16 @@ static pid_t start(const char *out, const char *error, int ranks, const char *en
 
 pid_t program_start(const char *name, int ranks, const char *environment, const char *arguments)
 {
-    char out[128], error[128];
-    snprintf(out, sizeof out, "%s.stdout", name);
-    snprintf(error, sizeof error, "%s.stderr", name);
-    return start(out, error, ranks, environment, arguments);
+    char start_of_names[128];
+    snprintf(start_of_names, sizeof start_of_names, "%s.", name);
+    return start(start_of_names, 0, ranks, environment, arguments);
+}
+
+pid_t program_lead(const char *name, int ranks, const char *environment, const char *arguments)
+{
+    char start_of_names[128];
+    snprintf(start_of_names, sizeof start_of_names, "%s.", name);
+    return start(start_of_names, 1, ranks, environment, arguments);
 }
 
 int program_end(pid_t process)
@@ -48,7 +56,7 @@ int program_end(pid_t process)
 int program_run(int ranks, const char *environment, const char *arguments)
 {
     char path[512];
-    int code = program_end(start("stdout", "stderr", ranks, environment, arguments));
+    int code = program_end(start("", 0, ranks, environment, arguments));
     snprintf(path, sizeof path, "%s/stderr", test_folder());
     FILE *file = fopen(path, "r");
     size_t bytes = file ? fread(program_said, 1, sizeof program_said - 1, file) : 0;

@@ -15,6 +15,10 @@ int program_run(int ranks, const char *environment, const char *arguments);
 /* Starts it likewise and goes on. What it says is in the files NAME.stdout and NAME.stderr of the test's folder. */
 pid_t program_start(const char *name, int ranks, const char *environment, const char *arguments);
 
+/* Likewise, but as the leader of a session of its own, so that a signal can be for its whole group: what is returned is
+ * reel-mpirun itself, or reel with 0 ranks. Nobody ends it after two minutes. */
+pid_t program_lead(const char *name, int ranks, const char *environment, const char *arguments);
+
 /* Waits for what was started; returns as program_run. */
 int program_end(pid_t process);
 

@@ -1,0 +1,206 @@
+/* Whether a checkpoint is of this job, and whether it can be. */
+#include "sampler.h"
+
+#include "fingerprint.h"
+#include "pulse.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int is_first(const struct reel_sampler *s)
+{
+    return s->comm->world.rank == 0;
+}
+
+/* Frames may grow, and not shrink. On rank 0. */
+static enum reel_status compare_frames(struct reel_sampler *s)
+{
+    char value[REEL_LINE_BYTES];
+    const struct reel_job *job = s->job;
+    if (!reel_fingerprint_value(s->resume.saved.job, "video.frames", value))
+        return REEL_OK;
+    long long saved = atoll(value), now = (long long)job->video.frames;
+    s->resume.grown = now > saved;
+    REEL_NEED(now >= saved, REEL_BAD_INPUT,
+              "%s: was made with video.frames %lld, and the job has %lld, expected as many or more, or "
+              "--fresh to start "
+              "over",
+              s->resume.file, saved, now);
+    REEL_NEED(!s->resume.grown || !job->diffusion_forcing.end_latents[0], REEL_BAD_INPUT,
+              "%s: was made with video.frames %lld, and the job has %lld, expected the same since it has "
+              "diffusion_forcing.end_latents, which its last chunk has seen",
+              s->resume.file, saved, now);
+    return REEL_OK;
+}
+
+static void model_line(FILE *out, const struct reel_model *m)
+{
+    fprintf(out,
+            "model: %lld layers of %lld, %lld heads, feed-forward %lld, %lld channels in and %lld out, text "
+            "%lld x %lld, image %lld x %lld, frequencies %lld, epsilon %.17g\n",
+            (long long)m->layers, (long long)m->width, (long long)m->heads, (long long)m->ffn,
+            (long long)m->in_channels, (long long)m->out_channels, (long long)m->text_rows,
+            (long long)m->text_width, (long long)m->image_rows, (long long)m->image_width,
+            (long long)m->frequencies, m->epsilon);
+}
+
+/* What of the job file is known to matter, and the model's sizes, before inputs are read. On rank 0. */
+enum reel_status reel_resume_compare_job(struct reel_sampler *s)
+{
+    struct reel_fingerprint_rules rules = {.file = s->resume.file, .partial = 1};
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    REEL_NEED(out, REEL_NO_MEMORY, "no memory for the fingerprint of the job");
+    reel_fingerprint_job(out, s->job_text);
+    model_line(out, &s->model_files.model);
+    fclose(out);
+    enum reel_status status = reel_fingerprint_compare(s->resume.saved.fingerprint, text, &rules);
+    free(text);
+    return status == REEL_OK ? compare_frames(s) : status;
+}
+
+static void coefficients_line(FILE *out, const struct reel_teacache_rule *rule)
+{
+    fprintf(out, "teacache.coefficients: [");
+    for (int64_t c = 0; rule->mode != REEL_TEACACHE_OFF && c < rule->coefficient_count; c++)
+        fprintf(out, "%s%.17g", c ? ", " : "", rule->coefficients[c]);
+    fprintf(out, "]\n");
+}
+
+/* Everything on which the result depends but the weights, as a text of rank 0. Collective over world: reading noise may take
+ * its time, and that is no hang. */
+static enum reel_status make_fingerprint(struct reel_sampler *s)
+{
+    const struct reel_model *model = &s->model_files.model;
+    size_t bytes = 0;
+    FILE *out = is_first(s) ? open_memstream(&s->resume.fingerprint, &bytes) : NULL;
+    enum reel_status status = REEL_OK;
+    if (is_first(s) && !out)
+        status = reel_fail(REEL_NO_MEMORY, "no memory for the fingerprint of the job");
+    REEL_PASS(reel_agree(s->comm, status));
+    if (out) {
+        reel_fingerprint_job(out, s->job_text);
+        fprintf(out, "model.compute: fp32\n");
+        model_line(out, model);
+        coefficients_line(out, &s->teacache);
+        reel_inputs_fingerprint(s->job, model, &s->inputs, out);
+    }
+    for (int64_t k = 0; k < s->outline.chunk_count && status == REEL_OK; k++) {
+        if (out)
+            status = reel_inputs_fingerprint_chunk(s->job, model, &s->outline.chunks[k],
+                                                   s->outline.matrices[k].rows, &s->inputs, out);
+        status = reel_agree(s->comm, status);
+        reel_pulse();
+    }
+    if (out) {
+        int failed = ferror(out);
+        failed |= fclose(out) != 0;
+        if (status == REEL_OK && failed)
+            status = reel_fail(REEL_NO_MEMORY, "no memory for the fingerprint of the job");
+    }
+    return reel_agree(s->comm, status);
+}
+
+/* Whether a longer video is what a fresh job of that length would make: its chunks that have begun are those. On rank 0. */
+static void tell_growth(const struct reel_sampler *s)
+{
+    struct reel_chunk *fresh;
+    int64_t count, begun = s->resume.saved.head.begun;
+    int same = reel_chunks_make(s->job, s->inputs.prefix_frames, s->inputs.end_frames,
+                                (struct reel_begun){.count = 0}, &fresh, &count) == REEL_OK;
+    same =
+        same && begun <= count && memcmp(fresh, s->resume.saved.chunks, (size_t)begun * sizeof *fresh) == 0;
+    free(fresh);
+    reel_error_clear();
+    reel_sampler_note(
+        s, "the video grows to %lld frames: %lld finished latent frames are kept, new chunks follow%s",
+        (long long)s->job->video.frames, (long long)s->resume.saved.head.finished_frames,
+        same ? "; the result is that of a fresh job of this length"
+             : "; the last chunk was shorter than the others, so the result is not that of a fresh job of "
+               "this "
+               "length");
+}
+
+/* Calls before a row of a chunk, as the matrices have them. */
+static int64_t calls_before(const struct reel_sampler *s, int64_t chunk, int64_t row, int64_t branches)
+{
+    int64_t calls = 0;
+    for (int64_t k = 0; k <= chunk && k < s->outline.chunk_count; k++)
+        for (int64_t r = 0; r < (k < chunk ? s->outline.matrices[k].rows : row); r++)
+            calls += branches * reel_timesteps_runs(&s->outline.matrices[k], r);
+    return calls;
+}
+
+/* The chunks that have begun follow each other as chunks do. */
+static int chunks_fit(const struct reel_sampler *s)
+{
+    const struct reel_checkpoint_head *head = &s->resume.saved.head;
+    int64_t overlap = reel_latent_frames(s->job->diffusion_forcing.overlap_frames),
+            video = reel_latent_frames(s->job->video.frames);
+    for (int64_t k = 0; k < head->begun; k++) {
+        const struct reel_chunk *c = &s->resume.saved.chunks[k], *before = k > 0 ? c - 1 : NULL;
+        if (c->index != k || c->first_frame != (before ? before->kept - overlap : 0) || c->frames <= 0 ||
+            c->frames > video || c->kept != c->first_frame + c->frames || c->kept > video ||
+            c->prefix_frames < 0 || c->prefix_frames >= c->frames ||
+            (before && (c->prefix_frames != overlap || c->kept <= before->kept)) || c->end_frames < 0 ||
+            c->end_frames != (k + 1 == s->outline.chunk_count ? s->inputs.end_frames : 0))
+            return 0;
+    }
+    return 1;
+}
+
+/* Hashes say that it is what was written, not that it was written by a sane reel: nothing in it may lead out of this job's
+ * arrays. The same on every rank. */
+static enum reel_status check_state(const struct reel_sampler *s)
+{
+    const struct reel_checkpoint *saved = &s->resume.saved;
+    const struct reel_checkpoint_head *head = &saved->head;
+    int64_t k = head->chunk, branches = s->job->sampler.guidance_scale > 1 ? 2 : 1;
+    int within = head->chunk_frames > 0;
+    int fits = k >= 0 && k + within <= s->outline.chunk_count && head->begun == k + within && chunks_fit(s) &&
+               head->finished_frames == (k > 0 ? saved->chunks[k - 1].kept : 0) &&
+               head->saving_count == k * branches && head->channels == s->model_files.model.out_channels &&
+               head->rows == s->job->video.height / 8 && head->columns == s->job->video.width / 8;
+    if (fits)
+        fits = within
+                   ? head->iteration >= 0 && head->iteration < s->outline.matrices[k].rows &&
+                         head->chunk_frames == s->outline.chunks[k].frames + s->outline.chunks[k].end_frames
+                   : head->iteration == 0;
+    if (fits)
+        fits = head->calls_made == calls_before(s, k, head->iteration, branches) &&
+               head->calls_made <= head->call_count;
+    for (int64_t f = 0; fits && f < head->chunk_frames; f++) {
+        const struct reel_solver_state *solver = &saved->solver[f];
+        fits = solver->step >= 0 && solver->step <= s->job->sampler.steps && solver->last_order >= 0 &&
+               solver->last_order <= 2 && solver->lower_order >= 0 && solver->lower_order <= 2;
+    }
+    REEL_NEED(
+        fits, REEL_BAD_INPUT,
+        "%s: stands at chunk %lld, iteration %lld in a way that this job cannot, expected a checkpoint of it",
+        s->resume.file, (long long)k, (long long)head->iteration);
+    return REEL_OK;
+}
+
+enum reel_status reel_resume_compare(struct reel_sampler *s)
+{
+    enum reel_status status = REEL_OK;
+    const struct reel_checkpoint *saved = &s->resume.saved;
+    if (!s->job->checkpoint.directory[0])
+        return REEL_OK;
+    REEL_PASS(make_fingerprint(s));
+    if (is_first(s) && s->resume.found) {
+        struct reel_fingerprint_rules rules = {
+            .file = s->resume.file, .begun = saved->head.begun, .grown = s->resume.grown};
+        status = reel_fingerprint_compare(saved->fingerprint, s->resume.fingerprint, &rules);
+        if (status == REEL_OK && s->resume.grown)
+            tell_growth(s);
+    }
+    REEL_PASS(reel_agree(s->comm, status));
+    if (!s->resume.found)
+        return REEL_OK;
+    REEL_PASS(check_state(s));
+    s->outline.first_call = saved->head.calls_made;
+    return REEL_OK;
+}

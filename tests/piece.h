@@ -1,0 +1,46 @@
+/* A job run in this process, a piece at a time: opened, run for some iterations, and left as a kill leaves it, then opened
+ * again, perhaps on other ranks.
+ *
+ *     piece_run(&(struct piece){.world = MPI_COMM_WORLD, .job = "job.yaml", .most = 1}, &end);     the first iteration
+ *     piece_run(&(struct piece){.world = MPI_COMM_SELF, .job = "job.yaml", .most = -1}, &end);     and the others
+ *     piece_free(&end);
+ */
+#ifndef REEL_TEST_PIECE_H
+#define REEL_TEST_PIECE_H
+
+#include "comm.h"
+#include "job.h"
+#include "status.h"
+
+enum { PIECE_SETS = 24, PIECE_NOTES_BYTES = 1 << 14 };
+
+struct piece {
+    MPI_Comm world;
+    const char *job;
+    const char *sets[PIECE_SETS]; /* "key=value", up to the first NULL */
+    int fresh;
+    int64_t
+        most; /* iterations until it is left at the next checkpoint that lies behind where it began; -1: runs to its end */
+    int64_t stop; /* where not 0: left without a save before iteration stop - 1 of the piece */
+};
+
+/* How it ended. */
+struct piece_end {
+    enum reel_status status;
+    char cause[REEL_CAUSE_BYTES];
+    char notes[PIECE_NOTES_BYTES]; /* what was said on rank 0 of its world, a line each */
+    int64_t from_chunk, from_row;  /* where it began */
+    int64_t chunk, row;            /* of its last checkpoint */
+    int64_t iterations;            /* that it ran */
+    int64_t checkpoints;           /* that it saved */
+    int complete, nothing_to_do, loaded;
+    float *latents; /* of a run that came to its end; the caller's to free by piece_free */
+    int64_t count;
+};
+
+/* Collective over the piece's world. */
+void piece_run(const struct piece *piece, struct piece_end *end);
+
+void piece_free(struct piece_end *end);
+
+#endif

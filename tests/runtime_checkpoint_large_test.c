@@ -1,0 +1,118 @@
+/* A checkpoint of which every rank has more than 2 GiB, in channels of more than 512 MiB, comes back. On two ranks; takes
+ * 12 GB of memory and 6 GB of disk, and is left out (77) where these are not. */
+#include "checkpoint.h"
+#include "test.h"
+
+#include <hdf5.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum { C = 6, FRAMES = 860, FEW = 3, SIDE = 512, SKIPPED = 77 };
+
+static const int64_t plane = SIDE * SIDE, large = (int64_t)C * FRAMES * SIDE * SIDE,
+                     small = (int64_t)C * FEW * SIDE * SIDE;
+static struct reel_comm comm;
+static struct reel_folder folder;
+static float *video, *x;
+
+/* Whether there is enough of both, by rank 0's word. Collective. */
+static int there_is_room(void)
+{
+    long long kibibytes = 0, free_bytes = 0;
+    int room = 0;
+    char line[256];
+    struct statvfs disk;
+    if (comm.world.rank == 0) {
+        FILE *file = fopen("/proc/meminfo", "r");
+        while (file && fgets(line, sizeof line, file))
+            if (sscanf(line, "MemAvailable: %lld kB", &kibibytes) == 1)
+                break;
+        if (file)
+            fclose(file);
+        if (statvfs(test_folder(), &disk) == 0)
+            free_bytes = (long long)disk.f_bavail * (long long)disk.f_frsize;
+        room = kibibytes > 14LL << 20 && free_bytes > 8LL << 30;
+        if (!room)
+            printf("%lld GiB of memory and %lld GiB of disk are free, expected 14 and 8\n", kibibytes >> 20,
+                   free_bytes >> 30);
+    }
+    MPI_Bcast(&room, 1, MPI_INT, 0, MPI_COMM_WORLD);
+    return room;
+}
+
+/* What stands at element i of an array; every element of a channel is another. */
+static float expected(int64_t i, int64_t salt)
+{
+    return (float)((uint32_t)((uint64_t)(i + salt) * 2654435761u) >> 8);
+}
+
+static struct reel_checkpoint sample(void)
+{
+    return (struct reel_checkpoint){
+        .head = {.chunk_frames = 0, .channels = C, .rows = SIDE, .columns = SIDE, .finished_frames = FRAMES},
+        .job = (char *)"job",
+        .fingerprint = (char *)"fingerprint",
+        .arrays = {{"video", video, FRAMES, FRAMES}, {"x", x, FEW, FEW}},
+        .array_count = 2};
+}
+
+static void parts_of_more_than_2_gib_come_back(void)
+{
+    struct reel_checkpoint checkpoint = sample();
+    struct reel_written written;
+    int foreign;
+    int64_t wrong = 0;
+    CHECK(plane * FRAMES * 4 > 512LL << 20 && large * 4 / 2 > 2LL << 30, "the arrays are too small");
+    for (int64_t i = 0; i < large; i++)
+        video[i] = expected(i, 0);
+    for (int64_t i = 0; i < small; i++)
+        x[i] = expected(i, 1);
+    CHECK(reel_checkpoint_write(&comm, &folder, &checkpoint, &written) == REEL_OK, "%s: %s",
+          reel_error_here()->cause, reel_error_here()->trail);
+    char path[REEL_FOLDER_PATH_BYTES];
+    memcpy(path, written.file, sizeof path);
+    MPI_Bcast(path, sizeof path, MPI_CHAR, 0, MPI_COMM_WORLD);
+    CHECK(reel_checkpoint_verify(&comm, path, &foreign) == REEL_OK, "%s", reel_error_here()->cause);
+    memset(video, 0, (size_t)large * sizeof *video);
+    memset(x, 0, (size_t)small * sizeof *x);
+    CHECK(reel_checkpoint_read_arrays(&comm, path, &checkpoint) == REEL_OK, "%s", reel_error_here()->cause);
+    for (int64_t i = 0; i < large; i++)
+        wrong += video[i] != expected(i, 0);
+    for (int64_t i = 0; i < small; i++)
+        wrong += x[i] != expected(i, 1);
+    CHECK(wrong == 0, "%lld elements came back otherwise", (long long)wrong);
+    if (comm.world.rank == 0)
+        printf("%.2f GB in %.1f s\n", (double)written.bytes * 1e-9, written.seconds);
+}
+
+int main(int argc, char **argv)
+{
+    int provided, busy, code = SKIPPED;
+    setenv("OMPI_MCA_io", "romio321", 0);
+    H5dont_atexit();
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided);
+    CHECK(reel_comm_open(MPI_COMM_WORLD, &comm) == REEL_OK, "%s", reel_error_here()->cause);
+    test_folder();
+    folder.lock = -1;
+    if (there_is_room()) {
+        if (comm.world.rank == 0)
+            CHECK(reel_folder_lock(test_folder(), &folder, &busy) == REEL_OK && !busy, "%s",
+                  reel_error_here()->cause);
+        video = malloc((size_t)large * sizeof *video);
+        x = malloc((size_t)small * sizeof *x);
+        CHECK(video && x, "no memory");
+        if (video && x)
+            RUN(parts_of_more_than_2_gib_come_back);
+        free(video);
+        free(x);
+    }
+    reel_folder_unlock(&folder);
+    int ended = test_end(); /* removes the folder */
+    if (test_functions > 0)
+        code = ended;
+    reel_comm_close(&comm);
+    MPI_Finalize();
+    return code;
+}
