@@ -95,7 +95,7 @@ static void forward_holds(const char *folder, const char *layout, const char *na
     rig_forward(&one, inputs);
     int64_t count = meshes_of(ranks, 2, one.files.model.heads, meshes);
     CHECK(count > 0, "no mesh");
-    for (int64_t m = 0; m < (whole ? count : 6); m++, turn++)
+    for (int64_t m = 0; m < (whole ? count : shadow ? 2 : 6); m++, turn++)
         forward_holds_on(&meshes[(whole ? m : turn) % count], what, path, inputs, &one);
     rig_close(&one);
     reference_close(inputs);
@@ -248,8 +248,8 @@ int main(int argc, char **argv)
     /* "funneled": MPI for one thread only, as where no other can be had: nothing overlaps, and no bit differs */
     int level, funneled = argc > 1 && strcmp(argv[1], "funneled") == 0;
     MPI_Init_thread(&argc, &argv, funneled ? MPI_THREAD_FUNNELED : MPI_THREAD_MULTIPLE, &level);
-    whole = argc > 1 && strcmp(argv[1], "whole") == 0;
-    shadow = argc > 1 && strcmp(argv[1], "shadow") == 0;
+    whole = argc > 1 && strncmp(argv[1], "whole", 5) == 0;
+    shadow = argc > 1 && strstr(argv[1], "shadow");
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
     share_cores(ranks);
     RUN(every_forward_in_every_layout_is_the_official_one);
