@@ -76,7 +76,7 @@ static int left_aside(void)
 {
     char command[256];
     int count = -1;
-    snprintf(command, sizeof command, "ls -AR %s | grep -c tmp", test_folder());
+    snprintf(command, sizeof command, "cd %s && ls -AR | grep -c tmp", test_folder());
     FILE *listing = popen(command, "r");
     if (fscanf(listing, "%d", &count) != 1)
         count = -1;
