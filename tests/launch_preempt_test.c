@@ -292,7 +292,7 @@ static void a_notice_during_a_save_is_heard_after_it(void)
 /* --- how long it may take --------------------------------------------------------------------------------------- */
 
 /* Iterations of some seconds. */
-static const char slow[] = "model: {path: 'synthetic:tiny'}\nvideo: {width: 400, height: 288, frames: 17}\n"
+static const char slow[] = "model: {path: 'synthetic:tiny'}\nvideo: {width: 592, height: 400, frames: 17}\n"
                            "sampler: {steps: 3}\n";
 
 static void an_iteration_that_is_too_long_is_abandoned(void)
