@@ -33,6 +33,7 @@ exec nsenter --target "\$init" --pid --mount --uts sh -c "\$*"
 EOF
 chmod +x "$folder/agent"
 export OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_oob_tcp_if_include=lo
+export TMPDIR=$folder OMPI_MCA_btl_vader_backing_directory=$folder # what killed ranks leave goes with it
 fail() { echo "$1"; cat "$folder/said"; exit 1; }
 
 # pod NAME COMMAND...: a pod whose PID 1 is the command.

@@ -41,6 +41,7 @@ eventually() {
 unset "${!SLURM@}" "${!SBATCH@}"
 export SLURM_CONF=$folder/slurm.conf
 export OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_oob_tcp_if_include=lo
+export OMPI_MCA_btl_vader_backing_directory=$folder # what killed ranks leave goes with it
 port=$((20000 + RANDOM % 10000))
 hostname reel-control
 mkdir "$folder/state" "$folder/reel-1" "$folder/reel-2"
