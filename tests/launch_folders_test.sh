@@ -204,10 +204,12 @@ the_second_job_waits_for_the_first() {
     start first 0 "$job"
     until_said first "^checkpoint:"
     local first=$started process
+    process=$(pgrep -f "^$reel run $job" | head -1)
+    kill -STOP "$process" # it holds the folder as long as is wanted
     start second 2 "$job"
     sleep 1.5
-    process=$(pgrep -f "^$reel run $job")
-    kill -USR1 $(echo "$process" | head -1) # the oldest
+    kill -USR1 "$process"
+    kill -CONT "$process"
     wait "$first"
     code=$?
     [ $code = 75 ] || fail "the first: exit $code, expected 75: $(cat "$folder/first")"

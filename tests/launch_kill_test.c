@@ -1,6 +1,7 @@
 /* A job that is killed at any moment, all of it or a rank or its launcher, goes on when it is started again: no checkpoint that
  * the log has told of is lost, every checkpoint in the folder is whole, nothing is left aside, and the latents are those of a
  * run that nobody killed. The moments are random, from a seed that is printed: launch_kill_test [KILLS [SEED]]. */
+#include "latents.h"
 #include "fault.h"
 #include "folder.h"
 #include "marked.h"
@@ -140,24 +141,6 @@ static int is_in_memory(const char *folder)
     snprintf(name, sizeof name, "reel-%lld-%llx-%llx", (long long)geteuid(), (unsigned long long)facts.st_dev,
              (unsigned long long)facts.st_ino);
     return names("/dev/shm", name);
-}
-
-static int same_latents(const char *a, const char *b)
-{
-    struct reel_output_file one, two;
-    int same = reel_output_open(own(a), &one) == REEL_OK;
-    if (same && reel_output_open(own(b), &two) == REEL_OK) {
-        same =
-            one.complete && two.complete && memcmp(one.shape, two.shape, sizeof one.shape) == 0 &&
-            memcmp(one.latents, two.latents,
-                   (size_t)(one.shape[0] * one.shape[1] * one.shape[2] * one.shape[3]) * sizeof(float)) == 0;
-        reel_output_close(&two);
-    } else {
-        same = 0;
-    }
-    reel_output_close(&one);
-    reel_error_clear();
-    return same;
 }
 
 /* --- the jobs --------------------------------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 /* The preemption notice as users, shells and agents give it: from whomever, however often and at whatever moment it comes, the
  * job saves once, exits with 75, and goes on to the very latents of a run that was left in peace. */
+#include "latents.h"
 #include "marked.h"
 #include "output_read.h"
 #include "program.h"
@@ -129,24 +130,6 @@ static const char *errors_of(const struct run *run)
     char name[128];
     snprintf(name, sizeof name, "%s.stderr", run->name);
     return text_of(name, 0);
-}
-
-static int same_latents(const char *a, const char *b)
-{
-    struct reel_output_file one, two;
-    int same = reel_output_open(own(a), &one) == REEL_OK;
-    if (same && reel_output_open(own(b), &two) == REEL_OK) {
-        same =
-            one.complete && two.complete && memcmp(one.shape, two.shape, sizeof one.shape) == 0 &&
-            memcmp(one.latents, two.latents,
-                   (size_t)(one.shape[0] * one.shape[1] * one.shape[2] * one.shape[3]) * sizeof(float)) == 0;
-        reel_output_close(&two);
-    } else {
-        same = 0;
-    }
-    reel_output_close(&one);
-    reel_error_clear();
-    return same;
 }
 
 /* Writes the job NAME.yaml and makes NAME.whole.h5, in peace. */
@@ -292,7 +275,7 @@ static void a_notice_during_a_save_is_heard_after_it(void)
 /* --- how long it may take --------------------------------------------------------------------------------------- */
 
 /* Iterations of some seconds. */
-static const char slow[] = "model: {path: 'synthetic:tiny'}\nvideo: {width: 400, height: 288, frames: 17}\n"
+static const char slow[] = "model: {path: 'synthetic:tiny'}\nvideo: {width: 592, height: 400, frames: 17}\n"
                            "sampler: {steps: 3}\n";
 
 static void an_iteration_that_is_too_long_is_abandoned(void)

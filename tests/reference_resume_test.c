@@ -255,7 +255,7 @@ static void what_a_ring_began_a_row_of_tensors_ends(void)
     struct piece_end one = undisturbed(job);
     for (int from = 1; from <= RANKS; from++)
         for (int to = 1; to <= RANKS; to++) {
-            char began_ways[8], goes_ways[8];
+            char began_ways[16], goes_ways[16];
             struct settings began = {.count = 0}, goes = {.count = 0};
             snprintf(began_ways, sizeof began_ways, "%d", from);
             snprintf(goes_ways, sizeof goes_ways, "%d", to);
