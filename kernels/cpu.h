@@ -59,7 +59,7 @@ int64_t reel_first_nonfinite_cpu(struct reel_stream *, const float *x, int64_t c
     .guide = reel_guide_cpu, .solve = reel_solve_cpu, .silu = reel_silu_cpu,                                 \
     .sum_parts = reel_sum_parts_cpu, .expand = reel_expand_cpu, .distances = reel_distances_cpu,             \
     .keep_residual = reel_keep_residual_cpu, .add_residual = reel_add_residual_cpu,                          \
-    .add_row = reel_add_row_cpu, .first_nonfinite = reel_first_nonfinite_cpu, .copy = reel_copy_cpu,         \
-    .clear = reel_clear_cpu, .blend = reel_blend_cpu
+    .add_row = reel_add_row_cpu, .first_nonfinite = reel_first_nonfinite_cpu, .clear = reel_clear_cpu,       \
+    .blend = reel_blend_cpu
 
 #endif

@@ -213,6 +213,8 @@ void reel_add_row(struct reel_stream *stream, struct reel_add_row a)
 
 void reel_copy(struct reel_stream *stream, struct reel_copy a)
 {
+    if (reel_fault(REEL_FAULT_COPY))
+        reel_stream_fail(stream, REEL_BAD_DEVICE, "planted: a copy failed");
     int holds = a.row_bytes > 0 && a.from && a.to &&
                 (a.rows == 1 || (a.from_stride >= a.row_bytes && a.to_stride >= a.row_bytes));
     if (admitted(stream, "copy", a.row_bytes == 0 ? 0 : a.rows, holds))

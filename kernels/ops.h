@@ -5,8 +5,9 @@
  *     reel_gemm(stream, (struct reel_gemm){.rows = n, .in = D, .out = D, .x = x, .weight = w, .bias = b, .y =
  * y});
  *
- * Arrays lie in the memory of the backend, which the host may not be able to read: what crosses between the two goes through
- * reel_copy. All are float, row-major and dense unless a stride is named; outputs do not overlap inputs unless it
+ * Arrays lie in the memory of the backend, which the host may not be able to read: what crosses between the two goes
+ * through reel_copy. first_head and the struct of a rotation are the host's. An operation has ended when it returns, or the
+ * backend keeps the order of all its streams; reel_copy needs of a stream its backend alone. All are float, row-major and dense unless a stride is named; outputs do not overlap inputs unless it
  * says so. Zero rows are allowed everywhere and do nothing. A stream is sticky: after a failure every
  * operation on it does nothing, and stream->status holds the first one, whose cause is in the error record
  * (status.h). The caller looks once an iteration. Results do not depend on the number of threads, and the
@@ -283,7 +284,7 @@ struct reel_blend {
 struct reel_ops {
     const char *name;
     int is_host;                                  /* the host reads and writes its memory */
-    void *(*allocate)(int64_t bytes);             /* aligned to 2 MiB; NULL when there is none */
+    void *(*allocate)(int64_t bytes);             /* aligned to 4 KiB; NULL when there is none */
     void (*release)(void *memory, int64_t bytes); /* NULL is allowed */
     void (*enter)(struct reel_stream *);          /* around every operation; NULL: nothing to do there */
     void (*leave)(struct reel_stream *);

@@ -1,4 +1,5 @@
-/* A backend that computes like the CPU's on memory that only its operations can touch. */
+/* A backend that computes like the CPU's on memory that only its operations can touch: while none is within. What a mover
+ * does beside an operation is not seen. */
 #include "cpu.h"
 
 #include <pthread.h>
@@ -79,9 +80,38 @@ static void release(void *memory, int64_t bytes)
     pthread_mutex_unlock(&shadow.lock);
 }
 
+/* Whether bytes lie in memory of ours, wholly. */
+static int is_device(const void *memory, int64_t bytes)
+{
+    const char *at = memory;
+    int found = 0;
+    pthread_mutex_lock(&shadow.lock);
+    for (int r = 0; r < shadow.count; r++) {
+        const char *start = shadow.regions[r].memory;
+        found |= at >= start && at + bytes <= start + shadow.regions[r].bytes;
+    }
+    pthread_mutex_unlock(&shadow.lock);
+    return found;
+}
+
+/* A copy in the wrong direction would work here, and not on a device. */
+static void copy(struct reel_stream *stream, const struct reel_copy *a)
+{
+    int64_t last = a->rows - 1;
+    int from = is_device(a->from, last * a->from_stride + a->row_bytes),
+        to = is_device(a->to, last * a->to_stride + a->row_bytes);
+    if (from != (a->direction != REEL_TO_DEVICE) || to != (a->direction != REEL_FROM_DEVICE)) {
+        fprintf(stderr, "shadow memory: a copy of direction %d goes from %s to %s\n", (int)a->direction,
+                from ? "device" : "host", to ? "device" : "host");
+        abort();
+    }
+    reel_copy_cpu(stream, a);
+}
+
 const struct reel_ops reel_ops_shadow = {.name = "shadow",
                                          .allocate = allocate,
                                          .release = release,
                                          .enter = enter,
                                          .leave = leave,
+                                         .copy = copy,
                                          REEL_CPU_OPERATIONS};

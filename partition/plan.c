@@ -282,8 +282,10 @@ void reel_plan_table(const struct reel_plan *plan, int64_t rank, int64_t bytes[R
     weights(plan, rank, bytes);
     activations(plan, rank, bytes);
     others(plan, rank, bytes);
-    for (int buffer = REEL_WEIGHTS; buffer < REEL_STARTUP; buffer++)
-        room += bytes[buffer];
+    for (int buffer = REEL_WEIGHTS; buffer < REEL_STARTUP;
+         buffer++) /* what lies in one block behind the weights */
+        if (!reel_buffer_on_host((enum reel_buffer)buffer))
+            room += bytes[buffer];
     bytes[REEL_STARTUP] = needed > room ? needed - room : 0;
 }
 

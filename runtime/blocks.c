@@ -49,6 +49,7 @@ static enum reel_status gather(void *job)
                                           .row_bytes = mine.count * bytes,
                                           .from = own,
                                           .to = block + mine.first});
+    status = copies.status;
     for (int64_t s = 1; s < size; s++) { /* to the end also after a failure: the others come by */
         int64_t to = (me + s) % size, from = (me - s + size) % size;
         struct reel_run theirs = brought(blocks, from);

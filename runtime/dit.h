@@ -22,7 +22,7 @@
 #include "sequence.h"
 #include "weights.h"
 
-/* Called with this rank's rows of an intermediate: "tokens" after patch embedding, "block" after every block,
+/* Called with this rank's rows of an intermediate, in the device's memory: "tokens" after patch embedding, "block" after every block,
  * "context" [S, D] when a prompt is embedded. */
 struct reel_watch {
     void (*see)(void *context, const char *what, int64_t layer, const float *rows, int64_t count,
@@ -35,7 +35,7 @@ struct reel_moment {
     int64_t frames;           /* F, at most the plan's window; a multiple of its causal block */
     const int64_t *timesteps; /* [F], each in the embedding table; or [F H W] */
     int per_token;            /* timesteps has one for every token */
-    const float *input;       /* [in_channels, F, 2H, 2W], whole on every rank */
+    const float *input;       /* [in_channels, F, 2H, 2W], whole on every rank; of the device */
 };
 
 /* Asked before every block of an iteration, with how many of its blocks are done: 1 ends the pass there. The answer must be
@@ -71,7 +71,7 @@ struct reel_dit {
 struct reel_forward {
     int64_t branch; /* which of this rank's prompts (reel_plan_branches) */
     int skipped; /* the blocks are not run: the residual of the branch's last call that ran them is added */
-    float *velocity; /* [out_channels, F, 2H, 2W], whole on every rank */
+    float *velocity; /* [out_channels, F, 2H, 2W], whole on every rank; of the device */
 };
 
 /* Not collective. Fills dit; everything it is given stays the caller's and must outlive it, and dit must not move. */
@@ -82,7 +82,8 @@ void reel_dit_open(struct reel_dit *dit, const struct reel_plan *plan, const str
 /* Not collective. A dit of zeros is allowed. */
 void reel_dit_close(struct reel_dit *dit);
 
-/* Collective over the ranks of a branch. Embeds prompts, embeds[i] [S, text_width] for branch slots[i], and keeps keys
+/* Collective over the ranks of a branch. Embeds prompts, embeds[i] [S, text_width] in the host's
+ * memory for branch slots[i], and keeps keys
  * and values of every block, in one pass over the blocks. */
 void reel_dit_prompts(struct reel_dit *dit, int64_t count, const int64_t *slots, const float *const *embeds);
 

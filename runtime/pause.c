@@ -13,11 +13,13 @@
 /* Until a save was measured: bytes per second of a slow disk. Beside it, what a run needs to end. */
 static const double slow_bytes_per_second = 50e6, end_seconds = 2;
 
+enum { OF_CHUNK = REEL_CHECKPOINT_ARRAYS - 1 }; /* all but the video */
+
 /* The arrays of the chunk at hand, in the order of a checkpoint. */
 static const struct {
     const char *name;
     enum reel_buffer buffer;
-} of_chunk[] = {
+} of_chunk[OF_CHUNK] = {
     {"x", REEL_LATENTS_X}, {"m0", REEL_LATENTS_M0}, {"m1", REEL_LATENTS_M1}, {"last", REEL_LATENTS_LAST}};
 
 /* Where the host reads a buffer: in the arena, or in a view of it, which is made when it is first wanted. */
@@ -33,7 +35,7 @@ static float *view_of(struct reel_sampler *s, int64_t a)
 enum reel_status reel_sampler_arrays(struct reel_sampler *s, struct reel_checkpoint *checkpoint)
 {
     const struct reel_checkpoint_head *head = &checkpoint->head;
-    int64_t of_solver = s->job->sampler.scheduler == REEL_UNIPC ? 4 : 1; /* Euler has no history */
+    int64_t of_solver = s->job->sampler.scheduler == REEL_UNIPC ? OF_CHUNK : 1; /* Euler has no history */
     checkpoint->array_count = 0;
     if (head->finished_frames > 0)
         checkpoint->arrays[checkpoint->array_count++] =
@@ -59,21 +61,23 @@ static void move_views(struct reel_sampler *s, const struct reel_checkpoint *che
 {
     int64_t bytes = checkpoint->head.channels * checkpoint->head.chunk_frames * checkpoint->head.rows *
                     checkpoint->head.columns * (int64_t)sizeof(float);
-    for (int64_t a = 0; a < 4 && !s->ops->is_host; a++)
+    for (int64_t a = 0; a < OF_CHUNK && !s->ops->is_host; a++)
         if (s->views[a] && direction == REEL_FROM_DEVICE)
             reel_download(&s->stream, s->views[a], s->arena.at[of_chunk[a].buffer], bytes);
         else if (s->views[a])
             reel_upload(&s->stream, s->arena.at[of_chunk[a].buffer], s->views[a], bytes);
 }
 
-void reel_sampler_fetch(struct reel_sampler *s, const struct reel_checkpoint *checkpoint)
+enum reel_status reel_sampler_fetch(struct reel_sampler *s, const struct reel_checkpoint *checkpoint)
 {
     move_views(s, checkpoint, REEL_FROM_DEVICE);
+    return s->stream.status;
 }
 
-void reel_sampler_store(struct reel_sampler *s, const struct reel_checkpoint *checkpoint)
+enum reel_status reel_sampler_store(struct reel_sampler *s, const struct reel_checkpoint *checkpoint)
 {
     move_views(s, checkpoint, REEL_TO_DEVICE);
+    return s->stream.status;
 }
 
 /* The state before a row of the chunk at hand, or between chunks where `within` is 0. */
@@ -134,8 +138,10 @@ static enum reel_status save(struct reel_sampler *s, int within, int64_t row, co
     struct reel_written written;
     reel_pulse_at("saving before chunk %lld, iteration %lld", (long long)checkpoint.head.chunk,
                   (long long)row);
-    enum reel_status status = reel_agree(s->comm, reel_sampler_arrays(s, &checkpoint));
-    reel_sampler_fetch(s, &checkpoint);
+    enum reel_status status = reel_sampler_arrays(s, &checkpoint);
+    if (status == REEL_OK) /* a stream that has failed must not be saved */
+        status = reel_sampler_fetch(s, &checkpoint);
+    status = reel_agree(s->comm, status);
     memset(&written, 0, sizeof written);
     if (status == REEL_OK)
         status = reel_checkpoint_write(s->comm, &s->resume.folder, &checkpoint, &written);

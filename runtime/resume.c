@@ -306,7 +306,7 @@ enum reel_status reel_resume_restore(struct reel_sampler *s)
     reel_pulse_at("restoring %s", s->resume.file);
     REEL_PASS(reel_agree(s->comm, reel_sampler_arrays(s, saved)));
     REEL_PASS(reel_checkpoint_read_arrays(s->comm, s->resume.file, saved));
-    reel_sampler_store(s, saved);
+    REEL_PASS(reel_agree(s->comm, reel_sampler_store(s, saved)));
     restore_head(s);
     reel_sampler_note(s, "goes on from %s: chunk %lld, iteration %lld, %lld latent frames finished%s",
                       s->resume.file, (long long)saved->head.chunk, (long long)saved->head.iteration,

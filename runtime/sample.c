@@ -128,19 +128,23 @@ static void take_up_chunk(struct reel_sampler *s)
         clear_history(s);
 }
 
-/* y of an i2v model, through the host's memory. Collective over world. */
+/* y of an i2v model, to its place, or through the host's memory. Collective over world. */
 static enum reel_status read_condition(struct reel_sampler *s)
 {
     const struct reel_model *model = &s->plan.model;
     int64_t count = (model->in_channels - model->out_channels) * s->now.frames * plane_of(s);
-    float *read = malloc((size_t)count * sizeof *read);
+    float *place = s->arena.at[REEL_LATENTS_CONDITION], *read = place;
+    if (!s->ops->is_host)
+        read = malloc((size_t)count * sizeof *read);
     enum reel_status status = read ? REEL_OK : reel_fail(REEL_NO_MEMORY, "no memory for y of a chunk");
     status = reel_agree(s->comm, status);
     if (status == REEL_OK)
         status = reel_inputs_condition(s->comm, s->job, model, s->now.chunk, read);
-    if (status == REEL_OK)
-        reel_upload(&s->stream, s->arena.at[REEL_LATENTS_CONDITION], read, count * (int64_t)sizeof *read);
-    free(read);
+    if (read != place) {
+        if (status == REEL_OK)
+            reel_upload(&s->stream, place, read, count * (int64_t)sizeof *read);
+        free(read);
+    }
     return status;
 }
 
@@ -261,10 +265,11 @@ static void measure(struct reel_sampler *s, int64_t row, const float *velocity, 
     float *copy = s->ops->is_host ? NULL : malloc((size_t)count * sizeof *copy);
     if (copy)
         reel_download(&s->stream, copy, velocity, count * (int64_t)sizeof *copy);
-    if (copy || s->ops->is_host)
+    if ((copy || s->ops->is_host) && s->stream.status == REEL_OK)
         s->observer.measure(s->observer.context, s->now.chunk->index, row, copy ? copy : velocity);
     else
-        reel_stream_fail(&s->stream, REEL_NO_MEMORY, "no memory to look at the velocity");
+        reel_stream_fail(&s->stream, REEL_NO_MEMORY,
+                         "no memory to look at the velocity"); /* unless it has failed */
     free(copy);
 }
 

@@ -136,7 +136,8 @@ static enum reel_status choose(struct reel_sampler *s, const struct reel_workloa
     return reel_plan_choose(model, work, &mesh, s->comm->world.size, machine, &s->plan, why);
 }
 
-/* The plan, made on every rank and compared as bytes; then its memory. Collective over world. */
+/* The plan, made on every rank and compared as bytes; then its memory and the stream of its work. Collective
+ * over world. */
 static enum reel_status allocate(struct reel_sampler *s)
 {
     const struct reel_model *model = &s->model_files.model;
@@ -168,7 +169,10 @@ static enum reel_status allocate(struct reel_sampler *s)
                                               .iterations = s->outline.iterations,
                                               .chunks = s->outline.chunk_count});
     REEL_PASS(reel_agree(s->comm, reel_comm_mesh(s->comm, &s->plan, s->ops)));
-    return reel_agree(s->comm, reel_arena_open(&s->plan, s->comm->world.rank, s->ops, &s->arena));
+    REEL_PASS(reel_agree(s->comm, reel_arena_open(&s->plan, s->comm->world.rank, s->ops, &s->arena)));
+    struct reel_scratch scratch = reel_outline_scratch(&s->plan.model, omp_get_max_threads());
+    reel_stream_open(&s->stream, s->ops, &scratch, s->arena.at[REEL_SCRATCH]);
+    return REEL_OK;
 }
 
 /* The tensors of the time embedding as the host reads them, one at a time. */
@@ -188,9 +192,13 @@ static const float *tensor_of(void *context, enum reel_tensor tensor)
     int64_t bytes = reel_tensor_elements(&s->plan.model, tensor) * (int64_t)sizeof *weight;
     free(tensors->copy);
     tensors->copy = malloc((size_t)bytes);
-    if (tensors->copy)
-        reel_download(&s->stream, tensors->copy, weight, bytes);
-    return tensors->copy;
+    if (!tensors->copy) {
+        reel_fail(REEL_NO_MEMORY, "no memory for a tensor of the time embedding, %lld bytes",
+                  (long long)bytes);
+        return NULL;
+    }
+    reel_download(&s->stream, tensors->copy, weight, bytes);
+    return s->stream.status == REEL_OK ? tensors->copy : NULL;
 }
 
 /* Says what was decided from, and where that was not made for it. */
@@ -292,14 +300,12 @@ static enum reel_status tell_loaded(struct reel_sampler *s, const struct reel_lo
     return REEL_OK;
 }
 
-/* Stream, embedding table and weights. Collective over world. */
+/* Embedding table and weights. Collective over world. */
 static enum reel_status load(struct reel_sampler *s)
 {
-    struct reel_scratch scratch = reel_outline_scratch(&s->plan.model, omp_get_max_threads());
     struct listener listener = {.sampler = s, .began = reel_seconds()};
     struct reel_loading loading = {.progress = tell_progress, .context = &listener};
     reel_pulse_at("reading the weights");
-    reel_stream_open(&s->stream, s->ops, &scratch, s->arena.at[REEL_SCRATCH]);
     REEL_PASS(make_embedding(s, &loading));
     struct reel_loaded before = loading.loaded;
     REEL_PASS(reel_weights_load(s->comm, &s->model_files, &s->plan, REEL_HELD_ALWAYS,

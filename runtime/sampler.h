@@ -47,7 +47,7 @@ struct reel_chunk_state {
 struct reel_start {
     const char *job_text;       /* the effective job, YAML */
     int fresh;                  /* do not go on from a checkpoint */
-    const struct reel_ops *ops; /* the backend; NULL: the job's device */
+    const struct reel_ops *ops; /* the backend; NULL: the CPU */
 };
 
 /* From where a run goes on. */
@@ -168,10 +168,11 @@ void reel_pause_begin(struct reel_sampler *sampler);
 void reel_pause_end(struct reel_sampler *sampler);
 
 /* Not collective. The arrays that a checkpoint has in the state of its head, in memory that the host can read: the arena,
- * or views of it. REEL_NO_MEMORY. fetch brings what the device holds into the views, store takes it back. */
+ * or views of it. REEL_NO_MEMORY. fetch brings what the device holds into the views, store takes it back: the
+ * stream's errors. */
 enum reel_status reel_sampler_arrays(struct reel_sampler *sampler, struct reel_checkpoint *checkpoint);
-void reel_sampler_fetch(struct reel_sampler *sampler, const struct reel_checkpoint *checkpoint);
-void reel_sampler_store(struct reel_sampler *sampler, const struct reel_checkpoint *checkpoint);
+enum reel_status reel_sampler_fetch(struct reel_sampler *sampler, const struct reel_checkpoint *checkpoint);
+enum reel_status reel_sampler_store(struct reel_sampler *sampler, const struct reel_checkpoint *checkpoint);
 
 /* Collective over world. Writes output.latents as it stands, on rank 0. */
 enum reel_status reel_sampler_output(struct reel_sampler *sampler);

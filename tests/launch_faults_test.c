@@ -27,6 +27,7 @@ static const struct {
     [REEL_FAULT_ARENA] = {1, 10},
     [REEL_FAULT_WEIGHTS_READ] = {2, 4},
     [REEL_FAULT_CHUNK_MEMORY] = {1, 10},
+    [REEL_FAULT_COPY] = {1, 11},
     [REEL_FAULT_GEMM] = {2, 11},
     [REEL_FAULT_ATTENTION] = {1, 11},
     [REEL_FAULT_EXCHANGE] = {0, 12},

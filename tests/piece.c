@@ -19,6 +19,17 @@ static void see(void *context, const struct reel_event *event)
         snprintf(end->notes + used, sizeof end->notes - used, "not saved: %s\n", event->text);
 }
 
+static void spoil(struct reel_sampler *s, enum reel_buffer buffer, int64_t bytes)
+{
+    char *numbers = malloc((size_t)bytes + 1);
+    memset(numbers, 0xff, (size_t)bytes);
+    if (reel_buffer_on_host(buffer))
+        memcpy(s->arena.at[buffer], numbers, (size_t)bytes);
+    else
+        reel_upload(&s->stream, s->arena.at[buffer], numbers, bytes);
+    free(numbers);
+}
+
 /* What nobody restored must not be read: not a number takes its place. */
 static void poison(struct reel_sampler *s, int64_t rank)
 {
@@ -29,13 +40,13 @@ static void poison(struct reel_sampler *s, int64_t rank)
     reel_plan_table(&s->plan, rank, table);
     for (size_t b = 0; b < sizeof fresh / sizeof fresh[0]; b++)
         if (table[fresh[b]] > 0)
-            memset(s->arena.at[fresh[b]], 0xff, (size_t)table[fresh[b]]);
+            spoil(s, fresh[b], table[fresh[b]]);
     if (s->resume.saved.head.chunk_frames > 0 && s->job->sampler.scheduler == REEL_UNIPC)
         return;
-    for (int b = REEL_LATENTS_M0; b <= REEL_LATENTS_LAST; b++)
-        memset(s->arena.at[b], 0xff, (size_t)table[b]);
+    for (enum reel_buffer b = REEL_LATENTS_M0; b <= REEL_LATENTS_LAST; b++)
+        spoil(s, b, table[b]);
     if (s->resume.saved.head.chunk_frames == 0)
-        memset(s->arena.at[REEL_LATENTS_X], 0xff, (size_t)table[REEL_LATENTS_X]);
+        spoil(s, REEL_LATENTS_X, table[REEL_LATENTS_X]);
 }
 
 /* Whether the piece is long enough. */
@@ -115,7 +126,7 @@ void piece_run(const struct piece *piece, struct piece_end *end)
     CHECK(reel_comm_open(piece->world, &comm) == REEL_OK, "%s", reel_error_here()->cause);
     end->status = reel_agree(&comm, load(piece, job, &text));
     if (end->status == REEL_OK) {
-        struct reel_start start = {.job_text = text, .fresh = piece->fresh};
+        struct reel_start start = {.job_text = text, .fresh = piece->fresh, .ops = piece->ops};
         end->status = reel_sampler_open(&sampler, job, &start, &comm, &observer);
         if (end->status == REEL_OK) {
             end->status = run(piece, &sampler, end);

@@ -11,6 +11,7 @@
 enum { RANKS = 4 };
 
 static int me, whole;
+static const struct reel_ops *ops;      /* the backend; NULL: the CPU */
 static MPI_Comm first_ranks[RANKS + 1]; /* of so many ranks; MPI_COMM_NULL on the others */
 
 /* Meshes that only move data, by ranks: what a job may change between two pieces without a bit changing. */
@@ -53,7 +54,7 @@ static void run_on(int ranks, const char *job, const char *folder, const struct 
                    int64_t most, int64_t stop, struct piece_end *end)
 {
     char directory[700];
-    struct piece piece = {.world = first_ranks[ranks], .job = job, .most = most, .stop = stop};
+    struct piece piece = {.world = first_ranks[ranks], .job = job, .most = most, .stop = stop, .ops = ops};
     snprintf(directory, sizeof directory, "checkpoint.directory=%s", folder);
     int64_t count = 0;
     piece.sets[count++] = directory;
@@ -292,6 +293,8 @@ int main(int argc, char **argv)
     setenv("OMPI_MCA_io", "romio321", 0);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
     whole = argc > 1 && strcmp(argv[1], "whole") == 0;
+    if (argc > 1 && strcmp(argv[1], "shadow") == 0)
+        ops = &reel_ops_shadow;
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
     MPI_Comm_rank(MPI_COMM_WORLD, &me);
     CHECK(ranks == RANKS, "%d ranks, expected %d", ranks, RANKS);
@@ -299,7 +302,10 @@ int main(int argc, char **argv)
         MPI_Comm_split(MPI_COMM_WORLD, me < n ? 0 : MPI_UNDEFINED, me, &first_ranks[n]);
     share_cores(ranks);
     test_folder(); /* collective at first */
-    if (ranks == RANKS) {
+    if (ops) {
+        RUN(every_stop_of_one_rank_is_survived_with_teacache_and_noise_of_generators);
+        RUN(a_window_that_slides_goes_on_too);
+    } else if (ranks == RANKS) {
         RUN(what_n_ranks_began_m_ranks_end);
         RUN(what_a_ring_began_a_row_of_tensors_ends);
         RUN(a_run_of_another_seed_would_be_found);

@@ -24,6 +24,7 @@ const char *reel_fault_name(enum reel_fault_site site)
         [REEL_FAULT_WEIGHTS_HASH] = "weights-hash",
         [REEL_FAULT_DECISIONS] = "decisions",
         [REEL_FAULT_CHUNK_MEMORY] = "chunk-memory",
+        [REEL_FAULT_COPY] = "copy",
         [REEL_FAULT_GEMM] = "gemm",
         [REEL_FAULT_ATTENTION] = "attention",
         [REEL_FAULT_EXCHANGE] = "exchange",
