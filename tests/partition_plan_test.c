@@ -251,6 +251,37 @@ static struct reel_plan plan_of(const char *preset, const struct reel_workload *
     return plan;
 }
 
+/* What makes the table of timesteps lies in the device's block from the weights on, and nothing of the host's is there. */
+static void the_start_has_room_in_the_memory_of_the_device(void)
+{
+    struct reel_model model;
+    struct reel_plan plan;
+    struct reel_mesh mesh = {.cfg = 1, .ring = 1, .ulysses = 1, .tensor = 4};
+    int64_t bytes[REEL_BUFFERS], starts = 0;
+    reel_model_preset("skyreels-v2-df-1.3b", &model);
+    model.layers = 1; /* wide and shallow, with a video that is long and small */
+    for (int64_t frames = 1; frames <= 1 << 14; frames *= 2) {
+        struct reel_workload work = {.H = 8,
+                                     .W = 8,
+                                     .video_frames = frames,
+                                     .chunk_frames = 2,
+                                     .window_frames = 2,
+                                     .branches = 1,
+                                     .embedding_rows = 30,
+                                     .number_bytes = 4};
+        CHECK(reel_plan_make(&model, &work, &mesh, 4, &plan) == REEL_OK, "%s", reel_error_here()->cause);
+        struct reel_layout layout = reel_layout_of(&model, 1, 0, REEL_HELD_FOR_EMBEDDING);
+        int64_t needed = 4 * (layout.global_elements + reel_plan_embedding_work(&plan)), room = 0;
+        reel_plan_table(&plan, 3, bytes);
+        for (int b = REEL_WEIGHTS; b < REEL_BUFFERS; b++)
+            room += reel_buffer_on_host((enum reel_buffer)b) ? 0 : bytes[b];
+        CHECK(room >= needed, "%lld frames: %lld bytes, %lld needed", (long long)frames, (long long)room,
+              (long long)needed);
+        starts += bytes[REEL_STARTUP] > 0;
+    }
+    CHECK(starts > 0, "no plan here needs more room at the start than later");
+}
+
 static void the_embedding_is_a_row_per_timestep(void)
 {
     struct reel_plan plan = plan_of("skyreels-v2-df-14b", &shapes[0], (struct reel_mesh){2, 1, 4, 1, 0}, 8);
@@ -358,6 +389,7 @@ int main(void)
     RUN(no_rank_holds_more_weights_than_its_part);
     RUN(no_activation_is_larger_than_its_part_and_a_row);
     RUN(no_rank_holds_more_than_rank_0);
+    RUN(the_start_has_room_in_the_memory_of_the_device);
     RUN(the_embedding_is_a_row_per_timestep);
     RUN(expanded_embeddings_are_cut_like_the_tokens);
     RUN(every_buffer_counts_in_one_category);
