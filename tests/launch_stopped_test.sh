@@ -14,7 +14,7 @@ for fault in checkpoint-write:1:1 checkpoint-close:2:2 checkpoint-rename:0:1; do
     [ $code = 12 ] || fail "exit $code, expected 12"
     grep -q "got nowhere for 2 s (communication.timeout_s) while saving before chunk 1, iteration 1" "$said" ||
         fail "another message"
-    [ $((SECONDS - began)) -le 12 ] || fail "it took $((SECONDS - began)) s to end"
+    [ $((SECONDS - began)) -le 20 ] || fail "it took $((SECONDS - began)) s to end"
     [ -z "$(pgrep -f "$folder/")" ] || fail "processes are left"
     cmp -s "$folder/begun.h5" "$cp/checkpoint-000001.h5" || fail "the checkpoint has changed"
     resumes 1
