@@ -1,6 +1,8 @@
 /* Element types: sizes, names, conversion to float. */
 #include "dtype.h"
 
+#include "narrow.h"
+
 #include <string.h>
 
 static const struct {
@@ -36,25 +38,14 @@ enum reel_dtype reel_dtype_named(const char *name)
     return (enum reel_dtype)dtype;
 }
 
-static float float_from_bits(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 uint16_t reel_bf16_from_float(float value)
 {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    if ((bits & 0x7fffffffu) > 0x7f800000u)
-        return (uint16_t)((bits >> 16) | 0x40u);
-    return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+    return reel_round_bf16(value);
 }
 
 float reel_float_from_bf16(uint16_t bits)
 {
-    return float_from_bits((uint32_t)bits << 16);
+    return reel_widen_bf16(bits);
 }
 
 float reel_float_from_f16(uint16_t bits)
@@ -63,24 +54,21 @@ float reel_float_from_f16(uint16_t bits)
     uint32_t exponent = (bits >> 10) & 0x1fu;
     uint32_t fraction = bits & 0x3ffu;
     if (exponent == 0x1f)
-        return float_from_bits(sign | 0x7f800000u | (fraction << 13));
+        return reel_float_of(sign | 0x7f800000u | (fraction << 13));
     if (exponent != 0)
-        return float_from_bits(sign | ((exponent + 112u) << 23) | (fraction << 13));
+        return reel_float_of(sign | ((exponent + 112u) << 23) | (fraction << 13));
     float small = (float)fraction * 0x1p-24f;
     return sign ? -small : small;
 }
 
+uint8_t reel_f8_e4m3_from_float(float value)
+{
+    return reel_round_e4m3(value);
+}
+
 float reel_float_from_f8_e4m3(uint8_t bits)
 {
-    uint32_t sign = (uint32_t)(bits & 0x80u) << 24;
-    uint32_t exponent = (bits >> 3) & 0xfu;
-    uint32_t fraction = bits & 7u;
-    if ((bits & 0x7fu) == 0x7fu)
-        return float_from_bits(sign | 0x7fc00000u);
-    if (exponent != 0)
-        return float_from_bits(sign | ((exponent + 120u) << 23) | (fraction << 20));
-    float small = (float)fraction * 0x1p-9f;
-    return sign ? -small : small;
+    return reel_widen_e4m3(bits);
 }
 
 float reel_float_from_f8_e5m2(uint8_t bits)

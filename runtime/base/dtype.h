@@ -44,6 +44,9 @@ float reel_float_from_f16(uint16_t bits);
 float reel_float_from_f8_e4m3(uint8_t bits);
 float reel_float_from_f8_e5m2(uint8_t bits);
 
+/* Rounds to the nearest F8_E4M3, ties to even; what is beyond 448, infinities too, to 448; NaN stays NaN. */
+uint8_t reel_f8_e4m3_from_float(float value);
+
 /* count elements of a floating dtype (F64, F32, F16, BF16, F8_E4M3, F8_E5M2) at from, unaligned allowed,
  * widened or rounded to float at to. Returns 0 when the dtype is none of these, else 1. */
 int reel_floats_from(enum reel_dtype dtype, const void *from, int64_t count, float *to);
