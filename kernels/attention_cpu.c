@@ -11,11 +11,13 @@
 
 enum { LANES = 16 };
 
-/* The state of one tile: scores [tile, keys of a tile], the sum so far [tile, C], and per query its maximum
- * and weight. */
+/* The state of one tile: scores [tile, keys of a tile], the sum so far [tile, C], and per query its
+ * maximum and weight; and room for a tile of keys and of values [keys of a tile, C], where they have to be
+ * widened. */
 struct tile {
     float *q, *scores, *sum;
     float *maximum, *weight;
+    float *k, *v;
 };
 
 static struct tile tile_in(float *scratch, int64_t channels)
@@ -26,6 +28,8 @@ static struct tile tile_in(float *scratch, int64_t channels)
     t.scores = t.sum + REEL_QUERY_TILE * channels;
     t.maximum = t.scores + REEL_QUERY_TILE * REEL_KEY_TILE;
     t.weight = t.maximum + REEL_QUERY_TILE;
+    t.k = t.weight + REEL_QUERY_TILE;
+    t.v = t.k + REEL_KEY_TILE * channels;
     return t;
 }
 
@@ -73,28 +77,60 @@ static void fold(struct tile *t, int64_t rows, int64_t keys, int64_t channels)
     }
 }
 
+REEL_ELEMENT void write_numbers(void *out, enum reel_precision numbers, struct reel_merged merged,
+                                const float *sum, float weight, int64_t channels)
+{
+    for (int64_t c = 0; c < channels; c++)
+        reel_set_number(out, c, numbers,
+                        reel_merged_number(merged, reel_number(out, c, numbers), sum[c] / weight));
+}
+
 /* The result of one query: sum / weight; added to, or merged with, what is there. */
 static void write_out(const struct reel_attention *a, int64_t head, int64_t query, const float *sum,
                       float maximum, float weight)
 {
-    float *out = a->out + query * a->out_stride + head * a->channels, kept = a->add ? 1 : 0, taken = 1;
+    void *out = reel_at(a->out, query * a->out_stride + head * a->channels, a->numbers);
     float *lse = a->lse ? a->lse + query * a->heads + head : NULL;
     double here = lse ? (double)maximum + log((double)weight) : 0;
-    if (a->merge) {
-        double most = (double)*lse > here ? (double)*lse : here;
-        double old = exp((double)*lse - most), new = exp(here - most);
-        kept = (float)(old / (old + new));
-        taken = (float)(new / (old + new));
-        here = most + log(old + new);
-    }
+    struct reel_merged merged = {.kept = a->add ? 1 : 0, .taken = 1, .lse = here};
+    if (a->merge)
+        merged = reel_merge_of((double)*lse, here);
     if (lse)
-        *lse = (float)here;
-    for (int64_t c = 0; c < a->channels; c++) {
-        float value = sum[c] / weight;
-        if (a->merge)
-            value *= taken;
-        out[c] = kept > 0 ? kept * out[c] + value : value;
-    }
+        *lse = (float)merged.lse;
+    if (a->numbers == REEL_BFLOAT16)
+        write_numbers(out, REEL_BFLOAT16, merged, sum, weight, a->channels);
+    else
+        write_numbers(out, REEL_FP32, merged, sum, weight, a->channels);
+}
+
+/* A tile of keys or values as floats, and the elements from one of its rows to the next: where it lies, or
+ * widened in `room`. */
+static const float *floats_of(const struct reel_attention *a, const void *rows, int64_t count, float *room,
+                              int64_t *stride)
+{
+    *stride = a->numbers == REEL_FP32 ? a->kv_stride : a->channels;
+    if (a->numbers == REEL_FP32)
+        return rows;
+    for (int64_t r = 0; r < count; r++)
+        reel_widen_cpu(reel_at(rows, r * a->kv_stride, a->numbers), a->channels, a->numbers,
+                       room + r * a->channels);
+    return room;
+}
+
+/* Takes the keys [key, key + keys) of a head into the tile. */
+static dnnl_status_t key_tile(struct tile *t, const struct reel_attention *a, int64_t head, int64_t size,
+                              int64_t key)
+{
+    int64_t C = a->channels, first = key * a->kv_stride + head * C, k_stride, v_stride;
+    int64_t keys = a->keys - key < REEL_KEY_TILE ? a->keys - key : REEL_KEY_TILE;
+    const float *k = floats_of(a, reel_at(a->k, first, a->numbers), keys, t->k, &k_stride);
+    const float *v = floats_of(a, reel_at(a->v, first, a->numbers), keys, t->v, &v_stride);
+    dnnl_status_t done = dnnl_sgemm('N', 'T', size, keys, C, (float)a->scale, t->q, C, k, k_stride, 0.0f,
+                                    t->scores, REEL_KEY_TILE);
+    if (done != dnnl_success)
+        return done;
+    fold(t, size, keys, C);
+    return dnnl_sgemm('N', 'N', size, C, keys, 1.0f, t->scores, REEL_KEY_TILE, v, v_stride, 1.0f, t->sum, C);
 }
 
 /* The queries [first, first + rows) of one head. Tiles always have tile_rows rows, so that a query's result
@@ -105,25 +141,18 @@ static dnnl_status_t query_tile(const struct reel_stream *stream, const struct r
     int64_t size = stream->tile_rows, C = a->channels;
     int64_t rows = a->queries - first < size ? a->queries - first : size;
     struct tile t = tile_in(reel_cpu_scratch(stream), C);
-    const float *k = a->k + head * C, *v = a->v + head * C;
     dnnl_status_t done = dnnl_success;
     memset(t.q, 0, (size_t)(size * C) * sizeof *t.q);
     memset(t.sum, 0, (size_t)(size * C) * sizeof *t.sum);
     for (int64_t r = 0; r < size; r++) {
         if (r < rows)
-            memcpy(t.q + r * C, a->q + (first + r) * a->q_stride + head * C, (size_t)C * sizeof *t.q);
+            reel_widen_cpu(reel_at(a->q, (first + r) * a->q_stride + head * C, a->numbers), C, a->numbers,
+                           t.q + r * C);
         t.maximum[r] = -3.0e38f;
         t.weight[r] = 0;
     }
-    for (int64_t key = 0; key < a->keys && done == dnnl_success; key += REEL_KEY_TILE) {
-        int64_t keys = a->keys - key < REEL_KEY_TILE ? a->keys - key : REEL_KEY_TILE;
-        done = dnnl_sgemm('N', 'T', size, keys, C, (float)a->scale, t.q, C, k + key * a->kv_stride,
-                          a->kv_stride, 0.0f, t.scores, REEL_KEY_TILE);
-        fold(&t, size, keys, C);
-        if (done == dnnl_success)
-            done = dnnl_sgemm('N', 'N', size, C, keys, 1.0f, t.scores, REEL_KEY_TILE, v + key * a->kv_stride,
-                              a->kv_stride, 1.0f, t.sum, C);
-    }
+    for (int64_t key = 0; key < a->keys && done == dnnl_success; key += REEL_KEY_TILE)
+        done = key_tile(&t, a, head, size, key);
     reel_pulse();
     for (int64_t r = 0; r < rows; r++)
         write_out(a, head, first + r, t.sum + r * C, t.maximum[r], t.weight[r]);

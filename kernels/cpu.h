@@ -7,9 +7,11 @@
 enum {
     REEL_TILE_ROWS =
         96, /* rows of a GEMM tile at most; a multiple of every row block of oneDNN's sgemm kernels */
-    REEL_PANEL = 768,     /* columns of a GEMM tile at most */
-    REEL_QUERY_TILE = 96, /* queries of an attention tile at most */
-    REEL_KEY_TILE = 256,  /* keys of an attention tile */
+    REEL_PANEL = 768, /* columns of a GEMM tile at most */
+    REEL_PANEL_LEAST = 16,
+    REEL_WIDENED = 2 << 20, /* weights of a GEMM that a thread holds widened at most: 8 MB */
+    REEL_QUERY_TILE = 96,   /* queries of an attention tile at most */
+    REEL_KEY_TILE = 256,    /* keys of an attention tile */
 };
 
 /* The row that token t uses. */
@@ -17,6 +19,16 @@ static inline const float *reel_row_of(const struct reel_rows *rows, int64_t t)
 {
     return rows->table + (rows->of_token ? rows->of_token[t] : t) * rows->stride;
 }
+
+/* Where element `index` of an array of that precision lies. */
+static inline void *reel_at(const void *array, int64_t index, enum reel_precision precision)
+{
+    return (char *)array + index * reel_precision_bytes(precision);
+}
+
+/* So many numbers widened to float, from any precision; and rounded to REEL_FP32 or REEL_BFLOAT16. */
+void reel_widen_cpu(const void *from, int64_t count, enum reel_precision precision, float *to);
+void reel_narrow_cpu(const float *from, int64_t count, enum reel_precision precision, void *to);
 
 /* The scratch of the calling OpenMP thread. */
 float *reel_cpu_scratch(const struct reel_stream *stream);
@@ -45,6 +57,7 @@ void reel_distances_cpu(struct reel_stream *, const struct reel_distances *);
 void reel_keep_residual_cpu(struct reel_stream *, const struct reel_keep_residual *);
 void reel_add_residual_cpu(struct reel_stream *, const struct reel_add_residual *);
 void reel_add_row_cpu(struct reel_stream *, const struct reel_add_row *);
+void reel_convert_cpu(struct reel_stream *, const struct reel_convert *);
 void reel_copy_cpu(struct reel_stream *, const struct reel_copy *);
 void reel_clear_cpu(struct reel_stream *, const struct reel_clear *);
 void reel_blend_cpu(struct reel_stream *, const struct reel_blend *);
@@ -59,7 +72,7 @@ int64_t reel_first_nonfinite_cpu(struct reel_stream *, const float *x, int64_t c
     .guide = reel_guide_cpu, .solve = reel_solve_cpu, .silu = reel_silu_cpu,                                 \
     .sum_parts = reel_sum_parts_cpu, .expand = reel_expand_cpu, .distances = reel_distances_cpu,             \
     .keep_residual = reel_keep_residual_cpu, .add_residual = reel_add_residual_cpu,                          \
-    .add_row = reel_add_row_cpu, .first_nonfinite = reel_first_nonfinite_cpu, .clear = reel_clear_cpu,       \
-    .blend = reel_blend_cpu
+    .add_row = reel_add_row_cpu, .convert = reel_convert_cpu, .first_nonfinite = reel_first_nonfinite_cpu,   \
+    .clear = reel_clear_cpu, .blend = reel_blend_cpu
 
 #endif

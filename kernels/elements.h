@@ -1,9 +1,23 @@
 /* One element's arithmetic, shared by every backend, and what lets the compiler vectorise it.
  *
+ *     y[i] = reel_modulated((x[i] - mean) * inverse, scale, row_scale, shift, row_shift);
+ *
+ * C and the C++ of CUDA both compile it, without contraction (-ffp-contract=off, -fmad=false): what uses
+ * nothing of a mathematics library but sqrt has the same bits on every backend.
+ *
  * exp is our own so that the loops around it vectorise: range reduction by powers of two and a polynomial
  * (Cephes), relative error below 2e-7 on [-87, 88]; below that it is 0, above it infinite. */
 #ifndef REEL_ELEMENTS_H
 #define REEL_ELEMENTS_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#include "ops.h"
+#ifdef __cplusplus
+}
+#endif
+#include "narrow.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -17,7 +31,24 @@
 #define REEL_SIMD
 #endif
 
-#define REEL_ELEMENT static inline __attribute__((always_inline))
+/* Element `index` of an array of that precision. Loops are compiled once per precision: it is a constant
+ * in them. */
+REEL_ELEMENT float reel_number(const void *array, int64_t index, enum reel_precision precision)
+{
+    return precision == REEL_FP32       ? ((const float *)array)[index]
+           : precision == REEL_BFLOAT16 ? reel_widen_bf16(((const uint16_t *)array)[index])
+                                        : reel_widen_e4m3(((const uint8_t *)array)[index]);
+}
+
+REEL_ELEMENT void reel_set_number(void *array, int64_t index, enum reel_precision precision, float value)
+{
+    if (precision == REEL_FP32)
+        ((float *)array)[index] = value;
+    else if (precision == REEL_BFLOAT16)
+        ((uint16_t *)array)[index] = reel_round_bf16(value);
+    else
+        ((uint8_t *)array)[index] = reel_round_e4m3(value);
+}
 
 REEL_ELEMENT float reel_exp(float x)
 {
@@ -52,6 +83,7 @@ REEL_ELEMENT float reel_gelu_tanh(float z)
     return z / (1.0f + reel_exp(-2.0f * u));
 }
 
+/* erff is the C library's, or CUDA's. */
 REEL_ELEMENT float reel_gelu_erf(float z)
 {
     return 0.5f * z * (1.0f + erff(z * 0.70710678f));
@@ -60,6 +92,175 @@ REEL_ELEMENT float reel_gelu_erf(float z)
 REEL_ELEMENT float reel_silu_of(float z)
 {
     return z / (1.0f + reel_exp(-z));
+}
+
+REEL_ELEMENT float reel_activated(float z, enum reel_activation activation)
+{
+    return activation == REEL_GELU_TANH  ? reel_gelu_tanh(z)
+           : activation == REEL_GELU_ERF ? reel_gelu_erf(z)
+           : activation == REEL_SILU     ? reel_silu_of(z)
+                                         : z;
+}
+
+/* 1 / sqrt(total / width + epsilon), of a sum of squares. */
+REEL_ELEMENT float reel_inverse_root(double total, int64_t width, double epsilon)
+{
+    return (float)(1.0 / sqrt(total / (double)width + epsilon));
+}
+
+/* n is (x - mean) * inverse in both. */
+REEL_ELEMENT float reel_affine(float n, float weight, float bias)
+{
+    return n * weight + bias;
+}
+
+REEL_ELEMENT float reel_modulated(float n, float scale, float row_scale, float shift, float row_shift)
+{
+    return n * (1.0f + (scale + row_scale)) + (shift + row_shift);
+}
+
+REEL_ELEMENT float reel_gated(float x, float y, float gate, float row)
+{
+    return x + y * (gate + row);
+}
+
+REEL_ELEMENT float reel_normed(float x, float inverse, float norm)
+{
+    return x * inverse * norm;
+}
+
+/* (a, b) turned by entry = (cosine, sine). */
+REEL_ELEMENT void reel_turn(float *a, float *b, const float *entry)
+{
+    float x = *a, y = *b;
+    *a = x * entry[0] - y * entry[1];
+    *b = x * entry[1] + y * entry[0];
+}
+
+/* Where a token lies in its grid of H x W tokens a frame. */
+struct reel_place {
+    int64_t frame, row, column;
+};
+
+REEL_ELEMENT struct reel_place reel_place_of(int64_t token, int64_t H, int64_t W)
+{
+    struct reel_place place;
+    place.frame = token / (W * H);
+    place.row = token / W % H;
+    place.column = token % W;
+    return place;
+}
+
+/* The (cosine, sine) that pair `pair` of a head turns by. Those of one axis follow each other. */
+REEL_ELEMENT const float *reel_rotation(const struct reel_rope *rope, struct reel_place place, int64_t pair)
+{
+    if (pair < rope->frame_pairs)
+        return rope->frame + 2 * (place.frame * rope->frame_pairs + pair);
+    pair -= rope->frame_pairs;
+    if (pair < rope->row_pairs)
+        return rope->row + 2 * (place.row * rope->row_pairs + pair);
+    pair -= rope->row_pairs;
+    return rope->column + 2 * (place.column * rope->column_pairs + pair);
+}
+
+/* Where the channels of a head of a row begin in the layout by parts of split_heads. */
+REEL_ELEMENT int64_t reel_head_at(const int64_t *first_head, int64_t rows, int64_t channels, int64_t row,
+                                  int64_t head)
+{
+    int64_t part = 0;
+    while (first_head[part + 1] <= head)
+        part++;
+    int64_t first = first_head[part], heads = first_head[part + 1] - first;
+    return (rows * first + row * heads + head - first) * channels;
+}
+
+/* The index in [channels, F, 2H, 2W] of one pixel of a token: corner = ph * 2 + pw. Patchify has it in column
+ * channel * 4 + corner, unpatchify in column corner * channels + channel. */
+REEL_ELEMENT int64_t reel_pixel_of(struct reel_place place, int64_t channel, int64_t corner, int64_t F,
+                                   int64_t H, int64_t W)
+{
+    int64_t row = 2 * place.row + corner / 2, column = 2 * place.column + corner % 2;
+    return ((channel * F + place.frame) * 2 * H + row) * 2 * W + column;
+}
+
+REEL_ELEMENT float reel_guided(float conditional, float unconditional, float scale)
+{
+    return unconditional + scale * (conditional - unconditional);
+}
+
+/* Element i of a channel's plane, in double: the coefficients of neighbouring terms nearly cancel at the
+ * start of a schedule. */
+REEL_ELEMENT void reel_solve_element(const struct reel_solve *a, int64_t channel, int64_t i)
+{
+    int64_t at = (channel * a->frames + a->frame) * a->plane + i;
+    double v = (double)a->v[(channel * a->v_frames + a->v_frame) * a->plane + i];
+    double x = (double)a->x[at], m0 = (double)a->m0[at], m1 = (double)a->m1[at];
+    double estimate = x - a->sigma * v;
+    if (a->corrects)
+        x = a->correct_last * (double)a->last[at] + a->correct_0 * m0 + a->correct_1 * m1 +
+            a->correct_estimate * estimate;
+    a->m1[at] = a->m0[at];
+    a->m0[at] = (float)estimate;
+    a->x[at] = (float)(a->predict_x * x + a->predict_0 * estimate + a->predict_1 * m0 + a->predict_v * v);
+    a->last[at] = a->last_is_result ? a->x[at] : (float)x;
+}
+
+/* Sums to which every part of x adds its own, and the row last. */
+REEL_ELEMENT float reel_sum_of_parts(const struct reel_sum_parts *a, int64_t row, int64_t i,
+                                     enum reel_precision numbers)
+{
+    int64_t at = row * a->width + i;
+    float sum = reel_number(a->x, at, numbers);
+    for (int64_t p = 1; p < a->parts; p++)
+        sum += reel_number(a->x, p * a->part_stride + at, numbers);
+    return sum + reel_number(a->row, i, numbers);
+}
+
+/* What a residual's number of so many bytes is held as. */
+REEL_ELEMENT enum reel_precision reel_kept_as(int64_t number_bytes)
+{
+    return number_bytes == 2 ? REEL_BFLOAT16 : REEL_FP32;
+}
+
+REEL_ELEMENT void reel_keep_element(const struct reel_keep_residual *a, int64_t i, enum reel_precision kept)
+{
+    reel_set_number(a->residual, i, kept, a->after[i] - a->before[i]);
+}
+
+REEL_ELEMENT void reel_add_kept_element(const struct reel_add_residual *a, int64_t i,
+                                        enum reel_precision kept)
+{
+    a->x[i] += reel_number(a->residual, i, kept);
+}
+
+/* rest is 1 - share. */
+REEL_ELEMENT float reel_blended(float x, float z, float share, float rest)
+{
+    return rest * x + share * z;
+}
+
+/* Attention over some keys, of log-sum-exp `old`, merged with that over others, of `here`: the shares of
+ * the two, and the log-sum-exp of both. exp and log are the C library's, or CUDA's. */
+struct reel_merged {
+    float kept, taken;
+    double lse;
+};
+
+REEL_ELEMENT struct reel_merged reel_merge_of(double old, double here)
+{
+    double most = old > here ? old : here;
+    double of_old = exp(old - most), of_here = exp(here - most), both = of_old + of_here;
+    struct reel_merged merged;
+    merged.kept = (float)(of_old / both);
+    merged.taken = (float)(of_here / both);
+    merged.lse = most + log(both);
+    return merged;
+}
+
+/* A number of the result. Where nothing of the old is kept it may be anything. */
+REEL_ELEMENT float reel_merged_number(struct reel_merged merged, float old, float here)
+{
+    return merged.kept > 0 ? merged.kept * old + here * merged.taken : here * merged.taken;
 }
 
 #endif

@@ -4,7 +4,7 @@
  * with 32 rows other bits than with 96. So every call has the same number of rows, the last tile is filled up
  * in scratch, and the tile is one of which it was checked, when the stream was opened, that a row's result
  * does not depend on its place in the tile. Threads take whole tiles; oneDNN runs serially inside a parallel
- * region. */
+ * region. Numbers of 16 and 8 bits are widened in scratch, to be multiplied by the same calls. */
 #include "cpu.h"
 #include "elements.h"
 #include "pulse.h"
@@ -63,61 +63,134 @@ void reel_gemm_cpu_open(struct reel_stream *stream)
 }
 
 REEL_SIMD
-static void finish(float *y, int64_t columns, const float *bias, enum reel_activation activation)
+static void add_bias(float *y, int64_t columns, const void *bias, enum reel_precision numbers)
 {
-    if (bias)
+    if (numbers == REEL_BFLOAT16)
         for (int64_t c = 0; c < columns; c++)
-            y[c] += bias[c];
-    if (activation == REEL_GELU_TANH)
+            y[c] += reel_number(bias, c, REEL_BFLOAT16);
+    else
         for (int64_t c = 0; c < columns; c++)
-            y[c] = reel_gelu_tanh(y[c]);
-    if (activation == REEL_SILU)
-        for (int64_t c = 0; c < columns; c++)
-            y[c] = reel_silu_of(y[c]);
-    if (activation == REEL_GELU_ERF)
-        for (int64_t c = 0; c < columns; c++)
-            y[c] = reel_gelu_erf(y[c]);
+            y[c] += reel_number(bias, c, REEL_FP32);
 }
 
-/* The tile of rows from first_row and columns from first_column. */
-static dnnl_status_t tile(const struct reel_stream *stream, const struct reel_gemm *a, int64_t first_row,
-                          int64_t first_column)
+REEL_SIMD
+static void activate(float *y, int64_t columns, enum reel_activation activation)
 {
-    int64_t size = stream->tile_rows;
+    if (activation == REEL_GELU_TANH)
+        for (int64_t c = 0; c < columns; c++)
+            y[c] = reel_activated(y[c], REEL_GELU_TANH);
+    if (activation == REEL_SILU)
+        for (int64_t c = 0; c < columns; c++)
+            y[c] = reel_activated(y[c], REEL_SILU);
+    if (activation == REEL_GELU_ERF)
+        for (int64_t c = 0; c < columns; c++)
+            y[c] = reel_activated(y[c], REEL_GELU_ERF);
+}
+
+REEL_SIMD
+static void round_to_fp8(float *x, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        x[i] = reel_widen_e4m3(reel_round_e4m3(x[i]));
+}
+
+/* A part of the product's columns, and a thread's room for what of it is not in the caller's arrays as
+ * floats. */
+struct panel {
+    int64_t first, columns, most; /* columns, of `most` but for the last panel */
+    int64_t widened;              /* the panel whose weights are in the room; -1: none */
+    const float *weight;          /* [columns, in] */
+    float *x_room;                /* [tile rows, in] */
+    float *y_room;                /* [tile rows, columns] */
+    float *weight_room;           /* [columns, in] */
+};
+
+/* Columns of a panel: of weights that have to be widened so many as there is room for. */
+static int64_t panel_columns(const struct reel_gemm *a)
+{
+    int64_t fitting = REEL_WIDENED / a->in / REEL_PANEL_LEAST * REEL_PANEL_LEAST;
+    if (a->weights == REEL_FP32 || fitting > REEL_PANEL)
+        return REEL_PANEL;
+    return fitting < REEL_PANEL_LEAST ? REEL_PANEL_LEAST : fitting;
+}
+
+static void panel_open(struct panel *p, const struct reel_stream *stream, const struct reel_gemm *a)
+{
+    p->most = panel_columns(a);
+    p->widened = -1;
+    p->x_room = reel_cpu_scratch(stream);
+    p->y_room = p->x_room + stream->tile_rows * a->in;
+    p->weight_room = p->y_room + stream->tile_rows * REEL_PANEL;
+}
+
+/* Goes to a panel. A thread meets the tiles of one after another, and widens its weights once. */
+static void panel_enter(struct panel *p, const struct reel_gemm *a, int64_t index)
+{
+    p->first = index * p->most;
+    p->columns = a->out - p->first < p->most ? a->out - p->first : p->most;
+    const void *weight = reel_at(a->weight, p->first * a->in, a->weights);
+    p->weight = a->weights == REEL_FP32 ? weight : p->weight_room;
+    if (a->weights != REEL_FP32 && p->widened != index)
+        reel_widen_cpu(weight, p->columns * a->in, a->weights, p->weight_room);
+    p->widened = index;
+}
+
+/* The rows of x from first_row, of which there are `rows`, as a whole tile of floats. */
+static const float *tile_of_x(const struct panel *p, const struct reel_gemm *a, int64_t first_row,
+                              int64_t rows, int64_t size)
+{
+    const void *x = reel_at(a->x, first_row * a->in, a->numbers);
+    if (rows == size && a->numbers == REEL_FP32 && a->weights == REEL_FP32)
+        return x;
+    reel_widen_cpu(x, rows * a->in, a->numbers, p->x_room);
+    if (a->weights == REEL_FP8)
+        round_to_fp8(p->x_room, rows * a->in);
+    memset(p->x_room + rows * a->in, 0, (size_t)((size - rows) * a->in) * sizeof *p->x_room);
+    return p->x_room;
+}
+
+/* The tile of rows from first_row and the columns of the panel. */
+static dnnl_status_t tile(const struct panel *p, const struct reel_gemm *a, int64_t first_row, int64_t size)
+{
     int64_t rows = a->rows - first_row < size ? a->rows - first_row : size;
-    int64_t columns = a->out - first_column < REEL_PANEL ? a->out - first_column : REEL_PANEL;
-    const float *x = a->x + first_row * a->in, *weight = a->weight + first_column * a->in;
-    float *y = a->y + first_row * a->out + first_column;
-    dnnl_status_t done;
-    if (rows == size) {
-        done = multiply(size, columns, a->in, x, weight, y, a->out);
-    } else {
-        float *padded = reel_cpu_scratch(stream), *result = padded + size * a->in;
-        memcpy(padded, x, (size_t)(rows * a->in) * sizeof *x);
-        memset(padded + rows * a->in, 0, (size_t)((size - rows) * a->in) * sizeof *x);
-        done = multiply(size, columns, a->in, padded, weight, result, columns);
-        for (int64_t r = 0; r < rows; r++)
-            memcpy(y + r * a->out, result + r * columns, (size_t)columns * sizeof *y);
-    }
+    int there = rows == size && a->result == REEL_FP32; /* the result is written where it belongs at once */
+    int64_t stride = there ? a->out : p->columns;
+    float *y = there ? (float *)a->y + first_row * a->out + p->first : p->y_room;
+    const float *x = tile_of_x(p, a, first_row, rows, size);
+    dnnl_status_t done = multiply(size, p->columns, a->in, x, p->weight, y, stride);
     reel_pulse();
-    for (int64_t r = 0; r < rows; r++)
-        finish(y + r * a->out, columns, a->bias ? a->bias + first_column : NULL, a->activation);
+    for (int64_t r = 0; r < rows; r++) {
+        float *row = y + r * stride;
+        if (a->weights == REEL_FP8)
+            for (int64_t c = 0; c < p->columns; c++)
+                row[c] *= (float)a->weight_scale;
+        if (a->bias)
+            add_bias(row, p->columns, reel_at(a->bias, p->first, a->numbers), a->numbers);
+        activate(row, p->columns, a->activation);
+        if (!there)
+            reel_narrow_cpu(row, p->columns, a->result,
+                            reel_at(a->y, (first_row + r) * a->out + p->first, a->result));
+    }
     return done;
 }
 
 void reel_gemm_cpu(struct reel_stream *stream, const struct reel_gemm *a)
 {
-    int64_t row_tiles = (a->rows + stream->tile_rows - 1) / stream->tile_rows;
-    int64_t panels = (a->out + REEL_PANEL - 1) / REEL_PANEL;
+    int64_t size = stream->tile_rows, row_tiles = (a->rows + size - 1) / size;
+    int64_t panels = (a->out + panel_columns(a) - 1) / panel_columns(a);
     int failed = 0;
 #pragma omp parallel reduction(| : failed) num_threads((int)stream->threads)
     {
         omp_set_num_threads(
             1); /* also where the team has shrunk to one thread, which is no parallel region to oneDNN */
+        struct panel panel;
+        panel_open(&panel, stream, a);
 #pragma omp for collapse(2) schedule(dynamic)
-        for (int64_t panel = 0; panel < panels; panel++)
-            for (int64_t t = 0; t < row_tiles; t++)
-                failed |= tile(stream, a, t * stream->tile_rows, panel * REEL_PANEL) != dnnl_success;
+        for (int64_t index = 0; index < panels; index++)
+            for (int64_t t = 0; t < row_tiles; t++) {
+                panel_enter(&panel, a, index);
+                failed |= tile(&panel, a, t * size, size) != dnnl_success;
+            }
     }
     if (failed)
         reel_stream_fail(stream, REEL_BAD_DEVICE, "oneDNN refused a GEMM of %lld rows, %lld in, %lld out",

@@ -6,26 +6,35 @@
 
 enum { LANES = 8 };
 
-REEL_SIMD
-static double sum_of_squares(const float *x, int64_t width)
+REEL_ELEMENT double squares_of(const void *x, enum reel_precision numbers, int64_t width)
 {
     double lane[LANES] = {0}, total = 0;
     int64_t whole = width - width % LANES;
     for (int64_t i = 0; i < whole; i += LANES)
-        for (int64_t j = 0; j < LANES; j++)
-            lane[j] += (double)x[i + j] * (double)x[i + j];
-    for (int64_t i = whole; i < width; i++)
-        lane[i - whole] += (double)x[i] * (double)x[i];
+        for (int64_t j = 0; j < LANES; j++) {
+            double number = (double)reel_number(x, i + j, numbers);
+            lane[j] += number * number;
+        }
+    for (int64_t i = whole; i < width; i++) {
+        double number = (double)reel_number(x, i, numbers);
+        lane[i - whole] += number * number;
+    }
     for (int64_t j = 0; j < LANES; j++)
         total += lane[j];
     return total;
+}
+
+REEL_SIMD
+static double sum_of_squares(const void *x, enum reel_precision numbers, int64_t width)
+{
+    return numbers == REEL_BFLOAT16 ? squares_of(x, REEL_BFLOAT16, width) : squares_of(x, REEL_FP32, width);
 }
 
 void reel_squares_cpu(struct reel_stream *stream, const struct reel_squares *a)
 {
 #pragma omp parallel for num_threads((int)stream->threads)
     for (int64_t r = 0; r < a->rows; r++)
-        a->sums[r] = sum_of_squares(a->x + r * a->width, a->width);
+        a->sums[r] = sum_of_squares(reel_at(a->x, r * a->width, a->numbers), a->numbers, a->width);
 }
 
 /* 1 / sqrt(mean(x^2) + epsilon) over row r of all heads of the model. */
@@ -38,72 +47,78 @@ static float inverse_rms(const struct reel_split_heads *a, int64_t r)
         for (int64_t p = 0; p < a->square_parts; p++)
             total += a->squares[p * a->rows + r];
     } else {
-        total = sum_of_squares(a->x + r * width, width);
+        total = sum_of_squares(reel_at(a->x, r * width, a->numbers), a->numbers, width);
     }
-    return (float)(1.0 / sqrt(total / (double)width + a->epsilon));
+    return reel_inverse_root(total, width, a->epsilon);
+}
+
+REEL_ELEMENT void scale(const void *x, const void *norm, enum reel_precision numbers, float inverse,
+                        int64_t count, float *y)
+{
+    for (int64_t i = 0; i < count; i++)
+        y[i] = reel_normed(reel_number(x, i, numbers), inverse, reel_number(norm, i, numbers));
 }
 
 REEL_SIMD
-static void scaled(const float *x, float inverse, const float *norm, int64_t count, float *y)
+static void scaled(const void *x, const void *norm, enum reel_precision numbers, float inverse, int64_t count,
+                   float *y)
 {
-    for (int64_t i = 0; i < count; i++)
-        y[i] = x[i] * inverse * norm[i];
+    if (numbers == REEL_BFLOAT16)
+        scale(x, norm, REEL_BFLOAT16, inverse, count, y);
+    else
+        scale(x, norm, REEL_FP32, inverse, count, y);
 }
 
-/* Turns pairs (2p, 2p + 1) of y by table[p] = (cosine, sine). Not compiled for newer instruction sets: there GCC fuses
- * the products and the sums (vfmaddsub) in spite of -ffp-contract=off, and every machine would turn otherwise. */
+/* Turns pairs (2p, 2p + 1) of y. Not compiled for newer instruction sets: there GCC fuses the products and
+ * the sums (vfmaddsub) in spite of -ffp-contract=off, and every machine would turn otherwise. */
 static void turn(float *y, const float *table, int64_t pairs)
 {
-    for (int64_t p = 0; p < pairs; p++) {
-        float a = y[2 * p], b = y[2 * p + 1], cosine = table[2 * p], sine = table[2 * p + 1];
-        y[2 * p] = a * cosine - b * sine;
-        y[2 * p + 1] = a * sine + b * cosine;
-    }
+    for (int64_t p = 0; p < pairs; p++)
+        reel_turn(&y[2 * p], &y[2 * p + 1], &table[2 * p]);
 }
 
-static void rotate(const struct reel_rope *rope, int64_t token, float *y)
+static void rotate(const struct reel_rope *rope, struct reel_place place, float *y)
 {
-    int64_t column = token % rope->W, row = token / rope->W % rope->H, frame = token / (rope->W * rope->H);
-    turn(y, rope->frame + frame * rope->frame_pairs * 2, rope->frame_pairs);
-    y += 2 * rope->frame_pairs;
-    turn(y, rope->row + row * rope->row_pairs * 2, rope->row_pairs);
-    y += 2 * rope->row_pairs;
-    turn(y, rope->column + column * rope->column_pairs * 2, rope->column_pairs);
+    int64_t row = rope->frame_pairs, column = row + rope->row_pairs;
+    turn(y, reel_rotation(rope, place, 0), rope->frame_pairs);
+    turn(y + 2 * row, reel_rotation(rope, place, row), rope->row_pairs);
+    turn(y + 2 * column, reel_rotation(rope, place, column), rope->column_pairs);
 }
 
-static void split_row(const struct reel_split_heads *a, int64_t r)
+/* Head n of row r, in floats until it is written: in place, or in `room` for a head. */
+static void split_head(const struct reel_split_heads *a, int64_t r, int64_t n, float inverse, float *room)
 {
     int64_t C = a->channels;
-    const float *x = a->x + r * a->heads * C;
-    float inverse = a->norm ? inverse_rms(a, r) : 1.0f;
-    for (int64_t p = 0; p < a->parts; p++) {
-        int64_t first = a->first_head[p], heads = a->first_head[p + 1] - first;
-        float *y = a->y + (a->rows * first + r * heads) * C;
-        if (a->norm)
-            scaled(x + first * C, inverse, a->norm + first * C, heads * C, y);
-        else if (y != x)
-            memcpy(y, x + first * C, (size_t)(heads * C) * sizeof *y);
-        if (a->rope)
-            for (int64_t n = 0; n < heads; n++)
-                rotate(a->rope, a->rope->first_token + r, y + n * C);
-    }
+    const void *x = reel_at(a->x, (r * a->heads + n) * C, a->numbers);
+    void *y = reel_at(a->y, reel_head_at(a->first_head, a->rows, C, r, n), a->numbers);
+    float *head = a->numbers == REEL_FP32 ? y : room;
+    if (a->norm)
+        scaled(x, reel_at(a->norm, n * C, a->numbers), a->numbers, inverse, C, head);
+    else if (head != x)
+        reel_widen_cpu(x, C, a->numbers, head);
+    if (a->rope)
+        rotate(a->rope, reel_place_of(a->rope->first_token + r, a->rope->H, a->rope->W), head);
+    if (head != y)
+        reel_narrow_cpu(head, C, a->numbers, y);
 }
 
 void reel_split_heads_cpu(struct reel_stream *stream, const struct reel_split_heads *a)
 {
 #pragma omp parallel for num_threads((int)stream->threads)
-    for (int64_t r = 0; r < a->rows; r++)
-        split_row(a, r);
+    for (int64_t r = 0; r < a->rows; r++) {
+        float inverse = a->norm ? inverse_rms(a, r) : 1.0f;
+        for (int64_t n = 0; n < a->heads; n++)
+            split_head(a, r, n, inverse, reel_cpu_scratch(stream));
+    }
 }
 
 void reel_merge_heads_cpu(struct reel_stream *stream, const struct reel_merge_heads *a)
 {
+    int64_t C = a->channels;
 #pragma omp parallel for num_threads((int)stream->threads)
     for (int64_t r = 0; r < a->rows; r++)
-        for (int64_t p = 0; p < a->parts; p++) {
-            int64_t first = a->first_head[p], heads = a->first_head[p + 1] - first;
-            memcpy(a->y + (r * a->heads + first) * a->channels,
-                   a->x + (a->rows * first + r * heads) * a->channels,
-                   (size_t)(heads * a->channels) * sizeof *a->y);
-        }
+        for (int64_t n = 0; n < a->heads; n++)
+            memcpy(reel_at(a->y, (r * a->heads + n) * C, a->numbers),
+                   reel_at(a->x, reel_head_at(a->first_head, a->rows, C, r, n), a->numbers),
+                   (size_t)(C * reel_precision_bytes(a->numbers)));
 }

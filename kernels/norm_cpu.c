@@ -6,79 +6,130 @@ enum { LANES = 8 };
 
 /* mean and 1 / sqrt(variance + epsilon) of a row, in double and in an order that depends on the width alone.
  */
-REEL_SIMD
-static void moments(const float *x, int64_t width, double epsilon, float *mean, float *inverse)
+REEL_ELEMENT void moments_of(const void *x, enum reel_precision from, int64_t width, double epsilon,
+                             float *mean, float *inverse)
 {
     double lane[LANES] = {0}, total = 0;
     int64_t whole = width - width % LANES;
     for (int64_t i = 0; i < whole; i += LANES)
         for (int64_t j = 0; j < LANES; j++)
-            lane[j] += (double)x[i + j];
+            lane[j] += (double)reel_number(x, i + j, from);
     for (int64_t i = whole; i < width; i++)
-        lane[i - whole] += (double)x[i];
+        lane[i - whole] += (double)reel_number(x, i, from);
     for (int64_t j = 0; j < LANES; j++) {
         total += lane[j];
         lane[j] = 0;
     }
     double center = total / (double)width;
     for (int64_t i = 0; i < whole; i += LANES)
-        for (int64_t j = 0; j < LANES; j++)
-            lane[j] += ((double)x[i + j] - center) * ((double)x[i + j] - center);
-    for (int64_t i = whole; i < width; i++)
-        lane[i - whole] += ((double)x[i] - center) * ((double)x[i] - center);
+        for (int64_t j = 0; j < LANES; j++) {
+            double apart = (double)reel_number(x, i + j, from) - center;
+            lane[j] += apart * apart;
+        }
+    for (int64_t i = whole; i < width; i++) {
+        double apart = (double)reel_number(x, i, from) - center;
+        lane[i - whole] += apart * apart;
+    }
     total = 0;
     for (int64_t j = 0; j < LANES; j++)
         total += lane[j];
     *mean = (float)center;
-    *inverse = (float)(1.0 / sqrt(total / (double)width + epsilon));
+    *inverse = reel_inverse_root(total, width, epsilon);
 }
 
 REEL_SIMD
-static void affine_row(const struct reel_layer_norm *a, const float *x, float mean, float inverse, float *y)
+static void moments(const void *x, enum reel_precision from, int64_t width, double epsilon, float *mean,
+                    float *inverse)
+{
+    if (from == REEL_BFLOAT16)
+        moments_of(x, REEL_BFLOAT16, width, epsilon, mean, inverse);
+    else
+        moments_of(x, REEL_FP32, width, epsilon, mean, inverse);
+}
+
+REEL_ELEMENT void affine(const struct reel_layer_norm *a, enum reel_precision from,
+                         enum reel_precision numbers, const void *x, float mean, float inverse, void *y)
 {
     for (int64_t i = 0; i < a->width; i++)
-        y[i] = (x[i] - mean) * inverse * a->weight[i] + a->bias[i];
+        reel_set_number(y, i, numbers,
+                        reel_affine((reel_number(x, i, from) - mean) * inverse,
+                                    reel_number(a->weight, i, numbers), reel_number(a->bias, i, numbers)));
+}
+
+REEL_SIMD
+static void affine_row(const struct reel_layer_norm *a, const void *x, float mean, float inverse, void *y)
+{
+    if (a->from == REEL_BFLOAT16 && a->numbers == REEL_BFLOAT16)
+        affine(a, REEL_BFLOAT16, REEL_BFLOAT16, x, mean, inverse, y);
+    else if (a->from == REEL_BFLOAT16)
+        affine(a, REEL_BFLOAT16, REEL_FP32, x, mean, inverse, y);
+    else if (a->numbers == REEL_BFLOAT16)
+        affine(a, REEL_FP32, REEL_BFLOAT16, x, mean, inverse, y);
+    else
+        affine(a, REEL_FP32, REEL_FP32, x, mean, inverse, y);
 }
 
 void reel_layer_norm_cpu(struct reel_stream *stream, const struct reel_layer_norm *a)
 {
 #pragma omp parallel for num_threads((int)stream->threads)
     for (int64_t r = 0; r < a->rows; r++) {
+        const void *x = reel_at(a->x, r * a->width, a->from);
         float mean, inverse;
-        moments(a->x + r * a->width, a->width, a->epsilon, &mean, &inverse);
-        affine_row(a, a->x + r * a->width, mean, inverse, a->y + r * a->width);
+        moments(x, a->from, a->width, a->epsilon, &mean, &inverse);
+        affine_row(a, x, mean, inverse, reel_at(a->y, r * a->width, a->numbers));
     }
+}
+
+REEL_ELEMENT void modulated(const struct reel_modulate *a, enum reel_precision numbers, const float *x,
+                            float mean, float inverse, const float *row, void *y)
+{
+    const float *shift = row + a->shift_at, *scale = row + a->scale_at;
+    for (int64_t i = 0; i < a->width; i++)
+        reel_set_number(y, i, numbers,
+                        reel_modulated((x[i] - mean) * inverse, reel_number(a->scale, i, numbers), scale[i],
+                                       reel_number(a->shift, i, numbers), shift[i]));
 }
 
 REEL_SIMD
 static void modulated_row(const struct reel_modulate *a, const float *x, float mean, float inverse,
-                          const float *row, float *y)
+                          const float *row, void *y)
 {
-    const float *shift = row + a->shift_at, *scale = row + a->scale_at;
-    for (int64_t i = 0; i < a->width; i++)
-        y[i] = (x[i] - mean) * inverse * (1.0f + (a->scale[i] + scale[i])) + (a->shift[i] + shift[i]);
+    if (a->numbers == REEL_BFLOAT16)
+        modulated(a, REEL_BFLOAT16, x, mean, inverse, row, y);
+    else
+        modulated(a, REEL_FP32, x, mean, inverse, row, y);
 }
 
 void reel_modulate_cpu(struct reel_stream *stream, const struct reel_modulate *a)
 {
 #pragma omp parallel for num_threads((int)stream->threads)
     for (int64_t r = 0; r < a->rows; r++) {
-        const float *row = reel_row_of(&a->embedding, r);
+        const float *x = a->x + r * a->width, *row = reel_row_of(&a->embedding, r);
         float mean, inverse;
-        moments(a->x + r * a->width, a->width, a->epsilon, &mean, &inverse);
-        modulated_row(a, a->x + r * a->width, mean, inverse, row, a->y + r * a->width);
+        moments(x, REEL_FP32, a->width, a->epsilon, &mean, &inverse);
+        modulated_row(a, x, mean, inverse, row, reel_at(a->y, r * a->width, a->numbers));
     }
 }
 
-REEL_SIMD
-static void gated_row(float *x, const float *y, const float *gate, const float *row, int64_t width)
+REEL_ELEMENT void gated(float *x, const void *y, const void *gate, enum reel_precision numbers,
+                        const float *row, int64_t width)
 {
     if (gate)
         for (int64_t i = 0; i < width; i++)
-            x[i] += y[i] * (gate[i] + row[i]);
+            x[i] = reel_gated(x[i], reel_number(y, i, numbers), reel_number(gate, i, numbers), row[i]);
     else
         for (int64_t i = 0; i < width; i++)
-            x[i] += y[i];
+            x[i] += reel_number(y, i, numbers);
+}
+
+REEL_SIMD
+static void gated_row(float *x, const void *y, const void *gate, enum reel_precision numbers,
+                      const float *row, int64_t width)
+{
+    if (numbers == REEL_BFLOAT16)
+        gated(x, y, gate, REEL_BFLOAT16, row, width);
+    else
+        gated(x, y, gate, REEL_FP32, row, width);
 }
 
 void reel_gated_add_cpu(struct reel_stream *stream, const struct reel_gated_add *a)
@@ -88,6 +139,7 @@ void reel_gated_add_cpu(struct reel_stream *stream, const struct reel_gated_add 
         const float *row = 0;
         if (a->gate)
             row = reel_row_of(&a->embedding, r) + a->gate_at;
-        gated_row(a->x + r * a->width, a->y + r * a->width, a->gate, row, a->width);
+        gated_row(a->x + r * a->width, reel_at(a->y, r * a->width, a->numbers), a->gate, a->numbers, row,
+                  a->width);
     }
 }

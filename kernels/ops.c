@@ -4,15 +4,26 @@
 
 #include "fault.h"
 #include "pulse.h"
+#include "span.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-/* The backend's operation between its enter and leave. */
-#define RUN(stream, operation, arguments)                                                                    \
+/* A field of the arguments, for the profile. */
+#define SIZE(field)                                                                                          \
+    {                                                                                                        \
+#field, (int64_t)a.field                                                                             \
+    }
+
+/* The backend's operation on the arguments a between its enter and leave, and the sizes that a profile shows of it. */
+#define RUN(stream, operation, ...)                                                                          \
     do {                                                                                                     \
+        const struct reel_trace_what what = {                                                                \
+            .kind = REEL_TRACE_OPERATION, .name = #operation, .numbers = {__VA_ARGS__}};                     \
         enter(stream);                                                                                       \
-        (stream)->ops->operation(stream, arguments);                                                         \
+        struct reel_span span = reel_span_begin(stream, &what);                                              \
+        (stream)->ops->operation(stream, &a);                                                                \
+        reel_span_end(stream, span);                                                                         \
         leave(stream);                                                                                       \
     } while (0)
 
@@ -28,6 +39,19 @@ static void leave(struct reel_stream *stream)
         stream->ops->leave(stream);
 }
 
+void *reel_allocate_host(const struct reel_ops *ops, int64_t bytes)
+{
+    return ops->allocate_host ? ops->allocate_host(bytes) : reel_ops_cpu.allocate(bytes);
+}
+
+void reel_release_host(const struct reel_ops *ops, void *memory, int64_t bytes)
+{
+    if (ops->release_host)
+        ops->release_host(memory, bytes);
+    else
+        reel_ops_cpu.release(memory, bytes);
+}
+
 int64_t reel_scratch_bytes(const struct reel_ops *ops, const struct reel_scratch *most)
 {
     return ops->scratch_bytes(most);
@@ -40,6 +64,58 @@ void reel_stream_open(struct reel_stream *stream, const struct reel_ops *ops, co
     enter(stream);
     ops->open(stream, most);
     leave(stream);
+}
+
+void reel_stream_open_aside(struct reel_stream *stream, const struct reel_ops *ops)
+{
+    *stream = (struct reel_stream){.ops = ops, .threads = 1};
+    enter(stream);
+    ops->open(stream, NULL);
+    leave(stream);
+}
+
+void reel_stream_close(struct reel_stream *stream)
+{
+    if (stream->ops && stream->ops->close)
+        stream->ops->close(stream);
+    *stream = (struct reel_stream){.ops = NULL};
+}
+
+void reel_order(struct reel_stream *later, struct reel_stream *earlier)
+{
+    if (later->ops->order && later != earlier)
+        later->ops->order(later, earlier);
+}
+
+/* The host waits for the stream, where there is something to wait for. */
+static void wait_by(struct reel_stream *stream, void (*wait)(struct reel_stream *), const char *name)
+{
+    if (wait) {
+        int64_t span = reel_trace_begin(&(struct reel_trace_what){.kind = REEL_TRACE_WAIT, .name = name});
+        wait(stream);
+        reel_trace_end(span);
+    }
+    reel_pulse();
+}
+
+void reel_pace(struct reel_stream *stream)
+{
+    wait_by(stream, stream->ops->pace, "pace");
+}
+
+void reel_finish(struct reel_stream *stream)
+{
+    wait_by(stream, stream->ops->finish, "finish");
+}
+
+void *reel_stream_handle(const struct reel_stream *stream)
+{
+    return stream->ops->handle ? stream->ops->handle(stream) : NULL;
+}
+
+int64_t reel_precision_bytes(enum reel_precision precision)
+{
+    return precision == REEL_FP32 ? 4 : precision == REEL_BFLOAT16 ? 2 : 1;
 }
 
 void reel_stream_fail(struct reel_stream *stream, enum reel_status status, const char *format, ...)
@@ -68,89 +144,101 @@ static int admitted(struct reel_stream *stream, const char *operation, int64_t w
     return 1;
 }
 
+/* Whether operations have numbers of that precision: weights alone may be narrower. */
+static int is_wide(enum reel_precision precision)
+{
+    return precision == REEL_FP32 || precision == REEL_BFLOAT16;
+}
+
 void reel_gemm(struct reel_stream *stream, struct reel_gemm a)
 {
     if (reel_fault(REEL_FAULT_GEMM))
         reel_stream_fail(stream, REEL_BAD_DEVICE, "planted: a GEMM failed");
-    if (admitted(stream, "gemm", a.rows, a.in > 0 && a.out > 0 && a.x && a.weight && a.y))
-        RUN(stream, gemm, &a);
+    int holds = a.in > 0 && a.out > 0 && a.x && a.weight && a.y && is_wide(a.numbers) && is_wide(a.result) &&
+                (a.weights == a.numbers || a.weights == REEL_FP8);
+    if (admitted(stream, "gemm", a.rows, holds))
+        RUN(stream, gemm, SIZE(rows), SIZE(in), SIZE(out));
 }
 
 void reel_layer_norm(struct reel_stream *stream, struct reel_layer_norm a)
 {
-    if (admitted(stream, "layer_norm", a.rows, a.width > 0 && a.x && a.y && a.weight && a.bias))
-        RUN(stream, layer_norm, &a);
+    int holds = a.width > 0 && a.x && a.y && a.weight && a.bias && is_wide(a.from) && is_wide(a.numbers) &&
+                (a.x != a.y || a.from == a.numbers);
+    if (admitted(stream, "layer_norm", a.rows, holds))
+        RUN(stream, layer_norm, SIZE(rows), SIZE(width));
 }
 
 void reel_modulate(struct reel_stream *stream, struct reel_modulate a)
 {
-    int holds = a.width > 0 && a.x && a.y && a.shift && a.scale && a.embedding.table &&
-                a.shift_at + a.width <= a.embedding.stride && a.scale_at + a.width <= a.embedding.stride;
+    int holds = a.width > 0 && a.x && a.y && a.shift && a.scale && a.embedding.table && is_wide(a.numbers) &&
+                (a.x != a.y || a.numbers == REEL_FP32) && a.shift_at + a.width <= a.embedding.stride &&
+                a.scale_at + a.width <= a.embedding.stride;
     if (admitted(stream, "modulate", a.rows, holds))
-        RUN(stream, modulate, &a);
+        RUN(stream, modulate, SIZE(rows), SIZE(width));
 }
 
 void reel_gated_add(struct reel_stream *stream, struct reel_gated_add a)
 {
-    int holds = a.width > 0 && a.x && a.y &&
+    int holds = a.width > 0 && a.x && a.y && is_wide(a.numbers) &&
                 (!a.gate || (a.embedding.table && a.gate_at + a.width <= a.embedding.stride));
     if (admitted(stream, "gated_add", a.rows, holds))
-        RUN(stream, gated_add, &a);
+        RUN(stream, gated_add, SIZE(rows), SIZE(width));
 }
 
 void reel_squares(struct reel_stream *stream, struct reel_squares a)
 {
-    if (admitted(stream, "squares", a.rows, a.width > 0 && a.x && a.sums))
-        RUN(stream, squares, &a);
+    if (admitted(stream, "squares", a.rows, a.width > 0 && a.x && a.sums && is_wide(a.numbers)))
+        RUN(stream, squares, SIZE(rows), SIZE(width));
 }
 
 void reel_split_heads(struct reel_stream *stream, struct reel_split_heads a)
 {
     int holds = (!a.squares || (a.square_parts > 0 && a.norm_width > 0)) && (a.parts == 1 || a.x != a.y) &&
-                a.heads > 0 && a.channels > 0 && a.channels % 2 == 0 && a.x && a.y && a.parts > 0 &&
-                a.first_head[a.parts] == a.heads &&
+                is_wide(a.numbers) && a.heads > 0 && a.channels > 0 && a.channels % 2 == 0 && a.x && a.y &&
+                a.parts > 0 && a.first_head[a.parts] == a.heads &&
                 (!a.rope || a.rope->frame_pairs + a.rope->row_pairs + a.rope->column_pairs == a.channels / 2);
     if (admitted(stream, "split_heads", a.rows, holds))
-        RUN(stream, split_heads, &a);
+        RUN(stream, split_heads, SIZE(rows), SIZE(heads), SIZE(channels), SIZE(parts));
 }
 
 void reel_merge_heads(struct reel_stream *stream, struct reel_merge_heads a)
 {
-    int holds =
-        a.heads > 0 && a.channels > 0 && a.x && a.y && a.parts > 0 && a.first_head[a.parts] == a.heads;
+    int holds = a.heads > 0 && a.channels > 0 && a.x && a.y && a.parts > 0 &&
+                a.first_head[a.parts] == a.heads && is_wide(a.numbers);
     if (admitted(stream, "merge_heads", a.rows, holds))
-        RUN(stream, merge_heads, &a);
+        RUN(stream, merge_heads, SIZE(rows), SIZE(heads), SIZE(channels), SIZE(parts));
 }
 
 void reel_attention(struct reel_stream *stream, struct reel_attention a)
 {
     int64_t width = a.heads * a.channels;
     int holds = a.keys > 0 && width > 0 && a.q && a.k && a.v && a.out && a.q_stride >= width &&
-                a.kv_stride >= width && a.out_stride >= width && (!a.merge || (a.lse && !a.add));
+                a.kv_stride >= width && a.out_stride >= width && (!a.merge || (a.lse && !a.add)) &&
+                is_wide(a.numbers);
     if (reel_fault(REEL_FAULT_ATTENTION))
         reel_stream_fail(stream, REEL_BAD_DEVICE, "planted: an attention failed");
     if (admitted(stream, "attention", a.queries, holds))
-        RUN(stream, attention, &a);
+        RUN(stream, attention, SIZE(queries), SIZE(keys), SIZE(heads), SIZE(channels));
 }
 
 void reel_patchify(struct reel_stream *stream, struct reel_patchify a)
 {
     int holds = a.first_token >= 0 && a.first_token + a.tokens <= a.F * a.H * a.W && a.channels > 0 &&
-                a.latents && a.columns;
+                a.latents && a.columns && is_wide(a.numbers);
     if (admitted(stream, "patchify", a.tokens, holds))
-        RUN(stream, patchify, &a);
+        RUN(stream, patchify, SIZE(tokens), SIZE(channels));
 }
 
 void reel_unpatchify(struct reel_stream *stream, struct reel_unpatchify a)
 {
     if (admitted(stream, "unpatchify", a.F * a.H * a.W, a.channels > 0 && a.tokens && a.velocity))
-        RUN(stream, unpatchify, &a);
+        RUN(stream, unpatchify, SIZE(F), SIZE(H), SIZE(W), SIZE(channels));
 }
 
 void reel_guide(struct reel_stream *stream, struct reel_guide a)
 {
     if (admitted(stream, "guide", a.count, a.conditional && a.unconditional && a.out))
-        RUN(stream, guide, &a);
+        RUN(stream, guide, SIZE(count));
 }
 
 void reel_solve(struct reel_stream *stream, struct reel_solve a)
@@ -158,33 +246,34 @@ void reel_solve(struct reel_stream *stream, struct reel_solve a)
     int holds = a.frame >= 0 && a.frame < a.frames && a.v_frame >= 0 && a.v_frame < a.v_frames &&
                 a.plane > 0 && a.v && a.x && a.m0 && a.m1 && a.last;
     if (admitted(stream, "solve", a.channels, holds))
-        RUN(stream, solve, &a);
+        RUN(stream, solve, SIZE(channels), SIZE(plane));
 }
 
 void reel_silu(struct reel_stream *stream, struct reel_silu a)
 {
     if (admitted(stream, "silu", a.count, a.x && a.y))
-        RUN(stream, silu, &a);
+        RUN(stream, silu, SIZE(count));
 }
 
 void reel_sum_parts(struct reel_stream *stream, struct reel_sum_parts a)
 {
-    if (admitted(stream, "sum_parts", a.rows, a.width > 0 && a.parts > 0 && a.x && a.row && a.y))
-        RUN(stream, sum_parts, &a);
+    if (admitted(stream, "sum_parts", a.rows,
+                 a.width > 0 && a.parts > 0 && a.x && a.row && a.y && is_wide(a.numbers)))
+        RUN(stream, sum_parts, SIZE(rows), SIZE(width), SIZE(parts));
 }
 
 void reel_expand(struct reel_stream *stream, struct reel_expand a)
 {
     if (admitted(stream, "expand", a.rows,
                  a.width > 0 && a.width <= a.embedding.stride && a.embedding.table && a.y))
-        RUN(stream, expand, &a);
+        RUN(stream, expand, SIZE(rows), SIZE(width));
 }
 
 void reel_distances(struct reel_stream *stream, struct reel_distances a)
 {
     int holds = a.width > 0 && a.x && a.previous && a.difference && a.magnitude && a.stride > 0;
     if (admitted(stream, "distances", a.rows, holds))
-        RUN(stream, distances, &a);
+        RUN(stream, distances, SIZE(rows), SIZE(width));
 }
 
 static int is_kept(int64_t number_bytes)
@@ -196,19 +285,25 @@ void reel_keep_residual(struct reel_stream *stream, struct reel_keep_residual a)
 {
     if (admitted(stream, "keep_residual", a.count,
                  is_kept(a.number_bytes) && a.after && a.before && a.residual))
-        RUN(stream, keep_residual, &a);
+        RUN(stream, keep_residual, SIZE(count), SIZE(number_bytes));
 }
 
 void reel_add_residual(struct reel_stream *stream, struct reel_add_residual a)
 {
     if (admitted(stream, "add_residual", a.count, is_kept(a.number_bytes) && a.x && a.residual))
-        RUN(stream, add_residual, &a);
+        RUN(stream, add_residual, SIZE(count), SIZE(number_bytes));
 }
 
 void reel_add_row(struct reel_stream *stream, struct reel_add_row a)
 {
-    if (admitted(stream, "add_row", a.rows, a.width > 0 && a.row && a.y))
-        RUN(stream, add_row, &a);
+    if (admitted(stream, "add_row", a.rows, a.width > 0 && a.row && a.y && is_wide(a.numbers)))
+        RUN(stream, add_row, SIZE(rows), SIZE(width));
+}
+
+void reel_convert(struct reel_stream *stream, struct reel_convert a)
+{
+    if (admitted(stream, "convert", a.count, is_wide(a.numbers) && a.x && a.y))
+        RUN(stream, convert, SIZE(count));
 }
 
 void reel_copy(struct reel_stream *stream, struct reel_copy a)
@@ -218,19 +313,19 @@ void reel_copy(struct reel_stream *stream, struct reel_copy a)
     int holds = a.row_bytes > 0 && a.from && a.to &&
                 (a.rows == 1 || (a.from_stride >= a.row_bytes && a.to_stride >= a.row_bytes));
     if (admitted(stream, "copy", a.row_bytes == 0 ? 0 : a.rows, holds))
-        RUN(stream, copy, &a);
+        RUN(stream, copy, SIZE(direction), SIZE(rows), SIZE(row_bytes));
 }
 
 void reel_clear(struct reel_stream *stream, struct reel_clear a)
 {
     if (admitted(stream, "clear", a.bytes, a.to != 0))
-        RUN(stream, clear, &a);
+        RUN(stream, clear, SIZE(bytes));
 }
 
 void reel_blend(struct reel_stream *stream, struct reel_blend a)
 {
     if (admitted(stream, "blend", a.rows, a.width > 0 && a.x && a.z && a.x_stride >= a.width))
-        RUN(stream, blend, &a);
+        RUN(stream, blend, SIZE(rows), SIZE(width));
 }
 
 void reel_upload(struct reel_stream *stream, void *device, const void *host, int64_t bytes)
@@ -252,7 +347,11 @@ int64_t reel_first_nonfinite(struct reel_stream *stream, const float *x, int64_t
     if (!admitted(stream, "first_nonfinite", count, x != 0))
         return -1;
     enter(stream);
+    struct reel_span span = reel_span_begin(stream, &(struct reel_trace_what){.kind = REEL_TRACE_OPERATION,
+                                                                              .name = "first_nonfinite",
+                                                                              .numbers = {{"count", count}}});
     int64_t first = stream->ops->first_nonfinite(stream, x, count);
+    reel_span_end(stream, span);
     leave(stream);
     return first;
 }

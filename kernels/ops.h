@@ -2,13 +2,19 @@
  *
  * An operation is called with a stream and a struct of named fields, so that a call reads as a sentence:
  *
- *     reel_gemm(stream, (struct reel_gemm){.rows = n, .in = D, .out = D, .x = x, .weight = w, .bias = b, .y =
- * y});
+ *     reel_gemm(stream, (struct reel_gemm){.rows = n, .in = D, .out = D, .x = x, .weight = w, .bias = b, .y = y});
  *
  * Arrays lie in the memory of the backend, which the host may not be able to read: what crosses between the two goes
- * through reel_copy. first_head and the struct of a rotation are the host's. An operation has ended when it returns, or the
- * backend keeps the order of all its streams; reel_copy needs of a stream its backend alone. All are float, row-major and dense unless a stride is named; outputs do not overlap inputs unless it
- * says so. Zero rows are allowed everywhere and do nothing. A stream is sticky: after a failure every
+ * through reel_copy. first_head and the struct of a rotation are the host's, and may change as soon as the call returns.
+ * All arrays are row-major and dense unless a stride is named; outputs do not overlap inputs unless it says so. Numbers are
+ * float, but for arrays of `void`, which are of the precision that the struct names (fp32 where it says nothing); sums and
+ * formulas are computed in float or double whatever the arrays hold, and rounded once, when they are written.
+ *
+ * Operations of one stream take place in their order; a call may return before its operation has begun. Between streams
+ * there is no order but what reel_order makes, and the host knows that something has ended once reel_finish, a copy from
+ * the device or reel_first_nonfinite has returned.
+ *
+ * Zero rows are allowed everywhere and do nothing. A stream is sticky: after a failure every
  * operation on it does nothing, and stream->status holds the first one, whose cause is in the error record
  * (status.h). The caller looks once an iteration. Results do not depend on the number of threads, and the
  * result of a row does not depend on how many rows there are nor on which of them it is: cutting tokens over
@@ -24,8 +30,12 @@
 
 struct reel_ops;
 
+/* What a number of an array is held as. */
+enum reel_precision { REEL_FP32, REEL_BFLOAT16, REEL_FP8 };
+
 struct reel_stream {
     const struct reel_ops *ops; /* the backend */
+    void *queue;                /* the backend's own; NULL where operations end before they return */
     enum reel_status status;    /* the first failure, REEL_OK while there is none */
     void *scratch;              /* memory of the caller, of the size that reel_scratch_bytes asked for */
     int64_t tile_rows;          /* rows of a GEMM tile, chosen when the stream was opened */
@@ -38,28 +48,36 @@ struct reel_scratch {
     int64_t in;       /* columns of a GEMM's input */
     int64_t channels; /* C of attention */
     int64_t threads;
+    int fp8; /* whether a GEMM's weights may be REEL_FP8 */
 };
 
 enum reel_activation { REEL_IDENTITY, REEL_GELU_TANH, REEL_GELU_ERF, REEL_SILU };
 
-/* y = activation(x weight^T + bias). */
+/* y = activation(x weight^T + bias). With weights of REEL_FP8, which are F8_E4M3, x is rounded to F8_E4M3 too, what is
+ * beyond its largest number to that, and the product is multiplied by weight_scale. */
 struct reel_gemm {
     int64_t rows, in, out;
-    const float *x;      /* [rows, in] */
-    const float *weight; /* [out, in] */
-    const float *bias;   /* [out], or NULL */
-    float *y;            /* [rows, out] */
+    enum reel_precision numbers; /* of x and bias */
+    enum reel_precision weights; /* of weight: that of x, or REEL_FP8 */
+    enum reel_precision result;  /* of y */
+    double weight_scale;         /* with REEL_FP8 */
+    const void *x;               /* [rows, in] */
+    const void *weight;          /* [out, in] */
+    const void *bias;            /* [out], or NULL */
+    void *y;                     /* [rows, out] */
     enum reel_activation activation;
 };
 
 /* y = LN(x) * weight + bias, LN(x) = (x - mean) / sqrt(var + epsilon), biased variance over the width. */
 struct reel_layer_norm {
     int64_t rows, width;
-    const float *x;      /* [rows, width] */
-    const float *weight; /* [width] */
-    const float *bias;   /* [width] */
+    enum reel_precision from;    /* of x */
+    enum reel_precision numbers; /* of weight, bias and y */
+    const void *x;               /* [rows, width] */
+    const void *weight;          /* [width] */
+    const void *bias;            /* [width] */
     double epsilon;
-    float *y; /* [rows, width]; may be x */
+    void *y; /* [rows, width]; may be x where both are held alike */
 };
 
 /* Rows of an embedding table and which of them a token uses. Row r begins at table + r * stride. */
@@ -73,20 +91,22 @@ struct reel_rows {
  * head. */
 struct reel_modulate {
     int64_t rows, width;
-    const float *x; /* [rows, width] */
+    enum reel_precision numbers; /* of shift, scale and y */
+    const float *x;              /* [rows, width] */
     double epsilon;
-    const float *shift, *scale; /* [width]: the layer's own part */
+    const void *shift, *scale; /* [width]: the layer's own part */
     struct reel_rows embedding;
     int64_t shift_at, scale_at; /* elements into a row of the table */
-    float *y;                   /* [rows, width]; may be x */
+    void *y;                    /* [rows, width]; may be x where both are held alike */
 };
 
 /* x += y * (gate + row[gate_at ..]); without a gate x += y. */
 struct reel_gated_add {
     int64_t rows, width;
-    float *x;          /* [rows, width] */
-    const float *y;    /* [rows, width] */
-    const float *gate; /* [width], or NULL: a plain sum */
+    enum reel_precision numbers; /* of y and gate */
+    float *x;                    /* [rows, width] */
+    const void *y;               /* [rows, width] */
+    const void *gate;            /* [width], or NULL: a plain sum */
     struct reel_rows embedding;
     int64_t gate_at;
 };
@@ -104,8 +124,9 @@ struct reel_rope {
 /* sums[r] = the sum of x[r, ..]^2, in an order that depends on the width alone. */
 struct reel_squares {
     int64_t rows, width;
-    const float *x; /* [rows, width] */
-    double *sums;   /* [rows] */
+    enum reel_precision numbers; /* of x */
+    const void *x;               /* [rows, width] */
+    double *sums;                /* [rows] */
 };
 
 /* y = RoPE(x / sqrt(mean(x^2) + epsilon) * norm), laid out by heads for an exchange: part p takes heads
@@ -114,8 +135,9 @@ struct reel_squares {
  * where others have some of them, it comes from the sums of squares of every part. */
 struct reel_split_heads {
     int64_t rows, heads, channels;
-    const float *x;    /* [rows, heads * channels] */
-    const float *norm; /* [heads * channels], or NULL: no norm */
+    enum reel_precision numbers; /* of x, norm and y */
+    const void *x;               /* [rows, heads * channels] */
+    const void *norm;            /* [heads * channels], or NULL: no norm */
     double epsilon;
     const double *squares; /* [square_parts, rows], added in order; or NULL: all heads are here */
     int64_t square_parts;
@@ -123,16 +145,17 @@ struct reel_split_heads {
     const struct reel_rope *rope; /* or NULL: no rotation */
     int64_t parts;
     const int64_t *first_head; /* [parts + 1] */
-    float *y;
+    void *y;
 };
 
 /* The inverse of the layout above, without norm or rotation. */
 struct reel_merge_heads {
     int64_t rows, heads, channels;
+    enum reel_precision numbers; /* of x and y */
     int64_t parts;
     const int64_t *first_head; /* [parts + 1] */
-    const float *x;            /* laid out by parts */
-    float *y;                  /* [rows, heads * channels] */
+    const void *x;             /* laid out by parts */
+    void *y;                   /* [rows, heads * channels] */
 };
 
 /* out = softmax(scale q k^T) v per head; with add, out += it. Strides are elements from one row to the next;
@@ -144,11 +167,12 @@ struct reel_merge_heads {
 struct reel_attention {
     int64_t queries, keys, heads, channels;
     double scale;
-    const float *q; /* [queries] rows */
+    enum reel_precision numbers; /* of q, k, v and out */
+    const void *q;               /* [queries] rows */
     int64_t q_stride;
-    const float *k, *v; /* [keys] rows */
+    const void *k, *v; /* [keys] rows */
     int64_t kv_stride;
-    float *out; /* [queries] rows */
+    void *out; /* [queries] rows */
     int64_t out_stride;
     int add;
     float *lse; /* [queries, heads], or NULL */
@@ -159,9 +183,10 @@ struct reel_attention {
  * (2i + ph, 2j + pw): channels slowest. */
 struct reel_patchify {
     int64_t tokens, first_token;
-    int64_t F, H, W, channels; /* the token grid: latents have 2H x 2W pixels */
-    const float *latents;      /* [channels, F, 2H, 2W] */
-    float *columns;            /* [tokens, 4 * channels] */
+    int64_t F, H, W, channels;   /* the token grid: latents have 2H x 2W pixels */
+    enum reel_precision numbers; /* of columns */
+    const float *latents;        /* [channels, F, 2H, 2W] */
+    void *columns;               /* [tokens, 4 * channels] */
 };
 
 /* velocity[c, f, 2i + ph, 2j + pw] = tokens[t][(ph * 2 + pw) * channels + c]: channels fastest, unlike
@@ -209,9 +234,10 @@ struct reel_silu {
 /* y = x[0] + x[1] + .. + x[parts - 1] + row, added in this order; part p begins at x + p * part_stride. */
 struct reel_sum_parts {
     int64_t rows, width, parts, part_stride;
-    const float *x;   /* [rows, width] of every part */
-    const float *row; /* [width] */
-    float *y;         /* [rows, width] */
+    enum reel_precision numbers; /* of x, row and y */
+    const void *x;               /* [rows, width] of every part */
+    const void *row;             /* [width] */
+    void *y;                     /* [rows, width] */
 };
 
 /* y[t] = the row of the table that token t uses: the expansion of an embedding to the tokens. */
@@ -248,12 +274,21 @@ struct reel_add_residual {
 /* Every row of y += row. */
 struct reel_add_row {
     int64_t rows, width;
-    const float *row; /* [width] */
-    float *y;         /* [rows, width] */
+    enum reel_precision numbers; /* of row and y */
+    const void *row;             /* [width] */
+    void *y;                     /* [rows, width] */
 };
 
-/* Rows of bytes from one place to another, dense or with room between; the host's side may be used again as soon as it
- * returns. */
+/* y = x, rounded to the precision. */
+struct reel_convert {
+    int64_t count;
+    enum reel_precision numbers; /* of y: REEL_FP32 or REEL_BFLOAT16 */
+    const float *x;
+    void *y;
+};
+
+/* Rows of bytes from one place to another, dense or with room between. The host's side may be used again as soon as it
+ * returns, and what came from the device is there. */
 enum reel_direction { REEL_TO_DEVICE, REEL_FROM_DEVICE, REEL_ON_DEVICE };
 struct reel_copy {
     enum reel_direction direction;
@@ -279,17 +314,41 @@ struct reel_blend {
     const float *z; /* [rows, width] */
 };
 
-/* A backend: a name, its memory, and an implementation of each operation; called with checked arguments and at least one
- * row. */
+/* A backend: a name, its memory, its streams, and an implementation of each operation; called with checked arguments and at
+ * least one row. */
 struct reel_ops {
     const char *name;
     int is_host;                                  /* the host reads and writes its memory */
     void *(*allocate)(int64_t bytes);             /* aligned to 4 KiB; NULL when there is none */
     void (*release)(void *memory, int64_t bytes); /* NULL is allowed */
-    void (*enter)(struct reel_stream *);          /* around every operation; NULL: nothing to do there */
+    /* Memory of the host that copies to and from the device are fast with; NULL: reel_ops_cpu's. */
+    void *(*allocate_host)(int64_t bytes);
+    void (*release_host)(void *memory, int64_t bytes);
+    int64_t (*taken_bytes)(
+        void); /* of the device's memory by this process, libraries included; NULL: not told */
+    void (*enter)(struct reel_stream *); /* around every operation; NULL: nothing to do there */
     void (*leave)(struct reel_stream *);
     int64_t (*scratch_bytes)(const struct reel_scratch *most);
-    void (*open)(struct reel_stream *stream, const struct reel_scratch *most);
+    void (*open)(struct reel_stream *stream,
+                 const struct reel_scratch *most); /* NULL: for copies and exchanges only */
+    /* NULL: operations end before they return, and there is nothing to do. */
+    void (*close)(struct reel_stream *stream);
+    void (*order)(struct reel_stream *later, struct reel_stream *earlier);
+    void (*pace)(struct reel_stream *stream);
+    void (*finish)(struct reel_stream *stream);
+    /* For a profile. A mark is a place in the work of a stream: -1 where no more can be had. open: from now on marks are
+     * wanted, and those before are forgotten; 0 where the device refuses. settle: what was issued to any stream has
+     * ended; then mark_ns is when the device came by, by the clock of reel_trace_now, and never before an earlier mark
+     * of the same stream; -1: not known. mark may be called by any thread, the others by one at a time. NULL, all four:
+     * operations end before they return. */
+    int (*marks_open)(struct reel_stream *stream);
+    int64_t (*mark)(struct reel_stream *stream);
+    void (*marks_settle)(struct reel_stream *stream);
+    int64_t (*mark_ns)(int64_t mark);
+    /* A part of the model, for tools that look at the device; NULL, both: there are none. */
+    void (*range_push)(const char *name);
+    void (*range_pop)(void);
+    void *(*handle)(const struct reel_stream *stream); /* NULL: streams are known to nobody else */
     void (*gemm)(struct reel_stream *, const struct reel_gemm *);
     void (*layer_norm)(struct reel_stream *, const struct reel_layer_norm *);
     void (*modulate)(struct reel_stream *, const struct reel_modulate *);
@@ -309,6 +368,7 @@ struct reel_ops {
     void (*keep_residual)(struct reel_stream *, const struct reel_keep_residual *);
     void (*add_residual)(struct reel_stream *, const struct reel_add_residual *);
     void (*add_row)(struct reel_stream *, const struct reel_add_row *);
+    void (*convert)(struct reel_stream *, const struct reel_convert *);
     void (*copy)(struct reel_stream *, const struct reel_copy *);
     void (*clear)(struct reel_stream *, const struct reel_clear *);
     void (*blend)(struct reel_stream *, const struct reel_blend *);
@@ -322,12 +382,43 @@ extern const struct reel_ops reel_ops_cpu;
  * where host and device are confused without having one. */
 extern const struct reel_ops reel_ops_shadow;
 
+/* Arithmetic on the GPU that gpu.h has set for the calling process; where the program was built without CUDA, a table
+ * whose allocate gives nothing. */
+extern const struct reel_ops reel_ops_cuda;
+
+/* Memory of the host for what goes to a device of this backend or comes from it; NULL when there is none. Aligned to
+ * 4 KiB. release takes NULL too. */
+void *reel_allocate_host(const struct reel_ops *ops, int64_t bytes);
+void reel_release_host(const struct reel_ops *ops, void *memory, int64_t bytes);
+
 /* The scratch memory that a stream of this backend needs for operations up to that size. */
 int64_t reel_scratch_bytes(const struct reel_ops *ops, const struct reel_scratch *most);
 
-/* Opens a stream on scratch memory of that many bytes, aligned to 64, which stays the caller's. */
+/* Opens a stream on scratch memory of that many bytes, aligned to 64, which stays the caller's. Failures are the stream's. */
 void reel_stream_open(struct reel_stream *stream, const struct reel_ops *ops, const struct reel_scratch *most,
                       void *scratch);
+
+/* A stream beside another: for copies and exchanges. */
+void reel_stream_open_aside(struct reel_stream *stream, const struct reel_ops *ops);
+
+/* Waits for what is on its way, and frees what the backend keeps of it. A stream of zeros is allowed. */
+void reel_stream_close(struct reel_stream *stream);
+
+/* What is issued to `later` from now on begins when what was issued to `earlier` until now has ended. Does so after
+ * failures too. Both are of one backend. */
+void reel_order(struct reel_stream *later, struct reel_stream *earlier);
+
+/* Keeps the host from running far ahead: waits until what was issued before the last call but one has ended. */
+void reel_pace(struct reel_stream *stream);
+
+/* Waits until everything issued has ended; its failures are then the stream's. */
+void reel_finish(struct reel_stream *stream);
+
+/* The backend's own name of a stream, for libraries that work beside the backend: a cudaStream_t. NULL where it has none. */
+void *reel_stream_handle(const struct reel_stream *stream);
+
+/* Bytes of one number. */
+int64_t reel_precision_bytes(enum reel_precision precision);
 
 /* Records a failure on the stream, unless an earlier one stands. */
 void reel_stream_fail(struct reel_stream *stream, enum reel_status status, const char *format, ...)
@@ -352,6 +443,7 @@ void reel_distances(struct reel_stream *stream, struct reel_distances arguments)
 void reel_keep_residual(struct reel_stream *stream, struct reel_keep_residual arguments);
 void reel_add_residual(struct reel_stream *stream, struct reel_add_residual arguments);
 void reel_add_row(struct reel_stream *stream, struct reel_add_row arguments);
+void reel_convert(struct reel_stream *stream, struct reel_convert arguments);
 void reel_copy(struct reel_stream *stream, struct reel_copy arguments);
 void reel_clear(struct reel_stream *stream, struct reel_clear arguments);
 void reel_blend(struct reel_stream *stream, struct reel_blend arguments);

@@ -7,12 +7,17 @@
 
 enum { HUGE_PAGE = 1 << 21 };
 
-/* What one thread needs: the filled-up last tile of a GEMM, or the state of an attention tile; whole cache
- * lines. */
+/* What one thread needs: a tile of a GEMM, in and out, and a panel of its weights widened, or the state of
+ * an attention tile with its keys and values widened; whole cache lines. Precisions are not known yet, so
+ * room for the narrow ones counts. */
 static int64_t thread_floats(const struct reel_scratch *most)
 {
-    int64_t gemm = REEL_TILE_ROWS * (most->in + REEL_PANEL);
-    int64_t attention = REEL_QUERY_TILE * (2 * most->channels + REEL_KEY_TILE + 2);
+    int64_t widened = REEL_PANEL * most->in < REEL_WIDENED ? REEL_PANEL * most->in : REEL_WIDENED;
+    if (widened < REEL_PANEL_LEAST * most->in)
+        widened = REEL_PANEL_LEAST * most->in;
+    int64_t gemm = REEL_TILE_ROWS * (most->in + REEL_PANEL) + widened;
+    int64_t attention =
+        REEL_QUERY_TILE * (2 * most->channels + REEL_KEY_TILE + 2) + 2 * REEL_KEY_TILE * most->channels;
     int64_t floats = gemm > attention ? gemm : attention;
     return (floats + 15) / 16 * 16;
 }
@@ -29,6 +34,8 @@ float *reel_cpu_scratch(const struct reel_stream *stream)
 
 void reel_open_cpu(struct reel_stream *stream, const struct reel_scratch *most)
 {
+    if (!most)
+        return;
     stream->thread_floats = thread_floats(most);
     reel_gemm_cpu_open(stream);
 }

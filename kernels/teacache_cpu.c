@@ -1,6 +1,5 @@
 /* What TeaCache does with tokens, on the host: expansion, distances, residuals. */
 #include "cpu.h"
-#include "dtype.h"
 #include "elements.h"
 
 #include <string.h>
@@ -55,21 +54,22 @@ void reel_distances_cpu(struct reel_stream *stream, const struct reel_distances 
 
 void reel_keep_residual_cpu(struct reel_stream *stream, const struct reel_keep_residual *a)
 {
-    float *wide = a->residual;
-    uint16_t *narrow = a->residual;
+    enum reel_precision kept = reel_kept_as(a->number_bytes);
 #pragma omp parallel for num_threads((int)stream->threads)
     for (int64_t i = 0; i < a->count; i++)
-        if (a->number_bytes == 4)
-            wide[i] = a->after[i] - a->before[i];
+        if (kept == REEL_BFLOAT16)
+            reel_keep_element(a, i, REEL_BFLOAT16);
         else
-            narrow[i] = reel_bf16_from_float(a->after[i] - a->before[i]);
+            reel_keep_element(a, i, REEL_FP32);
 }
 
 void reel_add_residual_cpu(struct reel_stream *stream, const struct reel_add_residual *a)
 {
-    const float *wide = a->residual;
-    const uint16_t *narrow = a->residual;
+    enum reel_precision kept = reel_kept_as(a->number_bytes);
 #pragma omp parallel for num_threads((int)stream->threads)
     for (int64_t i = 0; i < a->count; i++)
-        a->x[i] += a->number_bytes == 4 ? wide[i] : reel_float_from_bf16(narrow[i]);
+        if (kept == REEL_BFLOAT16)
+            reel_add_kept_element(a, i, REEL_BFLOAT16);
+        else
+            reel_add_kept_element(a, i, REEL_FP32);
 }

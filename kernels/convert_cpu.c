@@ -1,0 +1,35 @@
+/* Numbers from one precision to another, on the host. */
+#include "cpu.h"
+#include "elements.h"
+
+REEL_SIMD
+void reel_widen_cpu(const void *from, int64_t count, enum reel_precision precision, float *to)
+{
+    if (precision == REEL_BFLOAT16)
+        for (int64_t i = 0; i < count; i++)
+            to[i] = reel_number(from, i, REEL_BFLOAT16);
+    else if (precision == REEL_FP8)
+        for (int64_t i = 0; i < count; i++)
+            to[i] = reel_number(from, i, REEL_FP8);
+    else
+        memcpy(to, from, (size_t)count * sizeof *to);
+}
+
+REEL_SIMD
+void reel_narrow_cpu(const float *from, int64_t count, enum reel_precision precision, void *to)
+{
+    if (precision == REEL_BFLOAT16)
+        for (int64_t i = 0; i < count; i++)
+            reel_set_number(to, i, REEL_BFLOAT16, from[i]);
+    else
+        memcpy(to, from, (size_t)count * sizeof *from);
+}
+
+void reel_convert_cpu(struct reel_stream *stream, const struct reel_convert *a)
+{
+    enum { BLOCK = 1 << 14 };
+#pragma omp parallel for num_threads((int)stream->threads)
+    for (int64_t first = 0; first < a->count; first += BLOCK)
+        reel_narrow_cpu(a->x + first, a->count - first < BLOCK ? a->count - first : BLOCK, a->numbers,
+                        reel_at(a->y, first, a->numbers));
+}
