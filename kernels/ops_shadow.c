@@ -1,117 +1,77 @@
-/* A backend that computes like the CPU's on memory that only its operations can touch: while none is within. What a mover
- * does beside an operation is not seen. */
+/* A backend that computes like the CPU's on memory that only its operations can touch: while none is
+ * within. What a mover touches beside an operation is not seen. Order and content are checked as shadow.h
+ * says. */
+#include "shadow_state.h"
+
 #include "cpu.h"
 
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
+/* An operation is checked, and then computed at once. */
+#define OPERATION(name)                                                                                      \
+    static void name(struct reel_stream *stream, const struct reel_##name *a)                                \
+    {                                                                                                        \
+        struct reel_shadow_step step = reel_shadow_begin(stream, #name);                                     \
+        reel_shadow_##name(&step, a);                                                                        \
+        reel_shadow_end(&step);                                                                              \
+        reel_##name##_cpu(stream, a);                                                                        \
+    }
+REEL_SHADOW_OPERATIONS(OPERATION)
 
-enum { PAGE = 4096, REGIONS_MOST = 64 };
-
-/* What is allocated, and how many operations are within: those of a mover run beside the others. */
-static struct {
-    pthread_mutex_t lock;
-    struct {
-        void *memory;
-        size_t bytes;
-    } regions[REGIONS_MOST];
-    int count, within;
-} shadow = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static void protect(int how)
+static int64_t first_nonfinite(struct reel_stream *stream, const float *x, int64_t count)
 {
-    for (int r = 0; r < shadow.count; r++)
-        if (mprotect(shadow.regions[r].memory, shadow.regions[r].bytes, how) != 0) {
-            perror("shadow memory");
-            abort();
-        }
+    struct reel_shadow_step step = reel_shadow_begin(stream, "first_nonfinite");
+    reel_shadow_read(
+        &step, (struct reel_shadow_range){.name = "x", .at = x, .row_bytes = count * (int64_t)sizeof *x});
+    reel_shadow_wait(&step);
+    reel_shadow_end(&step);
+    return reel_first_nonfinite_cpu(stream, x, count);
+}
+
+void reel_shadow_touch(struct reel_stream *stream, const char *what, const struct reel_shadow_range *reads,
+                       int64_t nreads, const struct reel_shadow_range *writes, int64_t nwrites)
+{
+    struct reel_shadow_step step = reel_shadow_begin(stream, what);
+    for (int64_t r = 0; r < nreads; r++)
+        reel_shadow_read(&step, reads[r]);
+    for (int64_t w = 0; w < nwrites; w++)
+        reel_shadow_write(&step, writes[w]);
+    reel_shadow_end(&step);
 }
 
 static void enter(struct reel_stream *stream)
 {
     (void)stream;
-    pthread_mutex_lock(&shadow.lock);
-    if (shadow.within++ == 0)
-        protect(PROT_READ | PROT_WRITE);
-    pthread_mutex_unlock(&shadow.lock);
+    reel_shadow_open_memory();
 }
 
 static void leave(struct reel_stream *stream)
 {
     (void)stream;
-    pthread_mutex_lock(&shadow.lock);
-    if (--shadow.within == 0)
-        protect(PROT_NONE);
-    pthread_mutex_unlock(&shadow.lock);
+    reel_shadow_close_memory();
 }
 
-static size_t whole_pages(int64_t bytes)
+static void open_stream(struct reel_stream *stream, const struct reel_scratch *most)
 {
-    return ((size_t)bytes + PAGE - 1) / PAGE * PAGE;
+    reel_shadow_open(stream, most);
+    reel_open_cpu(stream, most);
 }
 
-static void *allocate(int64_t bytes)
+static void *handle(const struct reel_stream *stream)
 {
-    size_t all = whole_pages(bytes);
-    void *memory = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
-        return NULL;
-    pthread_mutex_lock(&shadow.lock);
-    int has_room = shadow.count < REGIONS_MOST;
-    if (has_room) {
-        shadow.regions[shadow.count].memory = memory;
-        shadow.regions[shadow.count++].bytes = all;
-    }
-    pthread_mutex_unlock(&shadow.lock);
-    if (!has_room)
-        munmap(memory, all);
-    return has_room ? memory : NULL;
+    return stream->queue;
 }
 
-static void release(void *memory, int64_t bytes)
-{
-    pthread_mutex_lock(&shadow.lock);
-    for (int r = 0; memory && r < shadow.count; r++)
-        if (shadow.regions[r].memory == memory) {
-            munmap(memory, whole_pages(bytes));
-            shadow.regions[r] = shadow.regions[--shadow.count];
-        }
-    pthread_mutex_unlock(&shadow.lock);
-}
+#define ENTRY(name) .name = name,
 
-/* Whether bytes lie in memory of ours, wholly. */
-static int is_device(const void *memory, int64_t bytes)
-{
-    const char *at = memory;
-    int found = 0;
-    pthread_mutex_lock(&shadow.lock);
-    for (int r = 0; r < shadow.count; r++) {
-        const char *start = shadow.regions[r].memory;
-        found |= at >= start && at + bytes <= start + shadow.regions[r].bytes;
-    }
-    pthread_mutex_unlock(&shadow.lock);
-    return found;
-}
-
-/* A copy in the wrong direction would work here, and not on a device. */
-static void copy(struct reel_stream *stream, const struct reel_copy *a)
-{
-    int64_t last = a->rows - 1;
-    int from = is_device(a->from, last * a->from_stride + a->row_bytes),
-        to = is_device(a->to, last * a->to_stride + a->row_bytes);
-    if (from != (a->direction != REEL_TO_DEVICE) || to != (a->direction != REEL_FROM_DEVICE)) {
-        fprintf(stderr, "shadow memory: a copy of direction %d goes from %s to %s\n", (int)a->direction,
-                from ? "device" : "host", to ? "device" : "host");
-        abort();
-    }
-    reel_copy_cpu(stream, a);
-}
-
-const struct reel_ops reel_ops_shadow = {.name = "shadow",
-                                         .allocate = allocate,
-                                         .release = release,
+const struct reel_ops reel_ops_shadow = {REEL_SHADOW_OPERATIONS(ENTRY).name = "shadow",
+                                         .allocate = reel_shadow_allocate,
+                                         .release = reel_shadow_release,
                                          .enter = enter,
                                          .leave = leave,
-                                         .copy = copy,
-                                         REEL_CPU_OPERATIONS};
+                                         .scratch_bytes = reel_scratch_bytes_cpu,
+                                         .open = open_stream,
+                                         .close = reel_shadow_close,
+                                         .order = reel_shadow_order,
+                                         .pace = reel_shadow_pace,
+                                         .finish = reel_shadow_finish,
+                                         .handle = handle,
+                                         .first_nonfinite = first_nonfinite};

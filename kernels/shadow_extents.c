@@ -1,0 +1,242 @@
+/* Who has written and read which bytes, and whether one more may. Extents are sorted and cover their
+ * region. */
+#include "shadow_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The extents that a range is turned into, before they replace the old ones. */
+static struct {
+    struct reel_extent *extents;
+    int64_t count, room;
+} fresh;
+
+enum intent { READ, WRITE };
+
+/* A range in its region: rows [first + r * stride, .. + row_bytes), the end after the last. */
+struct rows {
+    struct reel_region *region;
+    const char *name;
+    int64_t first, row_bytes, stride, end;
+};
+
+static struct reel_extent *with_room(struct reel_extent *extents, int64_t *room, int64_t count)
+{
+    if (count <= *room)
+        return extents;
+    *room = 2 * count + 16;
+    extents = realloc(extents, (size_t)*room * sizeof *extents);
+    if (!extents)
+        reel_shadow_abort("no memory for %lld extents", (long long)*room);
+    return extents;
+}
+
+void reel_extents_open(struct reel_region *region)
+{
+    region->extents = with_room(NULL, &region->room, 1);
+    region->count = 1;
+    region->extents[0] = (struct reel_extent){.past.writer = REEL_SHADOW_NOBODY};
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t end_of(const struct reel_region *region, int64_t extent)
+{
+    return extent + 1 < region->count ? region->extents[extent + 1].first : region->bytes;
+}
+
+/* The extent that holds that byte. */
+static int64_t extent_at(const struct reel_region *region, int64_t byte)
+{
+    int64_t low = 0, high = region->count;
+    while (high - low > 1) {
+        int64_t middle = low + (high - low) / 2;
+        if (region->extents[middle].first <= byte)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static int alike(const struct reel_past *a, const struct reel_past *b)
+{
+    int same = a->writer == b->writer && a->written == b->written && a->readers == b->readers;
+    for (uint32_t left = a->readers; same && left; left &= left - 1)
+        same = a->read[__builtin_ctz(left)] == b->read[__builtin_ctz(left)];
+    return same;
+}
+
+static struct rows rows_of(const struct reel_shadow_step *step, const struct reel_shadow_range *range)
+{
+    struct reel_region *region = reel_shadow_region(range->at);
+    int64_t rows = range->rows > 1 ? range->rows : 1;
+    if (!region)
+        reel_shadow_abort("%s: %s is not device memory", step->what, range->name);
+    if (rows > 1 && range->stride_bytes < range->row_bytes)
+        reel_shadow_abort("%s: rows of %s overlap each other", step->what, range->name);
+    struct rows found = {.region = region,
+                         .name = range->name,
+                         .first = (const char *)range->at - region->memory,
+                         .row_bytes = range->row_bytes,
+                         .stride = rows > 1 ? range->stride_bytes : range->row_bytes};
+    found.end = found.first + (rows - 1) * found.stride + found.row_bytes;
+    if (found.end > region->bytes)
+        reel_shadow_abort("%s: %s, from byte %lld of its region on, goes %lld bytes beyond its end",
+                          step->what, range->name, (long long)found.first,
+                          (long long)(found.end - region->bytes));
+    if (found.stride == found.row_bytes) /* dense: one row */
+        found.row_bytes = found.stride = found.end - found.first;
+    return found;
+}
+
+static void refuse(const struct reel_shadow_step *step, const struct rows *rows, int64_t byte,
+                   enum intent intent, const char *other, int place, uint32_t number)
+{
+    reel_shadow_abort("%s on stream %d %s %s at byte %lld of its region, which %s on stream %d may still %s: "
+                      "neither an order of the streams nor a wait of the host lies between",
+                      step->what, step->by->place, intent == READ ? "reads" : "writes", rows->name,
+                      (long long)byte, reel_shadow_name(place, number), place, other);
+}
+
+/* Whether what other operations have done with these bytes has ended, and this one does not do both. */
+static void judge(const struct reel_shadow_step *step, const struct rows *rows, int64_t byte,
+                  enum intent intent, const struct reel_past *past)
+{
+    const uint32_t *done = step->by->done.time;
+    int me = step->by->place;
+    int own_write = past->writer == me && past->written == step->now,
+        own_read = past->readers >> me & 1 && past->read[me] == step->now;
+    if (own_write || (intent == WRITE && own_read))
+        reel_shadow_abort("%s on stream %d %s %s at byte %lld of its region, which it %s as another array",
+                          step->what, me, intent == READ ? "reads" : "writes", rows->name, (long long)byte,
+                          own_write ? "writes" : "reads");
+    if (past->writer == REEL_SHADOW_NOBODY && intent == READ)
+        reel_shadow_abort("%s on stream %d reads %s at byte %lld of its region, which nobody has written",
+                          step->what, me, rows->name, (long long)byte);
+    if (past->writer != REEL_SHADOW_NOBODY && past->written > done[past->writer])
+        refuse(step, rows, byte, intent, "write", past->writer, past->written);
+    for (uint32_t left = intent == WRITE ? past->readers : 0; left; left &= left - 1) {
+        int reader = __builtin_ctz(left);
+        if (past->read[reader] > done[reader])
+            refuse(step, rows, byte, intent, "read", reader, past->read[reader]);
+    }
+}
+
+static void check(const struct reel_shadow_step *step, const struct rows *rows, enum intent intent)
+{
+    const struct reel_region *region = rows->region;
+    int64_t e = extent_at(region, rows->first);
+    for (int64_t row = rows->first; row < rows->end && !step->unchecked; row += rows->stride) {
+        while (end_of(region, e) <= row)
+            e++;
+        for (;;) {
+            const struct reel_extent *extent = &region->extents[e];
+            judge(step, rows, extent->first > row ? extent->first : row, intent, &extent->past);
+            if (end_of(region, e) >= row + rows->row_bytes)
+                break;
+            e++;
+        }
+    }
+}
+
+/* A past to which the step has added its own. Reads that had ended when it began are forgotten: what comes
+ * after this one comes after them. */
+static struct reel_past followed(const struct reel_shadow_step *step, struct reel_past past,
+                                 enum intent intent)
+{
+    int me = step->by->place;
+    if (intent == WRITE)
+        return (struct reel_past){.writer = me, .written = step->now};
+    for (uint32_t left = past.readers; left; left &= left - 1) {
+        int reader = __builtin_ctz(left);
+        if (past.read[reader] <= step->by->done.time[reader])
+            past.readers &= ~(1u << reader);
+    }
+    past.readers |= 1u << me;
+    past.read[me] = step->now;
+    return past;
+}
+
+/* One more extent, unless it only goes on like the last. */
+static void emit(int64_t first, const struct reel_past *past)
+{
+    if (fresh.count > 0 && alike(&fresh.extents[fresh.count - 1].past, past))
+        return;
+    fresh.extents = with_room(fresh.extents, &fresh.room, fresh.count + 1);
+    fresh.extents[fresh.count].first = first;
+    fresh.extents[fresh.count++].past = *past;
+}
+
+/* Puts the new extents in the place of [from, to). */
+static void splice(struct reel_region *region, int64_t from, int64_t to)
+{
+    int64_t count = region->count + fresh.count - (to - from);
+    region->extents = with_room(region->extents, &region->room, count);
+    memmove(region->extents + from + fresh.count, region->extents + to,
+            (size_t)(region->count - to) * sizeof *region->extents);
+    memcpy(region->extents + from, fresh.extents, (size_t)fresh.count * sizeof *region->extents);
+    region->count = count;
+}
+
+static void note(const struct reel_shadow_step *step, const struct rows *rows, enum intent intent)
+{
+    struct reel_region *region = rows->region;
+    int64_t e = extent_at(region, rows->first), from = e > 0 ? e - 1 : e;
+    int64_t at = region->extents[e].first, row = rows->first;
+    fresh.count = 0;
+    if (from < e) /* what comes may only go on like it */
+        emit(region->extents[from].first, &region->extents[from].past);
+    while (at < rows->end) {
+        int inside = at >= row;
+        int64_t end = end_of(region, e), row_end = row + rows->row_bytes,
+                stop = smaller(end, inside ? row_end : row);
+        struct reel_past past = region->extents[e].past;
+        if (inside)
+            past = followed(step, past, intent);
+        emit(at, &past);
+        row += inside && stop == row_end ? rows->stride : 0;
+        e += stop == end;
+        at = stop;
+    }
+    if (e < region->count) /* what the range leaves of its last extent, or the next one */
+        emit(at, &region->extents[e].past);
+    splice(region, from, e < region->count ? e + 1 : e);
+}
+
+void reel_shadow_read(const struct reel_shadow_step *step, struct reel_shadow_range range)
+{
+    if (range.row_bytes == 0)
+        return;
+    struct rows rows = rows_of(step, &range);
+    check(step, &rows, READ);
+    note(step, &rows, READ);
+}
+
+void reel_shadow_write(const struct reel_shadow_step *step, struct reel_shadow_range range)
+{
+    if (range.row_bytes == 0)
+        return;
+    struct rows rows = rows_of(step, &range);
+    check(step, &rows, WRITE);
+    note(step, &rows, WRITE);
+}
+
+void reel_shadow_update(const struct reel_shadow_step *step, struct reel_shadow_range range)
+{
+    if (range.row_bytes == 0)
+        return;
+    struct rows rows = rows_of(step, &range);
+    check(step, &rows, READ);
+    check(step, &rows, WRITE);
+    note(step, &rows, WRITE);
+}
+
+void reel_shadow_host(const struct reel_shadow_step *step, const char *name, const void *at, int64_t bytes)
+{
+    if (reel_shadow_region(at) || reel_shadow_region((const char *)at + bytes - 1))
+        reel_shadow_abort("%s: %s is device memory, and the host's is needed", step->what, name);
+}

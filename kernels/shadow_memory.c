@@ -1,0 +1,108 @@
+/* The shadow's memory: unreadable but for whoever has opened it. */
+#include "shadow_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+    PAGE = 4096,
+    HUGE_PAGE = 1 << 21,
+    REGIONS_MOST = 64,
+    FRESH = 0xff /* every number that is made of it is none */
+};
+
+/* What is allocated, and how many are within: those of a mover run beside the others. */
+static struct reel_region regions[REGIONS_MOST];
+static int count, within;
+
+static void protect(const struct reel_region *region, int how)
+{
+    if (mprotect(region->memory, (size_t)region->mapped_bytes, how) != 0) {
+        perror("shadow memory");
+        abort();
+    }
+}
+
+static void protect_all(int how)
+{
+    for (int r = 0; r < count; r++)
+        protect(&regions[r], how);
+}
+
+void reel_shadow_open_memory(void)
+{
+    pthread_mutex_lock(&reel_shadow_lock);
+    if (within++ == 0)
+        protect_all(PROT_READ | PROT_WRITE);
+    pthread_mutex_unlock(&reel_shadow_lock);
+}
+
+void reel_shadow_close_memory(void)
+{
+    pthread_mutex_lock(&reel_shadow_lock);
+    if (--within == 0)
+        protect_all(PROT_NONE);
+    pthread_mutex_unlock(&reel_shadow_lock);
+}
+
+/* Whole pages that lie on a multiple of their size; NULL where there are none. */
+static char *map(int64_t bytes, int64_t page)
+{
+    char *memory =
+        mmap(NULL, (size_t)(bytes + page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    int64_t before = (page - (int64_t)((uintptr_t)memory % (uintptr_t)page)) % page;
+    if (before > 0)
+        munmap(memory, (size_t)before);
+    munmap(memory + before + bytes, (size_t)(page - before));
+    return memory + before;
+}
+
+void *reel_shadow_allocate(int64_t bytes)
+{
+    int64_t page = bytes < HUGE_PAGE ? PAGE : HUGE_PAGE, all = (bytes + page - 1) / page * page;
+    char *memory = map(all, page);
+    if (!memory)
+        return NULL;
+    /* 64 MB take 10 ms to protect in small pages and 20 us in huge ones; refused, it is only slower */
+    if (page == HUGE_PAGE)
+        madvise(memory, (size_t)all, MADV_HUGEPAGE);
+    memset(memory, FRESH, (size_t)all);
+    pthread_mutex_lock(&reel_shadow_lock);
+    int has_room = count < REGIONS_MOST;
+    if (has_room) {
+        regions[count] = (struct reel_region){.memory = memory, .bytes = bytes, .mapped_bytes = all};
+        reel_extents_open(&regions[count]);
+        if (within == 0)
+            protect(&regions[count], PROT_NONE);
+        count++;
+    }
+    pthread_mutex_unlock(&reel_shadow_lock);
+    if (!has_room)
+        munmap(memory, (size_t)all);
+    return has_room ? memory : NULL;
+}
+
+void reel_shadow_release(void *memory, int64_t bytes)
+{
+    (void)bytes;
+    pthread_mutex_lock(&reel_shadow_lock);
+    for (int r = 0; memory && r < count; r++)
+        if (regions[r].memory == memory) {
+            munmap(memory, (size_t)regions[r].mapped_bytes);
+            free(regions[r].extents);
+            regions[r] = regions[--count];
+        }
+    pthread_mutex_unlock(&reel_shadow_lock);
+}
+
+struct reel_region *reel_shadow_region(const void *at)
+{
+    for (int r = 0; r < count; r++)
+        if ((const char *)at >= regions[r].memory && (const char *)at < regions[r].memory + regions[r].bytes)
+            return &regions[r];
+    return NULL;
+}

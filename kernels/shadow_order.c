@@ -1,0 +1,170 @@
+/* The order of the shadow's streams: a clock for each, and one for every thread of the host. */
+#include "shadow_state.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAMES = 256 }; /* operations of a stream whose names are kept */
+
+pthread_mutex_t reel_shadow_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Places outlive their streams: numbers go on where the last stream of the place ended. */
+static struct reel_shadow_stream streams[REEL_SHADOW_STREAMS];
+static uint32_t issued[REEL_SHADOW_STREAMS];
+static const char *names[REEL_SHADOW_STREAMS][NAMES];
+
+/* What has ended for every thread, and for this one. */
+static struct reel_clock everybody;
+static _Thread_local struct reel_clock host;
+
+void reel_shadow_abort(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("shadow: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    fflush(stderr);
+    abort();
+}
+
+static void join(struct reel_clock *clock, const struct reel_clock *other)
+{
+    for (int s = 0; s < REEL_SHADOW_STREAMS; s++)
+        if (clock->time[s] < other->time[s])
+            clock->time[s] = other->time[s];
+}
+
+/* Takes the stream into the hands of the calling thread, which learns what its last user knew; with the
+ * lock held. */
+static struct reel_shadow_stream *take(struct reel_stream *stream, const char *what)
+{
+    struct reel_shadow_stream *s = stream->queue;
+    if (!s || s < streams || s >= streams + REEL_SHADOW_STREAMS || !s->open)
+        reel_shadow_abort("%s on a stream that is not open", what);
+    s->failed |= stream->status != REEL_OK;
+    join(&host, &s->known);
+    join(&host, &everybody);
+    join(&s->done, &host);
+    return s;
+}
+
+/* And what it knows now stays with the stream. */
+static void put(struct reel_shadow_stream *s)
+{
+    s->known = host;
+}
+
+static int any_failed(void)
+{
+    int failed = 0;
+    for (int s = 0; s < REEL_SHADOW_STREAMS; s++)
+        failed |= streams[s].open && streams[s].failed;
+    return failed;
+}
+
+struct reel_shadow_step reel_shadow_begin(struct reel_stream *stream, const char *what)
+{
+    pthread_mutex_lock(&reel_shadow_lock);
+    struct reel_shadow_stream *s = take(stream, what);
+    uint32_t now = ++issued[s->place];
+    s->done.time[s->place] = now;
+    names[s->place][now % NAMES] = what;
+    return (struct reel_shadow_step){.what = what, .by = s, .now = now, .unchecked = any_failed()};
+}
+
+void reel_shadow_end(const struct reel_shadow_step *step)
+{
+    put(step->by);
+    pthread_mutex_unlock(&reel_shadow_lock);
+}
+
+void reel_shadow_wait(const struct reel_shadow_step *step)
+{
+    join(&host, &step->by->done);
+}
+
+const char *reel_shadow_name(int place, uint32_t number)
+{
+    return number + NAMES > issued[place] ? names[place][number % NAMES] : "an operation";
+}
+
+/* Device memory that every GEMM and attention of the stream uses. */
+static void give_scratch(struct reel_shadow_stream *s, const struct reel_stream *stream,
+                         const struct reel_scratch *most)
+{
+    const struct reel_region *region = reel_shadow_region(stream->scratch);
+    s->scratch = stream->scratch;
+    s->scratch_bytes = reel_scratch_bytes(stream->ops, most);
+    if (!region)
+        reel_shadow_abort("a stream is opened on scratch memory that is not device memory");
+    if (s->scratch + s->scratch_bytes > region->memory + region->bytes)
+        reel_shadow_abort(
+            "a stream is opened on %lld bytes of scratch memory, and its region ends after %lld",
+            (long long)s->scratch_bytes, (long long)(region->memory + region->bytes - s->scratch));
+}
+
+void reel_shadow_open(struct reel_stream *stream, const struct reel_scratch *most)
+{
+    int place = 0;
+    pthread_mutex_lock(&reel_shadow_lock);
+    while (place < REEL_SHADOW_STREAMS && streams[place].open)
+        place++;
+    if (place == REEL_SHADOW_STREAMS)
+        reel_shadow_abort("a stream is opened while %d others are: some were not closed",
+                          REEL_SHADOW_STREAMS);
+    struct reel_shadow_stream *s = &streams[place];
+    *s = (struct reel_shadow_stream){.open = 1, .place = place};
+    if (most)
+        give_scratch(s, stream, most);
+    stream->queue = s;
+    pthread_mutex_unlock(&reel_shadow_lock);
+}
+
+/* The host waits, and says so to all of its threads. */
+static struct reel_shadow_stream *finish(struct reel_stream *stream, const char *what)
+{
+    struct reel_shadow_stream *s = take(stream, what);
+    join(&host, &s->done);
+    join(&everybody, &s->done);
+    put(s);
+    return s;
+}
+
+void reel_shadow_finish(struct reel_stream *stream)
+{
+    pthread_mutex_lock(&reel_shadow_lock);
+    finish(stream, "finish");
+    pthread_mutex_unlock(&reel_shadow_lock);
+}
+
+void reel_shadow_close(struct reel_stream *stream)
+{
+    pthread_mutex_lock(&reel_shadow_lock);
+    finish(stream, "close")->open = 0;
+    pthread_mutex_unlock(&reel_shadow_lock);
+}
+
+void reel_shadow_order(struct reel_stream *later, struct reel_stream *earlier)
+{
+    pthread_mutex_lock(&reel_shadow_lock);
+    struct reel_shadow_stream *after = take(later, "order"), *before = take(earlier, "order");
+    join(&after->done, &before->done);
+    put(after);
+    put(before);
+    pthread_mutex_unlock(&reel_shadow_lock);
+}
+
+void reel_shadow_pace(struct reel_stream *stream)
+{
+    pthread_mutex_lock(&reel_shadow_lock);
+    struct reel_shadow_stream *s = take(stream, "pace");
+    struct reel_clock *oldest = &s->paced[s->paces++ % 2];
+    join(&host, oldest);
+    *oldest = s->done;
+    put(s);
+    pthread_mutex_unlock(&reel_shadow_lock);
+}

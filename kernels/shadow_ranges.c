@@ -1,0 +1,162 @@
+/* What the operations of the model read and write: norms, products, heads, attention. Those between are in
+ * shadow_steps.c. */
+#include "shadow_ranges.h"
+
+#include <stdlib.h>
+
+/* Memory that a product uses besides, which two streams must not have in common. */
+static void scratch(const struct reel_shadow_step *step)
+{
+    if (!step->by->scratch)
+        reel_shadow_abort("%s on stream %d, which was opened beside another and has no scratch memory",
+                          step->what, step->by->place);
+    reel_shadow_write(step, dense("scratch", step->by->scratch, step->by->scratch_bytes));
+}
+
+void reel_shadow_gemm(const struct reel_shadow_step *step, const struct reel_gemm *a)
+{
+    reel_shadow_read(step, numbers("x", a->x, a->rows * a->in, a->numbers));
+    reel_shadow_read(step, numbers("weight", a->weight, a->out * a->in, a->weights));
+    if (a->bias)
+        reel_shadow_read(step, numbers("bias", a->bias, a->out, a->numbers));
+    reel_shadow_write(step, numbers("y", a->y, a->rows * a->out, a->result));
+    scratch(step);
+}
+
+void reel_shadow_layer_norm(const struct reel_shadow_step *step, const struct reel_layer_norm *a)
+{
+    reel_shadow_read(step, numbers("weight", a->weight, a->width, a->numbers));
+    reel_shadow_read(step, numbers("bias", a->bias, a->width, a->numbers));
+    from_to(step, numbers("x", a->x, a->rows * a->width, a->from),
+            numbers("y", a->y, a->rows * a->width, a->numbers));
+}
+
+/* Reads the numbers [at, at + width) of the rows [first, first + count) of a table. */
+static void read_rows(const struct reel_shadow_step *step, const struct reel_rows *table, int64_t first,
+                      int64_t count, int64_t at, int64_t width)
+{
+    struct reel_shadow_range range =
+        numbers("table", table->table + first * table->stride + at, width, REEL_FP32);
+    range.rows = count;
+    range.stride_bytes = table->stride * (int64_t)sizeof(float);
+    reel_shadow_read(step, range);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Which rows tokens use is in device memory: what is read there is checked before it is believed. */
+static int32_t *rows_in_use(const struct reel_shadow_step *step, const struct reel_rows *table,
+                            int64_t tokens)
+{
+    size_t bytes = (size_t)tokens * sizeof *table->of_token;
+    reel_shadow_read(step, dense("of_token", table->of_token, (int64_t)bytes));
+    int32_t *rows = malloc(bytes);
+    if (!rows)
+        reel_shadow_abort("no memory for the rows of %lld tokens", (long long)tokens);
+    memcpy(rows, table->of_token, bytes);
+    qsort(rows, (size_t)tokens, sizeof *rows, by_number);
+    if (rows[0] < 0)
+        reel_shadow_abort("%s: a token uses row %d of the table", step->what, (int)rows[0]);
+    return rows;
+}
+
+/* The same of every row that one of so many tokens uses. */
+static void read_table(const struct reel_shadow_step *step, const struct reel_rows *table, int64_t tokens,
+                       int64_t at, int64_t width)
+{
+    if (!table->of_token) {
+        read_rows(step, table, 0, tokens, at, width);
+        return;
+    }
+    int32_t *rows = rows_in_use(step, table, tokens);
+    for (int64_t t = 0, next; t < tokens; t = next) { /* rows that follow each other are one range */
+        for (next = t + 1; next < tokens && rows[next] <= rows[next - 1] + 1;)
+            next++;
+        read_rows(step, table, rows[t], rows[next - 1] - rows[t] + 1, at, width);
+    }
+    free(rows);
+}
+
+void reel_shadow_modulate(const struct reel_shadow_step *step, const struct reel_modulate *a)
+{
+    reel_shadow_read(step, numbers("shift", a->shift, a->width, a->numbers));
+    reel_shadow_read(step, numbers("scale", a->scale, a->width, a->numbers));
+    read_table(step, &a->embedding, a->rows, a->shift_at, a->width);
+    read_table(step, &a->embedding, a->rows, a->scale_at, a->width);
+    from_to(step, numbers("x", a->x, a->rows * a->width, REEL_FP32),
+            numbers("y", a->y, a->rows * a->width, a->numbers));
+}
+
+void reel_shadow_gated_add(const struct reel_shadow_step *step, const struct reel_gated_add *a)
+{
+    reel_shadow_read(step, numbers("y", a->y, a->rows * a->width, a->numbers));
+    if (a->gate) {
+        reel_shadow_read(step, numbers("gate", a->gate, a->width, a->numbers));
+        read_table(step, &a->embedding, a->rows, a->gate_at, a->width);
+    }
+    reel_shadow_update(step, numbers("x", a->x, a->rows * a->width, REEL_FP32));
+}
+
+void reel_shadow_expand(const struct reel_shadow_step *step, const struct reel_expand *a)
+{
+    read_table(step, &a->embedding, a->rows, 0, a->width);
+    reel_shadow_write(step, numbers("y", a->y, a->rows * a->width, REEL_FP32));
+}
+
+void reel_shadow_squares(const struct reel_shadow_step *step, const struct reel_squares *a)
+{
+    reel_shadow_read(step, numbers("x", a->x, a->rows * a->width, a->numbers));
+    reel_shadow_write(step, dense("sums", a->sums, a->rows * (int64_t)sizeof *a->sums));
+}
+
+/* The frames of the tokens; the rows and columns of all. */
+static void read_rope(const struct reel_shadow_step *step, const struct reel_rope *rope, int64_t tokens)
+{
+    int64_t of_frame = rope->H * rope->W, first = rope->first_token / of_frame,
+            frames = (rope->first_token + tokens - 1) / of_frame - first + 1;
+    reel_shadow_host(step, "rope", rope, sizeof *rope);
+    reel_shadow_read(step, numbers("rope.frame", rope->frame + first * rope->frame_pairs * 2,
+                                   frames * rope->frame_pairs * 2, REEL_FP32));
+    reel_shadow_read(step, numbers("rope.row", rope->row, rope->H * rope->row_pairs * 2, REEL_FP32));
+    reel_shadow_read(step, numbers("rope.column", rope->column, rope->W * rope->column_pairs * 2, REEL_FP32));
+}
+
+void reel_shadow_split_heads(const struct reel_shadow_step *step, const struct reel_split_heads *a)
+{
+    int64_t width = a->heads * a->channels;
+    reel_shadow_host(step, "first_head", a->first_head, (a->parts + 1) * (int64_t)sizeof *a->first_head);
+    if (a->norm)
+        reel_shadow_read(step, numbers("norm", a->norm, width, a->numbers));
+    if (a->norm && a->squares)
+        reel_shadow_read(
+            step, dense("squares", a->squares, a->square_parts * a->rows * (int64_t)sizeof *a->squares));
+    if (a->rope)
+        read_rope(step, a->rope, a->rows);
+    from_to(step, numbers("x", a->x, a->rows * width, a->numbers),
+            numbers("y", a->y, a->rows * width, a->numbers));
+}
+
+void reel_shadow_merge_heads(const struct reel_shadow_step *step, const struct reel_merge_heads *a)
+{
+    int64_t width = a->heads * a->channels;
+    reel_shadow_host(step, "first_head", a->first_head, (a->parts + 1) * (int64_t)sizeof *a->first_head);
+    reel_shadow_read(step, numbers("x", a->x, a->rows * width, a->numbers));
+    reel_shadow_write(step, numbers("y", a->y, a->rows * width, a->numbers));
+}
+
+void reel_shadow_attention(const struct reel_shadow_step *step, const struct reel_attention *a)
+{
+    int64_t width = a->heads * a->channels;
+    reel_shadow_read(step, strided("q", a->q, a->queries, width, a->q_stride, a->numbers));
+    reel_shadow_read(step, strided("k", a->k, a->keys, width, a->kv_stride, a->numbers));
+    reel_shadow_read(step, strided("v", a->v, a->keys, width, a->kv_stride, a->numbers));
+    write_or_update(step, strided("out", a->out, a->queries, width, a->out_stride, a->numbers),
+                    a->add || a->merge);
+    if (a->lse)
+        write_or_update(step, numbers("lse", a->lse, a->queries * a->heads, REEL_FP32), a->merge);
+    scratch(step);
+}
