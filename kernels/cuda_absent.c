@@ -1,0 +1,63 @@
+/* Stands in for the CUDA backend where the program was built without it: no memory, no GPU, and why. */
+#include "gpu.h"
+#include "matrix_scratch.h"
+#include "ops.h"
+
+#include <stdio.h>
+
+static const char why_absent[] = "this program was built without CUDA (REEL_CUDA)";
+
+static void *allocate(int64_t bytes)
+{
+    (void)bytes;
+    return NULL;
+}
+
+static void release(void *memory, int64_t bytes)
+{
+    (void)memory;
+    (void)bytes;
+}
+
+/* Nothing but this is called of a stream that has failed. */
+static void open(struct reel_stream *stream, const struct reel_scratch *most)
+{
+    (void)most;
+    reel_stream_fail(stream, REEL_BAD_DEVICE, "%s", why_absent);
+}
+
+const struct reel_ops reel_ops_cuda = {.name = "cuda",
+                                       .allocate = allocate,
+                                       .release = release,
+                                       .allocate_host = allocate,
+                                       .release_host = release,
+                                       .scratch_bytes = reel_matrix_scratch_bytes,
+                                       .open = open};
+
+int64_t reel_gpu_count(char why[REEL_CAUSE_BYTES])
+{
+    snprintf(why, REEL_CAUSE_BYTES, "%s", why_absent);
+    return 0;
+}
+
+enum reel_status reel_gpu_describe(int64_t index, struct reel_gpu *gpu)
+{
+    *gpu = (struct reel_gpu){.name = ""};
+    return reel_fail(REEL_BAD_DEVICE, "GPU %lld: %s", (long long)index, why_absent);
+}
+
+enum reel_status reel_gpu_use(int64_t index)
+{
+    return reel_fail(REEL_BAD_DEVICE, "GPU %lld: %s", (long long)index, why_absent);
+}
+
+void reel_gpu_algorithms(char *text, int64_t text_bytes)
+{
+    if (text_bytes > 0)
+        text[0] = 0;
+}
+
+int64_t reel_gpu_libraries_bytes(void)
+{
+    return 0;
+}

@@ -1,0 +1,18 @@
+/* How much scratch memory GEMM and attention have on a GPU: in plain C, so that a plan says the same where the program was
+ * built without CUDA. */
+#ifndef REEL_MATRIX_SCRATCH_H
+#define REEL_MATRIX_SCRATCH_H
+
+#include "product.h"
+
+static const int64_t REEL_WIDE_BYTES = 32 << 20;
+static const int64_t REEL_NARROW_ROWS = 4096;
+
+/* The library's workspace, what is wide, what is narrow, and room to align them. */
+static inline int64_t reel_matrix_scratch_bytes(const struct reel_scratch *most)
+{
+    return REEL_PRODUCT_WORKSPACE_BYTES + REEL_WIDE_BYTES + (most->fp8 ? REEL_NARROW_ROWS * most->in : 0) +
+           256;
+}
+
+#endif

@@ -1,0 +1,167 @@
+/* When the device comes by, on the host's clock; and NVTX. */
+#include "trace_cuda.h"
+
+#include <atomic>
+#include <nvtx3/nvToolsExt.h>
+
+extern "C" {
+#include "trace.h"
+}
+
+namespace
+{
+
+constexpr int64_t MARKS = 1 << 17;
+constexpr int TRIES = 16, QUEUES = 16;
+
+/* An event whose time on the host is known. */
+struct anchor {
+    cudaEvent_t event;
+    int64_t host_ns;
+};
+
+cudaEvent_t events[MARKS];
+const void *queues[MARKS]; /* of each */
+int64_t times[MARKS];      /* settled */
+int64_t made, settled;
+std::atomic<int64_t> used{MARKS}; /* none are left until they are opened */
+bool is_opened;
+struct anchor first, last;
+cudaEvent_t spare;
+
+bool is_open(const struct reel_stream *stream)
+{
+    return stream->queue && reel_cuda_queue(stream);
+}
+
+/* Events of the pool, and the anchors'; once. */
+bool make_events()
+{
+    cudaEvent_t *const others[] = {&first.event, &last.event, &spare};
+    for (cudaEvent_t *event : others)
+        if (!*event && cudaEventCreate(event) != cudaSuccess)
+            return false;
+    while (made < MARKS && cudaEventCreate(&events[made]) == cudaSuccess)
+        made++;
+    return made == MARKS;
+}
+
+/* Between the host's looking before and after, the device passes the event: of several tries the narrowest
+ * counts. */
+bool drop_anchor(struct reel_stream *stream, struct anchor *anchor)
+{
+    int64_t narrowest = INT64_MAX;
+    for (int i = 0; i < TRIES; i++) {
+        int64_t before = reel_trace_now();
+        if (cudaEventRecord(spare, reel_cuda_queue(stream)) != cudaSuccess ||
+            cudaEventSynchronize(spare) != cudaSuccess)
+            return false;
+        int64_t after = reel_trace_now();
+        if (after - before >= narrowest)
+            continue;
+        narrowest = after - before;
+        anchor->host_ns = before + narrowest / 2;
+        cudaEvent_t other = anchor->event;
+        anchor->event = spare;
+        spare = other;
+    }
+    return true;
+}
+
+/* Nanoseconds of the device from one event to another, which may have been before it. */
+bool elapsed(cudaEvent_t from, cudaEvent_t to, double *ns)
+{
+    float milliseconds = 0;
+    if (cudaEventElapsedTime(&milliseconds, from, to) != cudaSuccess)
+        return false;
+    *ns = 1e6 * static_cast<double>(milliseconds);
+    return true;
+}
+
+/* The last time of each queue: rounding must not let a mark come before an earlier one. */
+struct latest {
+    const void *queue;
+    int64_t ns;
+};
+
+int64_t not_before(struct latest *all, const void *queue, int64_t ns)
+{
+    int found = 0;
+    while (found < QUEUES - 1 && all[found].queue && all[found].queue != queue)
+        found++;
+    if (all[found].queue != queue || ns > all[found].ns)
+        all[found] = {queue, ns};
+    return all[found].ns;
+}
+
+} // namespace
+
+int reel_cuda_marks_open(struct reel_stream *stream)
+{
+    settled = 0;
+    used = MARKS;
+    reel_cuda_enter();
+    is_opened = is_open(stream) && make_events() && drop_anchor(stream, &first);
+    if (is_opened)
+        used = 0;
+    cudaGetLastError(); /* no failure of the run */
+    return is_opened;
+}
+
+int64_t reel_cuda_mark(struct reel_stream *stream)
+{
+    int64_t mark = is_open(stream) ? used.fetch_add(1) : MARKS;
+    if (mark >= MARKS)
+        return -1;
+    reel_cuda_enter();
+    queues[mark] = reel_cuda_queue(stream);
+    times[mark] = 0;
+    if (cudaEventRecord(events[mark], reel_cuda_queue(stream)) != cudaSuccess) {
+        cudaGetLastError(); /* what is wrong with the device the operations find */
+        times[mark] = -1;
+    }
+    return mark;
+}
+
+/* Milliseconds are floats, which are coarse after a minute: a mark is measured from one shortly before it.
+ * Both clocks are laid over each other at the first and at the last anchor. */
+void reel_cuda_marks_settle(struct reel_stream *stream)
+{
+    const double far_ns = 250e6;
+    int64_t count = !is_opened ? 0 : used.load() < MARKS ? used.load() : MARKS;
+    double whole = 0, rate = 1, at = 0, ns = 0;
+    cudaEvent_t from = first.event;
+    reel_cuda_enter();
+    struct latest latest[QUEUES] = {};
+    if (count > 0 && drop_anchor(stream, &last) && elapsed(first.event, last.event, &whole) && whole > 0)
+        rate = static_cast<double>(last.host_ns - first.host_ns) / whole;
+    for (int64_t mark = 0; mark < count; mark++) {
+        if (times[mark] < 0 || !elapsed(from, events[mark], &ns)) {
+            times[mark] = -1;
+            continue;
+        }
+        times[mark] =
+            not_before(latest, queues[mark], first.host_ns + static_cast<int64_t>(rate * (at + ns)));
+        if (ns > far_ns) {
+            at += ns;
+            from = events[mark];
+        }
+    }
+    settled = count;
+    cudaGetLastError();
+}
+
+int64_t reel_cuda_mark_ns(int64_t mark)
+{
+    return mark >= 0 && mark < settled ? times[mark] : -1;
+}
+
+void reel_cuda_range_push(const char *name)
+{
+    nvtxRangePushA(name);
+}
+
+void reel_cuda_range_pop(void)
+{
+    nvtxRangePop();
+}
