@@ -1,4 +1,4 @@
-/* The device that is built in. */
+/* The devices that are built in. */
 #include "device.h"
 
 /* Measured on an AMD EPYC (Zen 3, AVX2): oneDNN's sgemm 93 GFLOP/s; ranks of a host send by shared memory. */
@@ -10,3 +10,13 @@ const struct reel_device reel_device_core = {.name = "cpu-core",
                                              .far_rate = 1e9,
                                              .number_bytes = 4,
                                              .libraries_bytes = 100000000};
+
+/* The H100 of configs/devices.yaml. */
+const struct reel_device reel_device_gpu = {.name = "gpu",
+                                            .gemm_rate = 660e12,
+                                            .attention_rate = 500e12,
+                                            .memory_rate = 2800e9,
+                                            .near_rate = 350e9,
+                                            .far_rate = 45e9,
+                                            .number_bytes = 2,
+                                            .libraries_bytes = 2000000000};

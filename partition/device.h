@@ -1,7 +1,7 @@
 /* What computes for one rank, as the rates that an estimate needs.
  *
  * Rates are what long runs sustain, not what a data sheet promises. configs/devices.yaml names devices
- * (device_file.h reads it); one is built in, so that a plan needs no file.
+ * (device_file.h reads it); two are built in, so that a run needs no file.
  *
  *     struct reel_machine machine = {.device = reel_device_core, .ranks_per_node = 8};
  *
@@ -30,6 +30,10 @@ struct reel_device {
 /* One core of a CPU. Ranks of several threads are faster, in about the same proportions, so that this one
  * serves to choose a mesh for any number of threads: the choice must not depend on it. */
 extern const struct reel_device reel_device_core;
+
+/* A GPU that shares a host with others of its kind. Its rates serve to choose a mesh; others are in about the same
+ * proportions. */
+extern const struct reel_device reel_device_gpu;
 
 /* The devices of a job. */
 struct reel_machine {

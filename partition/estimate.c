@@ -13,7 +13,7 @@ static struct counts counts_of(const struct reel_plan *plan, int64_t rank, int64
 {
     struct reel_seat seat = reel_plan_seat(plan, rank);
     struct reel_cut tokens = reel_plan_tokens(plan, frames);
-    struct reel_cut inner = reel_cut_even(plan->model.ffn, plan->mesh.tensor);
+    struct reel_cut inner = reel_ffn_cut(&plan->model, plan->mesh.tensor);
     int64_t C = reel_model_head_channels(&plan->model);
     return (struct counts){.n = reel_plan_own(plan, &tokens, seat).count,
                            .g = reel_plan_group(plan, &tokens, seat).count,

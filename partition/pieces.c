@@ -71,15 +71,18 @@ static void put_all(const struct reel_model *model, const struct reel_layout *la
 static int64_t piece_elements(const struct reel_model *model, const struct reel_layout *layout,
                               int64_t readers)
 {
-    int64_t all = layout->global_elements + model->layers * layout->block_elements;
+    int64_t all = (layout->global_bytes + model->layers * layout->block_bytes) / layout->widths.others;
     int64_t wanted = all / (PIECES_A_READER * readers);
     return wanted < WANTED_LEAST ? WANTED_LEAST : wanted > WANTED_MOST ? WANTED_MOST : wanted;
 }
 
+/* Whatever they are held as, they are read as float. */
+static const struct reel_widths as_read = {4, 4};
+
 enum reel_status reel_pieces_make(const struct reel_model *model, enum reel_holding holding, int64_t readers,
                                   struct reel_pieces *pieces)
 {
-    struct reel_layout layout = reel_layout_of(model, 1, 0, holding);
+    struct reel_layout layout = reel_layout_of(model, 1, 0, holding, as_read);
     int64_t wanted = piece_elements(model, &layout, readers);
     *pieces = (struct reel_pieces){.count = 0};
     put_all(model, &layout, wanted, pieces);
@@ -106,7 +109,7 @@ struct reel_holder reel_holder_of(const struct reel_plan *plan, int64_t rank, en
 {
     struct reel_holder holder = {.parts = 1};
     if (holding == REEL_HELD_FOR_EMBEDDING) {
-        holder.layout = reel_layout_of(&plan->model, 1, 0, holding);
+        holder.layout = reel_layout_of(&plan->model, 1, 0, holding, as_read);
         return holder;
     }
     holder.parts = plan->mesh.tensor;
@@ -116,9 +119,9 @@ struct reel_holder reel_holder_of(const struct reel_plan *plan, int64_t rank, en
     return holder;
 }
 
-int64_t reel_holder_elements(const struct reel_holder *holder, const struct reel_model *model)
+int64_t reel_holder_bytes(const struct reel_holder *holder, const struct reel_model *model)
 {
-    return holder->layout.global_elements + model->layers * holder->held.count;
+    return holder->layout.global_bytes + model->layers * holder->held.count;
 }
 
 struct reel_portion reel_portion_of(const struct reel_model *model, const struct reel_holder *holder,
@@ -127,18 +130,20 @@ struct reel_portion reel_portion_of(const struct reel_model *model, const struct
     struct reel_slice slice = reel_slice_of(model, holder->parts, holder->part, rows->tensor);
     struct reel_run mine = reel_run_common((struct reel_run){rows->first, rows->count},
                                            (struct reel_run){slice.first_row, slice.row_count});
-    int64_t width = slice.column_count,
-            place = holder->layout.offset[rows->tensor] + (mine.first - slice.first_row) * width;
+    int64_t width = slice.column_count, bytes = reel_layout_width(&holder->layout, rows->tensor);
+    int64_t place = holder->layout.offset[rows->tensor] + (mine.first - slice.first_row) * width * bytes;
     struct reel_portion portion = {.from = (mine.first - rows->first) * rows->columns + slice.first_column,
                                    .width = width,
                                    .count = mine.count * width,
-                                   .to = place};
+                                   .to = place,
+                                   .bytes = bytes};
     if (rows->tensor < REEL_GLOBAL_TENSORS)
         return portion;
-    struct reel_run kept = reel_run_common((struct reel_run){place, portion.count}, holder->held);
-    portion.skip = kept.first - place;
-    portion.count = kept.count;
+    /* shares and tensors begin on multiples of the unit, and so between elements */
+    struct reel_run kept = reel_run_common((struct reel_run){place, portion.count * bytes}, holder->held);
+    portion.skip = (kept.first - place) / bytes;
+    portion.count = kept.count / bytes;
     portion.to =
-        holder->layout.global_elements + rows->layer * holder->held.count + kept.first - holder->held.first;
+        holder->layout.global_bytes + rows->layer * holder->held.count + kept.first - holder->held.first;
     return portion;
 }

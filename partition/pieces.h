@@ -9,7 +9,7 @@
  *     for (int64_t r = pieces.first[7]; r < pieces.first[8]; r++)
  *         struct reel_portion portion = reel_portion_of(&model, &holder, &pieces.rows[r]);
  *
- * Elements, not bytes. Not collective. */
+ * Files are counted in elements, what is held in bytes. Not collective. */
 #ifndef REEL_PIECES_H
 #define REEL_PIECES_H
 
@@ -42,25 +42,26 @@ enum reel_status reel_pieces_make(const struct reel_model *model, enum reel_hold
 /* A list of zeros is allowed. */
 void reel_pieces_free(struct reel_pieces *pieces);
 
-/* What a rank holds: the tensors that exist once, then of each block the held elements of its slice. Tensors for the
+/* What a rank holds: the tensors that exist once, then of each block the held bytes of its slice. Tensors for the
  * embedding are whole on every rank. */
 struct reel_holder {
     int64_t parts, part; /* of the tensor axis */
     struct reel_layout layout;
-    struct reel_run held; /* of a block's slice */
+    struct reel_run held; /* of a block's slice, in bytes */
 };
 
 struct reel_holder reel_holder_of(const struct reel_plan *plan, int64_t rank, enum reel_holding holding);
 
-/* All elements that it holds, those that only align the next tensor included. */
-int64_t reel_holder_elements(const struct reel_holder *holder, const struct reel_model *model);
+/* All bytes that it holds, those that only align the next tensor included. */
+int64_t reel_holder_bytes(const struct reel_holder *holder, const struct reel_model *model);
 
 /* What a holder has of some rows: a rectangle of them, of which count elements, in row-major order and after the first
  * skip, lie one after the other in its memory. */
 struct reel_portion {
     int64_t from;        /* the rectangle's first element, counted in the rows */
     int64_t width, skip; /* columns of the rectangle; elements of it that come before */
-    int64_t count, to;   /* in the holder's memory */
+    int64_t count;
+    int64_t to, bytes; /* where in the holder's memory, and of an element there */
 };
 
 struct reel_portion reel_portion_of(const struct reel_model *model, const struct reel_holder *holder,

@@ -22,7 +22,7 @@ enum reel_status reel_plan_make(const struct reel_model *model, const struct ree
               "partition.ulysses %lld x tensor %lld for a model of %lld heads leave a rank without a head, "
               "expected at most %lld ways",
               (long long)m->ulysses, (long long)m->tensor, (long long)model->heads, (long long)model->heads);
-    REEL_NEED(m->tensor <= model->ffn, REEL_BAD_PLAN,
+    REEL_NEED(m->tensor <= reel_ffn_units(model), REEL_BAD_PLAN,
               "partition.tensor is %lld for a feed-forward of width %lld, which leaves a rank without a "
               "column, expected "
               "at most as many ways",
@@ -149,8 +149,10 @@ int64_t reel_plan_piece_rows(const struct reel_plan *plan, int64_t tokens)
 
 struct reel_layout reel_plan_layout(const struct reel_plan *plan, int64_t rank)
 {
+    struct reel_widths widths = {.others = plan->work.number_bytes,
+                                 .matrices = plan->work.fp8 ? 1 : plan->work.number_bytes};
     return reel_layout_of(&plan->model, plan->mesh.tensor, reel_plan_seat(plan, rank).tensor,
-                          REEL_HELD_ALWAYS);
+                          REEL_HELD_ALWAYS, widths);
 }
 
 struct reel_run reel_plan_share(const struct reel_plan *plan, const struct reel_layout *layout, int64_t rank)
@@ -158,7 +160,7 @@ struct reel_run reel_plan_share(const struct reel_plan *plan, const struct reel_
     struct reel_seat seat = reel_plan_seat(plan, rank);
     struct reel_cut shares = reel_layout_shares(layout, plan->mesh.ring * plan->mesh.ulysses);
     if (!plan->mesh.gathered)
-        return (struct reel_run){0, layout->block_elements};
+        return (struct reel_run){0, layout->block_bytes};
     return together(&shares, seat.ring * plan->mesh.ulysses + seat.ulysses, 1);
 }
 
@@ -167,6 +169,13 @@ static int64_t rope_floats(const struct reel_plan *plan)
 {
     int64_t pairs = reel_model_head_channels(&plan->model) / 2, third = pairs / 3;
     return 2 * (plan->work.window_frames * (pairs - 2 * third) + (plan->work.H + plan->work.W) * third);
+}
+
+/* Numbers of one prompt, or of the image, as they come. */
+static int64_t context_input(const struct reel_model *m)
+{
+    int64_t text = m->text_rows * m->text_width, image = m->image_rows * m->image_width;
+    return text > image ? text : image;
 }
 
 /* Numbers that embedding one prompt, or the image, takes. */
@@ -181,9 +190,8 @@ static void weights(const struct reel_plan *plan, int64_t rank, int64_t bytes[RE
 {
     struct reel_layout layout = reel_plan_layout(plan, rank);
     struct reel_run share = reel_plan_share(plan, &layout, rank);
-    int64_t b = plan->work.number_bytes;
-    bytes[REEL_WEIGHTS] = b * (layout.global_elements + plan->model.layers * share.count);
-    bytes[REEL_WEIGHTS_BLOCKS] = plan->mesh.gathered ? b * 2 * layout.block_elements : 0;
+    bytes[REEL_WEIGHTS] = layout.global_bytes + plan->model.layers * share.count;
+    bytes[REEL_WEIGHTS_BLOCKS] = plan->mesh.gathered ? 2 * layout.block_bytes : 0;
 }
 
 /* The largest thing that stops over in the host's memory. */
@@ -205,7 +213,7 @@ static void activations(const struct reel_plan *plan, int64_t rank, int64_t byte
     const struct reel_model *m = &plan->model;
     const struct reel_mesh *mesh = &plan->mesh;
     struct reel_seat seat = reel_plan_seat(plan, rank);
-    struct reel_cut inner = reel_cut_even(m->ffn, mesh->tensor);
+    struct reel_cut inner = reel_ffn_cut(m, mesh->tensor);
     int64_t b = plan->work.number_bytes, C = reel_model_head_channels(m), D = m->width;
     int64_t L = plan->work.window_frames * plan->work.H * plan->work.W;
     int64_t n = ceiling(L, reel_plan_parts(plan)), g = ceiling(L, mesh->ring * mesh->ulysses),
@@ -218,7 +226,7 @@ static void activations(const struct reel_plan *plan, int64_t rank, int64_t byte
     for (int buffer = REEL_HEADS_Q; buffer <= REEL_HEADS_OUT; buffer++)
         bytes[buffer] = b * heads;
     bytes[REEL_HEADS_LSE] = mesh->ring > 1 ? 4 * l * h : 0;
-    bytes[REEL_TOKENS_HIDDEN] = b * g * f;
+    bytes[REEL_TOKENS_HIDDEN] = plan->work.signal_rows > 0 && b * g * f < 4 * n * D ? 4 * n * D : b * g * f;
     bytes[REEL_TOKENS_COLUMNS] = b * n * 4 * m->in_channels;
     bytes[REEL_TOKENS_OUT] = 4 * n * 4 * m->out_channels;
     bytes[REEL_ROW_OF_TOKEN] = 4 * n;
@@ -255,6 +263,7 @@ static void others(const struct reel_plan *plan, int64_t rank, int64_t bytes[REE
     bytes[REEL_CONTEXT_IMAGE] = b * m->layers * 2 * m->image_rows * d;
     bytes[REEL_CONTEXT_PROMPTS] = b * branches * m->text_rows * m->width;
     bytes[REEL_CONTEXT_WORK] = b * context_work(m);
+    bytes[REEL_CONTEXT_FLOATS] = b == 4 ? 0 : 4 * context_input(m);
     bytes[REEL_LATENTS_VIDEO] = 4 * m->out_channels * w->video_frames * plane;
     for (int buffer = REEL_LATENTS_X; buffer <= REEL_LATENTS_LAST; buffer++)
         bytes[buffer] = 4 * m->out_channels * w->chunk_frames * plane;
@@ -271,8 +280,9 @@ int64_t reel_plan_embedding_work(const struct reel_plan *plan)
 
 static int64_t startup_bytes(const struct reel_plan *plan)
 {
-    struct reel_layout layout = reel_layout_of(&plan->model, 1, 0, REEL_HELD_FOR_EMBEDDING);
-    return plan->work.number_bytes * layout.global_elements + 4 * reel_plan_embedding_work(plan);
+    struct reel_layout layout =
+        reel_layout_of(&plan->model, 1, 0, REEL_HELD_FOR_EMBEDDING, (struct reel_widths){4, 4});
+    return layout.global_bytes + 4 * reel_plan_embedding_work(plan);
 }
 
 void reel_plan_table(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS])
@@ -310,7 +320,7 @@ enum reel_memory reel_buffer_memory(const struct reel_plan *plan, enum reel_buff
         return REEL_MEMORY_TEACACHE_PREVIOUS;
     if (buffer == REEL_TEACACHE_RESIDUAL)
         return REEL_MEMORY_TEACACHE_RESIDUAL;
-    if (buffer <= REEL_CONTEXT_WORK)
+    if (buffer <= REEL_CONTEXT_FLOATS)
         return REEL_MEMORY_CONTEXT;
     if (buffer <= REEL_LATENTS_VELOCITY)
         return REEL_MEMORY_LATENTS;

@@ -43,6 +43,7 @@ struct reel_workload {
     int64_t branches;       /* 2 with guidance, else 1 */
     int64_t embedding_rows; /* R: distinct timesteps of the job */
     int64_t number_bytes;   /* of a weight and of what enters or leaves a GEMM: 4 in fp32, 2 in bf16 */
+    int64_t fp8;            /* 1: the weights of the blocks' linear layers are F8_E4M3, of one byte */
     int64_t scratch_bytes;  /* of the kernels */
     int64_t expanded;       /* 1: e and e0 are held for every token, not only for every timestep */
     int64_t signal_rows;    /* rows of D in TeaCache's signal: 1 for e, 6 for e0; 0: off */
@@ -82,8 +83,8 @@ enum reel_buffer {
     REEL_SCRATCH,
     REEL_EMBEDDING_E,    /* [R, D] */
     REEL_EMBEDDING_E0,   /* [R, 6, D] */
-    REEL_WEIGHTS,        /* b: what is held all the time: resident slices, or shares */
-    REEL_WEIGHTS_BLOCKS, /* b [2, elements of a block]: gathered, the block in use and the next */
+    REEL_WEIGHTS,        /* what is held all the time: resident slices, or shares */
+    REEL_WEIGHTS_BLOCKS, /* [2, a block]: gathered, the block in use and the next */
     REEL_TOKENS_X,       /* [branches that pass through a block together, n, D] the residual stream */
     REEL_TOKENS_NORMED,  /* b [n, D] */
     REEL_HEADS_Q,        /* b [g, d] as projected, [l, h C] inside attention */
@@ -91,7 +92,7 @@ enum reel_buffer {
     REEL_HEADS_V,        /* b */
     REEL_HEADS_OUT,      /* b */
     REEL_HEADS_LSE,      /* [l, h] log of the sum of exponentials; with a ring only */
-    REEL_TOKENS_HIDDEN,  /* b [g, f] */
+    REEL_TOKENS_HIDDEN,  /* b [g, f]; with TeaCache at least [n, D] of 4 */
     REEL_TOKENS_COLUMNS, /* b [n, 4 * in_channels] */
     REEL_TOKENS_OUT,     /* [n, 4 * out_channels] */
     REEL_ROW_OF_TOKEN,   /* int32 [n] */
@@ -105,6 +106,7 @@ enum reel_buffer {
     REEL_CONTEXT_IMAGE,   /* b [layers, 2, image rows, d] */
     REEL_CONTEXT_PROMPTS, /* b [branches / cfg, S, D]: embedded, while keys and values are made */
     REEL_CONTEXT_WORK,    /* b */
+    REEL_CONTEXT_FLOATS,  /* embeddings as they come, where b is not 4 */
     REEL_LATENTS_VIDEO,   /* [out_channels, video_frames, 2H, 2W] */
     REEL_LATENTS_X,       /* [out_channels, chunk_frames, 2H, 2W] */
     REEL_LATENTS_M0,      /* the solver's history, as X */
@@ -176,7 +178,7 @@ int64_t reel_plan_visible(const struct reel_plan *plan, const struct reel_cut *t
 enum { REEL_PIECE_UNIT = 96 };
 int64_t reel_plan_piece_rows(const struct reel_plan *plan, int64_t tokens);
 
-/* Where the slices of a rank lie, and with gathered weights its share of a block. */
+/* Where the slices of a rank lie, and with gathered weights its share of a block, in bytes. */
 struct reel_layout reel_plan_layout(const struct reel_plan *plan, int64_t rank);
 struct reel_run reel_plan_share(const struct reel_plan *plan, const struct reel_layout *layout, int64_t rank);
 

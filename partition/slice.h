@@ -6,9 +6,9 @@
  * sequence axes and gathered when it is used.
  *
  *     struct reel_slice q = reel_slice_of(&model, 8, 3, REEL_SELF_Q_WEIGHT);    rows 1920 .. 2559 of 5120, at 14B
- *     struct reel_layout layout = reel_layout_of(&model, 8, 3, REEL_HELD_ALWAYS);
+ *     struct reel_layout layout = reel_layout_of(&model, 8, 3, REEL_HELD_ALWAYS, (struct reel_widths){2, 1});
  *
- * Elements, not bytes. Not collective; all functions are pure. */
+ * Slices are counted in elements, layouts in bytes. Not collective; all functions are pure. */
 #ifndef REEL_SLICE_H
 #define REEL_SLICE_H
 
@@ -26,25 +26,43 @@ struct reel_slice {
 struct reel_slice reel_slice_of(const struct reel_model *model, int64_t parts, int64_t part,
                                 enum reel_tensor tensor);
 
+/* The feed-forward's inner width over the parts of the tensor axis: in units of columns by which matrix units load, where
+ * those divide it. */
+enum { REEL_FFN_UNIT = 16 };
+int64_t reel_ffn_units(const struct reel_model *model);
+struct reel_cut reel_ffn_cut(const struct reel_model *model, int64_t parts);
+
 /* Its elements. */
 int64_t reel_slice_elements(const struct reel_slice *slice);
 
 /* What is held all the time, and what makes the table of timestep rows and is freed when that is done. */
 enum reel_holding { REEL_HELD_ALWAYS, REEL_HELD_FOR_EMBEDDING };
 
-enum { REEL_LAYOUT_UNIT = 16 }; /* elements; every tensor starts on a multiple */
+enum { REEL_LAYOUT_UNIT = 64 }; /* bytes; every tensor starts on a multiple */
 
-/* Where slices lie: those of tensors that exist once follow each other, then those of block 0, of block 1, ... */
+/* Bytes of an element: of the weights of a block's linear layers, and of everything else. */
+struct reel_widths {
+    int64_t others, matrices;
+};
+
+/* Where slices lie, in bytes: those of tensors that exist once follow each other, then those of block 0, of block 1, ... */
 struct reel_layout {
     int64_t offset[REEL_TENSORS]; /* from the first of the global tensors, or of the block; -1: not held */
-    int64_t global_elements;      /* multiples of the unit */
-    int64_t block_elements;
+    struct reel_widths widths;
+    int64_t global_bytes; /* multiples of the unit */
+    int64_t block_bytes;
 };
 
 struct reel_layout reel_layout_of(const struct reel_model *model, int64_t parts, int64_t part,
-                                  enum reel_holding holding);
+                                  enum reel_holding holding, struct reel_widths widths);
 
-/* A block's slice cut over the ranks that gather it, in elements, on multiples of the unit. */
+/* Whether a tensor is the weight of one of a block's linear layers. */
+int reel_tensor_is_matrix(enum reel_tensor tensor);
+
+/* Bytes of an element of a tensor. */
+int64_t reel_layout_width(const struct reel_layout *layout, enum reel_tensor tensor);
+
+/* A block's slice cut over the ranks that gather it, in bytes, on multiples of the unit. */
 struct reel_cut reel_layout_shares(const struct reel_layout *layout, int64_t ranks);
 
 #endif

@@ -15,7 +15,7 @@ struct reel_run reel_run_common(struct reel_run a, struct reel_run b)
     return (struct reel_run){first, end > first ? end - first : 0};
 }
 
-struct reel_run reel_context_elements(const struct reel_layout *layout, int image)
+struct reel_run reel_context_bytes(const struct reel_layout *layout, int image)
 {
     int64_t first = layout->offset[image ? REEL_CROSS_K_IMAGE_WEIGHT : REEL_CROSS_K_WEIGHT];
     int64_t text_end = layout->offset[REEL_CROSS_K_IMAGE_WEIGHT],
@@ -47,15 +47,14 @@ static void blocks(const struct reel_plan *plan, int64_t rank, int64_t frames, i
     bytes[REEL_SENT_NORMS] += layers * 3 * 8 * others * g;
 }
 
-/* What gathering those elements of every block sends. */
+/* What gathering those bytes of every block sends. */
 static int64_t gathering(const struct reel_plan *plan, int64_t rank, const struct reel_layout *layout,
-                         struct reel_run elements)
+                         struct reel_run needed)
 {
-    struct reel_run part = reel_run_common(reel_plan_share(plan, layout, rank), elements);
+    struct reel_run part = reel_run_common(reel_plan_share(plan, layout, rank), needed);
     if (!plan->mesh.gathered)
         return 0;
-    return plan->model.layers * plan->work.number_bytes * (plan->mesh.ring * plan->mesh.ulysses - 1) *
-           part.count;
+    return plan->model.layers * (plan->mesh.ring * plan->mesh.ulysses - 1) * part.count;
 }
 
 void reel_traffic_iteration(const struct reel_plan *plan, int64_t rank, struct reel_iteration iteration,
@@ -72,8 +71,7 @@ void reel_traffic_iteration(const struct reel_plan *plan, int64_t rank, struct r
         bytes[REEL_SENT_OUTPUT] += 4 * others * n * 4 * channels;
     }
     if (iteration.computed)
-        bytes[REEL_SENT_WEIGHTS] +=
-            gathering(plan, rank, &layout, (struct reel_run){0, layout.block_elements});
+        bytes[REEL_SENT_WEIGHTS] += gathering(plan, rank, &layout, (struct reel_run){0, layout.block_bytes});
     if (plan->work.expanded && plan->work.signal_rows > 0)
         bytes[REEL_SENT_DISTANCES] += 16 * others * n;
     if (plan->mesh.cfg == 2)
@@ -86,12 +84,12 @@ void reel_traffic_prompts(const struct reel_plan *plan, int64_t rank, int64_t pr
     struct reel_layout layout = reel_plan_layout(plan, rank);
     bytes[REEL_SENT_NORMS] +=
         prompts * plan->model.layers * 8 * (plan->mesh.tensor - 1) * plan->model.text_rows;
-    bytes[REEL_SENT_WEIGHTS] += gathering(plan, rank, &layout, reel_context_elements(&layout, 0));
+    bytes[REEL_SENT_WEIGHTS] += gathering(plan, rank, &layout, reel_context_bytes(&layout, 0));
 }
 
 void reel_traffic_image(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_PURPOSES])
 {
     struct reel_layout layout = reel_plan_layout(plan, rank);
     bytes[REEL_SENT_NORMS] += plan->model.layers * 8 * (plan->mesh.tensor - 1) * plan->model.image_rows;
-    bytes[REEL_SENT_WEIGHTS] += gathering(plan, rank, &layout, reel_context_elements(&layout, 1));
+    bytes[REEL_SENT_WEIGHTS] += gathering(plan, rank, &layout, reel_context_bytes(&layout, 1));
 }
