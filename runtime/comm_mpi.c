@@ -3,8 +3,8 @@
 
 #include "fault.h"
 #include "pulse.h"
+#include "span.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -45,25 +45,31 @@ enum reel_status reel_comm_open(MPI_Comm world, struct reel_comm *comm)
 
 static void axis_close(struct reel_axis *axis)
 {
+    reel_nccl_close(axis->nccl);
     if (axis->size > 0)
         MPI_Comm_free(&axis->mpi);
-    free(axis->staging);
+    if (axis->staging)
+        reel_release_host(axis->ops, axis->staging, 2 * STAGED);
     memset(axis, 0, sizeof *axis);
 }
 
-/* Memory that the host cannot read is sent from memory that it can. */
-static enum reel_status give_memory(struct reel_axis *axis, const struct reel_ops *ops)
+/* Memory that the host cannot read is sent by the device, or from memory that it can. */
+static enum reel_status give_memory(struct reel_axis *axis, const struct reel_carrier *carrier)
 {
-    axis->ops = ops;
-    if (ops->is_host || axis->size == 1)
+    axis->ops = carrier->ops;
+    if (axis->size == 1)
         return REEL_OK;
-    axis->staging = malloc(2 * STAGED);
+    if (carrier->over_nccl)
+        return reel_nccl_open(axis->mpi, carrier->seconds, &axis->nccl);
+    if (carrier->ops->is_host)
+        return REEL_OK;
+    axis->staging = reel_allocate_host(carrier->ops, 2 * STAGED);
     REEL_NEED(axis->staging, REEL_NO_MEMORY, "no memory for what travels through the host");
     return REEL_OK;
 }
 
 enum reel_status reel_comm_mesh(struct reel_comm *comm, const struct reel_plan *plan,
-                                const struct reel_ops *ops)
+                                const struct reel_carrier *carrier)
 {
     struct reel_seat seat = comm->seat = reel_plan_seat(plan, comm->world.rank);
     int64_t U = plan->mesh.ulysses, T = plan->mesh.tensor;
@@ -81,8 +87,9 @@ enum reel_status reel_comm_mesh(struct reel_comm *comm, const struct reel_plan *
         axis_close(axes[a].axis);
         REEL_PASS(axis_open(comm->world.mpi, axes[a].colour, axes[a].place, axes[a].axis));
     }
-    for (size_t a = 0; a < sizeof axes / sizeof axes[0]; a++)
-        REEL_PASS(give_memory(axes[a].axis, ops));
+    for (size_t a = 0; a < sizeof axes / sizeof axes[0];
+         a++) /* one verdict each: the next is collective again */
+        REEL_PASS(reel_agree(comm, give_memory(axes[a].axis, carrier)));
     return REEL_OK;
 }
 
@@ -92,6 +99,16 @@ void reel_comm_close(struct reel_comm *comm)
                                       &comm->cfg,    &comm->sequence, &comm->host,    &comm->world};
     for (size_t a = 0; a < sizeof axes / sizeof axes[0]; a++)
         axis_close(axes[a]);
+}
+
+void reel_comm_abandon(struct reel_comm *comm)
+{
+    struct reel_axis *const axes[] = {&comm->blocks, &comm->tensor, &comm->ulysses,
+                                      &comm->ring,   &comm->cfg,    &comm->sequence};
+    for (size_t a = 0; a < sizeof axes / sizeof axes[0]; a++) {
+        reel_nccl_close(axes[a]->nccl);
+        axes[a]->nccl = NULL;
+    }
 }
 
 int64_t reel_comm_sent(const struct reel_comm *comm, enum reel_purpose purpose)
@@ -133,112 +150,180 @@ static int swap_piece(const struct reel_axis *axis, int64_t to, const void *send
     return failed;
 }
 
-/* The same through the host's memory. */
-static int swap_staged(const struct reel_axis *axis, struct reel_stream *copies, int64_t to, const char *send,
+/* The same through the host's memory, in the order of the stream. */
+static int swap_staged(const struct reel_axis *axis, struct reel_stream *stream, int64_t to, const char *send,
                        int64_t send_bytes, int64_t from, char *receive, int64_t receive_bytes, int patient)
 {
     if (send_bytes > 0)
-        reel_download(copies, axis->staging, send, send_bytes);
+        reel_download(stream, axis->staging, send, send_bytes);
     int failed =
         swap_piece(axis, to, axis->staging, send_bytes, from, axis->staging + STAGED, receive_bytes, patient);
     if (receive_bytes > 0)
-        reel_upload(copies, receive, axis->staging + STAGED, receive_bytes);
+        reel_upload(stream, receive, axis->staging + STAGED, receive_bytes);
     return failed;
 }
 
-enum reel_status reel_swap(const struct reel_axis *axis, int64_t to, const void *send, int64_t send_bytes,
-                           int64_t from, void *receive, int64_t receive_bytes, int patient)
+/* Piece by piece: both ends cut a message alike, for both know its size. */
+static enum reel_status swap_over_mpi(const struct reel_axis *axis, struct reel_stream *stream,
+                                      enum reel_purpose purpose, const struct reel_swap *swap)
 {
-    int64_t most = send_bytes > receive_bytes ? send_bytes : receive_bytes,
+    int64_t most = swap->send_bytes > swap->receive_bytes ? swap->send_bytes : swap->receive_bytes,
             piece = axis->staging ? STAGED : PIECE;
-    struct reel_stream copies = {.ops = axis->ops}; /* its own: it may run beside others */
     int failed = MPI_SUCCESS;
-    /* piece by piece: both ends cut a message alike, for both know its size */
+    int64_t span = reel_trace_begin(&(struct reel_trace_what){.kind = REEL_TRACE_EXCHANGE,
+                                                              .name = reel_purpose_name(purpose),
+                                                              .numbers = {{"sent", swap->send_bytes},
+                                                                          {"to", swap->to},
+                                                                          {"received", swap->receive_bytes},
+                                                                          {"from", swap->from}}});
     for (int64_t at = 0; at < most; at += piece) {
-        const char *out = (const char *)send + at;
-        char *in = (char *)receive + at;
-        int64_t out_bytes = smaller(piece, send_bytes - at), in_bytes = smaller(piece, receive_bytes - at);
-        failed |= axis->staging ? swap_staged(axis, &copies, to, out, out_bytes, from, in, in_bytes, patient)
-                                : swap_piece(axis, to, out, out_bytes, from, in, in_bytes, patient);
+        const char *out = (const char *)swap->send + at;
+        char *in = (char *)swap->receive + at;
+        int64_t out_bytes = smaller(piece, swap->send_bytes - at),
+                in_bytes = smaller(piece, swap->receive_bytes - at);
+        failed |=
+            axis->staging
+                ? swap_staged(axis, stream, swap->to, out, out_bytes, swap->from, in, in_bytes, swap->patient)
+                : swap_piece(axis, swap->to, out, out_bytes, swap->from, in, in_bytes, swap->patient);
     }
+    reel_trace_end(span);
     REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM,
               "an exchange between rank %lld and ranks %lld and %lld of an axis failed",
-              (long long)axis->rank, (long long)to, (long long)from);
-    return copies.status;
+              (long long)axis->rank, (long long)swap->to, (long long)swap->from);
+    return REEL_OK;
+}
+
+/* As one group. */
+static enum reel_status swap_over_nccl(const struct reel_axis *axis, struct reel_stream *stream,
+                                       enum reel_purpose purpose, const struct reel_swap *swaps,
+                                       int64_t count)
+{
+    struct reel_trace_what what = {.kind = REEL_TRACE_EXCHANGE,
+                                   .name = reel_purpose_name(purpose),
+                                   .numbers = {{"sent", 0}, {"received", 0}, {"peers", count}}};
+    for (int64_t i = 0; i < count; i++) {
+        what.numbers[0].value += swaps[i].send_bytes;
+        what.numbers[1].value += swaps[i].receive_bytes;
+    }
+    struct reel_span span = reel_span_begin(stream, &what);
+    enum reel_status status = reel_nccl_begin(axis->nccl);
+    for (int64_t i = 0; i < count && status == REEL_OK; i++)
+        status = reel_nccl_swap(axis->nccl, stream, swaps[i].to, swaps[i].send, swaps[i].send_bytes,
+                                swaps[i].from, swaps[i].receive, swaps[i].receive_bytes);
+    enum reel_status ended = reel_nccl_end(axis->nccl);
+    reel_span_end(stream, span);
+    reel_pulse();
+    return status != REEL_OK ? status : ended;
+}
+
+enum reel_status reel_swap(const struct reel_axis *axis, struct reel_stream *stream,
+                           enum reel_purpose purpose, const struct reel_swap *swaps, int64_t count)
+{
+    if (axis->nccl)
+        return swap_over_nccl(axis, stream, purpose, swaps, count);
+    enum reel_status status = REEL_OK;
+    for (int64_t i = 0; i < count; i++) { /* to the end also after a failure: the others come by */
+        enum reel_status swapped = swap_over_mpi(axis, stream, purpose, &swaps[i]);
+        status = status == REEL_OK ? swapped : status;
+    }
+    return status;
 }
 
 /* As part of a stream of work: its failure is the stream's. */
-static void swap_floats(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose,
-                        int64_t to, const float *send, int64_t send_count, int64_t from, float *receive,
-                        int64_t receive_count)
+static void swap_all(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose,
+                     const struct reel_swap *swaps)
 {
-    enum reel_status status = reel_swap(axis, to, send, send_count * (int64_t)sizeof *send, from, receive,
-                                        receive_count * (int64_t)sizeof *receive, 0);
+    enum reel_status status = reel_swap(axis, stream, purpose, swaps, axis->size - 1);
     if (status != REEL_OK)
         reel_stream_fail(stream, status, "%s", reel_error_here()->cause);
-    axis->sent_bytes[purpose] += send_count * (int64_t)sizeof *send;
+    for (int64_t i = 0; i + 1 < axis->size; i++)
+        axis->sent_bytes[purpose] += swaps[i].send_bytes;
 }
 
-/* Where part p begins when counts are dense in the order of parts. */
-static int64_t offset_of(const int64_t *counts, int64_t part)
+/* Where part p begins when parts are dense and in order. */
+static int64_t offset_of(const int64_t *bytes, int64_t part)
 {
     int64_t offset = 0;
     for (int64_t p = 0; p < part; p++)
-        offset += counts[p];
+        offset += bytes[p];
     return offset;
 }
 
 /* What a rank keeps for itself. */
-static void keep_own(struct reel_stream *stream, float *to, const float *from, int64_t count)
+static void keep_own(struct reel_stream *stream, void *to, const void *from, int64_t bytes)
 {
-    reel_copy(stream, (struct reel_copy){.direction = REEL_ON_DEVICE,
-                                         .rows = 1,
-                                         .row_bytes = count * (int64_t)sizeof *from,
-                                         .from = from,
-                                         .to = to});
+    reel_copy(stream,
+              (struct reel_copy){
+                  .direction = REEL_ON_DEVICE, .rows = 1, .row_bytes = bytes, .from = from, .to = to});
 }
 
 void reel_exchange(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose,
-                   const float *send, const int64_t *send_counts, float *receive,
-                   const int64_t *receive_counts)
+                   const void *send, const int64_t *send_bytes, void *receive, const int64_t *receive_bytes)
 {
     int64_t me = axis->rank, size = axis->size;
-    keep_own(stream, receive + offset_of(receive_counts, me), send + offset_of(send_counts, me),
-             send_counts[me]);
+    const char *out = send;
+    char *in = receive;
+    struct reel_swap swaps[REEL_PARTS_MAX];
+    keep_own(stream, in + offset_of(receive_bytes, me), out + offset_of(send_bytes, me), send_bytes[me]);
     for (int64_t s = 1; s < size; s++) {
         int64_t to = (me + s) % size, from = (me - s + size) % size;
-        swap_floats(axis, stream, purpose, to, send + offset_of(send_counts, to), send_counts[to], from,
-                    receive + offset_of(receive_counts, from), receive_counts[from]);
+        swaps[s - 1] = (struct reel_swap){.to = to,
+                                          .from = from,
+                                          .send = out + offset_of(send_bytes, to),
+                                          .send_bytes = send_bytes[to],
+                                          .receive = in + offset_of(receive_bytes, from),
+                                          .receive_bytes = receive_bytes[from]};
         if (reel_fault(REEL_FAULT_EXCHANGE))
             reel_stream_fail(stream, REEL_BAD_COMM, "planted: an exchange failed");
     }
+    swap_all(axis, stream, purpose, swaps);
 }
 
 void reel_gather(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose,
-                 const struct reel_cut *rows, int64_t width, const float *mine, float *all)
+                 const struct reel_cut *rows, int64_t row_bytes, const void *mine, void *all)
 {
-    int64_t me = axis->rank, size = axis->size, count = reel_cut_count(rows, me) * width;
-    if (mine != all + rows->first[me] * width)
-        keep_own(stream, all + rows->first[me] * width, mine, count);
+    int64_t me = axis->rank, size = axis->size, bytes = reel_cut_count(rows, me) * row_bytes;
+    char *in = all, *own = in + rows->first[me] * row_bytes;
+    struct reel_swap swaps[REEL_PARTS_MAX];
+    if (mine != own)
+        keep_own(stream, own, mine, bytes);
     for (int64_t s = 1; s < size; s++) {
         int64_t to = (me + s) % size, from = (me - s + size) % size;
-        swap_floats(axis, stream, purpose, to, mine, count, from, all + rows->first[from] * width,
-                    reel_cut_count(rows, from) * width);
+        swaps[s - 1] = (struct reel_swap){.to = to,
+                                          .from = from,
+                                          .send = mine,
+                                          .send_bytes = bytes,
+                                          .receive = in + rows->first[from] * row_bytes,
+                                          .receive_bytes = reel_cut_count(rows, from) * row_bytes};
         if (reel_fault(REEL_FAULT_GATHER))
             reel_stream_fail(stream, REEL_BAD_COMM, "planted: gathering failed");
     }
+    swap_all(axis, stream, purpose, swaps);
+}
+
+enum reel_status reel_comm_check(const struct reel_comm *comm)
+{
+    const struct reel_axis *const axes[] = {&comm->blocks, &comm->tensor, &comm->ulysses,
+                                            &comm->ring,   &comm->cfg,    &comm->sequence};
+    for (size_t a = 0; a < sizeof axes / sizeof axes[0]; a++)
+        if (axes[a]->nccl)
+            REEL_PASS(reel_nccl_check(axes[a]->nccl));
+    return REEL_OK;
 }
 
 enum reel_status reel_broadcast_from(struct reel_comm *comm, int64_t rank, void *bytes, int64_t count)
 {
-    for (int64_t at = 0; at < count; at += PIECE) {
+    int failed = MPI_SUCCESS;
+    int64_t span = reel_trace_begin(&(struct reel_trace_what){
+        .kind = REEL_TRACE_EXCHANGE, .name = "broadcast", .numbers = {{"bytes", count}, {"from", rank}}});
+    for (int64_t at = 0; at < count && failed == MPI_SUCCESS; at += PIECE) {
         int64_t piece = smaller(PIECE, count - at);
-        REEL_NEED(MPI_Bcast((char *)bytes + at, (int)piece, MPI_BYTE, (int)rank, comm->world.mpi) ==
-                      MPI_SUCCESS,
-                  REEL_BAD_COMM, "rank %lld did not receive what rank %lld sent to all",
-                  (long long)comm->world.rank, (long long)rank);
+        failed = MPI_Bcast((char *)bytes + at, (int)piece, MPI_BYTE, (int)rank, comm->world.mpi);
         reel_pulse();
     }
+    reel_trace_end(span);
+    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "rank %lld did not receive what rank %lld sent to all",
+              (long long)comm->world.rank, (long long)rank);
     return REEL_OK;
 }
 
@@ -249,13 +334,17 @@ enum reel_status reel_broadcast(struct reel_comm *comm, void *bytes, int64_t cou
 
 enum reel_status reel_agree(struct reel_comm *comm, enum reel_status mine)
 {
-    int64_t failing = mine == REEL_OK ? INT64_MAX : comm->world.rank, first = INT64_MAX;
-    REEL_NEED(MPI_Allreduce(&failing, &first, 1, MPI_INT64_T, MPI_MIN, comm->world.mpi) == MPI_SUCCESS,
-              REEL_BAD_COMM, "the ranks could not agree on how to go on");
+    int64_t after = mine == REEL_INTERNAL ? comm->world.size : 0, first = INT64_MAX;
+    int64_t failing = mine == REEL_OK ? INT64_MAX : comm->world.rank + after;
+    int64_t span = reel_trace_begin(&(struct reel_trace_what){.kind = REEL_TRACE_WAIT, .name = "agree"});
+    int failed = MPI_Allreduce(&failing, &first, 1, MPI_INT64_T, MPI_MIN, comm->world.mpi);
+    reel_trace_end(span);
+    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "the ranks could not agree on how to go on");
     if (first == INT64_MAX)
         return REEL_OK;
     struct reel_error *error = reel_error_here();
-    REEL_NEED(MPI_Bcast(error, sizeof *error, MPI_BYTE, (int)first, comm->world.mpi) == MPI_SUCCESS,
+    int speaker = (int)(first % comm->world.size);
+    REEL_NEED(MPI_Bcast(error, sizeof *error, MPI_BYTE, speaker, comm->world.mpi) == MPI_SUCCESS,
               REEL_BAD_COMM, "the ranks could not agree on an error");
     return error->status;
 }

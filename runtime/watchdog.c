@@ -1,6 +1,7 @@
 /* The thread that listens for signs of life. */
 #include "watchdog.h"
 
+#include "nccl.h"
 #include "pulse.h"
 
 #include <errno.h>
@@ -13,6 +14,10 @@
 enum { SPEAKERS = 64 };
 /* From the first that leaves to the end of the rest mpirun takes two seconds. */
 static const double seconds_between_speakers = 4;
+
+static const double seconds_to_abort = 3;
+/* A rank that knows of NCCL's failure has so long to say it itself. */
+static const double seconds_to_speak = 5;
 
 static double now(void)
 {
@@ -34,19 +39,20 @@ static int sleep_for(struct reel_watchdog *watchdog, double seconds)
     return watchdog->closing;
 }
 
-static void leave(const struct reel_watchdog *watchdog)
+/* Ends the process, after so long by that key, because of what is guessed or known. */
+static void leave(const struct reel_watchdog *watchdog, double seconds, const char *key, const char *because)
 {
     char words[REEL_PULSE_WORDS], host[128] = "";
     reel_pulse_words(words);
     gethostname(host, sizeof host - 1);
     fprintf(stderr,
-            "reel: error: rank %lld of %lld (host %s, process %lld) got nowhere for %g s "
-            "(communication.timeout_s) while "
-            "%s: another rank hangs, or a host or the network is lost\n",
-            (long long)watchdog->rank, (long long)watchdog->ranks, host, (long long)getpid(),
-            watchdog->timeout_s, words);
+            "reel: error: rank %lld of %lld (host %s, process %lld) got nowhere for %g s%s while "
+            "%s: %s\n",
+            (long long)watchdog->rank, (long long)watchdog->ranks, host, (long long)getpid(), seconds, key,
+            words, because);
     fflush(stderr);
-    _exit(REEL_BAD_COMM); /* nothing else: whatever would be tidied up may hang too */
+    reel_nccl_abort_all(seconds_to_abort); /* so that a GPU does not wait for this one */
+    _exit(REEL_BAD_COMM);                  /* nothing else: whatever would be tidied up may hang too */
 }
 
 static void *listen(void *context)
@@ -60,12 +66,15 @@ static void *listen(void *context)
         if (now() - woke_at > 3 * pause + 1) /* this process itself was stopped: the silence says nothing */
             heard_at = now();
         woke_at = now();
-        double wait = watchdog->timeout_s + seconds_between_speakers * (double)(watchdog->rank % SPEAKERS);
+        double later = seconds_between_speakers * (double)(watchdog->rank % SPEAKERS);
         if (reel_pulse_count() != heard) {
             heard = reel_pulse_count();
             heard_at = now();
-        } else if (now() - heard_at > wait) {
-            leave(watchdog);
+        } else if (now() - heard_at > watchdog->timeout_s + later) {
+            leave(watchdog, watchdog->timeout_s, " (communication.timeout_s)",
+                  "another rank hangs, or a host or the network is lost");
+        } else if (now() - heard_at > seconds_to_speak + later && reel_nccl_check_all() != REEL_OK) {
+            leave(watchdog, seconds_to_speak, "", reel_error_here()->cause);
         }
     }
     pthread_mutex_unlock(&watchdog->lock);
