@@ -98,7 +98,7 @@ enum reel_status reel_arena_open(const struct reel_plan *plan, int64_t rank, con
     arena->total_bytes = arena->block_bytes + block_bytes(table, 1);
     if (!reel_fault(REEL_FAULT_ARENA)) {
         arena->block = ops->allocate(arena->block_bytes);
-        arena->host = reel_ops_cpu.allocate(block_bytes(table, 1));
+        arena->host = reel_allocate_host(ops, block_bytes(table, 1));
     }
     if (!arena->block || !arena->host) {
         int64_t bytes = arena->total_bytes;
@@ -120,7 +120,7 @@ void reel_arena_close(struct reel_arena *arena)
 {
     if (arena->ops) {
         arena->ops->release(arena->block, arena->block_bytes);
-        reel_ops_cpu.release(arena->host, arena->total_bytes - arena->block_bytes);
+        reel_release_host(arena->ops, arena->host, arena->total_bytes - arena->block_bytes);
     }
     memset(arena, 0, sizeof *arena);
 }

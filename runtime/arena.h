@@ -20,8 +20,8 @@ struct reel_arena {
  * allows less; INT64_MAX when nothing says. */
 int64_t reel_memory_available(void);
 
-/* Allocates what the plan gives this rank, in the backend's memory but for buffers of the host (plan.h). REEL_NO_MEMORY when the host has less; nothing is left allocated
- * then. */
+/* Allocates what the plan gives this rank, in the backend's memory but for buffers of the host (plan.h). REEL_NO_MEMORY
+ * when the host has less; nothing is left allocated then. */
 enum reel_status reel_arena_open(const struct reel_plan *plan, int64_t rank, const struct reel_ops *ops,
                                  struct reel_arena *arena);
 

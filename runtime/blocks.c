@@ -4,7 +4,7 @@
 #include "fault.h"
 
 void reel_blocks_open(struct reel_blocks *blocks, const struct reel_plan *plan,
-                      const struct reel_weights *weights, float *buffers, struct reel_axis *axis,
+                      const struct reel_weights *weights, void *buffers, struct reel_axis *axis,
                       struct reel_stream *stream)
 {
     *blocks = (struct reel_blocks){.weights = weights,
@@ -16,8 +16,8 @@ void reel_blocks_open(struct reel_blocks *blocks, const struct reel_plan *plan,
         return;
     blocks->shares = reel_layout_shares(&weights->layout, axis->size);
     blocks->buffer[0] = buffers;
-    blocks->buffer[1] = buffers + weights->layout.block_elements;
-    reel_mover_open(&blocks->mover);
+    blocks->buffer[1] = blocks->buffer[0] + weights->layout.block_bytes;
+    reel_mover_open(&blocks->mover, "mover of weights", stream, axis->nccl != NULL);
 }
 
 void reel_blocks_close(struct reel_blocks *blocks)
@@ -33,39 +33,40 @@ static struct reel_run brought(const struct reel_blocks *blocks, int64_t part)
 }
 
 /* Brings the parts of block `coming` together; runs beside the computing. Collective over the axis. */
-static enum reel_status gather(void *job)
+static enum reel_status gather(void *job, struct reel_stream *aside)
 {
     const struct reel_blocks *blocks = job;
-    const struct reel_axis *axis = blocks->axis;
-    int64_t me = axis->rank, size = axis->size, bytes = (int64_t)sizeof(float);
+    int64_t me = blocks->axis->rank, size = blocks->axis->size;
     struct reel_run mine = brought(blocks, me);
-    const float *own =
-        reel_weights_block(blocks->weights, blocks->coming) + mine.first - blocks->shares.first[me];
-    float *block = blocks->buffer[blocks->coming % 2];
-    enum reel_status status = REEL_OK;
-    struct reel_stream copies = {.ops = axis->ops}; /* its own: this runs beside the computing */
-    reel_copy(&copies, (struct reel_copy){.direction = REEL_ON_DEVICE,
-                                          .rows = 1,
-                                          .row_bytes = mine.count * bytes,
-                                          .from = own,
-                                          .to = block + mine.first});
-    status = copies.status;
-    for (int64_t s = 1; s < size; s++) { /* to the end also after a failure: the others come by */
+    const char *own = (const char *)reel_weights_block(blocks->weights, blocks->coming) + mine.first -
+                      blocks->shares.first[me];
+    char *block = blocks->buffer[blocks->coming % 2];
+    struct reel_swap swaps[REEL_PARTS_MAX];
+    reel_copy(aside, (struct reel_copy){.direction = REEL_ON_DEVICE,
+                                        .rows = 1,
+                                        .row_bytes = mine.count,
+                                        .from = own,
+                                        .to = block + mine.first});
+    for (int64_t s = 1; s < size; s++) {
         int64_t to = (me + s) % size, from = (me - s + size) % size;
         struct reel_run theirs = brought(blocks, from);
-        enum reel_status swapped = reel_swap(axis, to, own, mine.count * bytes, from, block + theirs.first,
-                                             theirs.count * bytes, blocks->mover.threaded);
-        status = status == REEL_OK ? swapped : status;
+        swaps[s - 1] = (struct reel_swap){.to = to,
+                                          .from = from,
+                                          .send = own,
+                                          .send_bytes = mine.count,
+                                          .receive = block + theirs.first,
+                                          .receive_bytes = theirs.count,
+                                          .patient = blocks->mover.threaded};
     }
-    return status;
+    return reel_swap(blocks->axis, aside, REEL_SENT_WEIGHTS, swaps, size - 1);
 }
 
 static void begin(struct reel_blocks *blocks, int64_t layer)
 {
     blocks->coming = layer;
     blocks->axis->sent_bytes[REEL_SENT_WEIGHTS] +=
-        (blocks->axis->size - 1) * brought(blocks, blocks->axis->rank).count * (int64_t)sizeof(float);
-    reel_mover_begin(&blocks->mover, gather, blocks);
+        (blocks->axis->size - 1) * brought(blocks, blocks->axis->rank).count;
+    reel_mover_begin(&blocks->mover, blocks->stream, gather, blocks);
 }
 
 void reel_blocks_begin(struct reel_blocks *blocks, struct reel_run needed)
@@ -77,11 +78,12 @@ void reel_blocks_begin(struct reel_blocks *blocks, struct reel_run needed)
 
 void reel_blocks_use(struct reel_blocks *blocks, int64_t layer)
 {
+    blocks->now_layer = layer;
     if (!blocks->gathered) {
         blocks->now = reel_weights_block(blocks->weights, layer);
         return;
     }
-    enum reel_status status = reel_mover_end(&blocks->mover);
+    enum reel_status status = reel_mover_end(&blocks->mover, blocks->stream);
     if (status == REEL_OK && reel_fault(REEL_FAULT_BLOCK))
         status = reel_fail(REEL_BAD_COMM, "planted: a block was not gathered");
     if (status != REEL_OK)
@@ -93,12 +95,18 @@ void reel_blocks_use(struct reel_blocks *blocks, int64_t layer)
 
 void reel_blocks_leave(struct reel_blocks *blocks)
 {
-    if (blocks->gathered && reel_mover_end(&blocks->mover) != REEL_OK)
-        reel_stream_fail(blocks->stream, REEL_BAD_COMM, "%s", reel_error_here()->cause);
+    enum reel_status status = blocks->gathered ? reel_mover_end(&blocks->mover, blocks->stream) : REEL_OK;
+    if (status != REEL_OK)
+        reel_stream_fail(blocks->stream, status, "%s", reel_error_here()->cause);
 }
 
-const float *reel_block_weight(const struct reel_blocks *blocks, enum reel_tensor tensor)
+const void *reel_block_weight(const struct reel_blocks *blocks, enum reel_tensor tensor)
 {
     int64_t offset = blocks->weights->layout.offset[tensor];
     return offset < 0 ? NULL : blocks->now + offset;
+}
+
+double reel_block_scale(const struct reel_blocks *blocks, enum reel_tensor tensor)
+{
+    return reel_weights_scale(blocks->weights, tensor, blocks->now_layer);
 }

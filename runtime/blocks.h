@@ -4,7 +4,7 @@
  * axis keeps a share of each block; while one block is in use, the shares of the next come together in the other of two
  * buffers.
  *
- *     reel_blocks_begin(&blocks, all_elements);            the first block is on its way
+ *     reel_blocks_begin(&blocks, all_bytes);               the first block is on its way
  *     for each layer
  *         reel_blocks_use(&blocks, layer);                 it is here; the next is on its way
  *         ... reel_block_weight(&blocks, REEL_SELF_Q_WEIGHT) ... */
@@ -20,22 +20,23 @@ struct reel_blocks {
     struct reel_axis *axis; /* those that gather together */
     struct reel_stream *stream;
     struct reel_mover mover;
-    struct reel_cut shares; /* of a block's elements */
+    struct reel_cut shares; /* of a block's bytes */
     int64_t layers;
     int gathered;
-    float *buffer[2];
-    struct reel_run needed; /* elements of a block that this pass uses */
+    char *buffer[2];
+    struct reel_run needed; /* bytes of a block that this pass uses */
     int64_t coming;         /* the layer that is on its way */
-    const float *now;       /* the block in use */
+    const char *now;        /* the block in use, and which it is */
+    int64_t now_layer;
 };
 
 /* Not collective. buffers holds two blocks where the plan gathers, else NULL. What it is given must outlive it. */
 void reel_blocks_open(struct reel_blocks *blocks, const struct reel_plan *plan,
-                      const struct reel_weights *weights, float *buffers, struct reel_axis *axis,
+                      const struct reel_weights *weights, void *buffers, struct reel_axis *axis,
                       struct reel_stream *stream);
 void reel_blocks_close(struct reel_blocks *blocks);
 
-/* Collective over the axis. Begins a pass over all blocks that uses those elements of each. */
+/* Collective over the axis. Begins a pass over all blocks that uses those bytes of each. */
 void reel_blocks_begin(struct reel_blocks *blocks, struct reel_run needed);
 
 /* Collective over the axis. Makes block `layer` the one at hand; layers follow each other from 0. */
@@ -45,6 +46,10 @@ void reel_blocks_use(struct reel_blocks *blocks, int64_t layer);
 void reel_blocks_leave(struct reel_blocks *blocks);
 
 /* Not collective. A tensor of the block at hand: this rank's slice, row-major; NULL when the model does not have it. */
-const float *reel_block_weight(const struct reel_blocks *blocks, enum reel_tensor tensor);
+const void *reel_block_weight(const struct reel_blocks *blocks, enum reel_tensor tensor);
+
+/* Not collective. What the weight of a linear layer of the block at hand is multiplied by, where it is held as fp8;
+ * else 1. */
+double reel_block_scale(const struct reel_blocks *blocks, enum reel_tensor tensor);
 
 #endif

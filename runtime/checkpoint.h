@@ -60,6 +60,8 @@ struct reel_checkpoint_array {
     int64_t frames, room_frames;
 };
 
+enum { REEL_ALGORITHMS_BYTES = 1 << 14 }; /* of their text, at most */
+
 struct reel_checkpoint {
     struct reel_checkpoint_head head;
     struct reel_chunk *chunks;        /* [begun] */
@@ -67,6 +69,8 @@ struct reel_checkpoint {
     struct reel_call *calls;          /* [call_count] */
     struct reel_saving *savings;      /* [saving_count] */
     char *job, *fingerprint;
+    char *
+        algorithms; /* how GEMMs were chosen on a GPU (gpu.h); NULL or "" where there was nothing to choose */
     struct reel_checkpoint_array arrays[REEL_CHECKPOINT_ARRAYS];
     int64_t array_count;
 };

@@ -74,6 +74,8 @@ void reel_checkpoint_put(struct reel_hdf5 *file, const struct reel_checkpoint *c
     reel_hdf5_text(file, "job", checkpoint->job);
     reel_hdf5_text(file, "fingerprint", checkpoint->fingerprint);
     reel_hdf5_text(file, "weights", weights);
+    if (checkpoint->algorithms && checkpoint->algorithms[0])
+        reel_hdf5_text(file, "algorithms", checkpoint->algorithms);
     for (int i = 0; i < INTEGERS; i++) {
         int64_t value;
         memcpy(&value, (const char *)head + integers[i].offset, sizeof value);
@@ -203,6 +205,8 @@ static enum reel_status get_head(const struct reel_hdf5_source *source, struct r
     }
     REEL_PASS(reel_hdf5_read_text(source, "job", &checkpoint->job));
     REEL_PASS(reel_hdf5_read_text(source, "fingerprint", &checkpoint->fingerprint));
+    if (H5Aexists(source->id, "algorithms") > 0)
+        REEL_PASS(reel_hdf5_read_text(source, "algorithms", &checkpoint->algorithms));
     REEL_PASS(reel_hdf5_read_text(source, "weights", &weights));
     head->weights = strtoull(weights, NULL, 16);
     free(weights);
@@ -243,5 +247,6 @@ void reel_checkpoint_free(struct reel_checkpoint *checkpoint)
     free(checkpoint->savings);
     free(checkpoint->job);
     free(checkpoint->fingerprint);
+    free(checkpoint->algorithms);
     memset(checkpoint, 0, sizeof *checkpoint);
 }

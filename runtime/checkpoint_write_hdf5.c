@@ -111,9 +111,9 @@ static int build_skeleton(const char *path, const struct reel_checkpoint *checkp
 static int64_t skeleton_bytes(const struct reel_checkpoint *checkpoint)
 {
     const struct reel_checkpoint_head *head = &checkpoint->head;
-    int64_t bytes = SKELETON_LEAST +
-                    128 * (head->call_count + head->saving_count + head->begun + head->chunk_frames) +
-                    (int64_t)(strlen(checkpoint->job) + strlen(checkpoint->fingerprint));
+    int64_t bytes =
+        SKELETON_LEAST + 128 * (head->call_count + head->saving_count + head->begun + head->chunk_frames) +
+        (int64_t)(strlen(checkpoint->job) + strlen(checkpoint->fingerprint)) + REEL_ALGORITHMS_BYTES;
     for (int64_t a = 0; a < checkpoint->array_count; a++)
         bytes +=
             2 * reel_checkpoint_array_bytes(checkpoint, &checkpoint->arrays[a]) / REEL_SEAL_BLOCK_BYTES * 8;

@@ -1,38 +1,74 @@
 /* What cross attention attends to: prompts and images, embedded once, with keys and values of every block. */
 #include "dit.h"
 
-static float *text_at(const struct reel_dit *dit, int64_t branch, int64_t layer)
+#include "numbers.h"
+
+/* Bytes of so many rows of this rank's columns. */
+static int64_t bytes_of(const struct reel_dit *dit, int64_t rows)
+{
+    return rows * dit->columns * reel_precision_bytes(dit->numbers);
+}
+
+static char *text_at(const struct reel_dit *dit, int64_t branch, int64_t layer)
 {
     const struct reel_model *m = &dit->plan->model;
-    float *all = dit->arena->at[REEL_CONTEXT_TEXT];
-    return all + (branch * m->layers + layer) * 2 * m->text_rows * dit->columns;
+    char *all = dit->arena->at[REEL_CONTEXT_TEXT];
+    return all + bytes_of(dit, (branch * m->layers + layer) * 2 * m->text_rows);
 }
 
-static float *image_at(const struct reel_dit *dit, int64_t layer)
+static char *image_at(const struct reel_dit *dit, int64_t layer)
 {
-    float *all = dit->arena->at[REEL_CONTEXT_IMAGE];
-    return all + layer * 2 * dit->plan->model.image_rows * dit->columns;
+    char *all = dit->arena->at[REEL_CONTEXT_IMAGE];
+    return all + bytes_of(dit, layer * 2 * dit->plan->model.image_rows);
 }
 
-static void linear(const struct reel_dit *dit, const float *weight, const float *bias, int64_t rows,
-                   int64_t in, int64_t out, const float *x, enum reel_activation activation, float *y)
+const void *reel_dit_text(const struct reel_dit *dit, int64_t branch, int64_t layer)
 {
-    reel_gemm(dit->stream, (struct reel_gemm){.rows = rows,
-                                              .in = in,
-                                              .out = out,
-                                              .x = x,
-                                              .weight = weight,
-                                              .bias = bias,
-                                              .activation = activation,
-                                              .y = y});
+    return text_at(dit, branch, layer);
+}
+
+const void *reel_dit_image_keys(const struct reel_dit *dit, int64_t layer)
+{
+    return image_at(dit, layer);
+}
+
+const void *reel_dit_values(const struct reel_dit *dit, const void *keys, int64_t rows)
+{
+    return (const char *)keys + bytes_of(dit, rows);
 }
 
 /* A layer that every rank has whole; the bias follows the weight in the list of tensors. */
 static void whole(const struct reel_dit *dit, enum reel_tensor tensor, int64_t rows, int64_t in, int64_t out,
-                  const float *x, enum reel_activation activation, float *y)
+                  const void *x, enum reel_activation activation, void *y)
 {
-    linear(dit, reel_weight(dit->weights, tensor), reel_weight(dit->weights, tensor + 1), rows, in, out, x,
-           activation, y);
+    reel_gemm(dit->stream, (struct reel_gemm){.rows = rows,
+                                              .in = in,
+                                              .out = out,
+                                              .numbers = dit->numbers,
+                                              .weights = dit->numbers,
+                                              .result = dit->numbers,
+                                              .x = x,
+                                              .weight = reel_weight(dit->weights, tensor),
+                                              .bias = reel_weight(dit->weights, tensor + 1),
+                                              .activation = activation,
+                                              .y = y});
+}
+
+/* Keys or values of the block at hand: this rank's columns of a layer. */
+static void project(const struct reel_dit *dit, enum reel_tensor tensor, int64_t rows, const void *context,
+                    void *y)
+{
+    reel_gemm(dit->stream, (struct reel_gemm){.rows = rows,
+                                              .in = dit->plan->model.width,
+                                              .out = dit->columns,
+                                              .numbers = dit->numbers,
+                                              .weights = reel_plan_matrices(dit->plan),
+                                              .result = dit->numbers,
+                                              .x = context,
+                                              .weight = reel_block_weight(&dit->blocks, tensor),
+                                              .weight_scale = reel_block_scale(&dit->blocks, tensor),
+                                              .bias = reel_block_weight(&dit->blocks, tensor + 1),
+                                              .y = y});
 }
 
 /* The tensors that make keys and values of one kind of context. */
@@ -41,21 +77,20 @@ struct projection {
 };
 
 /* Keys and values of the block at hand from context [rows, D]: [2, rows, columns]. Collective over the tensor axis. */
-static void keys_and_values(struct reel_dit *dit, struct projection by, int64_t rows, const float *context,
-                            float *keys)
+static void keys_and_values(struct reel_dit *dit, struct projection by, int64_t rows, const void *context,
+                            char *keys)
 {
     const struct reel_model *m = &dit->plan->model;
-    const struct reel_blocks *blocks = &dit->blocks;
     int64_t D = m->width, columns = dit->columns, C = reel_model_head_channels(m);
     int64_t first_head[] = {0, columns / C};
-    linear(dit, reel_block_weight(blocks, by.key), reel_block_weight(blocks, by.key + 1), rows, D, columns,
-           context, REEL_IDENTITY, keys);
+    project(dit, by.key, rows, context, keys);
     reel_split_heads(dit->stream, (struct reel_split_heads){
                                       .rows = rows,
                                       .heads = columns / C,
                                       .channels = C,
+                                      .numbers = dit->numbers,
                                       .x = keys,
-                                      .norm = reel_block_weight(blocks, by.norm),
+                                      .norm = reel_block_weight(&dit->blocks, by.norm),
                                       .epsilon = m->epsilon,
                                       .squares = reel_linear_squares(&dit->linear, keys, rows, columns),
                                       .square_parts = dit->comm->tensor.size,
@@ -63,18 +98,30 @@ static void keys_and_values(struct reel_dit *dit, struct projection by, int64_t 
                                       .parts = 1,
                                       .first_head = first_head,
                                       .y = keys});
-    linear(dit, reel_block_weight(blocks, by.value), reel_block_weight(blocks, by.value + 1), rows, D,
-           columns, context, REEL_IDENTITY, keys + rows * columns);
+    project(dit, by.value, rows, context, keys + bytes_of(dit, rows));
+}
+
+/* What comes from the host as float, as the plan's numbers; floats is where it stops over where those are others. */
+static void take_in(struct reel_dit *dit, const float *values, int64_t count, float *floats, void *numbers)
+{
+    int64_t bytes = count * (int64_t)sizeof *values;
+    if (dit->numbers == REEL_FP32) {
+        reel_upload(dit->stream, numbers, values, bytes);
+        return;
+    }
+    reel_upload(dit->stream, floats, values, bytes);
+    reel_convert(dit->stream,
+                 (struct reel_convert){.count = count, .numbers = dit->numbers, .x = floats, .y = numbers});
 }
 
 /* The rows that all blocks attend to, of one prompt: [S, D]. */
-static const float *embed(struct reel_dit *dit, int64_t branch, const float *embeds)
+static const void *embed(struct reel_dit *dit, int64_t branch, const float *embeds)
 {
     const struct reel_model *m = &dit->plan->model;
-    int64_t S = m->text_rows, D = m->width;
-    float *input = dit->arena->at[REEL_CONTEXT_WORK], *hidden = input + S * m->text_width;
-    float *context = (float *)dit->arena->at[REEL_CONTEXT_PROMPTS] + branch * S * D;
-    reel_upload(dit->stream, input, embeds, S * m->text_width * (int64_t)sizeof *input);
+    int64_t S = m->text_rows, D = m->width, b = reel_precision_bytes(dit->numbers);
+    char *input = dit->arena->at[REEL_CONTEXT_WORK], *hidden = input + S * m->text_width * b;
+    char *context = (char *)dit->arena->at[REEL_CONTEXT_PROMPTS] + branch * S * D * b;
+    take_in(dit, embeds, S * m->text_width, dit->arena->at[REEL_CONTEXT_FLOATS], input);
     whole(dit, REEL_TEXT_IN_WEIGHT, S, m->text_width, D, input, REEL_GELU_TANH, hidden);
     whole(dit, REEL_TEXT_OUT_WEIGHT, S, D, D, hidden, REEL_IDENTITY, context);
     if (dit->watch.see)
@@ -86,8 +133,8 @@ void reel_dit_prompts(struct reel_dit *dit, int64_t count, const int64_t *slots,
 {
     static const struct projection by = {REEL_CROSS_K_WEIGHT, REEL_CROSS_V_WEIGHT, REEL_CROSS_NORM_K};
     const struct reel_model *m = &dit->plan->model;
-    const float *contexts[2] = {NULL, NULL};
-    reel_blocks_begin(&dit->blocks, reel_context_elements(&dit->weights->layout, 0));
+    const void *contexts[2] = {NULL, NULL};
+    reel_blocks_begin(&dit->blocks, reel_context_bytes(&dit->weights->layout, 0));
     for (int64_t i = 0; i < count; i++)
         contexts[i] = embed(dit, slots[i], embeds[i]);
     for (int64_t layer = 0; layer < m->layers; layer++) {
@@ -97,41 +144,43 @@ void reel_dit_prompts(struct reel_dit *dit, int64_t count, const int64_t *slots,
     }
 }
 
+/* One of the image branch's two norms; the bias follows the weight in the list of tensors. */
+static void image_norm(const struct reel_dit *dit, enum reel_tensor tensor, int64_t rows, int64_t width,
+                       const void *x, void *y)
+{
+    reel_layer_norm(dit->stream, (struct reel_layer_norm){.rows = rows,
+                                                          .width = width,
+                                                          .from = dit->numbers,
+                                                          .numbers = dit->numbers,
+                                                          .x = x,
+                                                          .weight = reel_weight(dit->weights, tensor),
+                                                          .bias = reel_weight(dit->weights, tensor + 1),
+                                                          .epsilon = 1e-5,
+                                                          .y = y});
+}
+
 void reel_dit_image(struct reel_dit *dit, const float *features)
 {
     static const struct projection by = {REEL_CROSS_K_IMAGE_WEIGHT, REEL_CROSS_V_IMAGE_WEIGHT,
                                          REEL_CROSS_NORM_K_IMAGE};
     const struct reel_model *m = &dit->plan->model;
-    int64_t rows = m->image_rows, width = m->image_width, D = m->width;
-    const double epsilon = 1e-5; /* of the image branch's two norms */
-    float *input = dit->arena->at[REEL_CONTEXT_WORK], *hidden = input + rows * width;
-    float *out = hidden + rows * width, *context = out + rows * D;
-    reel_upload(dit->stream, input, features, rows * width * (int64_t)sizeof *input);
+    int64_t rows = m->image_rows, width = m->image_width, D = m->width,
+            b = reel_precision_bytes(dit->numbers);
+    char *input = dit->arena->at[REEL_CONTEXT_WORK], *hidden = input + rows * width * b;
+    char *out = hidden + rows * width * b, *context = out + rows * D * b;
+    take_in(dit, features, rows * width, dit->arena->at[REEL_CONTEXT_FLOATS], input);
     if (reel_tensor_exists(m, REEL_IMAGE_POSITIONS))
         reel_add_row(dit->stream,
                      (struct reel_add_row){.rows = 1,
                                            .width = rows * width,
+                                           .numbers = dit->numbers,
                                            .row = reel_weight(dit->weights, REEL_IMAGE_POSITIONS),
                                            .y = input});
-    reel_layer_norm(dit->stream,
-                    (struct reel_layer_norm){.rows = rows,
-                                             .width = width,
-                                             .x = input,
-                                             .weight = reel_weight(dit->weights, REEL_IMAGE_NORM_IN_WEIGHT),
-                                             .bias = reel_weight(dit->weights, REEL_IMAGE_NORM_IN_BIAS),
-                                             .epsilon = epsilon,
-                                             .y = input});
+    image_norm(dit, REEL_IMAGE_NORM_IN_WEIGHT, rows, width, input, input);
     whole(dit, REEL_IMAGE_IN_WEIGHT, rows, width, width, input, REEL_GELU_ERF, hidden);
     whole(dit, REEL_IMAGE_OUT_WEIGHT, rows, width, D, hidden, REEL_IDENTITY, out);
-    reel_layer_norm(dit->stream,
-                    (struct reel_layer_norm){.rows = rows,
-                                             .width = D,
-                                             .x = out,
-                                             .weight = reel_weight(dit->weights, REEL_IMAGE_NORM_OUT_WEIGHT),
-                                             .bias = reel_weight(dit->weights, REEL_IMAGE_NORM_OUT_BIAS),
-                                             .epsilon = epsilon,
-                                             .y = context});
-    reel_blocks_begin(&dit->blocks, reel_context_elements(&dit->weights->layout, 1));
+    image_norm(dit, REEL_IMAGE_NORM_OUT_WEIGHT, rows, D, out, context);
+    reel_blocks_begin(&dit->blocks, reel_context_bytes(&dit->weights->layout, 1));
     for (int64_t layer = 0; layer < m->layers; layer++) {
         reel_blocks_use(&dit->blocks, layer);
         keys_and_values(dit, by, rows, context, image_at(dit, layer));

@@ -1,6 +1,9 @@
 /* The forward pass, block by block. */
 #include "dit.h"
 
+#include "numbers.h"
+#include "span.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -39,7 +42,7 @@ void reel_dit_open(struct reel_dit *dit, const struct reel_plan *plan, const str
                    const struct reel_weights *weights, const struct reel_embedding_table *embedding,
                    struct reel_comm *comm, struct reel_stream *stream)
 {
-    struct reel_cut inner = reel_cut_even(plan->model.ffn, comm->tensor.size);
+    struct reel_cut inner = reel_ffn_cut(&plan->model, comm->tensor.size);
     *dit = (struct reel_dit){.columns = reel_plan_tensor_heads(plan, comm->seat).count *
                                         reel_model_head_channels(&plan->model),
                              .inner = reel_cut_count(&inner, comm->tensor.rank),
@@ -48,7 +51,8 @@ void reel_dit_open(struct reel_dit *dit, const struct reel_plan *plan, const str
                              .weights = weights,
                              .embedding = embedding,
                              .comm = comm,
-                             .stream = stream};
+                             .stream = stream,
+                             .numbers = reel_plan_numbers(plan)};
     reel_blocks_open(&dit->blocks, plan, weights, arena->at[REEL_WEIGHTS_BLOCKS], &comm->blocks, stream);
     reel_linear_open(&dit->linear, plan, arena->at[REEL_EXCHANGE_TENSOR], arena->at[REEL_EXCHANGE_SQUARES],
                      &comm->tensor, stream);
@@ -70,50 +74,66 @@ static int64_t local(const struct reel_dit *dit)
     return dit->sequence.own.count;
 }
 
-static const float *weight(const struct reel_dit *dit, enum reel_tensor tensor)
+static const void *weight(const struct reel_dit *dit, enum reel_tensor tensor)
 {
     return reel_block_weight(&dit->blocks, tensor);
 }
 
 /* The columns of a layer that are here; the bias follows the weight in the list of tensors. */
 static struct reel_column_layer columns_of(const struct reel_dit *dit, enum reel_tensor tensor, int64_t out,
-                                           float *y)
+                                           void *y)
 {
-    return (struct reel_column_layer){
-        .weight = weight(dit, tensor), .bias = weight(dit, tensor + 1), .out = out, .y = y};
+    return (struct reel_column_layer){.weight = weight(dit, tensor),
+                                      .bias = weight(dit, tensor + 1),
+                                      .weight_scale = reel_block_scale(&dit->blocks, tensor),
+                                      .out = out,
+                                      .y = y};
 }
 
 /* NORMED = x W^T + b over the tensor axis, x [g, in] the inputs that are here. */
-static void rows_of(struct reel_dit *dit, enum reel_tensor tensor, int64_t in, const float *x)
+static void rows_of(struct reel_dit *dit, enum reel_tensor tensor, int64_t in, const void *x)
 {
-    reel_linear_rows(&dit->linear, x, in, weight(dit, tensor), weight(dit, tensor + 1),
-                     dit->arena->at[REEL_TOKENS_NORMED]);
+    struct reel_row_layer layer = {.weight = weight(dit, tensor),
+                                   .bias = weight(dit, tensor + 1),
+                                   .weight_scale = reel_block_scale(&dit->blocks, tensor),
+                                   .in = in};
+    reel_linear_rows(&dit->linear, &layer, x, dit->arena->at[REEL_TOKENS_NORMED]);
 }
 
-/* A layer that every rank has whole, for this rank's tokens. */
-static void whole(const struct reel_dit *dit, enum reel_tensor tensor, int64_t in, int64_t out,
-                  const float *x, float *y)
+/* A layer that every rank has whole, for this rank's tokens, to float. */
+static void whole(const struct reel_dit *dit, enum reel_tensor tensor, int64_t in, int64_t out, const void *x,
+                  float *y)
 {
     reel_gemm(dit->stream, (struct reel_gemm){.rows = local(dit),
                                               .in = in,
                                               .out = out,
+                                              .numbers = dit->numbers,
+                                              .weights = dit->numbers,
+                                              .result = REEL_FP32,
                                               .x = x,
                                               .weight = reel_weight(dit->weights, tensor),
                                               .bias = reel_weight(dit->weights, tensor + 1),
                                               .y = y});
 }
 
+/* Row `which` of a table of rows of D numbers. */
+static const void *row_at(const struct reel_dit *dit, const void *table, int64_t which)
+{
+    return (const char *)table + which * dit->plan->model.width * reel_precision_bytes(dit->numbers);
+}
+
 /* NORMED = LN(x) (1 + scale) + shift, where m[which] and m[which + 1] are shift and scale of the token's frame. */
 static void modulate(const struct reel_dit *dit, const float *x, int64_t which)
 {
     int64_t D = dit->plan->model.width;
-    const float *own = weight(dit, REEL_MODULATION);
+    const void *own = weight(dit, REEL_MODULATION);
     reel_modulate(dit->stream, (struct reel_modulate){.rows = local(dit),
                                                       .width = D,
+                                                      .numbers = dit->numbers,
                                                       .x = x,
                                                       .epsilon = dit->plan->model.epsilon,
-                                                      .shift = own + which * D,
-                                                      .scale = own + (which + 1) * D,
+                                                      .shift = row_at(dit, own, which),
+                                                      .scale = row_at(dit, own, which + 1),
                                                       .embedding = dit->e0,
                                                       .shift_at = which * D,
                                                       .scale_at = (which + 1) * D,
@@ -124,21 +144,23 @@ static void modulate(const struct reel_dit *dit, const float *x, int64_t which)
 static void add_gated(const struct reel_dit *dit, float *x, int64_t which)
 {
     int64_t D = dit->plan->model.width;
-    reel_gated_add(dit->stream, (struct reel_gated_add){.rows = local(dit),
-                                                        .width = D,
-                                                        .x = x,
-                                                        .y = dit->arena->at[REEL_TOKENS_NORMED],
-                                                        .gate = weight(dit, REEL_MODULATION) + which * D,
-                                                        .embedding = dit->e0,
-                                                        .gate_at = which * D});
+    reel_gated_add(dit->stream,
+                   (struct reel_gated_add){.rows = local(dit),
+                                           .width = D,
+                                           .numbers = dit->numbers,
+                                           .x = x,
+                                           .y = dit->arena->at[REEL_TOKENS_NORMED],
+                                           .gate = row_at(dit, weight(dit, REEL_MODULATION), which),
+                                           .embedding = dit->e0,
+                                           .gate_at = which * D});
 }
 
 /* x += SA(LN(x) (1 + m1) + m0) m2. */
 static void self_attention(struct reel_dit *dit, float *x)
 {
     int64_t columns = dit->columns, group = dit->sequence.group.count;
-    float *q = dit->arena->at[REEL_HEADS_Q], *k = dit->arena->at[REEL_HEADS_K],
-          *v = dit->arena->at[REEL_HEADS_V];
+    void *q = dit->arena->at[REEL_HEADS_Q], *k = dit->arena->at[REEL_HEADS_K],
+         *v = dit->arena->at[REEL_HEADS_V];
     const struct reel_column_layer layers[] = {columns_of(dit, REEL_SELF_Q_WEIGHT, columns, q),
                                                columns_of(dit, REEL_SELF_K_WEIGHT, columns, k),
                                                columns_of(dit, REEL_SELF_V_WEIGHT, columns, v)};
@@ -156,7 +178,7 @@ static void self_attention(struct reel_dit *dit, float *x)
 
 /* Attention of this part's heads of the group's tokens, in HEADS_Q, to rows of context, into HEADS_OUT; added for the
  * image. */
-static void attend_to(const struct reel_dit *dit, int64_t rows, const float *keys, int add)
+static void attend_to(const struct reel_dit *dit, int64_t rows, const void *keys, int add)
 {
     int64_t C = reel_model_head_channels(&dit->plan->model), columns = dit->columns;
     reel_attention(dit->stream, (struct reel_attention){.queries = dit->sequence.group.count,
@@ -164,10 +186,11 @@ static void attend_to(const struct reel_dit *dit, int64_t rows, const float *key
                                                         .heads = columns / C,
                                                         .channels = C,
                                                         .scale = 1.0 / sqrt((double)C),
+                                                        .numbers = dit->numbers,
                                                         .q = dit->arena->at[REEL_HEADS_Q],
                                                         .q_stride = columns,
                                                         .k = keys,
-                                                        .v = keys + rows * columns,
+                                                        .v = reel_dit_values(dit, keys, rows),
                                                         .kv_stride = columns,
                                                         .out = dit->arena->at[REEL_HEADS_OUT],
                                                         .out_stride = columns,
@@ -180,11 +203,11 @@ static void cross_attention(struct reel_dit *dit, float *x, int64_t layer, int64
     const struct reel_model *m = &dit->plan->model;
     int64_t columns = dit->columns, group = dit->sequence.group.count, C = reel_model_head_channels(m);
     int64_t first_head[] = {0, columns / C};
-    float *normed = dit->arena->at[REEL_TOKENS_NORMED], *q = dit->arena->at[REEL_HEADS_Q];
-    const float *text = dit->arena->at[REEL_CONTEXT_TEXT], *image = dit->arena->at[REEL_CONTEXT_IMAGE];
+    void *normed = dit->arena->at[REEL_TOKENS_NORMED], *q = dit->arena->at[REEL_HEADS_Q];
     const struct reel_column_layer query = columns_of(dit, REEL_CROSS_Q_WEIGHT, columns, q);
     reel_layer_norm(dit->stream, (struct reel_layer_norm){.rows = local(dit),
                                                           .width = m->width,
+                                                          .numbers = dit->numbers,
                                                           .x = x,
                                                           .weight = weight(dit, REEL_CROSS_NORM_WEIGHT),
                                                           .bias = weight(dit, REEL_CROSS_NORM_BIAS),
@@ -195,6 +218,7 @@ static void cross_attention(struct reel_dit *dit, float *x, int64_t layer, int64
                                       .rows = group,
                                       .heads = columns / C,
                                       .channels = C,
+                                      .numbers = dit->numbers,
                                       .x = q,
                                       .norm = weight(dit, REEL_CROSS_NORM_Q),
                                       .epsilon = m->epsilon,
@@ -204,18 +228,19 @@ static void cross_attention(struct reel_dit *dit, float *x, int64_t layer, int64
                                       .parts = 1,
                                       .first_head = first_head,
                                       .y = q});
-    attend_to(dit, m->text_rows, text + (branch * m->layers + layer) * 2 * m->text_rows * columns, 0);
-    if (image)
-        attend_to(dit, m->image_rows, image + layer * 2 * m->image_rows * columns, 1);
+    attend_to(dit, m->text_rows, reel_dit_text(dit, branch, layer), 0);
+    if (dit->arena->at[REEL_CONTEXT_IMAGE])
+        attend_to(dit, m->image_rows, reel_dit_image_keys(dit, layer), 1);
     rows_of(dit, REEL_CROSS_O_WEIGHT, columns, dit->arena->at[REEL_HEADS_OUT]);
     reel_gated_add(dit->stream,
-                   (struct reel_gated_add){.rows = local(dit), .width = m->width, .x = x, .y = normed});
+                   (struct reel_gated_add){
+                       .rows = local(dit), .width = m->width, .numbers = dit->numbers, .x = x, .y = normed});
 }
 
 /* x += FFN(LN(x) (1 + m4) + m3) m5. */
 static void feed_forward(struct reel_dit *dit, float *x)
 {
-    float *hidden = dit->arena->at[REEL_TOKENS_HIDDEN];
+    void *hidden = dit->arena->at[REEL_TOKENS_HIDDEN];
     struct reel_column_layer in = columns_of(dit, REEL_FFN_IN_WEIGHT, dit->inner, hidden);
     in.activation = REEL_GELU_TANH;
     modulate(dit, x, 3);
@@ -252,11 +277,10 @@ void reel_dit_begin(struct reel_dit *dit, const struct reel_moment *moment)
     dit->e0 = rows_for_tokens(dit, embedding->e0, 6 * D, dit->arena->at[REEL_EXPANDED_E0]);
 }
 
-double reel_dit_distance(struct reel_dit *dit, const uint8_t *counts)
+void reel_dit_measure(struct reel_dit *dit)
 {
-    int64_t rows = dit->plan->work.signal_rows, frame = dit->plan->work.H * dit->plan->work.W;
     double *all = dit->arena->at[REEL_EXCHANGE_DISTANCES], *mine = all + 2 * dit->sequence.own.first;
-    double difference = 0, magnitude = 0, *found = dit->arena->at[REEL_HOST_WORK];
+    int64_t rows = dit->plan->work.signal_rows;
     reel_distances(dit->stream, (struct reel_distances){.rows = local(dit),
                                                         .width = rows * dit->plan->model.width,
                                                         .x = rows == 1 ? dit->e.table : dit->e0.table,
@@ -264,11 +288,17 @@ double reel_dit_distance(struct reel_dit *dit, const uint8_t *counts)
                                                         .difference = mine,
                                                         .magnitude = mine + 1,
                                                         .stride = 2});
-    /* two doubles travel as four floats: nobody looks into them on the way */
-    reel_gather(&dit->comm->sequence, dit->stream, REEL_SENT_DISTANCES, &dit->sequence.tokens, 4,
-                (const float *)mine, (float *)all);
-    reel_download(dit->stream, found, all, 2 * dit->moment.frames * frame * (int64_t)sizeof *all);
-    for (int64_t t = 0; t < dit->moment.frames * frame; t++)
+    reel_gather(&dit->comm->sequence, dit->stream, REEL_SENT_DISTANCES, &dit->sequence.tokens,
+                2 * (int64_t)sizeof *mine, mine, all);
+}
+
+double reel_dit_distance(struct reel_dit *dit, const uint8_t *counts)
+{
+    int64_t frame = dit->plan->work.H * dit->plan->work.W, tokens = dit->moment.frames * frame;
+    double difference = 0, magnitude = 0, *found = dit->arena->at[REEL_HOST_WORK];
+    reel_download(dit->stream, found, dit->arena->at[REEL_EXCHANGE_DISTANCES],
+                  2 * tokens * (int64_t)sizeof *found);
+    for (int64_t t = 0; t < tokens; t++)
         if (!counts || counts[t / frame]) {
             difference += found[2 * t];
             magnitude += found[2 * t + 1];
@@ -280,42 +310,48 @@ double reel_dit_distance(struct reel_dit *dit, const uint8_t *counts)
 static void patch_embedding(struct reel_dit *dit, float *x)
 {
     const struct reel_model *m = &dit->plan->model;
-    float *columns = dit->arena->at[REEL_TOKENS_COLUMNS];
+    void *columns = dit->arena->at[REEL_TOKENS_COLUMNS];
+    struct reel_span part = reel_part_begin(dit->stream, "patch embedding");
     reel_patchify(dit->stream, (struct reel_patchify){.tokens = local(dit),
                                                       .first_token = dit->sequence.own.first,
                                                       .F = dit->moment.frames,
                                                       .H = dit->plan->work.H,
                                                       .W = dit->plan->work.W,
                                                       .channels = m->in_channels,
+                                                      .numbers = dit->numbers,
                                                       .latents = dit->moment.input,
                                                       .columns = columns});
     whole(dit, REEL_PATCH_WEIGHT, 4 * m->in_channels, m->width, columns, x);
+    reel_part_end(dit->stream, part);
 }
 
 /* velocity = Wh (LN(x) (1 + M1 + e) + M0 + e) + bh, of all ranks' tokens on every rank. */
 static void head(struct reel_dit *dit, const float *x, float *velocity)
 {
     const struct reel_model *m = &dit->plan->model;
-    const float *own = reel_weight(dit->weights, REEL_HEAD_MODULATION);
-    float *normed = dit->arena->at[REEL_TOKENS_NORMED], *out = dit->arena->at[REEL_TOKENS_OUT];
-    float *all = dit->arena->at[REEL_EXCHANGE_OUTPUT];
+    const void *own = reel_weight(dit->weights, REEL_HEAD_MODULATION);
+    void *normed = dit->arena->at[REEL_TOKENS_NORMED];
+    float *out = dit->arena->at[REEL_TOKENS_OUT], *all = dit->arena->at[REEL_EXCHANGE_OUTPUT];
+    struct reel_span part = reel_part_begin(dit->stream, "head");
     reel_modulate(dit->stream, (struct reel_modulate){.rows = local(dit),
                                                       .width = m->width,
+                                                      .numbers = dit->numbers,
                                                       .x = x,
                                                       .epsilon = m->epsilon,
                                                       .shift = own,
-                                                      .scale = own + m->width,
+                                                      .scale = row_at(dit, own, 1),
                                                       .embedding = dit->e,
                                                       .y = normed});
     whole(dit, REEL_HEAD_WEIGHT, m->width, 4 * m->out_channels, normed, out);
     reel_gather(&dit->comm->sequence, dit->stream, REEL_SENT_OUTPUT, &dit->sequence.tokens,
-                4 * m->out_channels, out, all);
+                4 * m->out_channels * (int64_t)sizeof *out, out, all);
     reel_unpatchify(dit->stream, (struct reel_unpatchify){.F = dit->moment.frames,
                                                           .H = dit->plan->work.H,
                                                           .W = dit->plan->work.W,
                                                           .channels = m->out_channels,
                                                           .tokens = all,
                                                           .velocity = velocity});
+    reel_part_end(dit->stream, part);
 }
 
 static void watch(const struct reel_dit *dit, const char *what, int64_t layer, const float *x)
@@ -340,16 +376,20 @@ static void *residual_of(const struct reel_dit *dit, int64_t branch)
 /* x = what it was before the blocks + what they added last time. */
 static void skip_blocks(const struct reel_dit *dit, int64_t branch, float *x)
 {
+    struct reel_span part = reel_part_begin(dit->stream, "teacache skip");
     reel_add_residual(dit->stream, (struct reel_add_residual){.count = local(dit) * dit->plan->model.width,
                                                               .number_bytes = dit->plan->work.residual_bytes,
                                                               .residual = residual_of(dit, branch),
                                                               .x = x});
+    reel_part_end(dit->stream, part);
 }
 
-/* Keeps what the blocks have added. The tokens before them are made once more: that costs less than keeping them. */
+/* Keeps what the blocks have added. The tokens before them are made once more, where the feed-forward has left room: that
+ * costs less than keeping them. */
 static void keep_residual(struct reel_dit *dit, int64_t branch, const float *x)
 {
-    float *before = dit->arena->at[REEL_TOKENS_NORMED];
+    float *before = dit->arena->at[REEL_TOKENS_HIDDEN];
+    struct reel_span part = reel_part_begin(dit->stream, "keep residual");
     patch_embedding(dit, before);
     reel_keep_residual(dit->stream,
                        (struct reel_keep_residual){.count = local(dit) * dit->plan->model.width,
@@ -357,6 +397,7 @@ static void keep_residual(struct reel_dit *dit, int64_t branch, const float *x)
                                                    .after = x,
                                                    .before = before,
                                                    .residual = residual_of(dit, branch)});
+    reel_part_end(dit->stream, part);
 }
 
 /* Before a block: whether to leave the iteration, everywhere at once. */
@@ -367,23 +408,37 @@ static int leaves(struct reel_dit *dit)
     return dit->abandoned;
 }
 
+/* A call through the block at hand. */
+static void pass_block(struct reel_dit *dit, float *x, int64_t layer, int64_t branch)
+{
+    struct reel_span part = reel_part_begin(dit->stream, "self attention");
+    self_attention(dit, x);
+    reel_part_end(dit->stream, part);
+    part = reel_part_begin(dit->stream, "cross attention");
+    cross_attention(dit, x, layer, branch);
+    reel_part_end(dit->stream, part);
+    part = reel_part_begin(dit->stream, "feed forward");
+    feed_forward(dit, x);
+    reel_part_end(dit->stream, part);
+    watch(dit, "block", layer, x);
+}
+
 /* Calls that pass through every block together. */
 static void run_blocks(struct reel_dit *dit, const struct reel_forward *forwards, int64_t count)
 {
-    struct reel_run all = {0, dit->weights->layout.block_elements};
+    struct reel_run all = {0, dit->weights->layout.block_bytes};
     reel_blocks_begin(&dit->blocks, all);
     for (int64_t layer = 0; layer < dit->plan->model.layers; layer++) {
         if (leaves(dit)) {
             reel_blocks_leave(&dit->blocks);
             return;
         }
+        reel_pace(dit->stream);
         reel_blocks_use(&dit->blocks, layer);
-        for (int64_t i = 0; i < count; i++) {
-            self_attention(dit, stream_of(dit, i));
-            cross_attention(dit, stream_of(dit, i), layer, forwards[i].branch);
-            feed_forward(dit, stream_of(dit, i));
-            watch(dit, "block", layer, stream_of(dit, i));
-        }
+        struct reel_span part = reel_part_begin(dit->stream, "block %lld", (long long)layer);
+        for (int64_t i = 0; i < count; i++)
+            pass_block(dit, stream_of(dit, i), layer, forwards[i].branch);
+        reel_part_end(dit->stream, part);
     }
     for (int64_t i = 0; i < count && dit->plan->work.signal_rows > 0; i++)
         keep_residual(dit, forwards[i].branch, stream_of(dit, i));

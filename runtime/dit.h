@@ -22,10 +22,10 @@
 #include "sequence.h"
 #include "weights.h"
 
-/* Called with this rank's rows of an intermediate, in the device's memory: "tokens" after patch embedding, "block" after every block,
- * "context" [S, D] when a prompt is embedded. */
+/* Called with this rank's rows of an intermediate, in the device's memory: "tokens" after patch embedding, "block" after
+ * every block, both float; "context" [S, D] when a prompt is embedded, of the plan's numbers. */
 struct reel_watch {
-    void (*see)(void *context, const char *what, int64_t layer, const float *rows, int64_t count,
+    void (*see)(void *context, const char *what, int64_t layer, const void *rows, int64_t count,
                 int64_t width);
     void *context;
 };
@@ -52,6 +52,7 @@ struct reel_dit {
     const struct reel_embedding_table *embedding;
     struct reel_comm *comm;
     struct reel_stream *stream;
+    enum reel_precision numbers;
     struct reel_blocks blocks;
     struct reel_linear linear;
     struct reel_sequence sequence;
@@ -91,13 +92,22 @@ void reel_dit_prompts(struct reel_dit *dit, int64_t count, const int64_t *slots,
  * branches. */
 void reel_dit_image(struct reel_dit *dit, const float *features);
 
+/* Not collective. Keys of a branch's prompt, or of the image, in one block: [rows, d], with the values behind them. */
+const void *reel_dit_text(const struct reel_dit *dit, int64_t branch, int64_t layer);
+const void *reel_dit_image_keys(const struct reel_dit *dit, int64_t layer);
+const void *reel_dit_values(const struct reel_dit *dit, const void *keys, int64_t rows);
+
 /* Not collective. An iteration begins: which tokens this rank has, and their rows of e and e0, expanded where the plan
  * says so. The moment must last until the iteration's calls are made. */
 void reel_dit_begin(struct reel_dit *dit, const struct reel_moment *moment);
 
-/* Collective over the ranks of a branch. Expanded only: the relative L1 distance of this iteration's signal from the one
- * before, which it replaces; over the frames that counts has set, [F], or all where it is NULL. The sums are of float64
- * partials in the order of the tokens, whatever the number of ranks. NaN while there is none before. */
+/* Collective over the ranks of a branch. Expanded only: measures how far this iteration's signal is from the one before,
+ * which it replaces. */
+void reel_dit_measure(struct reel_dit *dit);
+
+/* Not collective. The relative L1 distance that was measured, over the frames that counts has set, [F], or all where it is
+ * NULL; waits for it. The sums are of float64 partials in the order of the tokens, whatever the number of ranks. NaN while
+ * there is none before. */
 double reel_dit_distance(struct reel_dit *dit, const uint8_t *counts);
 
 /* Collective over the ranks of a branch. The calls of an iteration, at most reel_plan_branches; those that pass through a

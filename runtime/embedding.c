@@ -43,7 +43,8 @@ static void add_fps(struct reel_embedding_table *embedding, const struct reel_we
     reel_gemm(stream, (struct reel_gemm){.rows = 1,
                                          .in = D,
                                          .out = D,
-                                         .x = reel_weight(weights, REEL_FPS_ROWS) + (fps == 16 ? 0 : D),
+                                         .x = (const float *)reel_weight(weights, REEL_FPS_ROWS) +
+                                              (fps == 16 ? 0 : D),
                                          .weight = reel_weight(weights, REEL_FPS_IN_WEIGHT),
                                          .bias = reel_weight(weights, REEL_FPS_IN_BIAS),
                                          .activation = REEL_SILU,

@@ -11,6 +11,7 @@
 #include "weights.h"
 
 enum reel_event_kind {
+    REEL_EVENT_PLACE, /* where a rank computes: rank, text */
     REEL_EVENT_PLAN, /* the plan is made: plan, why (text), bytes that a rank may take, threads, chunks, iterations */
     REEL_EVENT_LOADING, /* weights are being read: done, all, seconds so far */
     REEL_EVENT_WEIGHTS, /* weights are in place: bytes of all, seconds, what loading was for every rank */
@@ -59,7 +60,7 @@ struct reel_event {
     int64_t saving_count;
     const struct reel_loaded *loaded;  /* [ranks] */
     const struct reel_report *reports; /* [ranks] */
-    int64_t ranks;
+    int64_t rank, ranks;
 };
 
 /* Either function may be NULL. measure gets the velocities of an iteration before they are guided into one: [branches,

@@ -2,19 +2,23 @@
 #include "linear.h"
 
 #include "fault.h"
+#include "numbers.h"
 
-void reel_linear_open(struct reel_linear *linear, const struct reel_plan *plan, float *travelling,
+void reel_linear_open(struct reel_linear *linear, const struct reel_plan *plan, void *travelling,
                       double *squares, struct reel_axis *axis, struct reel_stream *stream)
 {
     int64_t tokens = plan->work.window_frames * plan->work.H * plan->work.W, parts = reel_plan_parts(plan);
     *linear = (struct reel_linear){.axis = axis,
                                    .stream = stream,
+                                   .numbers = reel_plan_numbers(plan),
+                                   .weights = reel_plan_matrices(plan),
                                    .width = plan->model.width,
+                                   .row_bytes = plan->model.width * plan->work.number_bytes,
                                    .travelling = travelling,
                                    .squares = squares,
                                    .piece_rows = reel_plan_piece_rows(plan, (tokens + parts - 1) / parts)};
     if (axis->size > 1)
-        reel_mover_open(&linear->mover);
+        reel_mover_open(&linear->mover, "mover of tensor", stream, axis->nccl != NULL);
 }
 
 void reel_linear_close(struct reel_linear *linear)
@@ -35,7 +39,7 @@ void reel_linear_tokens(struct reel_linear *linear, const struct reel_plan *plan
 /* Waits for what is on its way; a failure is the stream's. */
 static void arrive(struct reel_linear *linear)
 {
-    enum reel_status status = reel_mover_end(&linear->mover);
+    enum reel_status status = reel_mover_end(&linear->mover, linear->stream);
     if (status == REEL_OK && reel_fault(REEL_FAULT_LINEAR))
         status = reel_fail(REEL_BAD_COMM, "planted: a part of the tensor axis did not arrive");
     if (status != REEL_OK)
@@ -43,23 +47,46 @@ static void arrive(struct reel_linear *linear)
 }
 
 /* This rank's tokens to the part `step` before it, those of the part `step` behind it from there. */
-static enum reel_status swap_tokens(void *job)
+static enum reel_status swap_tokens(void *job, struct reel_stream *aside)
 {
     const struct reel_linear *linear = job;
-    int64_t me = linear->axis->rank, size = linear->axis->size,
-            row_bytes = linear->width * (int64_t)sizeof(float);
-    int64_t to = (me - linear->step + size) % size, from = (me + linear->step) % size;
-    return reel_swap(linear->axis, to, linear->sent, reel_cut_count(&linear->parts, me) * row_bytes, from,
-                     linear->received, reel_cut_count(&linear->parts, from) * row_bytes,
-                     linear->mover.threaded);
+    int64_t me = linear->axis->rank, size = linear->axis->size, from = (me + linear->step) % size;
+    struct reel_swap tokens = {.to = (me - linear->step + size) % size,
+                               .from = from,
+                               .send = linear->sent,
+                               .send_bytes = reel_cut_count(&linear->parts, me) * linear->row_bytes,
+                               .receive = linear->received,
+                               .receive_bytes = reel_cut_count(&linear->parts, from) * linear->row_bytes,
+                               .patient = linear->mover.threaded};
+    return reel_swap(linear->axis, aside, REEL_SENT_COLUMNS, &tokens, 1);
 }
 
-void reel_linear_columns(struct reel_linear *linear, const float *x, const struct reel_column_layer *layers,
+/* A layer's columns of some rows, which are the axis' from first on. */
+static void multiply(const struct reel_linear *linear, const struct reel_column_layer *layer, const void *x,
+                     int64_t first, int64_t rows)
+{
+    reel_gemm(linear->stream,
+              (struct reel_gemm){.rows = rows,
+                                 .in = linear->width,
+                                 .out = layer->out,
+                                 .numbers = linear->numbers,
+                                 .weights = linear->weights,
+                                 .result = linear->numbers,
+                                 .x = x,
+                                 .weight = layer->weight,
+                                 .weight_scale = layer->weight_scale,
+                                 .bias = layer->bias,
+                                 .activation = layer->activation,
+                                 .y = (char *)layer->y +
+                                      first * layer->out * reel_precision_bytes(linear->numbers)});
+}
+
+void reel_linear_columns(struct reel_linear *linear, const void *x, const struct reel_column_layer *layers,
                          int64_t count)
 {
-    int64_t me = linear->axis->rank, size = linear->axis->size, D = linear->width;
+    int64_t me = linear->axis->rank, size = linear->axis->size;
     int64_t own = reel_cut_count(&linear->parts, me), most = reel_cut_largest(&linear->parts);
-    const float *rows = x;
+    const void *rows = x;
     for (int64_t s = 0; s < size; s++) {
         int64_t part = (me + s) % size;
         if (s > 0) {
@@ -68,21 +95,14 @@ void reel_linear_columns(struct reel_linear *linear, const float *x, const struc
         }
         if (s + 1 < size) {
             linear->sent = x;
-            linear->received = linear->travelling + (s % 2) * most * D;
+            linear->received = linear->travelling + (s % 2) * most * linear->row_bytes;
             linear->step = s + 1;
-            linear->axis->sent_bytes[REEL_SENT_COLUMNS] += own * D * (int64_t)sizeof *x;
-            reel_mover_begin(&linear->mover, swap_tokens, linear);
+            linear->axis->sent_bytes[REEL_SENT_COLUMNS] += own * linear->row_bytes;
+            reel_mover_begin(&linear->mover, linear->stream, swap_tokens, linear);
         }
         for (int64_t i = 0; i < count; i++)
-            reel_gemm(linear->stream,
-                      (struct reel_gemm){.rows = reel_cut_count(&linear->parts, part),
-                                         .in = D,
-                                         .out = layers[i].out,
-                                         .x = rows,
-                                         .weight = layers[i].weight,
-                                         .bias = layers[i].bias,
-                                         .activation = layers[i].activation,
-                                         .y = layers[i].y + linear->parts.first[part] * layers[i].out});
+            multiply(linear, &layers[i], rows, linear->parts.first[part],
+                     reel_cut_count(&linear->parts, part));
     }
 }
 
@@ -97,75 +117,92 @@ static struct reel_run piece_of(const struct reel_linear *linear, int64_t part, 
 }
 
 /* Partial sums of one piece: those for part p's tokens to p, everybody's for this rank's tokens here. */
-static enum reel_status swap_partials(void *job)
+static enum reel_status swap_partials(void *job, struct reel_stream *aside)
 {
     const struct reel_linear *linear = job;
-    int64_t me = linear->axis->rank, size = linear->axis->size,
-            row_bytes = linear->width * (int64_t)sizeof(float);
-    int64_t room = linear->piece_rows * linear->width, mine = piece_of(linear, me, linear->piece).count;
-    enum reel_status status = REEL_OK;
-    for (int64_t s = 1; s < size; s++) { /* to the end also after a failure: the others come by */
+    int64_t me = linear->axis->rank, size = linear->axis->size, bytes = linear->row_bytes;
+    int64_t room = linear->piece_rows * bytes, mine = piece_of(linear, me, linear->piece).count;
+    struct reel_swap swaps[REEL_PARTS_MAX];
+    for (int64_t s = 1; s < size; s++) {
         int64_t to = (me + s) % size, from = (me - s + size) % size;
-        enum reel_status swapped = reel_swap(
-            linear->axis, to, linear->sent + to * room, piece_of(linear, to, linear->piece).count * row_bytes,
-            from, linear->received + from * room, mine * row_bytes, linear->mover.threaded);
-        status = status == REEL_OK ? swapped : status;
+        swaps[s - 1] = (struct reel_swap){.to = to,
+                                          .from = from,
+                                          .send = linear->sent + to * room,
+                                          .send_bytes = piece_of(linear, to, linear->piece).count * bytes,
+                                          .receive = linear->received + from * room,
+                                          .receive_bytes = mine * bytes,
+                                          .patient = linear->mover.threaded};
     }
-    return status;
+    return reel_swap(linear->axis, aside, REEL_SENT_PARTIALS, swaps, size - 1);
 }
 
 /* Adds what has arrived for this rank's tokens of a piece. */
-static void add_partials(struct reel_linear *linear, int64_t piece, const float *bias, float *y)
+static void add_partials(struct reel_linear *linear, int64_t piece, const void *bias, void *y)
 {
     struct reel_run mine = piece_of(linear, linear->axis->rank, piece);
     arrive(linear);
-    reel_sum_parts(linear->stream,
-                   (struct reel_sum_parts){.rows = mine.count,
-                                           .width = linear->width,
-                                           .parts = linear->axis->size,
-                                           .part_stride = linear->piece_rows * linear->width,
-                                           .x = linear->received,
-                                           .row = bias,
-                                           .y = y + (mine.first - linear->parts.first[linear->axis->rank]) *
-                                                        linear->width});
+    reel_sum_parts(
+        linear->stream,
+        (struct reel_sum_parts){.rows = mine.count,
+                                .width = linear->width,
+                                .parts = linear->axis->size,
+                                .part_stride = linear->piece_rows * linear->width,
+                                .numbers = linear->numbers,
+                                .x = linear->received,
+                                .row = bias,
+                                .y = (char *)y + (mine.first - linear->parts.first[linear->axis->rank]) *
+                                                     linear->row_bytes});
 }
 
-void reel_linear_rows(struct reel_linear *linear, const float *x, int64_t in, const float *weight,
-                      const float *bias, float *y)
+/* The partial sums of a piece for every part: what is for others to send, what is for this rank to its place. */
+static void make_partials(struct reel_linear *linear, int64_t piece, struct reel_gemm product, char *send,
+                          char *receive)
 {
-    int64_t me = linear->axis->rank, size = linear->axis->size, D = linear->width,
-            room = linear->piece_rows * D;
-    struct reel_gemm product = {.in = in, .out = D, .weight = weight};
+    int64_t me = linear->axis->rank, room = linear->piece_rows * linear->row_bytes;
+    const char *x = product.x;
+    for (int64_t part = 0; part < linear->axis->size; part++) {
+        struct reel_run rows = piece_of(linear, part, piece);
+        product.rows = rows.count;
+        product.x = x + rows.first * product.in * reel_precision_bytes(linear->numbers);
+        product.y = (part == me ? receive : send) + part * room;
+        reel_gemm(linear->stream, product);
+        if (part != me)
+            linear->axis->sent_bytes[REEL_SENT_PARTIALS] += rows.count * linear->row_bytes;
+    }
+}
+
+void reel_linear_rows(struct reel_linear *linear, const struct reel_row_layer *layer, const void *x, void *y)
+{
+    int64_t size = linear->axis->size, room = linear->piece_rows * linear->row_bytes;
+    struct reel_gemm product = {.rows = reel_cut_total(&linear->parts),
+                                .in = layer->in,
+                                .out = linear->width,
+                                .numbers = linear->numbers,
+                                .weights = linear->weights,
+                                .result = linear->numbers,
+                                .x = x,
+                                .weight = layer->weight,
+                                .weight_scale = layer->weight_scale};
     if (size == 1) {
-        product.rows = reel_cut_total(&linear->parts);
-        product.x = x;
-        product.bias = bias;
+        product.bias = layer->bias;
         product.y = y;
         reel_gemm(linear->stream, product);
         return;
     }
     for (int64_t piece = 0; piece < 2 * size; piece++) {
-        float *send = linear->travelling + (piece % 2) * 2 * size * room, *receive = send + size * room;
-        for (int64_t part = 0; part < size; part++) {
-            struct reel_run rows = piece_of(linear, part, piece);
-            product.rows = rows.count;
-            product.x = x + rows.first * in;
-            product.y = (part == me ? receive : send) + part * room;
-            reel_gemm(linear->stream, product);
-            if (part != me)
-                linear->axis->sent_bytes[REEL_SENT_PARTIALS] += rows.count * D * (int64_t)sizeof *x;
-        }
+        char *send = linear->travelling + (piece % 2) * 2 * size * room, *receive = send + size * room;
+        make_partials(linear, piece, product, send, receive);
         if (piece > 0)
-            add_partials(linear, piece - 1, bias, y);
+            add_partials(linear, piece - 1, layer->bias, y);
         linear->sent = send;
         linear->received = receive;
         linear->piece = piece;
-        reel_mover_begin(&linear->mover, swap_partials, linear);
+        reel_mover_begin(&linear->mover, linear->stream, swap_partials, linear);
     }
-    add_partials(linear, 2 * size - 1, bias, y);
+    add_partials(linear, 2 * size - 1, layer->bias, y);
 }
 
-const double *reel_linear_squares(struct reel_linear *linear, const float *x, int64_t rows, int64_t width)
+const double *reel_linear_squares(struct reel_linear *linear, const void *x, int64_t rows, int64_t width)
 {
     int64_t size = linear->axis->size;
     if (size == 1)
@@ -174,9 +211,10 @@ const double *reel_linear_squares(struct reel_linear *linear, const float *x, in
     struct reel_cut parts = {.parts = size};
     for (int64_t p = 0; p <= size; p++)
         parts.first[p] = p * rows;
-    reel_squares(linear->stream, (struct reel_squares){.rows = rows, .width = width, .x = x, .sums = mine});
-    /* a double travels as two floats: nobody looks into them on the way */
-    reel_gather(linear->axis, linear->stream, REEL_SENT_NORMS, &parts, 2, (const float *)mine,
-                (float *)linear->squares);
+    reel_squares(linear->stream,
+                 (struct reel_squares){
+                     .rows = rows, .width = width, .numbers = linear->numbers, .x = x, .sums = mine});
+    reel_gather(linear->axis, linear->stream, REEL_SENT_NORMS, &parts, (int64_t)sizeof *mine, mine,
+                linear->squares);
     return linear->squares;
 }

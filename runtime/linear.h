@@ -17,27 +17,30 @@ struct reel_linear {
     struct reel_axis *axis;
     struct reel_stream *stream;
     struct reel_mover mover;
+    enum reel_precision numbers, weights;
     int64_t width;         /* D */
-    float *travelling;     /* REEL_EXCHANGE_TENSOR */
+    int64_t row_bytes;     /* of a row of it */
+    char *travelling;      /* REEL_EXCHANGE_TENSOR */
     double *squares;       /* REEL_EXCHANGE_SQUARES */
     int64_t piece_rows;    /* room of a piece */
     struct reel_cut parts; /* the g tokens over the axis */
     /* of what is on its way */
-    const float *sent;
-    float *received;
+    const char *sent;
+    char *received;
     int64_t step, piece;
 };
 
 /* One layer that takes the gathered tokens: y [g, out] = activation(x weight^T + bias). */
 struct reel_column_layer {
-    const float *weight, *bias; /* [out, D], [out] */
+    const void *weight, *bias; /* [out, D], [out] */
+    double weight_scale;       /* where weights are fp8 */
     int64_t out;
     enum reel_activation activation;
-    float *y;
+    void *y;
 };
 
 /* Not collective. travelling and squares have the plan's room; NULL on an axis of one. */
-void reel_linear_open(struct reel_linear *linear, const struct reel_plan *plan, float *travelling,
+void reel_linear_open(struct reel_linear *linear, const struct reel_plan *plan, void *travelling,
                       double *squares, struct reel_axis *axis, struct reel_stream *stream);
 void reel_linear_close(struct reel_linear *linear);
 
@@ -46,16 +49,22 @@ void reel_linear_tokens(struct reel_linear *linear, const struct reel_plan *plan
                         const struct reel_cut *tokens, struct reel_seat seat);
 
 /* Collective over the tensor axis. x [n, D] is this rank's. */
-void reel_linear_columns(struct reel_linear *linear, const float *x, const struct reel_column_layer *layers,
+void reel_linear_columns(struct reel_linear *linear, const void *x, const struct reel_column_layer *layers,
                          int64_t count);
 
-/* Collective over the tensor axis. x [g, in] has this rank's inputs of all tokens, weight is [D, in]; y [n, D] = the sum
- * over the axis + bias. */
-void reel_linear_rows(struct reel_linear *linear, const float *x, int64_t in, const float *weight,
-                      const float *bias, float *y);
+/* One layer whose inputs are cut: [D, in], [D]. */
+struct reel_row_layer {
+    const void *weight, *bias;
+    double weight_scale; /* where weights are fp8 */
+    int64_t in;
+};
+
+/* Collective over the tensor axis. x [g, in] has this rank's inputs of all tokens; y [n, D] = the sum over the axis +
+ * bias. */
+void reel_linear_rows(struct reel_linear *linear, const struct reel_row_layer *layer, const void *x, void *y);
 
 /* Collective over the tensor axis. The sums of squares [axis, rows] of every part's x [rows, width]; NULL on an axis of
  * one, where all is here. */
-const double *reel_linear_squares(struct reel_linear *linear, const float *x, int64_t rows, int64_t width);
+const double *reel_linear_squares(struct reel_linear *linear, const void *x, int64_t rows, int64_t width);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "model_config.h"
 #include "model_scale.h"
+#include "slice.h"
 #include "synthetic.h"
 
 #include <dirent.h>
@@ -306,6 +307,7 @@ void reel_model_close(struct reel_model_files *files)
 {
     for (int64_t f = 0; f < files->count; f++)
         reel_safetensors_close(files->files[f]);
+    free(files->scales);
     free(files->files);
     reel_model_index_close(&files->index);
     *files = (struct reel_model_files){.index.prefix = ""};
@@ -330,18 +332,65 @@ int64_t reel_first_not_finite(const float *values, int64_t count)
     return count;
 }
 
+/* The scale of random weights as fp8: it lifts their standard deviation, 1 / sqrt(inputs), well into the range. */
+static const float synthetic_scale = 0x1p-10f;
+
+static enum reel_status scale_of(const struct reel_model_files *files, enum reel_tensor tensor, int64_t layer,
+                                 float *scale)
+{
+    const struct reel_model_slot *slot =
+        files->synthetic ? NULL : reel_model_index_find(&files->index, tensor, layer);
+    *scale = slot ? 1 : synthetic_scale;
+    if (!slot)
+        return REEL_OK;
+    REEL_NEED(slot->entry->dtype == REEL_F8_E4M3, REEL_BAD_INPUT,
+              "%s: model.compute is fp8 and tensor %s has dtype %s, expected F8_E4M3, or model.compute bf16",
+              reel_safetensors_path(slot->file), slot->entry->name, reel_dtype_name(slot->entry->dtype));
+    REEL_NEED(!slot->scale || slot->scale->entry->elements == 1, REEL_BAD_INPUT,
+              "%s: model.compute is fp8 and tensor %s has a scale for each row, expected one number, or "
+              "model.compute "
+              "bf16",
+              reel_safetensors_path(slot->file), slot->entry->name);
+    return reel_model_scale_apply(slot, 0, 1, scale);
+}
+
+enum reel_status reel_model_keep_fp8(struct reel_model_files *files)
+{
+    int64_t layers = files->model.layers;
+    float *scales = calloc((size_t)(layers * REEL_TENSORS), sizeof *scales);
+    enum reel_status status = REEL_OK;
+    REEL_NEED(scales, REEL_NO_MEMORY, "no memory for the scales of %" PRId64 " layers", layers);
+    for (int64_t layer = 0; layer < layers; layer++)
+        for (int t = REEL_GLOBAL_TENSORS; t < REEL_TENSORS && status == REEL_OK; t++)
+            if (reel_tensor_is_matrix((enum reel_tensor)t) &&
+                reel_tensor_exists(&files->model, (enum reel_tensor)t))
+                status = scale_of(files, (enum reel_tensor)t, layer, &scales[layer * REEL_TENSORS + t]);
+    files->scales = scales;
+    return status;
+}
+
+/* Random numbers; as fp8 where they are kept so. */
+static void read_synthetic(const struct reel_model_files *files, enum reel_tensor tensor, int64_t layer,
+                           int64_t first, int64_t count, float *out)
+{
+    reel_synthetic_fill(&files->model, tensor, layer, first, count, out);
+    for (int64_t i = 0; files->scales && reel_tensor_is_matrix(tensor) && i < count; i++)
+        out[i] = reel_float_from_f8_e4m3(reel_f8_e4m3_from_float(out[i] / synthetic_scale));
+}
+
 enum reel_status reel_model_read(const struct reel_model_files *files, enum reel_tensor tensor, int64_t layer,
                                  int64_t first, int64_t count, float *out)
 {
     if (files->synthetic) {
-        reel_synthetic_fill(&files->model, tensor, layer, first, count, out);
+        read_synthetic(files, tensor, layer, first, count, out);
         return REEL_OK;
     }
     const struct reel_model_slot *slot = reel_model_index_find(&files->index, tensor, layer);
     REEL_NEED(slot, REEL_INTERNAL, "asked for tensor %d of layer %" PRId64 ", which the model lacks",
               (int)tensor, layer);
     REEL_PASS(reel_safetensors_read_weights(slot->file, slot->entry, first, count, out));
-    REEL_PASS(reel_model_scale_apply(slot, first, count, out));
+    if (!files->scales || !reel_tensor_is_matrix(tensor))
+        REEL_PASS(reel_model_scale_apply(slot, first, count, out));
     int64_t bad = reel_first_not_finite(out, count);
     REEL_NEED(bad == count, REEL_BAD_INPUT,
               "%s: tensor %s holds %f at index %" PRId64 ", expected a finite number",

@@ -31,6 +31,8 @@ struct reel_model_files {
     int64_t count;
     struct reel_model_index index;
     char config[REEL_CONFIG_PATH_BYTES]; /* the config that belongs to it; empty when there is none */
+    float *
+        scales; /* [layers, REEL_TENSORS] of fp8 weights that are read without them; NULL: all are read with theirs */
 };
 
 /* Not collective. Opens and checks the model at path. *files is the caller's, for reel_model_close; after an
@@ -57,6 +59,11 @@ void reel_model_close(struct reel_model_files *files);
  * tensor and index. */
 enum reel_status reel_model_read(const struct reel_model_files *files, enum reel_tensor tensor, int64_t layer,
                                  int64_t first, int64_t count, float *out);
+
+/* Not collective. From now on the weights of the blocks' linear layers are read as the F8_E4M3 numbers that are stored, and
+ * files->scales is what to multiply them by. Random weights are rounded to such numbers. REEL_BAD_INPUT names the first that
+ * is of another type, or has a scale for each row. */
+enum reel_status reel_model_keep_fp8(struct reel_model_files *files);
 
 /* Not collective. The bytes of one element of a tensor that the model has, where it is stored; of random weights those of
  * a float. Scales of fp8 weights are not counted. */

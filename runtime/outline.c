@@ -80,9 +80,10 @@ void reel_outline_free(struct reel_outline *outline)
     memset(outline, 0, sizeof *outline);
 }
 
-struct reel_scratch reel_outline_scratch(const struct reel_model *m, int64_t threads)
+struct reel_scratch reel_outline_scratch(const struct reel_model *m, int64_t threads, int fp8)
 {
-    struct reel_scratch most = {.in = m->width, .channels = reel_model_head_channels(m), .threads = threads};
+    struct reel_scratch most = {
+        .in = m->width, .channels = reel_model_head_channels(m), .threads = threads, .fp8 = fp8};
     const int64_t others[] = {m->ffn, m->text_width, m->image_width, m->frequencies, 4 * m->in_channels};
     for (int i = 0; i < 5; i++)
         if (others[i] > most.in)
@@ -90,16 +91,23 @@ struct reel_scratch reel_outline_scratch(const struct reel_model *m, int64_t thr
     return most;
 }
 
-struct reel_workload reel_outline_workload(const struct reel_outline *outline, const struct reel_job *job,
-                                           const struct reel_model *model, int64_t threads)
+int64_t reel_number_bytes(enum reel_compute compute, int64_t of_device)
 {
-    struct reel_scratch scratch = reel_outline_scratch(model, threads);
+    return compute == REEL_COMPUTE_AUTO ? of_device : compute == REEL_COMPUTE_FP32 ? 4 : 2;
+}
+
+struct reel_workload reel_outline_workload(const struct reel_outline *outline, const struct reel_job *job,
+                                           const struct reel_model *model, int64_t threads,
+                                           int64_t number_bytes, int fp8, const struct reel_ops *ops)
+{
+    struct reel_scratch scratch = reel_outline_scratch(model, threads, fp8);
     struct reel_workload work = {.H = job->video.height / 16,
                                  .W = job->video.width / 16,
                                  .video_frames = outline->chunks[outline->chunk_count - 1].kept,
                                  .branches = job->sampler.guidance_scale > 1 ? 2 : 1,
                                  .embedding_rows = outline->table.rows,
-                                 .number_bytes = 4,
+                                 .number_bytes = number_bytes,
+                                 .fp8 = fp8,
                                  .causal_block = job->diffusion_forcing.causal_attention
                                                      ? job->diffusion_forcing.causal_block_size
                                                      : 0,
@@ -107,7 +115,7 @@ struct reel_workload reel_outline_workload(const struct reel_outline *outline, c
                                  .signal_rows = job->teacache.mode == REEL_TEACACHE_E    ? 1
                                                 : job->teacache.mode == REEL_TEACACHE_E0 ? 6
                                                                                          : 0,
-                                 .scratch_bytes = reel_scratch_bytes(&reel_ops_cpu, &scratch)};
+                                 .scratch_bytes = reel_scratch_bytes(ops, &scratch)};
     /* as wide as what is computed in: the official code keeps bf16 residuals of a bf16 model */
     work.residual_bytes = work.number_bytes == 4 || job->teacache.residual == REEL_RESIDUAL_FP32 ? 4 : 2;
     for (int64_t k = 0; k < outline->chunk_count; k++) {

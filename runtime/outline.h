@@ -58,10 +58,14 @@ void reel_outline_free(struct reel_outline *outline);
 
 /* The counts that a plan needs, with kernels on that many threads a rank. */
 struct reel_workload reel_outline_workload(const struct reel_outline *outline, const struct reel_job *job,
-                                           const struct reel_model *model, int64_t threads);
+                                           const struct reel_model *model, int64_t threads,
+                                           int64_t number_bytes, int fp8, const struct reel_ops *ops);
+
+/* What numbers are held as: what the job asks for, or the device's own. */
+int64_t reel_number_bytes(enum reel_compute compute, int64_t of_device);
 
 /* The largest GEMM input and head that the kernels will see. */
-struct reel_scratch reel_outline_scratch(const struct reel_model *model, int64_t threads);
+struct reel_scratch reel_outline_scratch(const struct reel_model *model, int64_t threads, int fp8);
 
 /* What the job asks of a mesh: what it leaves open is REEL_AUTO_WAYS (choose.h). */
 struct reel_mesh reel_outline_mesh(const struct reel_job *job);

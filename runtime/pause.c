@@ -2,8 +2,10 @@
 #include "sampler.h"
 
 #include "fault.h"
+#include "gpu.h"
 #include "notice.h"
 #include "pulse.h"
+#include "trace.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -28,8 +30,15 @@ static float *view_of(struct reel_sampler *s, int64_t a)
     if (s->ops->is_host)
         return s->arena.at[of_chunk[a].buffer];
     if (!s->views[a])
-        s->views[a] = malloc((size_t)reel_plan_bytes(&s->plan, 0, of_chunk[a].buffer));
+        s->views[a] = reel_allocate_host(s->ops, reel_plan_bytes(&s->plan, 0, of_chunk[a].buffer));
     return s->views[a];
+}
+
+void reel_sampler_free_view(struct reel_sampler *s, int64_t a)
+{
+    if (s->views[a])
+        reel_release_host(s->ops, s->views[a], reel_plan_bytes(&s->plan, 0, of_chunk[a].buffer));
+    s->views[a] = NULL;
 }
 
 enum reel_status reel_sampler_arrays(struct reel_sampler *s, struct reel_checkpoint *checkpoint)
@@ -114,7 +123,9 @@ static struct reel_checkpoint state_of(struct reel_sampler *s, int within, int64
         .calls = s->outline.calls,
         .savings = s->savings,
         .job = (char *)s->job_text,
-        .fingerprint = s->resume.fingerprint};
+        .fingerprint = s->resume.fingerprint,
+        .algorithms = s->algorithms};
+    reel_gpu_algorithms(s->algorithms, sizeof s->algorithms);
     return checkpoint;
 }
 
@@ -279,7 +290,10 @@ static int take_answer(struct reel_sampler *s)
 {
     if (s->pause.asked == MPI_REQUEST_NULL)
         return 0;
-    if (MPI_Wait(&s->pause.asked, MPI_STATUS_IGNORE) != MPI_SUCCESS)
+    int64_t span = reel_trace_begin(&(struct reel_trace_what){.kind = REEL_TRACE_WAIT, .name = "answer"});
+    int failed = MPI_Wait(&s->pause.asked, MPI_STATUS_IGNORE);
+    reel_trace_end(span);
+    if (failed != MPI_SUCCESS)
         reel_stream_fail(&s->stream, REEL_BAD_COMM, "the ranks could not agree whether to go on");
     return s->pause.most_excess > 0;
 }

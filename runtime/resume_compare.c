@@ -2,6 +2,7 @@
 #include "sampler.h"
 
 #include "fingerprint.h"
+#include "gpu.h"
 #include "pulse.h"
 
 #include <stdio.h>
@@ -82,7 +83,10 @@ static enum reel_status make_fingerprint(struct reel_sampler *s)
     REEL_PASS(reel_agree(s->comm, status));
     if (out) {
         reel_fingerprint_job(out, s->job_text);
-        fprintf(out, "model.compute: fp32\n");
+        fprintf(out, "model.compute: %s\n",
+                s->place.fp8                 ? "fp8"
+                : s->place.number_bytes == 4 ? "fp32"
+                                             : "bf16");
         model_line(out, model);
         coefficients_line(out, &s->teacache);
         reel_inputs_fingerprint(s->job, model, &s->inputs, out);
@@ -203,4 +207,34 @@ enum reel_status reel_resume_compare(struct reel_sampler *s)
     REEL_PASS(check_state(s));
     s->outline.first_call = saved->head.calls_made;
     return REEL_OK;
+}
+
+/* The line of a text that begins with so many bytes of another; NULL when there is none. */
+static const char *line_like(const char *text, const char *line, size_t bytes)
+{
+    while (text && strncmp(text, line, bytes) != 0) {
+        text = strchr(text, '\n');
+        text = text ? text + 1 : NULL;
+    }
+    return text;
+}
+
+void reel_resume_compare_algorithms(struct reel_sampler *s)
+{
+    const char *line = s->resume.found ? s->resume.saved.algorithms : NULL;
+    if (!line || !is_first(s))
+        return;
+    reel_gpu_algorithms(s->algorithms, sizeof s->algorithms);
+    while (*line) {
+        size_t bytes = strcspn(line, "\n"), key = strcspn(line, ":\n");
+        const char *now = line_like(s->algorithms, line, key + 1);
+        if (now && (strcspn(now, "\n") != bytes || strncmp(now, line, bytes) != 0)) {
+            reel_sampler_note(s,
+                              "warning: products are computed otherwise than before the resume (%.*s before, "
+                              "%.*s now): another GPU or library, so that bits may differ",
+                              (int)bytes, line, (int)strcspn(now, "\n"), now);
+            return;
+        }
+        line += bytes + (line[bytes] == '\n');
+    }
 }

@@ -3,11 +3,11 @@
 
 #include "fault.h"
 #include "pulse.h"
+#include "span.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 /* Elements of one latent frame of one channel. */
 static int64_t plane_of(const struct reel_sampler *s)
@@ -92,12 +92,6 @@ static enum reel_status allocate_chunk(struct reel_sampler *s, int64_t k)
     return REEL_OK;
 }
 
-/* The branches that this rank computes: [first_branch, first_branch + reel_plan_branches). */
-static int64_t first_branch(const struct reel_sampler *s)
-{
-    return s->comm->cfg.rank * reel_plan_branches(&s->plan);
-}
-
 /* The prompts that take force in this chunk, or in a process that has none yet. */
 static void embed_prompts(struct reel_sampler *s)
 {
@@ -105,8 +99,8 @@ static void embed_prompts(struct reel_sampler *s)
     const float *prompts[2];
     for (int64_t slot = 0; slot < reel_plan_branches(&s->plan); slot++) {
         int changed;
-        prompts[count] =
-            reel_inputs_prompt(&s->inputs, first_branch(s) + slot, s->now.chunk->index, &changed);
+        prompts[count] = reel_inputs_prompt(&s->inputs, reel_sampler_first_branch(s) + slot,
+                                            s->now.chunk->index, &changed);
         slots[count] = slot;
         count += changed || !s->prompted;
     }
@@ -165,7 +159,7 @@ enum reel_status reel_chunk_begin(struct reel_sampler *s, int64_t k)
     if (model->in_channels > model->out_channels)
         REEL_TRY(read_condition(s), "reading prompt.embeds");
     embed_prompts(s);
-    return reel_agree(s->comm, s->stream.status);
+    return reel_sampler_agree(s, REEL_OK);
 }
 
 /* Prefix frames [first, first + count) of the model's input become (1 - n/1000) x + n/1000 z, z fresh in every
@@ -203,6 +197,7 @@ static void assemble(struct reel_sampler *s, int64_t row)
     int64_t n = s->job->diffusion_forcing.addnoise_condition, prefix = s->now.chunk->prefix_frames;
     int64_t noised = prefix - first < window ? prefix - first : window;
     float *input = s->arena.at[REEL_LATENTS_INPUT];
+    struct reel_span part = reel_part_begin(&s->stream, "assemble");
     copy_frames(s, REEL_ON_DEVICE, model->out_channels, window,
                 frames_of(s, REEL_LATENTS_X, s->now.frames, first), (struct frames){input, window, 0});
     if (model->in_channels > model->out_channels)
@@ -214,10 +209,15 @@ static void assemble(struct reel_sampler *s, int64_t row)
             n > 0 && first + f < prefix ? n : matrix->timestep[row * matrix->frames + first + f];
     if (n > 0 && noised > 0)
         noise_prefix(s, row, first, noised, window);
+    reel_part_end(&s->stream, part);
 }
 
-/* The expanded signal, measured over ranks, must be as far from the one before as the table says. Collective over the
- * ranks of a branch. */
+static int measures_distance(const struct reel_sampler *s)
+{
+    return s->plan.work.expanded && s->teacache.mode != REEL_TEACACHE_OFF;
+}
+
+/* The expanded signal, measured over ranks, must be as far from the one before as the table says. Not collective. */
 static void check_distance(struct reel_sampler *s, int64_t row, const struct reel_call *call)
 {
     const struct reel_timesteps *matrix = s->now.matrix;
@@ -238,19 +238,20 @@ static void check_distance(struct reel_sampler *s, int64_t row, const struct ree
 }
 
 /* The calls of an iteration, as decided. 0 where it was abandoned. */
-static int make_calls(struct reel_sampler *s, int64_t row, int64_t window, float *velocity, int64_t count)
+static int make_calls(struct reel_sampler *s, int64_t window, float *velocity, int64_t count)
 {
     const struct reel_call *decided = &s->outline.calls[s->call_count];
     struct reel_forward forwards[2];
     struct reel_moment moment = {
         .frames = window, .timesteps = s->now.timesteps, .input = s->arena.at[REEL_LATENTS_INPUT]};
     reel_dit_begin(&s->dit, &moment);
-    if (s->plan.work.expanded && s->teacache.mode != REEL_TEACACHE_OFF)
-        check_distance(s, row, decided);
+    if (measures_distance(s))
+        reel_dit_measure(&s->dit);
     for (int64_t slot = 0; slot < reel_plan_branches(&s->plan); slot++)
-        forwards[slot] = (struct reel_forward){.branch = slot,
-                                               .skipped = !decided[first_branch(s) + slot].computed,
-                                               .velocity = velocity + (first_branch(s) + slot) * count};
+        forwards[slot] =
+            (struct reel_forward){.branch = slot,
+                                  .skipped = !decided[reel_sampler_first_branch(s) + slot].computed,
+                                  .velocity = velocity + (reel_sampler_first_branch(s) + slot) * count};
     if (!reel_dit_forward(&s->dit, forwards, reel_plan_branches(&s->plan)))
         return 0;
     s->call_count += s->plan.work.branches;
@@ -281,11 +282,12 @@ static float *guided_velocity(struct reel_sampler *s, int64_t row)
     int64_t window = matrix->interval[2 * row + 1] - matrix->interval[2 * row];
     int64_t count = s->plan.model.out_channels * window * plane_of(s);
     float *velocity = s->arena.at[REEL_LATENTS_VELOCITY];
-    if (!make_calls(s, row, window, velocity, count))
+    if (!make_calls(s, window, velocity, count))
         return NULL;
     struct reel_cut branches = reel_cut_even(s->plan.work.branches, s->comm->cfg.size);
-    reel_gather(&s->comm->cfg, &s->stream, REEL_SENT_VELOCITY, &branches, count,
-                velocity + first_branch(s) * count, velocity);
+    struct reel_span part = reel_part_begin(&s->stream, "guide");
+    reel_gather(&s->comm->cfg, &s->stream, REEL_SENT_VELOCITY, &branches, count * (int64_t)sizeof *velocity,
+                velocity + reel_sampler_first_branch(s) * count, velocity);
     measure(s, row, velocity, s->plan.work.branches * count);
     if (s->plan.work.branches == 2)
         reel_guide(&s->stream, (struct reel_guide){.count = count,
@@ -293,6 +295,7 @@ static float *guided_velocity(struct reel_sampler *s, int64_t row)
                                                    .unconditional = velocity + count,
                                                    .scale = s->job->sampler.guidance_scale,
                                                    .out = velocity});
+    reel_part_end(&s->stream, part);
     return velocity;
 }
 
@@ -305,6 +308,7 @@ static void step_frames(struct reel_sampler *s, int64_t row, const float *veloci
 {
     const struct reel_timesteps *matrix = s->now.matrix;
     int64_t first = matrix->interval[2 * row], end = matrix->interval[2 * row + 1];
+    struct reel_span part = reel_part_begin(&s->stream, "step");
     for (int64_t f = first; f < end; f++) {
         if (!matrix->update[row * matrix->frames + f])
             continue;
@@ -332,6 +336,7 @@ static void step_frames(struct reel_sampler *s, int64_t row, const float *veloci
                                                    .m1 = s->arena.at[REEL_LATENTS_M1],
                                                    .last = s->arena.at[REEL_LATENTS_LAST]});
     }
+    reel_part_end(&s->stream, part);
 }
 
 /* A velocity that is not finite ends the job before anything of it is kept. */
@@ -349,11 +354,17 @@ static enum reel_status check_finite(struct reel_sampler *s, int64_t row, const 
     return s->stream.status;
 }
 
-enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ran)
+/* What an iteration has made, before anything of it is kept: the host waits for it here. */
+static enum reel_status check(struct reel_sampler *s, int64_t row, const float *velocity)
 {
-    *ran = reel_timesteps_runs(s->now.matrix, row);
-    if (!*ran)
-        return REEL_OK;
+    if (measures_distance(s))
+        check_distance(s, row, &s->outline.calls[s->call_count - s->plan.work.branches]);
+    REEL_PASS(check_finite(s, row, velocity));
+    return reel_comm_check(s->comm);
+}
+
+static enum reel_status iterate(struct reel_sampler *s, int64_t row, int *ran)
+{
     double began = reel_seconds();
     reel_pulse_at("sampling chunk %lld, iteration %lld", (long long)s->now.chunk->index, (long long)row);
     s->now.addnoise_before = s->addnoise;
@@ -364,9 +375,9 @@ enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ra
     if (!velocity) { /* nothing has changed but the stream of noise */
         s->addnoise = s->now.addnoise_before;
         *ran = 0;
-        return reel_agree(s->comm, s->stream.status);
+        return reel_sampler_agree(s, REEL_OK);
     }
-    REEL_PASS(reel_agree(s->comm, check_finite(s, row, velocity)));
+    REEL_PASS(reel_sampler_agree(s, check(s, row, velocity)));
     step_frames(s, row, velocity);
     double seconds = reel_seconds() - began;
     s->now.seconds += seconds;
@@ -379,7 +390,8 @@ enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ra
     }
     s->step_seconds += seconds;
     s->done++;
-    s->timed++;
+    if (++s->timed == 1)
+        reel_resume_compare_algorithms(s);
     reel_sampler_tell(
         s,
         &(struct reel_event){
@@ -395,6 +407,17 @@ enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ra
             .seconds = seconds,
             .seconds_left = s->step_seconds / (double)s->timed * (double)(s->outline.iterations - s->done)});
     return REEL_OK;
+}
+
+enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ran)
+{
+    *ran = reel_timesteps_runs(s->now.matrix, row);
+    if (!*ran)
+        return REEL_OK;
+    struct reel_span part = reel_part_begin(&s->stream, "iteration %lld", (long long)row);
+    enum reel_status status = iterate(s, row, ran);
+    reel_part_end(&s->stream, part);
+    return status;
 }
 
 /* What the chunk's skipped calls would have taken more, had they been computed like the others. */
@@ -413,30 +436,6 @@ static void count_savings(struct reel_sampler *s)
             .seconds = ((double)skipped * each - s->now.skipped_seconds) / (double)branches};
 }
 
-enum reel_status reel_sampler_output(struct reel_sampler *s)
-{
-    int64_t chunks = s->saving_count / s->plan.work.branches; /* that are finished */
-    struct reel_output output = {.job = s->job,
-                                 .job_text = s->job_text,
-                                 .channels = s->plan.model.out_channels,
-                                 .video_frames = s->plan.work.video_frames,
-                                 .rows = 2 * s->plan.work.H,
-                                 .columns = 2 * s->plan.work.W,
-                                 .finished_frames = s->finished_frames,
-                                 .latents = s->arena.at[REEL_LATENTS_VIDEO],
-                                 .matrices = s->outline.matrices,
-                                 .chunks = chunks,
-                                 .calls = s->outline.calls,
-                                 .call_count = s->call_count,
-                                 .savings = s->savings,
-                                 .saving_count = s->saving_count,
-                                 .complete = s->finished_frames == s->plan.work.video_frames};
-    enum reel_status status = REEL_OK;
-    if (s->comm->world.rank == 0 && s->job->output.latents[0])
-        status = reel_output_write(&output);
-    return reel_agree(s->comm, status);
-}
-
 enum reel_status reel_chunk_end(struct reel_sampler *s)
 {
     const struct reel_chunk *chunk = s->now.chunk;
@@ -445,7 +444,7 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
     copy_frames(s, REEL_FROM_DEVICE, s->plan.model.out_channels, chunk->frames,
                 frames_of(s, REEL_LATENTS_X, s->now.frames, 0),
                 frames_of(s, REEL_LATENTS_VIDEO, s->plan.work.video_frames, chunk->first_frame));
-    REEL_PASS(reel_agree(s->comm, s->stream.status));
+    REEL_PASS(reel_sampler_agree(s, REEL_OK));
     s->finished_frames = chunk->kept;
     REEL_PASS(reel_pause_save_chunk(s)); /* an output that cannot be written costs no chunk */
     REEL_PASS(reel_sampler_output(s));
@@ -467,71 +466,13 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
     return REEL_OK;
 }
 
-void reel_sampler_traffic(const struct reel_sampler *s, int64_t bytes[REEL_PURPOSES])
-{
-    memset(bytes, 0, REEL_PURPOSES * sizeof *bytes);
-    if (!s->loaded)
-        return;
-    int64_t rank = s->comm->world.rank, first = s->resume.found ? s->resume.saved.head.chunk : 0;
-    reel_outline_traffic(&s->outline, &s->plan, rank, bytes);
-    for (int64_t k = first; k < s->outline.chunk_count; k++) {
-        int64_t prompts = 0;
-        for (int64_t slot = 0; slot < reel_plan_branches(&s->plan); slot++) {
-            int changed;
-            reel_inputs_prompt(&s->inputs, first_branch(s) + slot, k, &changed);
-            prompts += changed || k == first;
-        }
-        if (prompts > 0)
-            reel_traffic_prompts(&s->plan, rank, prompts, bytes);
-    }
-}
-
-/* What every rank held and sent, gathered on rank 0 and told with the end of the job. Collective over world. */
-static enum reel_status report(struct reel_sampler *s)
-{
-    struct rusage usage;
-    struct reel_report mine = {0}, *all = NULL;
-    enum reel_status status = REEL_OK;
-    int64_t ranks = s->comm->world.size;
-    getrusage(RUSAGE_SELF, &usage);
-    mine.process_peak_bytes = (int64_t)usage.ru_maxrss * 1024;
-    int64_t table[REEL_BUFFERS];
-    reel_plan_table(&s->plan, s->comm->world.rank, table);
-    for (int b = 0; b < REEL_BUFFERS; b++)
-        mine.planned_bytes[reel_buffer_memory(&s->plan, (enum reel_buffer)b)] += table[b];
-    mine.planned_bytes[REEL_MEMORY_LIBRARIES] = s->libraries_bytes;
-    reel_sampler_traffic(s, mine.planned_sent_bytes);
-    memcpy(mine.peak_bytes, s->arena.bytes, sizeof mine.peak_bytes);
-    if (mine.process_peak_bytes >
-        s->arena.total_bytes) /* all that is not ours: MPI, oneDNN, HDF5, the C library */
-        mine.peak_bytes[REEL_MEMORY_LIBRARIES] = mine.process_peak_bytes - s->arena.total_bytes;
-    for (int p = 0; p < REEL_PURPOSES; p++)
-        mine.sent_bytes[p] = reel_comm_sent(s->comm, (enum reel_purpose)p);
-    if (s->comm->world.rank == 0)
-        all = calloc((size_t)ranks, sizeof *all);
-    if ((s->comm->world.rank == 0 && !all) || reel_fault(REEL_FAULT_REPORT))
-        status = reel_fail(REEL_NO_MEMORY, "no memory for the report of %lld ranks", (long long)ranks);
-    REEL_PASS(reel_agree(s->comm, status));
-    int failed = MPI_Gather(&mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE, 0, s->comm->world.mpi);
-    if (failed == MPI_SUCCESS)
-        reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_DONE,
-                                                  .plan = &s->plan,
-                                                  .seconds = reel_seconds() - s->began,
-                                                  .finished_frames = s->finished_frames,
-                                                  .savings = s->savings,
-                                                  .saving_count = s->saving_count,
-                                                  .reports = all,
-                                                  .ranks = ranks});
-    free(all);
-    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "the ranks' reports did not reach rank 0");
-    return REEL_OK;
-}
-
 enum reel_status reel_sample_run(struct reel_sampler *s)
 {
     int64_t first = s->resume.found ? s->resume.saved.head.chunk : 0;
-    if (s->nothing_to_do)
+    if (s->nothing_to_do) {
+        reel_profile_end(s);
         return REEL_OK;
+    }
     for (int64_t k = first; k < s->outline.chunk_count; k++) {
         int64_t row = reel_resume_is_within(s, k) ? s->resume.saved.head.iteration : 0;
         REEL_TRY(reel_chunk_begin(s, k), "beginning chunk %lld", (long long)k);
@@ -539,12 +480,15 @@ enum reel_status reel_sample_run(struct reel_sampler *s)
             int ran;
             REEL_TRY(reel_pause_before(s, row), "before chunk %lld, iteration %lld", (long long)k,
                      (long long)row);
+            REEL_TRY(reel_profile_before(s, row), "beginning a profile");
             REEL_TRY(reel_chunk_iterate(s, row, &ran), "sampling chunk %lld, iteration %lld", (long long)k,
                      (long long)row);
+            REEL_TRY(reel_profile_after(s, row, ran), "writing a profile");
             row += !s->pause.abandoned; /* else it is saved and left, before the same row */
         }
         REEL_TRY(reel_chunk_end(s), "writing chunk %lld", (long long)k);
         REEL_TRY(reel_pause_after(s), "after chunk %lld", (long long)k);
     }
-    return report(s);
+    reel_profile_end(s);
+    return reel_sampler_report(s);
 }

@@ -2,7 +2,10 @@
 #include "sampler.h"
 
 #include "fault.h"
+#include "fingerprint.h"
+#include "gpu.h"
 #include "pulse.h"
+#include "trace.h"
 
 #include <omp.h>
 #include <stdarg.h>
@@ -24,6 +27,12 @@ void reel_sampler_tell(const struct reel_sampler *s, const struct reel_event *ev
 {
     if (s->observer.see && s->comm->world.rank == 0)
         s->observer.see(s->observer.context, event);
+}
+
+enum reel_status reel_sampler_agree(struct reel_sampler *s, enum reel_status status)
+{
+    reel_finish(&s->stream);
+    return reel_agree(s->comm, status == REEL_OK ? s->stream.status : status);
 }
 
 void reel_sampler_note(const struct reel_sampler *s, const char *format, ...)
@@ -62,6 +71,55 @@ static enum reel_status check_output(const struct reel_sampler *s)
     return REEL_OK;
 }
 
+/* Where the ranks compute, chosen and told, once it is known that they have to. Collective over world. */
+static enum reel_status find_place(struct reel_sampler *s)
+{
+    char text[REEL_PLACE_TEXT_BYTES];
+    if (!s->places)
+        return REEL_OK;
+    s->place.number_bytes = reel_number_bytes(s->job->model.compute, s->place.number_bytes);
+    s->place.fp8 = s->job->model.compute == REEL_COMPUTE_FP8;
+    if (s->nothing_to_do)
+        return REEL_OK;
+    REEL_PASS(reel_place_choose(s->comm, s->job, &s->place));
+    s->ops = s->place.ops;
+    for (int64_t rank = 0; rank < s->comm->world.size; rank++) {
+        memcpy(text, s->place.text, sizeof text);
+        REEL_PASS(reel_broadcast_from(s->comm, rank, text, (int64_t)sizeof text));
+        reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_PLACE, .rank = rank, .text = text});
+    }
+    if (s->place.without >= 0)
+        reel_sampler_note(
+            s,
+            "warning: device is auto and rank %lld finds no GPU of compute capability 8.0 or newer, "
+            "though others do: every rank computes on the CPU",
+            (long long)s->place.without);
+    return REEL_OK;
+}
+
+/* What numbers are held as, where the job leaves it open: as in the checkpoint that is gone on from, whose bits that keeps.
+ * Collective over world. */
+static enum reel_status settle_numbers(struct reel_sampler *s)
+{
+    char saved[REEL_LINE_BYTES];
+    if (s->job->model.compute == REEL_COMPUTE_AUTO && s->resume.found && s->comm->world.rank == 0 &&
+        reel_fingerprint_value(s->resume.saved.fingerprint, "model.compute", saved)) {
+        s->place.number_bytes = strcmp(saved, "fp32") == 0 ? 4 : 2;
+        s->place.fp8 = strcmp(saved, "fp8") == 0;
+    }
+    REEL_PASS(reel_broadcast(s->comm, &s->place.number_bytes, (int64_t)sizeof s->place.number_bytes));
+    REEL_PASS(reel_broadcast(s->comm, &s->place.fp8, (int64_t)sizeof s->place.fp8));
+    if (!s->place.fp8)
+        return REEL_OK;
+    enum reel_status status = REEL_OK;
+    if (s->place.lacks_fp8)
+        status = reel_fail(REEL_BAD_DEVICE,
+                           "the checkpoint is of a job in fp8 and the GPU of rank %lld is older than compute "
+                           "capability 8.9, expected a newer one, or device cpu",
+                           (long long)s->comm->world.rank);
+    return reel_agree(s->comm, status == REEL_OK ? reel_model_keep_fp8(&s->model_files) : status);
+}
+
 /* Everything before the plan: files, chunks, matrices. Collective over world. */
 static enum reel_status prepare(struct reel_sampler *s, int fresh)
 {
@@ -79,6 +137,8 @@ static enum reel_status prepare(struct reel_sampler *s, int fresh)
     REEL_PASS(reel_agree(comm, status));
     REEL_PASS(check_same_model(s));
     REEL_PASS(reel_resume_find(s, fresh));
+    REEL_PASS(find_place(s));
+    REEL_PASS(settle_numbers(s));
     REEL_PASS(reel_inputs_open(comm, job, &s->model_files.model, &s->inputs));
     struct reel_begun begun = {.chunks = s->resume.saved.chunks, .count = s->resume.saved.head.begun};
     status = reel_outline_make(job, s->inputs.prefix_frames, s->inputs.end_frames, begun, &s->outline);
@@ -102,11 +162,15 @@ static enum reel_status prepare(struct reel_sampler *s, int fresh)
 static enum reel_status describe_machine(struct reel_sampler *s, struct reel_machine *machine)
 {
     int64_t ranks = s->comm->host.size, least[2];
-    const int64_t mine[2] = {ranks, reel_memory_available() / ranks + 1}; /* never 0, which is unknown */
+    int64_t room = s->place.room_bytes > 0 ? s->place.room_bytes : reel_memory_available() / ranks;
+    const int64_t mine[2] = {ranks, room + 1}; /* never 0, which is unknown */
     REEL_NEED(MPI_Allreduce(mine, least, 2, MPI_INT64_T, MPI_MIN, s->comm->world.mpi) == MPI_SUCCESS,
               REEL_BAD_COMM, "the ranks could not compare their memory");
-    *machine =
-        (struct reel_machine){.device = reel_device_core, .ranks_per_node = least[0], .room_bytes = least[1]};
+    *machine = (struct reel_machine){.device = s->place.room_bytes > 0 ? reel_device_gpu : reel_device_core,
+                                     .ranks_per_node = least[0],
+                                     .room_bytes = least[1]};
+    if (s->ops->is_host)
+        machine->device.libraries_bytes += reel_gpu_libraries_bytes();
     return REEL_OK;
 }
 
@@ -141,7 +205,8 @@ static enum reel_status choose(struct reel_sampler *s, const struct reel_workloa
 static enum reel_status allocate(struct reel_sampler *s)
 {
     const struct reel_model *model = &s->model_files.model;
-    struct reel_workload work = reel_outline_workload(&s->outline, s->job, model, omp_get_max_threads());
+    struct reel_workload work = reel_outline_workload(&s->outline, s->job, model, omp_get_max_threads(),
+                                                      s->place.number_bytes, s->place.fp8, s->ops);
     struct reel_machine machine;
     enum reel_status status = reel_outline_check(s->job, model, &work);
     REEL_PASS(reel_agree(s->comm, status));
@@ -168,10 +233,16 @@ static enum reel_status allocate(struct reel_sampler *s)
                                               .threads = omp_get_max_threads(),
                                               .iterations = s->outline.iterations,
                                               .chunks = s->outline.chunk_count});
-    REEL_PASS(reel_agree(s->comm, reel_comm_mesh(s->comm, &s->plan, s->ops)));
+    const struct reel_carrier carrier = {
+        .ops = s->ops, .over_nccl = s->place.over_nccl, .seconds = s->job->communication.timeout_s};
+    REEL_PASS(reel_agree(s->comm, reel_comm_mesh(s->comm, &s->plan, &carrier)));
     REEL_PASS(reel_agree(s->comm, reel_arena_open(&s->plan, s->comm->world.rank, s->ops, &s->arena)));
-    struct reel_scratch scratch = reel_outline_scratch(&s->plan.model, omp_get_max_threads());
+    struct reel_scratch scratch = reel_outline_scratch(&s->plan.model, omp_get_max_threads(), s->place.fp8);
     reel_stream_open(&s->stream, s->ops, &scratch, s->arena.at[REEL_SCRATCH]);
+    reel_clear(
+        &s->stream, /* the first signal is measured against it, and the result is not asked for */
+        (struct reel_clear){.bytes = reel_plan_bytes(&s->plan, s->comm->world.rank, REEL_TEACACHE_PREVIOUS),
+                            .to = s->arena.at[REEL_TEACACHE_PREVIOUS]});
     return REEL_OK;
 }
 
@@ -316,9 +387,10 @@ static enum reel_status load(struct reel_sampler *s)
     s->loaded = 1;
     REEL_PASS(tell_loaded(s, &loading.loaded, reel_seconds() - listener.began));
     reel_dit_open(&s->dit, &s->plan, &s->arena, &s->weights, &s->outline.table, s->comm, &s->stream);
+    REEL_PASS(reel_sampler_agree(s, REEL_OK)); /* from here on every rank has all its streams */
     if (s->inputs.image)
         reel_dit_image(&s->dit, s->inputs.image);
-    return reel_agree(s->comm, s->stream.status);
+    return reel_sampler_agree(s, REEL_OK);
 }
 
 /* A complete job whose weights lie where they lay needs them no more. Collective over world. */
@@ -357,7 +429,11 @@ enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct re
     sampler->observer = *observer;
     sampler->began = reel_seconds();
     sampler->attempts = 1;
-    sampler->ops = start->ops ? start->ops : &reel_ops_cpu;
+    sampler->place =
+        start->place ? *start->place : (struct reel_place){.ops = &reel_ops_cpu, .number_bytes = 4};
+    sampler->ops = sampler->place.ops;
+    sampler->places = start->places;
+    sampler->profile = reel_profile_of(start);
     sampler->fresh = start->fresh;
     reel_pulse_at("opening the job");
     enum reel_status status = prepare(sampler, start->fresh);
@@ -374,15 +450,20 @@ enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct re
 
 void reel_sampler_close(struct reel_sampler *sampler)
 {
+    /* first of all: to release what a device knows may wait for what it still has to do */
+    if (sampler->comm && reel_error_here()->status != REEL_OK && reel_error_here()->status != REEL_PREEMPTED)
+        reel_comm_abandon(sampler->comm);
     free(sampler->now.addnoise);
     free(sampler->now.timesteps);
     free(sampler->now.solver);
-    for (int a = 0; a < REEL_CHECKPOINT_ARRAYS; a++)
-        free(sampler->views[a]);
+    for (int a = 0; a < REEL_CHECKPOINT_ARRAYS && sampler->ops; a++)
+        reel_sampler_free_view(sampler, a);
     free(sampler->savings);
     reel_resume_close(&sampler->resume);
     reel_outline_free(&sampler->outline);
     reel_dit_close(&sampler->dit);
+    reel_trace_close();
+    reel_stream_close(&sampler->stream);
     reel_arena_close(&sampler->arena);
     reel_inputs_close(&sampler->inputs);
     reel_model_close(&sampler->model_files);

@@ -22,6 +22,7 @@
 #include "model_file.h"
 #include "outline.h"
 #include "output.h"
+#include "place.h"
 #include "random.h"
 #include "schedule.h"
 #include "teacache.h"
@@ -45,9 +46,12 @@ struct reel_chunk_state {
 
 /* How a run begins. */
 struct reel_start {
-    const char *job_text;       /* the effective job, YAML */
-    int fresh;                  /* do not go on from a checkpoint */
-    const struct reel_ops *ops; /* the backend; NULL: the CPU */
+    const char *profile;   /* the file of a profile (profile.c), the same on every rank; NULL: none */
+    int64_t profile_spans; /* that a rank records at most; 0: 131,072 */
+    const char *job_text;  /* the effective job, YAML */
+    int fresh;             /* do not go on from a checkpoint */
+    const struct reel_place *place; /* where the ranks compute; NULL: on the CPU, in fp32 */
+    int places;                     /* it is chosen by the job instead */
 };
 
 /* From where a run goes on. */
@@ -75,6 +79,16 @@ struct reel_pause {
     MPI_Request asked;
 };
 
+/* Which iteration is profiled, and how far that is. */
+struct reel_profile {
+    const char *file;           /* "": none. The same on every rank; written by rank 0 */
+    int64_t most_spans;         /* of a rank */
+    int64_t call;               /* the first of the iteration's calls; -1: not yet chosen */
+    int on_device;              /* the device marks when it comes by */
+    int64_t ahead_ns, trip_ns;  /* rank 0's clock is so much ahead of this one's; how long it took to ask */
+    int64_t began_ns, ended_ns; /* by rank 0's clock, and by this one's */
+};
+
 struct reel_sampler {
     const struct reel_job *job;
     const char *job_text;
@@ -87,7 +101,9 @@ struct reel_sampler {
 
     struct reel_plan plan;
     int64_t libraries_bytes; /* that libraries may take beside the plan */
-    const struct reel_ops *ops;
+    struct reel_place place;
+    int places;                 /* as in reel_start */
+    const struct reel_ops *ops; /* the place's */
     struct reel_arena arena;
     struct reel_stream stream;
     float *views
@@ -101,6 +117,8 @@ struct reel_sampler {
     struct reel_teacache_range range;
     struct reel_resume resume;
     struct reel_pause pause;
+    struct reel_profile profile;
+    char algorithms[REEL_ALGORITHMS_BYTES]; /* of the GEMMs so far */
     uint64_t weights_hash;
     int fresh;                   /* the job was told to start over */
     int nothing_to_do;           /* the job is complete, and so is its output */
@@ -127,7 +145,8 @@ enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct re
 /* Not collective, but for the communicators that come with comm. A sampler of zeros is allowed. */
 void reel_sampler_close(struct reel_sampler *sampler);
 
-/* Collective over world. Runs the job to its end, or to a notice or the job's time limit: REEL_PREEMPTED once it is saved. */
+/* Collective over world. Runs the job to its end, or to a notice or the job's time limit: REEL_PREEMPTED once it is
+ * saved. */
 enum reel_status reel_sample_run(struct reel_sampler *sampler);
 
 /* The steps that reel_sample_run is made of, for those who look between them. All collective over world.
@@ -142,15 +161,18 @@ enum reel_status reel_chunk_end(struct reel_sampler *sampler);
  * whether the video grows. */
 enum reel_status reel_resume_compare_job(struct reel_sampler *sampler);
 
-/* resume.c, resume_compare.c. All collective over world. find: locks the checkpoints' folder, looks for the newest whole checkpoint of this
- * job, and says from which frames on the outline is open; compare: once the outline is made, whether the checkpoint is of
- * this job; decide: the calls of chunks that have begun are those that were saved; restore: into the arena, once weights
- * are read. Without a checkpoint all but the first do nothing. */
+/* resume.c, resume_compare.c. All collective over world. find: locks the checkpoints' folder, looks for the newest
+ * whole checkpoint of this job, and says from which frames on the outline is open; compare: once the outline is made,
+ * whether the checkpoint is of this job; decide: the calls of chunks that have begun are those that were saved;
+ * restore: into the arena, once weights are read. Without a checkpoint all but the first do nothing. */
 enum reel_status reel_resume_find(struct reel_sampler *sampler, int fresh);
 enum reel_status reel_resume_compare(struct reel_sampler *sampler);
 enum reel_status reel_resume_decide(struct reel_sampler *sampler);
 enum reel_status reel_resume_restore(struct reel_sampler *sampler);
 void reel_resume_close(struct reel_resume *resume);
+
+/* Not collective; on rank 0. Says once, after the first iteration, where GEMMs are computed otherwise than before. */
+void reel_resume_compare_algorithms(struct reel_sampler *sampler);
 
 /* Not collective; on rank 0. Whether model.path is another than the checkpoint's. */
 int reel_resume_is_elsewhere(const struct reel_sampler *sampler);
@@ -159,13 +181,24 @@ int reel_resume_is_elsewhere(const struct reel_sampler *sampler);
 int reel_resume_is_within(const struct reel_sampler *sampler, int64_t k);
 
 /* pause.c. All collective over world. before: saves before that row where it is due, and says REEL_PREEMPTED once it is
- * saved after a notice or the time limit; save_chunk: saves a chunk that is finished; after: leaves behind it likewise. begin and end stand around an iteration,
- * during which the transformer asks before every block whether to go on. */
+ * saved after a notice or the time limit; save_chunk: saves a chunk that is finished; after: leaves behind it likewise.
+ * begin and end stand around an iteration, during which the transformer asks before every block whether to go on. */
 enum reel_status reel_pause_before(struct reel_sampler *sampler, int64_t row);
 enum reel_status reel_pause_save_chunk(struct reel_sampler *sampler);
 enum reel_status reel_pause_after(struct reel_sampler *sampler);
 void reel_pause_begin(struct reel_sampler *sampler);
 void reel_pause_end(struct reel_sampler *sampler);
+
+/* profile.c. Not collective: what is asked. Before and after, collective over world, stand around an iteration: where
+ * it is the one that a profile was asked of, it is recorded, and written afterwards. That is the second of this process
+ * that computes, or the first where there is only one. What goes wrong with a profile is noted, and costs the run
+ * nothing, unless the ranks cannot speak. */
+struct reel_profile reel_profile_of(const struct reel_start *start);
+enum reel_status reel_profile_before(struct reel_sampler *sampler, int64_t row);
+enum reel_status reel_profile_after(struct reel_sampler *sampler, int64_t row, int ran);
+
+/* Not collective. Says where a profile was asked for and no iteration was left that computes. */
+void reel_profile_end(const struct reel_sampler *sampler);
 
 /* Not collective. The arrays that a checkpoint has in the state of its head, in memory that the host can read: the arena,
  * or views of it. REEL_NO_MEMORY. fetch brings what the device holds into the views, store takes it back: the
@@ -174,11 +207,24 @@ enum reel_status reel_sampler_arrays(struct reel_sampler *sampler, struct reel_c
 enum reel_status reel_sampler_fetch(struct reel_sampler *sampler, const struct reel_checkpoint *checkpoint);
 enum reel_status reel_sampler_store(struct reel_sampler *sampler, const struct reel_checkpoint *checkpoint);
 
+/* Not collective. Frees one of the views, if there is one. */
+void reel_sampler_free_view(struct reel_sampler *sampler, int64_t array);
+
 /* Collective over world. Writes output.latents as it stands, on rank 0. */
 enum reel_status reel_sampler_output(struct reel_sampler *sampler);
 
+/* Not collective. This rank computes the branches [first, first + reel_plan_branches). */
+int64_t reel_sampler_first_branch(const struct reel_sampler *sampler);
+
+/* Collective over world. What every rank has held and sent, gathered on rank 0 and told with the end of the job. */
+enum reel_status reel_sampler_report(struct reel_sampler *sampler);
+
 /* Not collective. The bytes that this rank sends over the whole job, as planned: iterations, prompts, image. */
 void reel_sampler_traffic(const struct reel_sampler *sampler, int64_t bytes[REEL_PURPOSES]);
+
+/* Collective over world. One verdict on this rank's status and on what the stream was given, once that has
+ * ended; also after a failure, for peers wait for the exchanges that were issued nevertheless. */
+enum reel_status reel_sampler_agree(struct reel_sampler *sampler, enum reel_status status);
 
 /* Not collective. Tells the observer, on rank 0. */
 void reel_sampler_tell(const struct reel_sampler *sampler, const struct reel_event *event);

@@ -2,6 +2,7 @@
 #include "sequence.h"
 
 #include "fault.h"
+#include "numbers.h"
 
 #include <math.h>
 
@@ -14,7 +15,7 @@ void reel_sequence_open(struct reel_sequence *sequence, const struct reel_plan *
     for (int64_t p = 0; p <= plan->mesh.ulysses; p++)
         sequence->first_head[p] = heads.first[first + p] - heads.first[first];
     if (plan->mesh.ring > 1)
-        reel_mover_open(&sequence->mover);
+        reel_mover_open(&sequence->mover, "mover of keys", stream, comm->ring.nccl != NULL);
 }
 
 void reel_sequence_close(struct reel_sequence *sequence)
@@ -52,28 +53,30 @@ static int64_t tokens_of(const struct reel_sequence *s, int64_t part)
     return reel_plan_group(s->plan, &s->tokens, seat).count;
 }
 
-/* Numbers between this rank and every part: its tokens of the part's heads, and the part's tokens of its heads. */
-static void counts(const struct reel_sequence *s, int64_t *of_heads, int64_t *of_tokens)
+/* Bytes between this rank and every part: its tokens of the part's heads, and the part's tokens of its heads. */
+static void sizes(const struct reel_sequence *s, int64_t *of_heads, int64_t *of_tokens)
 {
-    int64_t C = reel_model_head_channels(&s->plan->model), me = s->comm->ulysses.rank;
+    int64_t C = reel_model_head_channels(&s->plan->model) * s->plan->work.number_bytes,
+            me = s->comm->ulysses.rank;
     for (int64_t p = 0; p < s->comm->ulysses.size; p++) {
         of_heads[p] = s->group.count * heads_of(s, p) * C;
         of_tokens[p] = tokens_of(s, p) * heads_of(s, me) * C;
     }
 }
 
-void reel_sequence_to_heads(struct reel_sequence *s, float *x, const float *norm, const double *squares,
+void reel_sequence_to_heads(struct reel_sequence *s, void *x, const void *norm, const double *squares,
                             struct reel_rope *rope)
 {
     const struct reel_model *m = &s->plan->model;
     int64_t parts = s->comm->ulysses.size, send[REEL_PARTS_MAX], receive[REEL_PARTS_MAX];
-    float *by_part = parts > 1 ? s->arena->at[REEL_EXCHANGE_BY_PART] : x;
+    void *by_part = parts > 1 ? s->arena->at[REEL_EXCHANGE_BY_PART] : x;
     if (rope)
         rope->first_token = s->group.first;
     if (parts > 1 || norm || rope)
         reel_split_heads(s->stream, (struct reel_split_heads){.rows = s->group.count,
                                                               .heads = s->first_head[parts],
                                                               .channels = reel_model_head_channels(m),
+                                                              .numbers = reel_plan_numbers(s->plan),
                                                               .x = x,
                                                               .norm = norm,
                                                               .epsilon = m->epsilon,
@@ -86,23 +89,24 @@ void reel_sequence_to_heads(struct reel_sequence *s, float *x, const float *norm
                                                               .y = by_part});
     if (parts == 1)
         return;
-    counts(s, send, receive);
+    sizes(s, send, receive);
     reel_exchange(&s->comm->ulysses, s->stream, REEL_SENT_HEADS, by_part, send, x, receive);
 }
 
-const float *reel_sequence_to_tokens(struct reel_sequence *s)
+const void *reel_sequence_to_tokens(struct reel_sequence *s)
 {
     int64_t parts = s->comm->ulysses.size, send[REEL_PARTS_MAX], receive[REEL_PARTS_MAX];
-    float *by_part = s->arena->at[REEL_EXCHANGE_BY_PART], *merged = s->arena->at[REEL_HEADS_Q];
+    void *by_part = s->arena->at[REEL_EXCHANGE_BY_PART], *merged = s->arena->at[REEL_HEADS_Q];
     if (parts == 1)
         return s->arena->at[REEL_HEADS_OUT];
-    counts(s, receive, send);
+    sizes(s, receive, send);
     reel_exchange(&s->comm->ulysses, s->stream, REEL_SENT_TOKENS, s->arena->at[REEL_HEADS_OUT], send, by_part,
                   receive);
     reel_merge_heads(s->stream,
                      (struct reel_merge_heads){.rows = s->group.count,
                                                .heads = s->first_head[parts],
                                                .channels = reel_model_head_channels(&s->plan->model),
+                                               .numbers = reel_plan_numbers(s->plan),
                                                .parts = parts,
                                                .first_head = s->first_head,
                                                .x = by_part,
@@ -112,17 +116,18 @@ const float *reel_sequence_to_tokens(struct reel_sequence *s)
 
 /* Attention of this segment's queries to the first `visible` keys of segment `of`. A causal block of frames sees itself
  * and what lies before it, so that its keys are a run and nothing of size l x l exists. */
-static void attend_to(struct reel_sequence *s, int64_t of, int64_t visible, const float *k, const float *v,
+static void attend_to(struct reel_sequence *s, int64_t of, int64_t visible, const void *k, const void *v,
                       int merge)
 {
     const struct reel_plan *plan = s->plan;
     int64_t C = reel_model_head_channels(&plan->model), heads = heads_of(s, s->comm->ulysses.rank),
-            width = heads * C;
+            width = heads * C, row_bytes = width * plan->work.number_bytes;
     int64_t block = plan->work.causal_block * plan->work.H * plan->work.W,
             end = s->segment.first + s->segment.count;
     int64_t first_key = reel_plan_segment(plan, &s->tokens, of).first;
-    const float *q = s->arena->at[REEL_HEADS_Q];
-    float *out = s->arena->at[REEL_HEADS_OUT], *lse = s->arena->at[REEL_HEADS_LSE];
+    const char *q = s->arena->at[REEL_HEADS_Q];
+    char *out = s->arena->at[REEL_HEADS_OUT];
+    float *lse = s->arena->at[REEL_HEADS_LSE];
     for (int64_t first = s->segment.first, next; first < end; first = next) {
         int64_t block_end = block > 0 ? (first / block + 1) * block : end, keys = visible;
         next = block_end < end ? block_end : end;
@@ -136,64 +141,73 @@ static void attend_to(struct reel_sequence *s, int64_t of, int64_t visible, cons
                                                           .heads = heads,
                                                           .channels = C,
                                                           .scale = 1.0 / sqrt((double)C),
-                                                          .q = q + row * width,
+                                                          .numbers = reel_plan_numbers(plan),
+                                                          .q = q + row * row_bytes,
                                                           .q_stride = width,
                                                           .k = k,
                                                           .v = v,
                                                           .kv_stride = width,
-                                                          .out = out + row * width,
+                                                          .out = out + row * row_bytes,
                                                           .out_stride = width,
                                                           .lse = lse ? lse + row * heads : NULL,
                                                           .merge = merge});
     }
 }
 
+/* Bytes of a row of this rank's heads. */
+static int64_t row_bytes(const struct reel_sequence *s)
+{
+    return width_of(s) * s->plan->work.number_bytes;
+}
+
 /* Own keys and values to the segment `step` behind, as far as it may see them; those of the one `step` before from there.
  * Runs beside the computing. Collective over the ring axis. */
-static enum reel_status pass_on(void *job)
+static enum reel_status pass_on(void *job, struct reel_stream *aside)
 {
     const struct reel_sequence *s = job;
     const struct reel_axis *ring = &s->comm->ring;
     int64_t me = ring->rank, to = (me + s->step) % ring->size,
             from = (me - s->step + ring->size) % ring->size;
-    int64_t width = width_of(s);
-    int64_t send = reel_plan_visible(s->plan, &s->tokens, to, me) * width,
-            receive = reel_plan_visible(s->plan, &s->tokens, me, from) * width,
-            bytes = (int64_t)sizeof(float);
-    enum reel_status keys = reel_swap(ring, to, s->arena->at[REEL_HEADS_K], send * bytes, from, s->coming,
-                                      receive * bytes, s->mover.threaded);
-    enum reel_status values = reel_swap(ring, to, s->arena->at[REEL_HEADS_V], send * bytes, from,
-                                        s->coming + receive, receive * bytes, s->mover.threaded);
-    return keys != REEL_OK ? keys : values;
+    int64_t send = reel_plan_visible(s->plan, &s->tokens, to, me) * row_bytes(s),
+            receive = reel_plan_visible(s->plan, &s->tokens, me, from) * row_bytes(s);
+    struct reel_swap keys = {.to = to,
+                             .from = from,
+                             .send = s->arena->at[REEL_HEADS_K],
+                             .send_bytes = send,
+                             .receive = s->coming,
+                             .receive_bytes = receive,
+                             .patient = s->mover.threaded};
+    struct reel_swap both[] = {keys, keys};
+    both[1].send = s->arena->at[REEL_HEADS_V];
+    both[1].receive = s->coming + receive;
+    return reel_swap(ring, aside, REEL_SENT_KEYS, both, 2);
 }
 
 static void begin_step(struct reel_sequence *s, int64_t step)
 {
     struct reel_axis *ring = &s->comm->ring;
-    int64_t width = width_of(s);
     int64_t to = (ring->rank + step) % ring->size, most = reel_plan_segment(s->plan, &s->tokens, 0).count;
     s->step = step;
-    s->coming = (float *)s->arena->at[REEL_EXCHANGE_RING] + (step - 1) % 2 * 2 * most * width;
+    s->coming = (char *)s->arena->at[REEL_EXCHANGE_RING] + (step - 1) % 2 * 2 * most * row_bytes(s);
     ring->sent_bytes[REEL_SENT_KEYS] +=
-        2 * reel_plan_visible(s->plan, &s->tokens, to, ring->rank) * width * (int64_t)sizeof(float);
-    reel_mover_begin(&s->mover, pass_on, s);
+        2 * reel_plan_visible(s->plan, &s->tokens, to, ring->rank) * row_bytes(s);
+    reel_mover_begin(&s->mover, s->stream, pass_on, s);
 }
 
 void reel_sequence_attend(struct reel_sequence *s)
 {
     int64_t me = s->comm->ring.rank, size = s->comm->ring.size, from = me;
-    int64_t width = width_of(s);
-    const float *k = s->arena->at[REEL_HEADS_K], *v = s->arena->at[REEL_HEADS_V];
+    const void *k = s->arena->at[REEL_HEADS_K], *v = s->arena->at[REEL_HEADS_V];
     for (int64_t step = 0; step < size; step++) {
         if (step > 0) {
-            enum reel_status status = reel_mover_end(&s->mover);
+            enum reel_status status = reel_mover_end(&s->mover, s->stream);
             if (status == REEL_OK && reel_fault(REEL_FAULT_RING))
                 status = reel_fail(REEL_BAD_COMM, "planted: keys and values did not arrive");
             if (status != REEL_OK)
                 reel_stream_fail(s->stream, status, "%s", reel_error_here()->cause);
             from = (me - step + size) % size;
             k = s->coming;
-            v = s->coming + reel_plan_visible(s->plan, &s->tokens, me, from) * width;
+            v = s->coming + reel_plan_visible(s->plan, &s->tokens, me, from) * row_bytes(s);
         }
         if (step + 1 < size)
             begin_step(s, step + 1);

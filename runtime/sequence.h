@@ -26,7 +26,7 @@ struct reel_sequence {
     struct reel_run own, group, segment;
     /* of the keys and values on their way */
     int64_t step;
-    float *coming;
+    char *coming;
 };
 
 /* Not collective. What it is given must outlive it. */
@@ -40,13 +40,13 @@ void reel_sequence_frames(struct reel_sequence *sequence, int64_t frames);
 /* Collective over the ulysses axis. x [g, d], one of the HEADS buffers, as projected: normed unless norm is NULL (with
  * the sums of squares of every part of the tensor axis unless squares is NULL), rotated unless rope is NULL; becomes
  * [l, h C] in the same buffer. */
-void reel_sequence_to_heads(struct reel_sequence *sequence, float *x, const float *norm,
-                            const double *squares, struct reel_rope *rope);
+void reel_sequence_to_heads(struct reel_sequence *sequence, void *x, const void *norm, const double *squares,
+                            struct reel_rope *rope);
 
 /* Collective over the ring axis. HEADS_Q, K, V [l, h C] -> HEADS_OUT. */
 void reel_sequence_attend(struct reel_sequence *sequence);
 
 /* Collective over the ulysses axis. HEADS_OUT [l, h C] -> [g, d], where it returns. */
-const float *reel_sequence_to_tokens(struct reel_sequence *sequence);
+const void *reel_sequence_to_tokens(struct reel_sequence *sequence);
 
 #endif

@@ -1,6 +1,7 @@
 /* Reading a checkpoint once per host, and handing each rank what it holds. */
 #include "weights.h"
 
+#include "dtype.h"
 #include "fault.h"
 #include "notice.h"
 #include "pieces.h"
@@ -18,7 +19,11 @@ struct loader {
     struct reel_pieces pieces;
     struct reel_holder *holders; /* [host->size] */
     struct reel_stream *stream;  /* whose memory it is */
-    float *memory, *read, *packed, *received;
+    char *memory;
+    int is_plain; /* rows can be read, or received, where they are held: as float, by the host */
+    float *read, *packed, *received;
+    void *rounded; /* room for a piece as it is held, where that is not float */
+    int64_t buffer_bytes;
     int64_t read_bytes;
     uint64_t hash; /* of what this rank has read */
 };
@@ -26,18 +31,23 @@ struct loader {
 int64_t reel_weights_bytes(const struct reel_plan *plan, int64_t rank, enum reel_holding holding)
 {
     struct reel_holder holder = reel_holder_of(plan, rank, holding);
-    return reel_holder_elements(&holder, &plan->model) * (int64_t)sizeof(float);
+    return reel_holder_bytes(&holder, &plan->model);
 }
 
-const float *reel_weight(const struct reel_weights *weights, enum reel_tensor tensor)
+const void *reel_weight(const struct reel_weights *weights, enum reel_tensor tensor)
 {
     int64_t offset = weights->layout.offset[tensor];
     return tensor < REEL_GLOBAL_TENSORS && offset >= 0 ? weights->base + offset : NULL;
 }
 
-const float *reel_weights_block(const struct reel_weights *weights, int64_t layer)
+double reel_weights_scale(const struct reel_weights *weights, enum reel_tensor tensor, int64_t layer)
 {
-    return weights->base + weights->layout.global_elements + layer * weights->held.count;
+    return weights->scales ? (double)weights->scales[layer * REEL_TENSORS + tensor] : 1;
+}
+
+const void *reel_weights_block(const struct reel_weights *weights, int64_t layer)
+{
+    return weights->base + weights->layout.global_bytes + layer * weights->held.count;
 }
 
 static struct reel_portion portion_of(const struct loader *l, int64_t host_rank,
@@ -46,12 +56,17 @@ static struct reel_portion portion_of(const struct loader *l, int64_t host_rank,
     return reel_portion_of(&l->files->model, &l->holders[host_rank], rows);
 }
 
+static float *plain_at(const struct loader *l, int64_t to)
+{
+    return (float *)(void *)(l->memory + to);
+}
+
 /* Where this rank reads rows to: to their place when it holds all of them. */
 static float *values_of(const struct loader *l, const struct reel_tensor_rows *rows)
 {
     struct reel_portion mine = portion_of(l, l->host->rank, rows);
-    int direct = l->stream->ops->is_host && mine.count == rows->count * rows->columns;
-    return direct ? l->memory + mine.to : l->read + rows->at;
+    int direct = l->is_plain && mine.count == rows->count * rows->columns;
+    return direct ? plain_at(l, mine.to) : l->read + rows->at;
 }
 
 /* Takes a portion of rows out of them, to be dense. */
@@ -70,17 +85,25 @@ static void pick(const struct reel_portion *portion, const struct reel_tensor_ro
     }
 }
 
-static void upload(const struct loader *l, int64_t to, const float *values, int64_t count)
+/* Values to the place of a portion, as they are held there. */
+static void upload(const struct loader *l, const struct reel_portion *portion, const float *values)
 {
-    reel_upload(l->stream, l->memory + to, values, count * (int64_t)sizeof *values);
+    const void *held = portion->bytes == (int64_t)sizeof *values ? values : l->rounded;
+    uint16_t *halves = l->rounded;
+    uint8_t *quarters = l->rounded;
+    for (int64_t i = 0; portion->bytes == 2 && i < portion->count; i++)
+        halves[i] = reel_bf16_from_float(values[i]);
+    for (int64_t i = 0; portion->bytes == 1 && i < portion->count; i++)
+        quarters[i] = reel_f8_e4m3_from_float(values[i]);
+    reel_upload(l->stream, l->memory + portion->to, held, portion->count * portion->bytes);
 }
 
 /* Puts a portion of rows that were read to its place. */
 static void place(const struct loader *l, const struct reel_portion *portion,
                   const struct reel_tensor_rows *rows, const float *values)
 {
-    if (l->stream->ops->is_host) {
-        pick(portion, rows, values, l->memory + portion->to);
+    if (l->is_plain) {
+        pick(portion, rows, values, plain_at(l, portion->to));
         return;
     }
     const float *dense = values + portion->from + portion->skip;
@@ -88,7 +111,7 @@ static void place(const struct loader *l, const struct reel_portion *portion,
         pick(portion, rows, values, l->packed);
         dense = l->packed;
     }
-    upload(l, portion->to, dense, portion->count);
+    upload(l, portion, dense);
 }
 
 /* The rows of the piece that a rank reads in a round; none in the last round of those that have one piece less. Each rank
@@ -128,7 +151,7 @@ static enum reel_status read_piece(struct loader *l, int64_t round)
                                   values));
         l->hash += hash_rows(rows, values);
         l->read_bytes += elements * reel_model_stored_bytes(l->files, rows->tensor, rows->layer);
-        if (values != l->memory + mine.to)
+        if (!l->is_plain || values != plain_at(l, mine.to))
             place(l, &mine, rows, values);
     }
     return REEL_OK;
@@ -163,8 +186,8 @@ static float *arrival(const struct loader *l, int64_t round, int64_t peer, int64
     for (int64_t r = 0; r < count; r++) {
         struct reel_portion mine = portion_of(l, l->host->rank, &rows[r]);
         *expected += mine.count;
-        if (count == 1 && l->stream->ops->is_host)
-            at = l->memory + mine.to;
+        if (count == 1 && l->is_plain)
+            at = plain_at(l, mine.to);
     }
     return at;
 }
@@ -175,9 +198,9 @@ static void unpack(const struct loader *l, int64_t round, int64_t peer)
     int64_t count;
     const struct reel_tensor_rows *rows = rows_of(l, peer, round, &count);
     const float *next = l->received;
-    for (int64_t r = 0; r < count && (count > 1 || !l->stream->ops->is_host); r++) {
+    for (int64_t r = 0; r < count && (count > 1 || !l->is_plain); r++) {
         struct reel_portion mine = portion_of(l, l->host->rank, &rows[r]);
-        upload(l, mine.to, next, mine.count);
+        upload(l, &mine, next);
         next += mine.count;
     }
 }
@@ -191,8 +214,13 @@ static enum reel_status exchange(const struct loader *l, int64_t round)
         int64_t to = (me + s) % size, from = (me - s + size) % size;
         const float *send = pack(l, round, to, &send_count);
         float *receive = arrival(l, round, from, &receive_count);
-        enum reel_status swapped = reel_swap(l->host, to, send, send_count * (int64_t)sizeof *send, from,
-                                             receive, receive_count * (int64_t)sizeof *receive, 0);
+        struct reel_swap values = {.to = to,
+                                   .from = from,
+                                   .send = send,
+                                   .send_bytes = send_count * (int64_t)sizeof *send,
+                                   .receive = receive,
+                                   .receive_bytes = receive_count * (int64_t)sizeof *receive};
+        enum reel_status swapped = reel_swap(l->host, l->stream, REEL_SENT_WEIGHTS, &values, 1);
         unpack(l, round, from);
         if (status == REEL_OK)
             status = swapped;
@@ -257,25 +285,27 @@ static void close_loader(struct loader *l)
 {
     reel_pieces_free(&l->pieces);
     free(l->holders);
-    free(l->read);
+    reel_release_host(l->stream->ops, l->read, l->buffer_bytes);
 }
 
 /* Collective over host. Who its ranks are, and what each of them holds; then the buffers. */
 static enum reel_status open_loader(const struct reel_comm *comm, const struct reel_plan *plan,
                                     enum reel_holding holding, struct loader *l)
 {
-    int64_t ranks[REEL_PARTS_MAX], size = l->host->size,
-                                   buffers = size > 1 || !l->stream->ops->is_host ? 3 : 1;
+    int64_t ranks[REEL_PARTS_MAX], size = l->host->size, buffers = size > 1 ? 3 : l->is_plain ? 1 : 2;
+    int64_t held_bytes = l->is_plain ? 0 : 4; /* of a number at most */
     REEL_NEED(MPI_Allgather(&comm->world.rank, 1, MPI_INT64_T, ranks, 1, MPI_INT64_T, l->host->mpi) ==
                   MPI_SUCCESS,
               REEL_BAD_COMM, "the ranks of a host could not tell each other who they are");
     REEL_PASS(reel_pieces_make(&plan->model, holding, size, &l->pieces));
     l->holders = malloc((size_t)size * sizeof *l->holders);
-    l->read = malloc((size_t)(buffers * l->pieces.largest) * sizeof *l->read);
+    l->buffer_bytes = l->pieces.largest * (buffers * (int64_t)sizeof *l->read + held_bytes);
+    l->read = reel_allocate_host(l->stream->ops, l->buffer_bytes);
     REEL_NEED(l->holders && l->read, REEL_NO_MEMORY, "no memory to read weights in pieces of %lld bytes",
               (long long)(l->pieces.largest * (int64_t)sizeof *l->read));
     l->packed = l->read + (buffers > 1 ? l->pieces.largest : 0);
-    l->received = l->read + (buffers > 1 ? 2 * l->pieces.largest : 0);
+    l->received = l->read + (buffers > 2 ? 2 * l->pieces.largest : 0);
+    l->rounded = l->read + buffers * l->pieces.largest;
     for (int64_t r = 0; r < size; r++)
         l->holders[r] = reel_holder_of(plan, ranks[r], holding);
     return REEL_OK;
@@ -287,13 +317,23 @@ enum reel_status reel_weights_load(struct reel_comm *comm, const struct reel_mod
                                    struct reel_weights *weights)
 {
     double began = MPI_Wtime();
-    struct loader l = {.files = files, .host = &comm->host, .memory = memory, .stream = stream};
+    struct loader l = {
+        .files = files,
+        .host = &comm->host,
+        .memory = memory,
+        .is_plain = stream->ops->is_host &&
+                    (holding == REEL_HELD_FOR_EMBEDDING || (plan->work.number_bytes == 4 && !plan->work.fp8)),
+        .stream = stream};
     enum reel_status status = reel_agree(comm, open_loader(comm, plan, holding, &l));
-    if (status == REEL_OK)
+    if (status == REEL_OK) { /* what only aligns the next tensor travels with it when blocks are gathered */
+        reel_clear(stream, (struct reel_clear){.bytes = reel_weights_bytes(plan, comm->world.rank, holding),
+                                               .to = memory});
         status = reel_agree(comm, read_all(&l, loading));
+    }
     if (status == REEL_OK) {
         const struct reel_holder *mine = &l.holders[comm->host.rank];
-        *weights = (struct reel_weights){.base = memory, .layout = mine->layout, .held = mine->held};
+        *weights = (struct reel_weights){
+            .base = memory, .layout = mine->layout, .held = mine->held, .scales = files->scales};
         loading->loaded =
             (struct reel_loaded){.read_bytes = l.read_bytes,
                                  .kept_bytes = reel_weights_bytes(plan, comm->world.rank, holding),
