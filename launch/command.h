@@ -5,7 +5,7 @@
 #include "comm.h"
 #include "status.h"
 
-/* Collective over world: reel run JOB.yaml [--set key=value ...] [--fresh]. arguments are those behind
+/* Collective over world: reel run JOB.yaml [--set key=value ...] [--fresh] [--profile FILE.json]. arguments are those behind
  * "run". */
 enum reel_status reel_command_run(struct reel_comm *comm, int64_t count, char **arguments);
 

@@ -5,6 +5,7 @@
 #include "calibrate.h"
 #include "calibration.h"
 #include "job_file.h"
+#include "option_file.h"
 #include "progress.h"
 #include "sampler.h"
 #include "threads.h"
@@ -29,26 +30,17 @@ struct session {
     struct reel_calibrate calibrate;
 };
 
-/* The ending keeps what is written from replacing a file that was named by mistake. */
-static enum reel_status check_ending(const char *option, const char *path, const char *ending)
-{
-    size_t length = strlen(path), bytes = strlen(ending);
-    REEL_NEED(length > bytes && length < REEL_PATH_BYTES && strcmp(path + length - bytes, ending) == 0,
-              REEL_BAD_JOB, "%s is %s, expected a file that ends in %s", option, path, ending);
-    return REEL_OK;
-}
-
 /* Where to write: beside the output, if nothing is said; the plot beside the coefficients. */
 static enum reel_status name_files(const struct reel_option options[OPTIONS], struct session *session)
 {
     if (options[OUTPUT].value) {
-        REEL_PASS(check_ending("-o", options[OUTPUT].value, ".json"));
+        REEL_PASS(reel_option_ending("-o", options[OUTPUT].value, ".json"));
         snprintf(session->file, sizeof session->file, "%s", options[OUTPUT].value);
     } else {
         snprintf(session->file, sizeof session->file, "%s.coefficients.json", session->asked.output.latents);
     }
     if (options[PLOT].value) {
-        REEL_PASS(check_ending("--plot", options[PLOT].value, ".png"));
+        REEL_PASS(reel_option_ending("--plot", options[PLOT].value, ".png"));
         snprintf(session->plot, sizeof session->plot, "%s", options[PLOT].value);
     } else {
         snprintf(session->plot, sizeof session->plot, "%.*s.png",
@@ -131,7 +123,7 @@ static void measure(void *context, int64_t chunk, int64_t iteration, const float
 static enum reel_status run(struct reel_comm *comm, struct session *session)
 {
     struct reel_observer observer = {.see = see, .measure = measure, .context = session};
-    struct reel_start start = {.job_text = ""};
+    struct reel_start start = {.job_text = "", .places = 1};
     struct reel_sampler sampler;
     REEL_PASS(reel_agree(comm, reel_threads_choose(comm)));
     REEL_PASS(reel_sampler_open(&sampler, &session->job, &start, comm, &observer));

@@ -6,6 +6,7 @@
 
 #include "job_file.h"
 #include "log.h"
+#include "option_file.h"
 #include "preview.h"
 #include "progress.h"
 #include "sampler.h"
@@ -15,31 +16,58 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* What the command line asks beside the job: the same on every rank. */
+struct wish {
+    int fresh;
+    char profile[REEL_PATH_BYTES]; /* "": none */
+};
+
+/* Where a profile goes must be known to work before a run begins that makes one. */
+static enum reel_status check_profile(const char *path, const struct reel_job *job)
+{
+    char here[REEL_PATH_BYTES + 1] = "", whole[2 * REEL_PATH_BYTES];
+    REEL_PASS(reel_option_ending("--profile", path, ".json"));
+    if (path[0] != '/' && getcwd(here, REEL_PATH_BYTES))
+        strcat(here, "/");
+    snprintf(whole, sizeof whole, "%s%s", here, path); /* as the job has its paths */
+    REEL_NEED(strcmp(whole, job->output.log) != 0, REEL_BAD_JOB,
+              "--profile is %s, which is output.log, expected another file", path);
+    return reel_option_writable("--profile", path);
+}
 
 /* Reads the command line and the job. Not collective; on rank 0. */
-static enum reel_status read_arguments(int64_t count, char **arguments, struct reel_job *job, int *is_fresh)
+static enum reel_status read_arguments(int64_t count, char **arguments, struct reel_job *job,
+                                       struct wish *wish)
 {
-    struct reel_option fresh = {.name = "--fresh"};
+    enum { FRESH, PROFILE, OPTIONS };
+    struct reel_option options[OPTIONS] = {
+        [FRESH] = {.name = "--fresh"}, [PROFILE] = {.name = "--profile", .takes_value = 1}};
     REEL_NEED(!reel_fault(REEL_FAULT_JOB_READ), REEL_BAD_JOB, "planted: the job cannot be read");
-    REEL_PASS(reel_arguments_read("run", count, arguments, &fresh, 1, job));
-    *is_fresh = fresh.value != NULL;
+    REEL_PASS(reel_arguments_read("run", count, arguments, options, OPTIONS, job));
+    wish->fresh = options[FRESH].value != NULL;
+    if (!options[PROFILE].value)
+        return REEL_OK;
+    REEL_PASS(check_profile(options[PROFILE].value, job));
+    snprintf(wish->profile, sizeof wish->profile, "%s", options[PROFILE].value);
     return REEL_OK;
 }
 
 /* Collective over world. The job as bytes and as text, alike on every rank; *text is the caller's to free. */
 static enum reel_status share_job(struct reel_comm *comm, int64_t count, char **arguments,
-                                  struct reel_job *job, char **text, int *fresh)
+                                  struct reel_job *job, char **text, struct wish *wish)
 {
     enum reel_status status = REEL_OK;
     *text = NULL;
     memset(job, 0, sizeof *job);
     if (comm->world.rank == 0) {
-        status = read_arguments(count, arguments, job, fresh);
+        status = read_arguments(count, arguments, job, wish);
         if (status == REEL_OK && !(*text = reel_job_echo(job)))
             status = reel_fail(REEL_NO_MEMORY, "no memory for the text of the job");
     }
     REEL_PASS(reel_agree(comm, status));
-    REEL_PASS(reel_broadcast(comm, fresh, (int64_t)sizeof *fresh));
+    REEL_PASS(reel_broadcast(comm, wish, (int64_t)sizeof *wish));
     return reel_broadcast(comm, job, (int64_t)sizeof *job);
 }
 
@@ -116,11 +144,13 @@ enum reel_status reel_command_run(struct reel_comm *comm, int64_t count, char **
     struct watcher watcher = {0};
     struct reel_watchdog watchdog = {0};
     char *text = NULL;
-    struct reel_start start = {.fresh = 0};
+    struct wish wish = {.fresh = 0};
+    struct reel_start start = {.profile = wish.profile, .places = 1};
     enum reel_status status = job ? REEL_OK : reel_fail(REEL_NO_MEMORY, "no memory for the job");
     status = reel_agree(comm, status);
     if (status == REEL_OK)
-        status = share_job(comm, count, arguments, job, &text, &start.fresh);
+        status = share_job(comm, count, arguments, job, &text, &wish);
+    start.fresh = wish.fresh;
     start.job_text = text ? text : "";
     if (status == REEL_OK)
         status = reel_agree(comm, reel_watchdog_open(&watchdog, comm->world.rank, comm->world.size,

@@ -139,10 +139,23 @@ static enum reel_status check_saving(const struct reel_job *job, const struct re
     return REEL_OK;
 }
 
+/* NCCL moves what GPUs have. */
+static enum reel_status check_transport(const struct reel_job *job, const struct reel_job_origin *origin)
+{
+    char place[REEL_PLACE_BYTES];
+    REEL_NEED(job->device != REEL_DEVICE_CPU || job->communication.transport != REEL_TRANSPORT_NCCL,
+              REEL_BAD_JOB,
+              "%s: communication.transport is nccl and device is cpu, whose memory NCCL does not send, "
+              "expected mpi or auto",
+              place_of(origin, "communication.transport", place));
+    return REEL_OK;
+}
+
 enum reel_status reel_job_checks(const struct reel_job *job, const struct reel_job_origin *origin)
 {
     REEL_PASS(check_shape(job, origin));
     REEL_PASS(check_chunks(job, origin));
     REEL_PASS(check_saving(job, origin));
+    REEL_PASS(check_transport(job, origin));
     return check_paths(job, origin);
 }

@@ -201,7 +201,6 @@ enum reel_status reel_job_load(const char *path, const char *const *sets, int64_
     for (int64_t s = 0; s < set_count; s++)
         REEL_PASS(read_set(&reader, sets[s]));
     REEL_PASS(need_required(&origin, job));
-    REEL_PASS(reel_job_refuse_what_is_not_built(job, &origin));
     REEL_PASS(name_checkpoints(&origin, job));
     return reel_job_checks(job, &origin);
 }

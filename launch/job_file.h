@@ -39,9 +39,4 @@ void reel_job_help(FILE *out);
 /* Not collective. What must hold between values; reel_job_load ends with it. */
 enum reel_status reel_job_checks(const struct reel_job *job, const struct reel_job_origin *origin);
 
-/* Not collective. Refuses every setting of a feature that this version does not have; reel_job_load ends with
- * it, so that no key is ever ignored. */
-enum reel_status reel_job_refuse_what_is_not_built(const struct reel_job *job,
-                                                   const struct reel_job_origin *origin);
-
 #endif

@@ -191,6 +191,10 @@ void reel_log_event(struct reel_log *log, const struct reel_event *event)
     case REEL_EVENT_CHECKPOINT:
         write_line(log, checkpoint_line(event));
         break;
+    case REEL_EVENT_PLACE:
+        write_line(log, json_pack("{s:s, s:I, s:s}", "event", "place", "rank", (json_int_t)event->rank,
+                                  "place", event->text));
+        break;
     case REEL_EVENT_NOTE:
         write_line(log, json_pack("{s:s, s:s}", "event", "note", "text", event->text));
         break;

@@ -12,7 +12,8 @@
 static const char usage[] =
     "reel samples long videos with diffusion-forcing transformers, sharded over MPI ranks\n"
     "\n"
-    "  reel run JOB.yaml [--set key=value ...] [--fresh]   make the video's latents\n"
+    "  reel run JOB.yaml [--set key=value ...] [--fresh] [--profile FILE.json]\n"
+    "                                                      make the video's latents\n"
     "  reel plan JOB.yaml [--ranks N] [--device NAME] [--all] [--json]\n"
     "                                                      who holds, sends and computes what, without "
     "weights or mpirun\n"
@@ -31,13 +32,19 @@ static const char usage[] =
 static void help_run(void)
 {
     printf(
-        "reel run JOB.yaml [--set key=value ...] [--fresh]\n\n"
+        "reel run JOB.yaml [--set key=value ...] [--fresh] [--profile FILE.json]\n\n"
         "Samples the job and writes output.latents after every chunk. --set takes any key of the job file "
         "in\n"
         "dotted form and a YAML value (--set sampler.steps=8); its relative paths count from the working\n"
         "directory. A run goes on from the newest whole checkpoint of its job; --fresh starts over. SIGUSR1, "
         "SIGTERM,\n"
-        "SIGINT or SIGHUP to any rank: save, exit 75; the same command goes on. The keys of a job file:\n\n");
+        "SIGINT or SIGHUP to any rank: save, exit 75; the same command goes on.\n\n"
+        "  --profile FILE.json   one iteration of every rank, as a Chrome trace: operations, exchanges, "
+        "waits\n"
+        "                        and the parts of the model, to be opened in chrome://tracing or Perfetto. "
+        "It\n"
+        "                        is the second that computes, or the first where there is only one\n\n"
+        "The keys of a job file:\n\n");
     reel_job_help(stdout);
 }
 

@@ -23,10 +23,10 @@ static enum reel_status frames_of(const struct reel_job *job, const struct reel_
 struct reel_workload reel_forecast_workload(const struct reel_forecast *forecast, const struct reel_job *job,
                                             const struct reel_outline *outline)
 {
-    struct reel_workload work = reel_outline_workload(outline, job, &forecast->model, 1);
-    if (job->model.compute != REEL_COMPUTE_FP32)
-        work.number_bytes = forecast->machine.device.number_bytes;
-    return work;
+    int64_t number_bytes = reel_number_bytes(job->model.compute, forecast->machine.device.number_bytes);
+    const struct reel_ops *ops = forecast->machine.device.memory_bytes > 0 ? &reel_ops_cuda : &reel_ops_cpu;
+    return reel_outline_workload(outline, job, &forecast->model, 1, number_bytes,
+                                 job->model.compute == REEL_COMPUTE_FP8, ops);
 }
 
 enum reel_status reel_forecast_open(const struct reel_job *job, int64_t ranks,

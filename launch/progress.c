@@ -198,6 +198,9 @@ void reel_progress_event(struct reel_progress *progress, const struct reel_event
         else
             printf("warning: no checkpoint could be saved: %s\n", event->text);
         break;
+    case REEL_EVENT_PLACE:
+        printf("rank %lld: %s\n", (long long)event->rank, event->text);
+        break;
     case REEL_EVENT_NOTE:
         printf("%s%s\n", strncmp(event->text, "warning: ", 9) == 0 ? "" : "note: ", event->text);
         break;
