@@ -1,0 +1,376 @@
+/* Streams and events: work is done when something waits for it. */
+#include "internal.h"
+
+#include <deque>
+#include <memory>
+#include <set>
+#include <time.h>
+#include <vector>
+
+/* A moment in a stream: what was issued before it is done, or not yet. */
+struct moment {
+    cudaStream_t queue;
+    bool is_past;
+    double seconds;
+};
+typedef std::shared_ptr<struct moment> moment_pointer;
+
+/* One of the three. */
+struct task {
+    std::function<void()> work;
+    moment_pointer marks, waits;
+};
+
+struct CUstream_st {
+    std::deque<struct task> tasks;
+    unsigned flags;
+    int priority, device;
+    bool is_closed; /* by the caller; there may be work left */
+};
+
+struct CUevent_st {
+    unsigned flags;
+    moment_pointer last; /* NULL: never recorded */
+};
+
+static std::set<cudaStream_t> queues;
+static std::set<cudaEvent_t> events;
+static struct CUstream_st default_queue;
+
+static double now_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+void reel_stand_in_need_stream(const char *call, cudaStream_t queue)
+{
+    if (queue && (queues.count(queue) == 0 || queue->is_closed))
+        reel_stand_in_fail("%s: %p is not an open stream", call, static_cast<void *>(queue));
+}
+
+static void need_event(const char *call, cudaEvent_t event)
+{
+    if (events.count(event) == 0)
+        reel_stand_in_fail("%s: %p is not an event", call, static_cast<void *>(event));
+}
+
+int reel_stand_in_stream_device(cudaStream_t queue)
+{
+    int device = 0;
+    cudaGetDevice(&device);
+    return queue ? queue->device : device;
+}
+
+/* Whether its first task waits for a moment that is to come. */
+static bool is_blocked(cudaStream_t queue)
+{
+    return queue->tasks.front().waits && !queue->tasks.front().waits->is_past;
+}
+
+/* The first task of a stream that is not blocked. */
+static void step(cudaStream_t queue)
+{
+    struct task task = std::move(queue->tasks.front());
+    queue->tasks.pop_front();
+    if (task.work) {
+        reel_stand_in_memory_open();
+        task.work();
+        reel_stand_in_memory_close();
+    }
+    if (task.marks) {
+        task.marks->seconds = now_seconds();
+        task.marks->is_past = true;
+    }
+}
+
+/* One step towards the end of a stream, which has work: in it, or in the one that it waits for. */
+static void step_towards(cudaStream_t queue)
+{
+    while (is_blocked(queue))
+        queue = queue->tasks.front().waits->queue;
+    step(queue);
+}
+
+/* One step of a stream that is drawn, whatever it is good for. */
+static void step_anywhere(void)
+{
+    std::vector<cudaStream_t> ready;
+    for (cudaStream_t queue : queues)
+        if (!queue->tasks.empty() && !is_blocked(queue))
+            ready.push_back(queue);
+    if (!ready.empty())
+        step(ready[reel_stand_in_draw(ready.size())]);
+}
+
+/* Frees the streams that are closed and have nothing left to do. */
+static void forget_closed(void)
+{
+    for (auto at = queues.begin(); at != queues.end();)
+        if ((*at)->is_closed && (*at)->tasks.empty()) {
+            delete *at;
+            at = queues.erase(at);
+        } else {
+            ++at;
+        }
+}
+
+static void reach(const moment_pointer &moment)
+{
+    reel_stand_in_memory_open();
+    while (!moment->is_past)
+        if (reel_stand_in_is_drawn() && reel_stand_in_draw(2) == 0)
+            step_anywhere();
+        else
+            step_towards(moment->queue);
+    reel_stand_in_memory_close();
+    forget_closed();
+}
+
+static moment_pointer future(cudaStream_t queue)
+{
+    moment_pointer end = std::make_shared<struct moment>();
+    end->queue = queue;
+    return end;
+}
+
+/* A moment now, in a stream that may have nothing to do. */
+static moment_pointer mark(cudaStream_t queue)
+{
+    moment_pointer end = future(queue);
+    queue->tasks.push_back({nullptr, end, nullptr});
+    return end;
+}
+
+void reel_stand_in_drain(cudaStream_t queue)
+{
+    reach(mark(queue ? queue : &default_queue));
+}
+
+void reel_stand_in_drain_all()
+{
+    std::vector<moment_pointer> ends;
+    for (cudaStream_t queue : queues)
+        ends.push_back(mark(queue));
+    for (const moment_pointer &end : ends)
+        reach(end);
+}
+
+/* Work of the default stream is done at once, after that of every stream which does not call itself non-blocking. */
+static void push_default(struct task task)
+{
+    std::vector<moment_pointer> ends;
+    for (cudaStream_t queue : queues)
+        if (!(queue->flags & cudaStreamNonBlocking))
+            ends.push_back(mark(queue));
+    for (const moment_pointer &end : ends)
+        reach(end);
+    default_queue.tasks.push_back(std::move(task));
+    reel_stand_in_drain(nullptr);
+}
+
+static void push(cudaStream_t queue, struct task task)
+{
+    if (!queue)
+        return push_default(std::move(task));
+    queue->tasks.push_back(std::move(task));
+    if (reel_stand_in_is_drawn())
+        for (uint64_t steps = reel_stand_in_draw(4); steps > 0; steps--)
+            step_anywhere();
+}
+
+void reel_stand_in_push(cudaStream_t queue, std::function<void()> work)
+{
+    push(queue, {std::move(work), nullptr, nullptr});
+}
+
+void reel_stand_in_enqueue(cudaStream_t queue, void (*work)(void *), void *argument)
+{
+    reel_stand_in_guard guard(reel_stand_in_lock());
+    reel_stand_in_need_stream("reel_stand_in_enqueue", queue);
+    reel_stand_in_push(queue, [=] { work(argument); });
+}
+
+cudaError_t cudaLaunchHostFunc(cudaStream_t queue, void (*work)(void *), void *argument)
+{
+    reel_stand_in_guard guard(reel_stand_in_lock());
+    if (int code = reel_stand_in_refused("cudaLaunchHostFunc"))
+        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    reel_stand_in_enqueue(queue, work, argument);
+    return cudaSuccess;
+}
+
+/* ---- Streams. */
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t *queue, unsigned flags, int priority)
+{
+    reel_stand_in_guard guard(reel_stand_in_lock());
+    if (int code = reel_stand_in_refused("cudaStreamCreate"))
+        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    if (!queue || flags > cudaStreamNonBlocking)
+        return reel_stand_in_answer(cudaErrorInvalidValue);
+    *queue = new struct CUstream_st();
+    (*queue)->flags = flags;
+    (*queue)->priority = priority;
+    (*queue)->device = reel_stand_in_stream_device(nullptr);
+    queues.insert(*queue);
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *queue, unsigned flags)
+{
+    return cudaStreamCreateWithPriority(queue, flags, 0);
+}
+
+cudaError_t cudaStreamCreate(cudaStream_t *queue)
+{
+    return cudaStreamCreateWithPriority(queue, cudaStreamDefault, 0);
+}
+
+cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest)
+{
+    if (least)
+        *least = 0;
+    if (greatest)
+        *greatest = -5;
+    return cudaSuccess;
+}
+
+/* What is in it is done later all the same. */
+cudaError_t cudaStreamDestroy(cudaStream_t queue)
+{
+    reel_stand_in_guard guard(reel_stand_in_lock());
+    if (!queue)
+        return reel_stand_in_answer(cudaErrorInvalidResourceHandle);
+    reel_stand_in_need_stream("cudaStreamDestroy", queue);
+    queue->is_closed = true;
+    forget_closed();
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamQuery(cudaStream_t queue)
+{
+    reel_stand_in_guard guard(reel_stand_in_lock());
+    reel_stand_in_need_stream("cudaStreamQuery", queue);
+    if (int code = reel_stand_in_refused("cudaStreamQuery"))
+        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    if (!queue || queue->tasks.empty())
+        return cudaSuccess;
+    step_towards(queue);
+    return reel_stand_in_answer(cudaErrorNotReady);
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t queue)
+{
+    reel_stand_in_guard guard(reel_stand_in_lock());
+    reel_stand_in_need_stream("cudaStreamSynchronize", queue);
+    if (int code = reel_stand_in_refused("cudaStreamSynchronize"))
+        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    if (queue)
+        reel_stand_in_drain(queue);
+    else
+        push_default({nullptr, nullptr, nullptr});
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceSynchronize(void)
+{
+    reel_stand_in_guard guard(reel_stand_in_lock());
+    if (int code = reel_stand_in_refused("cudaDeviceSynchronize"))
+        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    reel_stand_in_drain_all();
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t queue, cudaEvent_t event, unsigned flags)
+{
+    reel_stand_in_guard guard(reel_stand_in_lock());
+    reel_stand_in_need_stream("cudaStreamWaitEvent", queue);
+    need_event("cudaStreamWaitEvent", event);
+    if (int code = reel_stand_in_refused("cudaStreamWaitEvent"))
+        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    if (flags != cudaEventWaitDefault)
+        return reel_stand_in_answer(cudaErrorInvalidValue);
+    if (event->last && !event->last->is_past)
+        push(queue, {nullptr, nullptr, event->last});
+    return cudaSuccess;
+}
+
+/* ---- Events. */
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags)
+{
+    reel_stand_in_guard guard(reel_stand_in_lock());
+    if (int code = reel_stand_in_refused("cudaEventCreate"))
+        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    if (!event || flags > (cudaEventBlockingSync | cudaEventDisableTiming))
+        return reel_stand_in_answer(cudaErrorInvalidValue);
+    *event = new CUevent_st{flags, nullptr};
+    events.insert(*event);
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventCreate(cudaEvent_t *event)
+{
+    return cudaEventCreateWithFlags(event, cudaEventDefault);
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event)
+{
+    reel_stand_in_guard guard(reel_stand_in_lock());
+    if (!event)
+        return reel_stand_in_answer(cudaErrorInvalidResourceHandle);
+    need_event("cudaEventDestroy", event);
+    events.erase(event);
+    delete event;
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t queue)
+{
+    reel_stand_in_guard guard(reel_stand_in_lock());
+    reel_stand_in_need_stream("cudaEventRecord", queue);
+    need_event("cudaEventRecord", event);
+    if (int code = reel_stand_in_refused("cudaEventRecord"))
+        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    event->last = future(queue ? queue : &default_queue);
+    push(queue, {nullptr, event->last, nullptr});
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event)
+{
+    reel_stand_in_guard guard(reel_stand_in_lock());
+    need_event("cudaEventQuery", event);
+    if (int code = reel_stand_in_refused("cudaEventQuery"))
+        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    if (!event->last || event->last->is_past)
+        return cudaSuccess;
+    step_towards(event->last->queue);
+    return reel_stand_in_answer(cudaErrorNotReady);
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event)
+{
+    reel_stand_in_guard guard(reel_stand_in_lock());
+    need_event("cudaEventSynchronize", event);
+    if (int code = reel_stand_in_refused("cudaEventSynchronize"))
+        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    if (event->last)
+        reach(event->last);
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to)
+{
+    reel_stand_in_guard guard(reel_stand_in_lock());
+    need_event("cudaEventElapsedTime", from);
+    need_event("cudaEventElapsedTime", to);
+    if (int code = reel_stand_in_refused("cudaEventElapsedTime"))
+        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    if (!from->last || !to->last || ((from->flags | to->flags) & cudaEventDisableTiming))
+        return reel_stand_in_answer(cudaErrorInvalidResourceHandle);
+    if (!from->last->is_past || !to->last->is_past)
+        return reel_stand_in_answer(cudaErrorNotReady);
+    *milliseconds = static_cast<float>(1e3 * (to->last->seconds - from->last->seconds));
+    return cudaSuccess;
+}

@@ -1,0 +1,37 @@
+/* The bytes of a group of the stand-in, on their way: what it runs in the order of a stream. Knows nothing of
+ * the communicator, which may be gone by then. */
+#ifndef REEL_NCCL_WORK_H
+#define REEL_NCCL_WORK_H
+
+#include <mpi.h>
+#include <stdint.h>
+
+struct reel_nccl_item {
+    int is_sent;
+    void *memory;
+    int64_t bytes;
+    int rank, peer; /* of the communicator */
+    int world_peer; /* of MPI_COMM_WORLD */
+    /* of what is received */
+    int64_t announced; /* the sender's bytes */
+    MPI_Request announcement;
+    int is_expected; /* its bytes are asked for */
+};
+
+struct reel_nccl_work {
+    void *queue;
+    int count_tag, bytes_tag;
+    int64_t count, room;
+    struct reel_nccl_item *items;
+    int request_count;
+    MPI_Request *requests;
+};
+
+struct reel_nccl_work *reel_nccl_work_new(void *queue, int count_tag, int bytes_tag);
+void reel_nccl_work_add(struct reel_nccl_work *work, struct reel_nccl_item item);
+void reel_nccl_work_free(struct reel_nccl_work *work);
+
+/* Moves everything at once, waits for the end, and frees it. */
+void reel_nccl_work_run(void *work);
+
+#endif
