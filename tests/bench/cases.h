@@ -1,0 +1,27 @@
+/* Every operation of ops.h at the size of a model, as the forward pass calls it, in bf16 unless its name
+ * says otherwise. */
+#ifndef REEL_BENCH_CASES_H
+#define REEL_BENCH_CASES_H
+
+#include "measure.h"
+
+struct cases_size {
+    const char *model;
+    int64_t width, ffn, heads, channels, text_rows; /* D, -, N, C, S */
+    int64_t F, H, W;                                /* tokens of the whole window */
+    int64_t tokens;                                 /* of this rank, which is as if one of several */
+};
+
+/* The names are MODEL.TOKENS.KIND.WHAT. */
+void cases_gemm(struct measure *measure, const struct cases_size *size);
+
+/* Attention to `keys` of as many tokens as the size has, and to the text. */
+void cases_attention(struct measure *measure, const struct cases_size *size);
+
+/* What is bound by memory: norms, heads, residuals, patches and the sampler's. */
+void cases_passes(struct measure *measure, const struct cases_size *size);
+
+/* "14b.8190.gemm.q", and whether it is to be measured. */
+int cases_begin(struct measure *measure, const struct cases_size *size, const char *what, char name[80]);
+
+#endif

@@ -1,0 +1,135 @@
+/* Products and attention. */
+#include "cases.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static void issue_gemm(struct reel_stream *stream, const void *arguments)
+{
+    reel_gemm(stream, *(const struct reel_gemm *)arguments);
+}
+
+static void issue_attention(struct reel_stream *stream, const void *arguments)
+{
+    reel_attention(stream, *(const struct reel_attention *)arguments);
+}
+
+int cases_begin(struct measure *measure, const struct cases_size *size, const char *what, char name[80])
+{
+    snprintf(name, 80, "%s.%lld.%s", size->model, (long long)size->tokens, what);
+    return measure_wants(measure, name);
+}
+
+/* One linear layer of the transformer. */
+struct layer {
+    const char *what;
+    int64_t in, out;
+    enum reel_activation activation;
+    enum reel_precision weights, result;
+};
+
+static void measure_layer(struct measure *measure, const struct cases_size *size, const struct layer *layer)
+{
+    char name[80];
+    int64_t rows = size->tokens, in = layer->in, out = layer->out;
+    enum reel_precision numbers = layer->weights == REEL_FP32 ? REEL_FP32 : REEL_BFLOAT16;
+    if (!cases_begin(measure, size, layer->what, name))
+        return;
+    struct reel_gemm gemm = {.rows = rows,
+                             .in = in,
+                             .out = out,
+                             .numbers = numbers,
+                             .weights = layer->weights,
+                             .result = layer->result,
+                             .weight_scale = 0x1p-8,
+                             .x = measure_array(measure, numbers, rows * in),
+                             .weight = measure_array(measure, layer->weights, out * in),
+                             .bias = measure_array(measure, numbers, out),
+                             .y = measure_array(measure, layer->result, rows * out),
+                             .activation = layer->activation};
+    struct measure_work work = {2.0 * (double)rows * (double)in * (double)out,
+                                (double)(rows * in * reel_precision_bytes(numbers) +
+                                         out * in * reel_precision_bytes(layer->weights) +
+                                         rows * out * reel_precision_bytes(layer->result)),
+                                layer->weights};
+    measure_operation(measure, name, issue_gemm, &gemm, work);
+}
+
+void cases_gemm(struct measure *measure, const struct cases_size *size)
+{
+    int64_t D = size->width;
+    const enum reel_precision half = REEL_BFLOAT16;
+    const struct layer layers[] = {
+        {"gemm.q-k-v-o", D, D, REEL_IDENTITY, half, half},
+        {"gemm.ffn-in", D, size->ffn, REEL_GELU_TANH, half, half},
+        {"gemm.ffn-out", size->ffn, D, REEL_IDENTITY, half, half},
+        {"gemm.head", D, 64, REEL_IDENTITY, half, REEL_FP32},
+        {"gemm.patch", 64, D, REEL_IDENTITY, half, REEL_FP32},
+        {"gemm.q-k-v-o-fp8", D, D, REEL_IDENTITY, REEL_FP8, half},
+        {"gemm.ffn-in-fp8", D, size->ffn, REEL_GELU_TANH, REEL_FP8, half},
+        {"gemm.ffn-out-fp8", size->ffn, D, REEL_IDENTITY, REEL_FP8, half},
+        {"gemm.q-k-v-o-fp32", D, D, REEL_IDENTITY, REEL_FP32, REEL_FP32},
+    };
+    for (size_t l = 0; l < sizeof layers / sizeof layers[0]; l++)
+        measure_layer(measure, size, &layers[l]);
+}
+
+/* Attention of so many tokens to so many keys, by so many heads. */
+struct attends {
+    const char *what;
+    int64_t queries, keys, heads;
+    int with_lse, merges;
+    enum reel_precision numbers;
+};
+
+static void measure_attention(struct measure *measure, const struct cases_size *size,
+                              const struct attends *to)
+{
+    char name[80];
+    int64_t columns = to->heads * size->channels, queries = to->queries, keys = to->keys;
+    if (!cases_begin(measure, size, to->what, name))
+        return;
+    struct reel_attention attention = {.queries = queries,
+                                       .keys = keys,
+                                       .heads = to->heads,
+                                       .channels = size->channels,
+                                       .scale = 1 / sqrt((double)size->channels),
+                                       .numbers = to->numbers,
+                                       .q = measure_array(measure, to->numbers, queries * columns),
+                                       .q_stride = columns,
+                                       .k = measure_array(measure, to->numbers, keys * columns),
+                                       .v = measure_array(measure, to->numbers, keys * columns),
+                                       .kv_stride = columns,
+                                       .out = measure_array(measure, to->numbers, queries * columns),
+                                       .out_stride = columns,
+                                       .merge = to->merges};
+    if (to->with_lse)
+        attention.lse = measure_array(measure, REEL_FP32, queries * to->heads);
+    double bytes = (double)(columns * reel_precision_bytes(to->numbers)) *
+                   (double)((to->merges ? 3 : 2) * queries + 2 * keys);
+    measure_operation(
+        measure, name, issue_attention, &attention,
+        (struct measure_work){4.0 * (double)queries * (double)keys * (double)columns, bytes, to->numbers});
+}
+
+/* cuDNN has sequences of 4096 queries and more; up to there, and to the text, our own kernel computes. All
+ * tokens of the window to all; those of one rank of a ring to another's; a fourth of the heads, as ulysses
+ * cuts them. */
+void cases_attention(struct measure *measure, const struct cases_size *size)
+{
+    int64_t L = size->F * size->H * size->W, N = size->heads, S = size->text_rows, n = size->tokens,
+            few = L < 4095 ? L : 4095, cut = N / 4;
+    const enum reel_precision half = REEL_BFLOAT16;
+    const struct attends all[] = {
+        {"attention.self", n, L, N, 0, 0, half},
+        {"attention.self-lse", n, n, N, 1, 0, half},
+        {"attention.self-lse-merge", n, n, N, 1, 1, half},
+        {"attention.self-ulysses-4", L, L, cut, 0, 0, half},
+        {"attention.self-own", few, L, N, 0, 0, half},
+        {"attention.self-own-lse-merge", few, L, N, 1, 1, half},
+        {"attention.self-fp32", few, few, cut, 0, 0, REEL_FP32},
+        {"attention.text", n, S, N, 0, 0, half},
+    };
+    for (size_t a = 0; a < sizeof all / sizeof all[0]; a++)
+        measure_attention(measure, size, &all[a]);
+}

@@ -1,0 +1,76 @@
+/* How fast every operation is on a GPU, against what a copy and a large GEMM reach there in the same run.
+ *
+ *     build/tests/gpu_bench [seconds]     on the first GPU, for at most so long: what is not reached has no line
+ *     build/tests/gpu_bench names         what it measures
+ *     build/tests/gpu_bench cpu           tiny sizes, on the CPU: that it works
+ *
+ * The sizes are those of SkyReels-V2 at 480x832, 81 frames: 32,760 tokens on one rank, or 8,190 on each of
+ * four. */
+#include "cases.h"
+#include "gpu.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct cases_size small = {"1.3b", 1536, 8960, 12, 128, 512, 21, 30, 52, 32760};
+static const struct cases_size large_part = {"14b", 5120, 13824, 40, 128, 512, 21, 30, 52, 8190};
+static const struct cases_size large = {"14b", 5120, 13824, 40, 128, 512, 21, 30, 52, 32760};
+static const struct cases_size tiny = {"tiny", 128, 352, 4, 32, 20, 3, 4, 6, 48};
+
+static void measure_tiny(struct measure *measure)
+{
+    measure->round_seconds = 1e-4;
+    measure_ceilings(measure, 128, 1 << 20);
+    cases_gemm(measure, &tiny);
+    cases_attention(measure, &tiny);
+    cases_passes(measure, &tiny);
+}
+
+/* What matters most comes first. */
+static void measure_all(struct measure *measure)
+{
+    measure_ceilings(measure, 8192, (int64_t)2 << 30);
+    cases_gemm(measure, &small);
+    cases_attention(measure, &small);
+    cases_gemm(measure, &large_part);
+    cases_attention(measure, &large_part);
+    cases_passes(measure, &large_part);
+    cases_gemm(measure, &large);
+    cases_attention(measure, &large);
+    cases_passes(measure, &small);
+}
+
+/* Exit code 77: there is no GPU, and nothing is measured. */
+int main(int argc, char **argv)
+{
+    const char *word = argc > 1 ? argv[1] : "";
+    int is_tiny = strcmp(word, "cpu") == 0, names = strcmp(word, "names") == 0;
+    const struct reel_ops *ops = is_tiny || names ? &reel_ops_cpu : &reel_ops_cuda;
+    struct reel_scratch most = {.in = 13824, .channels = 128, .threads = 1, .fp8 = 1};
+    struct measure measure;
+    struct reel_gpu gpu;
+    char why[REEL_CAUSE_BYTES];
+    if (ops == &reel_ops_cuda) {
+        if (reel_gpu_count(why) == 0) {
+            printf("skipped for want of GPUs: %s\n", why);
+            return 77;
+        }
+        if (reel_gpu_describe(0, &gpu) != REEL_OK || reel_gpu_use(0) != REEL_OK) {
+            fprintf(stderr, "%s\n", reel_error_here()->cause);
+            return REEL_BAD_DEVICE;
+        }
+        printf("device: %s, sm_%lld%lld, %.1f GB\n", gpu.name, (long long)gpu.major, (long long)gpu.minor,
+               1e-9 * (double)gpu.memory_bytes);
+    }
+    measure_open(&measure, ops, &most);
+    measure.only_names = names;
+    if (!is_tiny && !names && argc > 1)
+        measure.seconds = atof(word);
+    if (is_tiny)
+        measure_tiny(&measure);
+    else
+        measure_all(&measure);
+    measure_close(&measure);
+    return 0;
+}
