@@ -112,11 +112,6 @@ static const struct bad bad_sets[] = {
     {"diffusion_forcing.ar_step=31", "diffusion_forcing.ar_step is 31, expected at most sampler.steps, 30"},
     {"diffusion_forcing.overlap_frames=0", "diffusion_forcing.ar_step is 0, expected at least 2: without"},
     {"model.path=weights", "prompt.embeds is missing, expected a path since model.path is /"},
-    /* what is not built */
-    {"model.compute=bf16",
-     "model.compute is bf16, but this version computes in fp32 only; expected auto or fp32"},
-    {"device=cuda", "device is cuda, but this version computes on the CPU only; expected auto or cpu"},
-    {"communication.transport=nccl", "communication.transport is nccl, but this version sends by MPI only"},
 };
 
 static const struct bad bad_files[] = {
@@ -145,6 +140,9 @@ static const struct bad bad_files[] = {
     {"video:\n  frames: 5\n\nvideo:\n  fps: 9\n",
      "job.yaml:4: video stands a second time, expected it once (line "
      "1 has it)"},
+    {"model:\n  path: synthetic:tiny\noutput:\n  latents: o\ndevice: cpu\ncommunication:\n  transport: "
+     "nccl\n",
+     "job.yaml:7: communication.transport is nccl and device is cpu"},
     {"device: cpu\ndevice: cpu\n", "job.yaml:2: device stands a second time"},
     {"device:\n  cpu: 1\n", "job.yaml:1: device is a mapping, expected auto, cpu or cuda"},
     {"video:\n  frames: [5\n", "is not valid YAML: "},

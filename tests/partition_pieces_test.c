@@ -65,12 +65,11 @@ static void small_tensors_are_read_together(void)
 }
 
 /* Every rank gets, from all pieces, what its plan says: no more, and no less but for what aligns tensors. */
-static void portions_fill_what_the_plan_gives_each_rank(void)
+static void portions_fill(struct reel_workload work)
 {
     struct reel_model model;
     struct reel_plan plan;
     struct reel_pieces pieces;
-    struct reel_workload work = {.branches = 1, .number_bytes = 4};
     CHECK(reel_model_preset("skyreels-v2-df-1.3b", &model), "1.3b");
     CHECK(reel_plan_make(&model, &work, &(struct reel_mesh){1, 3, 1, 5, 1}, 15, &plan) == REEL_OK, "%s",
           reel_error_here()->cause);
@@ -78,17 +77,26 @@ static void portions_fill_what_the_plan_gives_each_rank(void)
     int64_t wrong = 0, kept = 0, planned = 0;
     for (int64_t rank = 0; rank < 15; rank++) {
         struct reel_holder holder = reel_holder_of(&plan, rank, REEL_HELD_ALWAYS);
-        planned += reel_holder_elements(&holder, &model);
+        planned += reel_holder_bytes(&holder, &model);
         for (int64_t r = 0; r < pieces.rows_count; r++) {
             struct reel_portion portion = reel_portion_of(&model, &holder, &pieces.rows[r]);
-            wrong += portion.count > 0 && portion.to + portion.count > reel_holder_elements(&holder, &model);
-            kept += portion.count;
+            int64_t end = portion.to + portion.count * portion.bytes;
+            wrong +=
+                portion.count > 0 && (end > reel_holder_bytes(&holder, &model) || portion.to % portion.bytes);
+            kept += portion.count * portion.bytes;
         }
     }
     CHECK(wrong == 0, "%lld portions leave the memory of their rank", (long long)wrong);
     CHECK(kept <= planned && kept > planned - 15 * REEL_LAYOUT_UNIT * REEL_TENSORS * model.layers,
           "%lld of %lld", (long long)kept, (long long)planned);
     reel_pieces_free(&pieces);
+}
+
+static void portions_fill_what_the_plan_gives_each_rank(void)
+{
+    portions_fill((struct reel_workload){.branches = 1, .number_bytes = 4});
+    portions_fill((struct reel_workload){.branches = 1, .number_bytes = 2});
+    portions_fill((struct reel_workload){.branches = 1, .number_bytes = 2, .fp8 = 1});
 }
 
 int main(void)

@@ -148,12 +148,18 @@ static void cuts_within_cuts_cover_everything_and_are_as_even_as_one(void)
     on_every_mesh(see_cuts);
 }
 
-/* The most elements of all kept global tensors, and of a block, on a part of the tensor axis: cut tensors
+/* Columns of the feed-forward on a part of the tensor axis at most: whole sixteens of it. */
+static int64_t inner_most(const struct reel_model *m, int64_t tensor)
+{
+    return m->ffn % 16 == 0 ? 16 * ceiling(m->ffn / 16, tensor) : ceiling(m->ffn, tensor);
+}
+
+/* The most bytes of all kept global tensors, and of a block, on a part of the tensor axis: cut tensors
  * by whole heads or by the feed-forward's columns, the uncut ones listed above. */
 static void weight_bounds(const struct reel_plan *plan, int64_t *globals, int64_t *block)
 {
     const struct reel_model *m = &plan->model;
-    int64_t heads = ceiling(m->heads, plan->mesh.tensor), ffn = ceiling(m->ffn, plan->mesh.tensor);
+    int64_t heads = ceiling(m->heads, plan->mesh.tensor), ffn = inner_most(m, plan->mesh.tensor);
     *globals = *block = 0;
     for (int t = 0; t < REEL_TENSORS; t++) {
         char name[REEL_TENSOR_NAME_BYTES];
@@ -164,21 +170,21 @@ static void weight_bounds(const struct reel_plan *plan, int64_t *globals, int64_
             continue;
         if (!is_among(name, uncut, sizeof uncut / sizeof uncut[0]))
             elements = strstr(name, "ffn") ? elements / m->ffn * ffn : elements / m->heads * heads;
-        *sum += ceiling(elements, REEL_LAYOUT_UNIT) * REEL_LAYOUT_UNIT;
+        *sum += ceiling(elements * plan->work.number_bytes, REEL_LAYOUT_UNIT) * REEL_LAYOUT_UNIT;
     }
 }
 
 static void see_weights(const struct reel_plan *plan)
 {
-    int64_t globals, block, b = plan->work.number_bytes, sharing = plan->mesh.ring * plan->mesh.ulysses;
+    int64_t globals, block, sharing = plan->mesh.ring * plan->mesh.ulysses;
     int64_t row = REEL_LAYOUT_UNIT;
     weight_bounds(plan, &globals, &block);
     for (int64_t rank = 0; rank < plan->ranks; rank++) {
         int64_t bytes[REEL_BUFFERS], held = plan->mesh.gathered ? ceiling(block, sharing) + row : block;
         reel_plan_table(plan, rank, bytes);
-        CHECK(bytes[REEL_WEIGHTS] <= b * (globals + plan->model.layers * held), "%lld bytes of weights",
+        CHECK(bytes[REEL_WEIGHTS] <= globals + plan->model.layers * held, "%lld bytes of weights",
               (long long)bytes[REEL_WEIGHTS]);
-        CHECK(bytes[REEL_WEIGHTS_BLOCKS] <= (plan->mesh.gathered ? 2 * b * block : 0), "%lld bytes of blocks",
+        CHECK(bytes[REEL_WEIGHTS_BLOCKS] <= (plan->mesh.gathered ? 2 * block : 0), "%lld bytes of blocks",
               (long long)bytes[REEL_WEIGHTS_BLOCKS]);
     }
 }
@@ -205,7 +211,7 @@ static void see_activations(const struct reel_plan *plan)
     bound[REEL_TOKENS_NORMED] = b * (n + 1) * D;
     bound[REEL_HEADS_Q] = bound[REEL_HEADS_K] = bound[REEL_HEADS_V] = bound[REEL_HEADS_OUT] = b * most;
     bound[REEL_HEADS_LSE] = 4 * l * h;
-    bound[REEL_TOKENS_HIDDEN] = b * (g + 1) * ceiling(m->ffn, mesh->tensor);
+    bound[REEL_TOKENS_HIDDEN] = b * (g + 1) * inner_most(m, mesh->tensor);
     bound[REEL_TOKENS_COLUMNS] = b * (n + 1) * 4 * m->in_channels;
     bound[REEL_TOKENS_OUT] = 4 * (n + 1) * 4 * m->out_channels;
     bound[REEL_ROW_OF_TOKEN] = 4 * (n + 1);
@@ -270,8 +276,9 @@ static void the_start_has_room_in_the_memory_of_the_device(void)
                                      .embedding_rows = 30,
                                      .number_bytes = 4};
         CHECK(reel_plan_make(&model, &work, &mesh, 4, &plan) == REEL_OK, "%s", reel_error_here()->cause);
-        struct reel_layout layout = reel_layout_of(&model, 1, 0, REEL_HELD_FOR_EMBEDDING);
-        int64_t needed = 4 * (layout.global_elements + reel_plan_embedding_work(&plan)), room = 0;
+        struct reel_layout layout =
+            reel_layout_of(&model, 1, 0, REEL_HELD_FOR_EMBEDDING, (struct reel_widths){4, 4});
+        int64_t needed = layout.global_bytes + 4 * reel_plan_embedding_work(&plan), room = 0;
         reel_plan_table(&plan, 3, bytes);
         for (int b = REEL_WEIGHTS; b < REEL_BUFFERS; b++)
             room += reel_buffer_on_host((enum reel_buffer)b) ? 0 : bytes[b];

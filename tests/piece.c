@@ -126,7 +126,7 @@ void piece_run(const struct piece *piece, struct piece_end *end)
     CHECK(reel_comm_open(piece->world, &comm) == REEL_OK, "%s", reel_error_here()->cause);
     end->status = reel_agree(&comm, load(piece, job, &text));
     if (end->status == REEL_OK) {
-        struct reel_start start = {.job_text = text, .fresh = piece->fresh, .ops = piece->ops};
+        struct reel_start start = {.job_text = text, .fresh = piece->fresh, .place = piece->place};
         end->status = reel_sampler_open(&sampler, job, &start, &comm, &observer);
         if (end->status == REEL_OK) {
             end->status = run(piece, &sampler, end);

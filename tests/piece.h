@@ -14,14 +14,14 @@
 
 enum { PIECE_SETS = 24, PIECE_NOTES_BYTES = 1 << 14 };
 
-struct reel_ops;
+struct reel_place;
 
 struct piece {
     MPI_Comm world;
     const char *job;
     const char *sets[PIECE_SETS]; /* "key=value", up to the first NULL */
     int fresh;
-    const struct reel_ops *ops; /* the backend; NULL: the CPU */
+    const struct reel_place *place; /* where it computes; NULL: the CPU, in fp32 */
     int64_t
         most; /* iterations until it is left at the next checkpoint that lies behind where it began; -1: runs to its end */
     int64_t stop; /* where not 0: left without a save before iteration stop - 1 of the piece */

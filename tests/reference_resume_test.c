@@ -1,7 +1,9 @@
 /* A job that is left anywhere and goes on, on any number of ranks, ends with the bits of one that was never left. Four ranks,
  * of which each piece of a job takes some. */
 #include "case.h"
+#include "gpus.h"
 #include "piece.h"
+#include "place.h"
 #include "rig.h"
 #include "test.h"
 
@@ -11,7 +13,8 @@
 enum { RANKS = 4 };
 
 static int me, whole;
-static const struct reel_ops *ops;      /* the backend; NULL: the CPU */
+static struct reel_place device = {.ops = &reel_ops_shadow, .number_bytes = 4};
+static const struct reel_place *place;  /* where it computes; NULL: the CPU, in fp32 */
 static MPI_Comm first_ranks[RANKS + 1]; /* of so many ranks; MPI_COMM_NULL on the others */
 
 /* Meshes that only move data, by ranks: what a job may change between two pieces without a bit changing. */
@@ -54,7 +57,8 @@ static void run_on(int ranks, const char *job, const char *folder, const struct 
                    int64_t most, int64_t stop, struct piece_end *end)
 {
     char directory[700];
-    struct piece piece = {.world = first_ranks[ranks], .job = job, .most = most, .stop = stop, .ops = ops};
+    struct piece piece = {
+        .world = first_ranks[ranks], .job = job, .most = most, .stop = stop, .place = place};
     snprintf(directory, sizeof directory, "checkpoint.directory=%s", folder);
     int64_t count = 0;
     piece.sets[count++] = directory;
@@ -287,14 +291,29 @@ static void a_run_of_another_seed_would_be_found(void)
     piece_free(&other);
 }
 
+/* Collective. Where the words, of shadow, cuda and bf16, say; 0: there is none. */
+static int take_place(const char *words)
+{
+    if (strstr(words, "bf16"))
+        device.number_bytes = 2;
+    if (strstr(words, "cuda"))
+        device.ops = &reel_ops_cuda;
+    if (strstr(words, "cuda") || strstr(words, "shadow"))
+        place = &device;
+    return !strstr(words, "cuda") || gpus_take(0);
+}
+
 int main(int argc, char **argv)
 {
+    const char *words = argc > 1 ? argv[1] : "";
     int level, ranks;
     setenv("OMPI_MCA_io", "romio321", 0);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
-    whole = argc > 1 && strcmp(argv[1], "whole") == 0;
-    if (argc > 1 && strcmp(argv[1], "shadow") == 0)
-        ops = &reel_ops_shadow;
+    whole = strcmp(words, "whole") == 0;
+    if (!take_place(words)) {
+        MPI_Finalize();
+        return GPUS_SKIPPED;
+    }
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
     MPI_Comm_rank(MPI_COMM_WORLD, &me);
     CHECK(ranks == RANKS, "%d ranks, expected %d", ranks, RANKS);
@@ -302,7 +321,7 @@ int main(int argc, char **argv)
         MPI_Comm_split(MPI_COMM_WORLD, me < n ? 0 : MPI_UNDEFINED, me, &first_ranks[n]);
     share_cores(ranks);
     test_folder(); /* collective at first */
-    if (ops) {
+    if (place) {
         RUN(every_stop_of_one_rank_is_survived_with_teacache_and_noise_of_generators);
         RUN(a_window_that_slides_goes_on_too);
     } else if (ranks == RANKS) {

@@ -19,8 +19,10 @@ static struct reel_scratch scratch_of(const struct reel_model *m)
     int64_t most = m->ffn > 4 * m->width ? m->ffn : 4 * m->width;
     if (m->image_width > most)
         most = m->image_width;
-    return (struct reel_scratch){
-        .in = most, .channels = reel_model_head_channels(m), .threads = omp_get_max_threads()};
+    return (struct reel_scratch){.in = most,
+                                 .channels = reel_model_head_channels(m),
+                                 .threads = omp_get_max_threads(),
+                                 .fp8 = rig_fp8};
 }
 
 /* latent [C, F, h, w], then y, as the transformer's input. */
@@ -65,9 +67,10 @@ static struct reel_workload work_of(struct rig *rig, struct reference_file *inpu
                                   .causal_block = (int64_t)reference_number(inputs, "causal_block_size", 0),
                                   .branches = branches,
                                   .embedding_rows = rig->table.rows,
-                                  .number_bytes = 4,
+                                  .number_bytes = rig_number_bytes,
+                                  .fp8 = rig_fp8,
                                   .expanded = rig_expanded,
-                                  .scratch_bytes = reel_scratch_bytes(&reel_ops_cpu, &scratch)};
+                                  .scratch_bytes = reel_scratch_bytes(rig_ops, &scratch)};
 }
 
 /* Stream, table and weights into the arena. */
@@ -94,6 +97,8 @@ int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference
     memset(rig, 0, sizeof *rig);
     must(reel_comm_open(world, &rig->comm));
     must(reel_model_open(path, &rig->files));
+    if (rig_fp8)
+        must(reel_model_keep_fp8(&rig->files));
     reel_embedding_clear(&rig->table);
     struct reference_tensor latent;
     reference_tensor(inputs, "latent", &latent);
@@ -103,7 +108,8 @@ int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference
         rig_close(rig);
         return 0;
     }
-    must(reel_comm_mesh(&rig->comm, &rig->plan, rig_ops));
+    const struct reel_carrier carrier = {.ops = rig_ops, .over_nccl = rig_over_nccl, .seconds = 60};
+    must(reel_comm_mesh(&rig->comm, &rig->plan, &carrier));
     must(reel_arena_open(&rig->plan, rig->comm.world.rank, rig_ops, &rig->arena));
     load(rig, inputs);
     reel_dit_open(&rig->dit, &rig->plan, &rig->arena, &rig->weights, &rig->table, &rig->comm, &rig->stream);
@@ -139,6 +145,9 @@ void rig_forward_at(struct rig *rig, const int64_t *timesteps, int per_token)
 
 int rig_expanded;
 const struct reel_ops *rig_ops = &reel_ops_cpu;
+int rig_over_nccl;
+int64_t rig_number_bytes = 4;
+int rig_fp8;
 
 const struct reel_mesh rig_alone = {.cfg = 1, .ring = 1, .ulysses = 1, .tensor = 1};
 
@@ -181,6 +190,8 @@ void rig_close(struct rig *rig)
     reel_dit_close(&rig->dit);
     free(rig->input);
     free(rig->velocity);
+    if (rig->stream.ops)
+        reel_stream_close(&rig->stream);
     reel_arena_close(&rig->arena);
     reel_model_close(&rig->files);
     reel_comm_close(&rig->comm);

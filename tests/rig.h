@@ -41,6 +41,13 @@ extern int rig_expanded;
 /* The backend of rigs that are opened; the CPU's at first. */
 extern const struct reel_ops *rig_ops;
 
+/* How what a device has moves between their ranks, and what numbers are held as; MPI and float at first. */
+extern int rig_over_nccl;
+extern int64_t rig_number_bytes;
+
+/* 1: the weights of their blocks' linear layers stay fp8, as they are stored. */
+extern int rig_fp8;
+
 /* One rank: everything resident. */
 extern const struct reel_mesh rig_alone;
 

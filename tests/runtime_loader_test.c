@@ -1,15 +1,22 @@
 /* What a rank holds is what the plan says, cut from the whole tensors, and a host reads its checkpoint once. */
+#include "dtype.h"
+#include "pieces.h"
 #include "test.h"
 #include "weights.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { GUARD = 64 }; /* floats on either side of what is loaded */
+enum { GUARD = 256, UNTOUCHED = 0xa5 }; /* bytes on either side of what is loaded, and what they are */
 
-static const float untouched = -12345.5f;
+/* Where, and as what, weights are held. */
+static struct variant {
+    const struct reel_ops *ops;
+    int64_t number_bytes, fp8;
+} now = {&reel_ops_cpu, 4, 0};
+
 static struct reel_comm comm;
-static struct reel_stream stream = {.ops = &reel_ops_cpu};
+static struct reel_stream stream;
 static MPI_Comm halves; /* the ranks as if they were on two hosts */
 
 static const char *const models[] = {"synthetic:tiny",
@@ -29,37 +36,49 @@ static void open_model(const char *name, struct reel_model_files *files)
 
 static struct reel_plan plan_of(const struct reel_model *model, const struct reel_mesh *mesh)
 {
-    static const struct reel_workload work = {.H = 2,
-                                              .W = 2,
-                                              .video_frames = 3,
-                                              .chunk_frames = 3,
-                                              .window_frames = 3,
-                                              .branches = 2,
-                                              .embedding_rows = 4,
-                                              .number_bytes = 4};
+    struct reel_workload work = {.H = 2,
+                                 .W = 2,
+                                 .video_frames = 3,
+                                 .chunk_frames = 3,
+                                 .window_frames = 3,
+                                 .branches = 2,
+                                 .embedding_rows = 4,
+                                 .number_bytes = now.number_bytes,
+                                 .fp8 = now.fp8};
     struct reel_plan plan;
     CHECK(reel_plan_make(model, &work, mesh, comm.world.size, &plan) == REEL_OK, "%s",
           reel_error_here()->cause);
     return plan;
 }
 
+/* Whether a number is held right: rounded to as many bytes as it has there. */
+static int is_held(float whole, const void *held, int64_t bytes)
+{
+    uint16_t half = reel_bf16_from_float(whole);
+    uint8_t quarter = reel_f8_e4m3_from_float(whole);
+    return memcmp(held,
+                  bytes == 4   ? (const void *)&whole
+                  : bytes == 2 ? (const void *)&half
+                               : &quarter,
+                  (size_t)bytes) == 0;
+}
+
 /* The numbers of this rank's slice of a tensor that differ from the whole tensor's, where clip says that they are
- * held at all: held[0] is element clip.first of the slice. */
+ * held at all: held[0] is byte clip.first of what the slice lies in. */
 static int64_t wrong_in_slice(const struct reel_model_files *files, const struct reel_slice *slice,
-                              enum reel_tensor tensor, int64_t layer, int64_t offset, struct reel_run clip,
-                              const float *held)
+                              struct reel_tensor_rows of, int64_t bytes, struct reel_run clip,
+                              const char *held)
 {
     int64_t wrong = 0, elements = slice->rows * slice->columns;
     float *whole = malloc((size_t)elements * sizeof *whole);
-    CHECK(reel_model_read(files, tensor, layer, 0, elements, whole) == REEL_OK, "%s",
+    CHECK(reel_model_read(files, of.tensor, of.layer, 0, elements, whole) == REEL_OK, "%s",
           reel_error_here()->cause);
     for (int64_t i = 0; i < slice->row_count; i++)
         for (int64_t j = 0; j < slice->column_count; j++) {
-            int64_t at = offset + i * slice->column_count + j - clip.first;
+            int64_t at = of.at + (i * slice->column_count + j) * bytes - clip.first;
+            float value = whole[(slice->first_row + i) * slice->columns + slice->first_column + j];
             if (at >= 0 && at < clip.count)
-                wrong += memcmp(&held[at],
-                                &whole[(slice->first_row + i) * slice->columns + slice->first_column + j],
-                                sizeof *held) != 0;
+                wrong += !is_held(value, held + at, bytes);
         }
     free(whole);
     return wrong;
@@ -81,12 +100,11 @@ static int64_t check_values(const struct reel_model_files *files, const struct r
         for (int64_t layer = 0; held && layer < (is_global ? 1 : plan->model.layers); layer++) {
             struct reel_slice slice = reel_slice_of(&plan->model, tensor_ways, part, t);
             stored += slice.rows * slice.columns * reel_model_stored_bytes(files, t, layer);
-            if (is_global)
-                wrong += wrong_in_slice(files, &slice, t, layer, 0, (struct reel_run){0, INT64_MAX},
-                                        reel_weight(weights, t));
-            else
-                wrong += wrong_in_slice(files, &slice, t, layer, weights->layout.offset[n], weights->held,
-                                        reel_weights_block(weights, layer));
+            struct reel_tensor_rows of = {
+                .tensor = t, .layer = layer, .at = is_global ? 0 : weights->layout.offset[n]};
+            wrong += wrong_in_slice(files, &slice, of, reel_layout_width(&weights->layout, t),
+                                    is_global ? (struct reel_run){0, INT64_MAX} : weights->held,
+                                    is_global ? reel_weight(weights, t) : reel_weights_block(weights, layer));
         }
     }
     CHECK(wrong == 0, "%s: %lld numbers are wrong", words, (long long)wrong);
@@ -111,21 +129,24 @@ static void check_loading(const struct reel_model_files *files, const struct ree
     struct progress progress = {0};
     struct reel_loading loading = {.progress = count_progress, .context = &progress};
     struct reel_weights weights;
-    int64_t bytes = reel_weights_bytes(plan, comm.world.rank, holding), touched = 0, read = 0;
-    int64_t floats = bytes / (int64_t)sizeof(float);
-    float *memory = aligned_alloc(64, (size_t)(floats + 2 * GUARD) * sizeof *memory);
-    for (int64_t i = 0; i < floats + 2 * GUARD; i++)
-        memory[i] = untouched;
+    int64_t bytes = reel_weights_bytes(plan, comm.world.rank, holding), touched = 0, read = 0,
+            all = bytes + 2 * GUARD;
+    char *device = now.ops->allocate(all), *memory = malloc((size_t)all);
+    memset(memory, UNTOUCHED, (size_t)all);
+    reel_upload(&stream, device, memory, all);
     enum reel_status status =
-        reel_weights_load(&comm, files, plan, holding, memory + GUARD, &loading, &stream, &weights);
+        reel_weights_load(&comm, files, plan, holding, device + GUARD, &loading, &stream, &weights);
     CHECK(status == REEL_OK, "%s: %d, %s", words, (int)status, reel_error_here()->cause);
     reel_error_clear();
+    reel_download(&stream, memory, device, all);
+    now.ops->release(device, all);
     if (status != REEL_OK) {
         free(memory);
         return;
     }
+    weights.base = memory + GUARD;
     for (int64_t i = 0; i < GUARD; i++)
-        touched += memory[i] != untouched || memory[GUARD + floats + i] != untouched;
+        touched += memory[i] != (char)UNTOUCHED || memory[GUARD + bytes + i] != (char)UNTOUCHED;
     CHECK(touched == 0, "%s: memory beside what is held was written", words);
     CHECK(holding != REEL_HELD_ALWAYS || bytes == reel_plan_bytes(plan, comm.world.rank, REEL_WEIGHTS),
           "%s: %lld", words, (long long)bytes);
@@ -145,6 +166,9 @@ static void check_meshes(const char *name)
 {
     struct reel_model_files files;
     open_model(name, &files);
+    if (now.fp8)
+        CHECK(reel_model_keep_fp8(&files) == REEL_OK, "%s", reel_error_here()->cause);
+    reel_stream_open_aside(&stream, now.ops);
     int64_t size = comm.world.size, heads = files.model.heads;
     for (int64_t cfg = 1; cfg <= 2; cfg++)
         for (int64_t ring = 1; ring <= size; ring++)
@@ -164,6 +188,7 @@ static void check_meshes(const char *name)
                     }
     struct reel_plan plan = plan_of(&files.model, &(struct reel_mesh){1, size, 1, 1, 1});
     check_loading(&files, &plan, REEL_HELD_FOR_EMBEDDING, name);
+    reel_stream_close(&stream);
     reel_model_close(&files);
 }
 
@@ -171,6 +196,36 @@ static void every_rank_holds_the_slices_of_the_whole_on_every_mesh(void)
 {
     for (size_t m = 0; m < sizeof models / sizeof models[0]; m++)
         check_meshes(models[m]);
+}
+
+/* As float on memory that the host cannot read, and as less than float. */
+static void every_rank_holds_them_as_the_plan_says(void)
+{
+    static const struct variant variants[] = {{&reel_ops_shadow, 4, 0},
+                                              {&reel_ops_cpu, 2, 0},
+                                              {&reel_ops_shadow, 2, 0},
+                                              {&reel_ops_cpu, 2, 1},
+                                              {&reel_ops_shadow, 2, 1}};
+    struct variant usual = now;
+    for (size_t v = comm.world.size > 3 ? 4 : 0; v < sizeof variants / sizeof variants[0]; v++) {
+        now = variants[v];
+        check_meshes("synthetic:tiny");
+        if (!now.fp8)
+            check_meshes("tiny-i2v/native");
+    }
+    now = usual;
+}
+
+/* A model that is stored as something else is not rounded to fp8 behind its user's back. */
+static void only_fp8_weights_are_kept_as_fp8(void)
+{
+    struct reel_model_files files;
+    open_model("tiny-df/native", &files);
+    CHECK(reel_model_keep_fp8(&files) == REEL_BAD_INPUT, "no error");
+    CHECK(strstr(reel_error_here()->cause, "expected F8_E4M3, or model.compute bf16"), "%s",
+          reel_error_here()->cause);
+    reel_error_clear();
+    reel_model_close(&files);
 }
 
 /* Does as if the ranks were on two hosts, even and odd ones. */
@@ -227,8 +282,10 @@ static void check_failure(const char *path, const char *words)
     CHECK(reel_model_open(path ? path : good, &files) == REEL_OK, "%s", reel_error_here()->cause);
     struct reel_plan plan = plan_of(&files.model, &(struct reel_mesh){1, comm.world.size, 1, 1, 1});
     void *memory = aligned_alloc(64, (size_t)reel_weights_bytes(&plan, comm.world.rank, REEL_HELD_ALWAYS));
+    reel_stream_open_aside(&stream, now.ops);
     enum reel_status status =
         reel_weights_load(&comm, &files, &plan, REEL_HELD_ALWAYS, memory, &loading, &stream, &weights);
+    reel_stream_close(&stream);
     CHECK(status == REEL_BAD_INPUT, "status %d", (int)status);
     CHECK(strstr(reel_error_here()->cause, words), "%s", reel_error_here()->cause);
     reel_error_clear();
@@ -255,6 +312,8 @@ int main(int argc, char **argv)
     CHECK(reel_comm_open(MPI_COMM_WORLD, &comm) == REEL_OK, "%s", reel_error_here()->cause);
     MPI_Comm_split(MPI_COMM_WORLD, (int)comm.world.rank % 2, 0, &halves);
     RUN(every_rank_holds_the_slices_of_the_whole_on_every_mesh);
+    RUN(every_rank_holds_them_as_the_plan_says);
+    RUN(only_fp8_weights_are_kept_as_fp8);
     RUN(every_host_reads_the_checkpoint_once);
     RUN(a_number_that_one_rank_cannot_take_ends_all);
     RUN(a_host_that_cannot_read_ends_the_others);

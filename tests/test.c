@@ -3,8 +3,10 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 int64_t test_checks, test_failures, test_functions;
+struct test_measure test_measures[TEST_MEASURES];
 
 void test_run(const char *name, void (*function)(void))
 {
@@ -17,6 +19,26 @@ void test_run(const char *name, void (*function)(void))
     }
     if (test_failures != failed)
         fprintf(stderr, "FAILED: %s\n", name);
+}
+
+void test_measured(const char *name, double error, double bound)
+{
+    int m = 0;
+    while (m < TEST_MEASURES - 1 && test_measures[m].name[0] && strcmp(test_measures[m].name, name) != 0)
+        m++;
+    struct test_measure *measure = &test_measures[m];
+    if (!measure->name[0])
+        snprintf(measure->name, sizeof measure->name, "%s", name);
+    CHECK(strcmp(measure->name, name) == 0, "more than %d names, or one that is too long", TEST_MEASURES);
+    CHECK(error < bound, "%s: error %g, expected less than %g", name, error, bound);
+    if (!(error <= measure->error)) /* what is no number is the worst */
+        measure->error = isnan(error) ? (double)INFINITY : error;
+    measure->bound = bound;
+}
+
+void test_measure_print(const struct test_measure *measure)
+{
+    printf("result: %s error %.2g bound %.2g\n", measure->name, measure->error, measure->bound);
 }
 
 const char *test_reference(void)

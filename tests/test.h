@@ -25,6 +25,21 @@ extern int64_t test_checks, test_failures, test_functions;
         }                                                                                                    \
     } while (0)
 
+/* CHECKs that an error lies below its bound. test_end prints the largest error of each name, a word, over all ranks:
+ *
+ *     result: official error 3.1e-07 bound 1e-05 */
+void test_measured(const char *name, double error, double bound);
+
+struct test_measure {
+    char name[48];
+    double error, bound;
+};
+enum { TEST_MEASURES = 16 };
+extern struct test_measure test_measures[TEST_MEASURES]; /* up to the first without a name */
+
+/* Prints one. */
+void test_measure_print(const struct test_measure *measure);
+
 #define RUN(function) test_run(#function, function)
 
 void test_run(const char *name, void (*function)(void));

@@ -23,12 +23,30 @@ const char *test_folder(void)
     return folder;
 }
 
+/* Those that rank 0 has, over all ranks. Collective over MPI_COMM_WORLD. */
+static void print_measures(int rank)
+{
+    struct test_measure all[TEST_MEASURES];
+    memcpy(all, test_measures, sizeof all);
+    MPI_Bcast(all, sizeof all, MPI_BYTE, 0, MPI_COMM_WORLD);
+    for (int m = 0; m < TEST_MEASURES && all[m].name[0]; m++) {
+        double mine = 0;
+        for (int n = 0; n < TEST_MEASURES; n++)
+            if (strcmp(test_measures[n].name, all[m].name) == 0)
+                mine = test_measures[n].error;
+        MPI_Reduce(&mine, &all[m].error, 1, MPI_DOUBLE, MPI_MAX, 0, MPI_COMM_WORLD);
+        if (rank == 0)
+            test_measure_print(&all[m]);
+    }
+}
+
 /* Collective over MPI_COMM_WORLD. */
 int test_end(void)
 {
     int rank;
     int64_t mine[3] = {test_functions, test_checks, test_failures}, all[3];
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    print_measures(rank);
     MPI_Allreduce(mine, all, 3, MPI_INT64_T, MPI_SUM, MPI_COMM_WORLD);
     if (rank == 0 && folder[0]) {
         char command[128];

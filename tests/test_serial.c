@@ -27,6 +27,8 @@ int test_end(void)
         if (system(command) != 0)
             test_failures++;
     }
+    for (int m = 0; m < TEST_MEASURES && test_measures[m].name[0]; m++)
+        test_measure_print(&test_measures[m]);
     printf("%lld functions, %lld checks, %lld failed\n", (long long)test_functions, (long long)test_checks,
            (long long)test_failures);
     return test_failures != 0 || test_checks == 0;

@@ -1,0 +1,354 @@
+/* GEMM and attention of the GPU against those of the CPU; and that a row's bits are its own there too. */
+#include "gpu.h"
+#include "matrix_rig.h"
+#include "test.h"
+
+#include <string.h>
+
+#ifndef REEL_TEST_EMULATED
+#define REEL_TEST_EMULATED 0 /* a stand-in for a GPU, on which long sequences would take hours */
+#endif
+
+/* ---- GEMM */
+
+struct gemm_case {
+    int64_t rows, in, out;
+    enum reel_precision numbers, weights, result;
+    enum reel_activation activation;
+    int has_bias;
+};
+
+/* What the GPU may differ by: the order of sums in float, the rounding of 16 bits, and what Hopper keeps of
+ * sums of fp8. */
+static double gemm_tolerance(const struct gemm_case *c)
+{
+    return c->result == REEL_BFLOAT16 ? 4e-3 : c->weights == REEL_FP8 ? 1e-3 : 4e-6;
+}
+
+static void gemm_equals_the_twin(const struct gemm_case *c)
+{
+    struct rig_array x = rig_noise(c->rows * c->in, c->numbers, 1),
+                     w = rig_noise(c->out * c->in, c->weights, 2), bias = rig_noise(c->out, c->numbers, 3),
+                     y = rig_room(c->rows * c->out, c->result);
+    float *right = rig_floats(c->rows * c->out), *wrong = rig_floats(c->rows * c->out), *found;
+    struct reel_gemm a = {.rows = c->rows,
+                          .in = c->in,
+                          .out = c->out,
+                          .numbers = c->numbers,
+                          .weights = c->weights,
+                          .weight_scale = 0.625,
+                          .x = x.host,
+                          .weight = w.host,
+                          .bias = c->has_bias ? bias.host : NULL,
+                          .y = right,
+                          .activation = c->activation};
+    reel_gemm(&rig_cpu, a);
+    a.result = c->result;
+    a.x = x.device;
+    a.weight = w.device;
+    a.bias = c->has_bias ? bias.device : NULL;
+    a.y = y.device;
+    reel_gemm(&rig_gpu, a);
+    found = rig_found(&y);
+    /* without the last column of x: what a loop that ends too early makes */
+    for (int64_t r = 0; r < c->rows; r++)
+        memset((char *)x.host + ((r + 1) * c->in - 1) * reel_precision_bytes(c->numbers), 0,
+               (size_t)reel_precision_bytes(c->numbers));
+    a = (struct reel_gemm){.rows = c->rows,
+                           .in = c->in,
+                           .out = c->out,
+                           .numbers = c->numbers,
+                           .weights = c->weights,
+                           .weight_scale = 0.625,
+                           .x = x.host,
+                           .weight = w.host,
+                           .bias = c->has_bias ? bias.host : NULL,
+                           .y = wrong,
+                           .activation = c->activation};
+    reel_gemm(&rig_cpu, a);
+    rig_compare("gemm", found, right, wrong, c->rows * c->out, gemm_tolerance(c));
+    CHECK(rig_gpu.status == REEL_OK && rig_cpu.status == REEL_OK, "%lld x %lld x %lld: %s",
+          (long long)c->rows, (long long)c->in, (long long)c->out, reel_error_here()->cause);
+    rig_free(&x), rig_free(&w), rig_free(&bias), rig_free(&y);
+    free(right), free(wrong), free(found);
+}
+
+static const enum reel_precision gemm_precisions[][3] = {
+    {REEL_FP32, REEL_FP32, REEL_FP32},         {REEL_FP32, REEL_FP32, REEL_BFLOAT16},
+    {REEL_BFLOAT16, REEL_BFLOAT16, REEL_FP32}, {REEL_BFLOAT16, REEL_BFLOAT16, REEL_BFLOAT16},
+    {REEL_BFLOAT16, REEL_FP8, REEL_BFLOAT16},  {REEL_BFLOAT16, REEL_FP8, REEL_FP32},
+    {REEL_FP32, REEL_FP8, REEL_FP32},
+};
+
+static void every_precision_and_activation_is_that_of_the_cpu(void)
+{
+    static const int64_t shapes[][3] = {{70, 64, 96}, {1, 48, 64}, {33, 37, 21}, {5, 256, 130}, {65, 144, 1}};
+    for (int s = 0; s < 5; s++)
+        for (int p = 0; p < 7; p++)
+            for (int activation = REEL_IDENTITY; activation <= REEL_SILU; activation++)
+                for (int has_bias = 0; has_bias < 2; has_bias++)
+                    gemm_equals_the_twin(&(struct gemm_case){shapes[s][0], shapes[s][1], shapes[s][2],
+                                                             gemm_precisions[p][0], gemm_precisions[p][1],
+                                                             gemm_precisions[p][2],
+                                                             (enum reel_activation)activation, has_bias});
+}
+
+/* Rows that are more than go through scratch memory at once. */
+static void long_gemms_in_pieces_are_those_of_the_cpu(void)
+{
+    gemm_equals_the_twin(
+        &(struct gemm_case){4100, 16, 24, REEL_BFLOAT16, REEL_FP8, REEL_BFLOAT16, REEL_SILU, 1});
+    gemm_equals_the_twin(
+        &(struct gemm_case){3, 8, 1 << 22, REEL_BFLOAT16, REEL_BFLOAT16, REEL_BFLOAT16, REEL_GELU_ERF, 1});
+}
+
+/* Rows alone against the same rows of the whole. */
+static void rows_are_their_own(int64_t in, int64_t out, const enum reel_precision *p,
+                               enum reel_activation activation)
+{
+    int64_t rows = REEL_TEST_EMULATED ? 150 : 5000, x_bytes = reel_precision_bytes(p[0]),
+            y_bytes = reel_precision_bytes(p[2]);
+    static const int64_t counts[] = {1, 17, 64, 131};
+    struct rig_array x = rig_noise(rows * in, p[0], 4), w = rig_noise(out * in, p[1], 5),
+                     bias = rig_noise(out, p[0], 6), y = rig_room(rows * out, p[2]),
+                     part = rig_room(rows * out, p[2]);
+    struct reel_gemm a = {.rows = rows,
+                          .in = in,
+                          .out = out,
+                          .numbers = p[0],
+                          .weights = p[1],
+                          .result = p[2],
+                          .weight_scale = 1,
+                          .x = x.device,
+                          .weight = w.device,
+                          .bias = bias.device,
+                          .y = y.device,
+                          .activation = activation};
+    reel_gemm(&rig_gpu, a);
+    rig_fetch(&y);
+    for (int c = 0; c < 4; c++) {
+        int64_t first = (rows - counts[c]) / 8 * 8 * c / 4 / 8 * 8;
+        a.rows = counts[c];
+        a.x = (const char *)x.device + first * in * x_bytes;
+        a.y = part.device;
+        reel_gemm(&rig_gpu, a);
+        rig_fetch(&part);
+        CHECK(memcmp(part.host, (char *)y.host + first * out * y_bytes,
+                     (size_t)(counts[c] * out * y_bytes)) == 0,
+              "%lld to %lld: %lld rows from %lld differ", (long long)in, (long long)out, (long long)counts[c],
+              (long long)first);
+    }
+    rig_free(&x), rig_free(&w), rig_free(&bias), rig_free(&y), rig_free(&part);
+}
+
+static void rows_of_a_gemm_do_not_depend_on_their_number(void)
+{
+    static const int64_t shapes[][2] = {{64, 128}, {128, 64}, {37, 50}};
+    static const int64_t models[][2] = {{64, 1536},  {1536, 1536}, {1536, 8960},  {8960, 1536}, {1536, 64},
+                                        {144, 5120}, {5120, 5120}, {5120, 13824}, {256, 1536}};
+    for (int p = 0; p < 7; p++) {
+        for (int s = 0; s < 3; s++)
+            rows_are_their_own(shapes[s][0], shapes[s][1], gemm_precisions[p], (enum reel_activation)s);
+        for (int s = 0; s < 9 && !REEL_TEST_EMULATED; s++)
+            rows_are_their_own(models[s][0], models[s][1], gemm_precisions[p], (enum reel_activation)(s % 4));
+    }
+}
+
+/* ---- Attention */
+
+struct attention_case {
+    int64_t queries, keys, heads, channels, gap; /* between rows */
+    enum reel_precision numbers;
+    int add, with_lse;
+    int64_t parts; /* of the keys, merged */
+};
+
+struct attention_arrays {
+    struct rig_array q, k, v, out, lse;
+};
+
+static struct attention_arrays attention_make(const struct attention_case *c)
+{
+    int64_t stride = c->heads * c->channels + c->gap;
+    return (struct attention_arrays){
+        rig_noise(c->queries * stride, c->numbers, 7), rig_noise(c->keys * stride, c->numbers, 8),
+        rig_noise(c->keys * stride, c->numbers, 9), rig_noise(c->queries * stride, c->numbers, 10),
+        rig_room(c->queries * c->heads, REEL_FP32)};
+}
+
+static void attention_free(struct attention_arrays *a)
+{
+    rig_free(&a->q), rig_free(&a->k), rig_free(&a->v), rig_free(&a->out), rig_free(&a->lse);
+}
+
+/* Attention of arrays to the first keys, part by part. */
+static void attend(struct reel_stream *stream, const struct attention_case *c,
+                   const struct attention_arrays *arrays, int64_t keys)
+{
+    int64_t stride = c->heads * c->channels + c->gap, bytes = reel_precision_bytes(c->numbers);
+    int on_host = stream == &rig_cpu;
+    const char *k = on_host ? arrays->k.host : arrays->k.device,
+               *v = on_host ? arrays->v.host : arrays->v.device;
+    struct reel_attention a = {.queries = c->queries,
+                               .heads = c->heads,
+                               .channels = c->channels,
+                               .scale = 0.3,
+                               .numbers = c->numbers,
+                               .q = on_host ? arrays->q.host : arrays->q.device,
+                               .q_stride = stride,
+                               .kv_stride = stride,
+                               .out = on_host ? arrays->out.host : arrays->out.device,
+                               .out_stride = stride,
+                               .add = c->add,
+                               .lse = c->with_lse ? (on_host ? arrays->lse.host : arrays->lse.device) : NULL};
+    for (int64_t p = 0; p < c->parts; p++) {
+        int64_t first = keys * p / c->parts;
+        a.keys = keys * (p + 1) / c->parts - first;
+        a.k = k + first * stride * bytes;
+        a.v = v + first * stride * bytes;
+        a.merge = p > 0;
+        reel_attention(stream, a);
+    }
+}
+
+/* The whole of out is compared: what lies between rows has to stay. The twin computes in float what the GPU
+ * is given. */
+static void attention_equals_the_twin(const struct attention_case *c)
+{
+    struct attention_arrays arrays = attention_make(c), wide = arrays, less;
+    struct attention_case exact = *c;
+    exact.numbers = REEL_FP32;
+    exact.parts = 1;
+    wide.q = rig_widened(&arrays.q), wide.k = rig_widened(&arrays.k), wide.v = rig_widened(&arrays.v);
+    wide.out = rig_widened(&arrays.out), wide.lse = rig_room(c->queries * c->heads, REEL_FP32);
+    less = wide;
+    less.out = rig_widened(&arrays.out), less.lse = rig_room(c->queries * c->heads, REEL_FP32);
+    attend(&rig_cpu, &exact, &wide, c->keys);
+    attend(&rig_cpu, &exact, &less, c->keys > 1 ? c->keys - 1 : 1);
+    attend(&rig_gpu, c, &arrays, c->keys);
+    float *out = rig_found(&arrays.out);
+    int narrow = c->numbers == REEL_BFLOAT16;
+    rig_compare("attention", out, wide.out.host, c->keys > 1 ? less.out.host : NULL, arrays.out.count,
+                narrow ? 8e-3 : 1e-5);
+    free(out);
+    if (c->with_lse) {
+        float *lse = rig_found(&arrays.lse);
+        rig_compare("log-sum-exp", lse, wide.lse.host, c->keys > 1 ? less.lse.host : NULL, arrays.lse.count,
+                    narrow ? 1e-4 : 1e-5);
+        free(lse);
+    }
+    CHECK(rig_gpu.status == REEL_OK && rig_cpu.status == REEL_OK, "%lld queries, %lld keys of %lld: %s",
+          (long long)c->queries, (long long)c->keys, (long long)c->channels, reel_error_here()->cause);
+    rig_free(&less.out), rig_free(&less.lse);
+    attention_free(&wide), attention_free(&arrays);
+}
+
+static void attention_of_every_shape_is_that_of_the_cpu(void)
+{
+    static const int64_t shapes[][5] = {{1, 1, 1, 32, 0},     {1, 37, 3, 128, 8},  {130, 150, 2, 64, 16},
+                                        {129, 97, 2, 128, 0}, {70, 65, 5, 32, 0},  {33, 40, 2, 20, 0},
+                                        {65, 130, 1, 96, 3},  {3, 70, 12, 128, 0}, {40, 33, 2, 64, 4}};
+    for (int s = 0; s < 9; s++)
+        for (int narrow = 0; narrow < 2; narrow++)
+            for (int kind = 0; kind < 4; kind++)
+                attention_equals_the_twin(
+                    &(struct attention_case){shapes[s][0], shapes[s][1], shapes[s][2], shapes[s][3],
+                                             shapes[s][4], narrow ? REEL_BFLOAT16 : REEL_FP32, kind == 1,
+                                             kind >= 2, kind == 3 && shapes[s][1] >= 3 ? 3 : 1});
+}
+
+/* Long sequences, which cuDNN takes where it is there. */
+static void attention_of_long_sequences_is_that_of_the_cpu(void)
+{
+    for (int kind = 0; kind < 4; kind++)
+        attention_equals_the_twin(&(struct attention_case){17000, 4100 + (kind == 3 ? 8200 : 0), 2, 128, 8,
+                                                           REEL_BFLOAT16, kind == 1, kind >= 2,
+                                                           kind == 3 ? 3 : 1});
+    if (!REEL_TEST_EMULATED) /* more queries than have room aside */
+        attention_equals_the_twin(&(struct attention_case){124000, 4100, 1, 128, 8, REEL_BFLOAT16, 1, 0, 1});
+}
+
+/* The heads of a case apart, as ulysses cuts them, and its queries apart where `cuts_queries`, as cuts of
+ * tokens do. */
+static void parts_are_their_own(const struct attention_case *c, int cuts_queries)
+{
+    struct attention_arrays arrays = attention_make(c);
+    int64_t stride = c->heads * c->channels + c->gap, bytes = reel_precision_bytes(c->numbers);
+    int64_t out_bytes = c->queries * stride * bytes;
+    char *whole = malloc((size_t)out_bytes), *out = arrays.out.device;
+    attend(&rig_gpu, c, &arrays, c->keys);
+    rig_fetch(&arrays.out);
+    memcpy(whole, arrays.out.host, (size_t)out_bytes);
+    memset(arrays.out.host, 0xff, (size_t)out_bytes);
+    reel_upload(&rig_gpu, arrays.out.device, arrays.out.host, out_bytes);
+    struct reel_attention a = {.keys = c->keys,
+                               .heads = 1,
+                               .channels = c->channels,
+                               .scale = 0.3,
+                               .numbers = c->numbers,
+                               .q_stride = stride,
+                               .kv_stride = stride,
+                               .out_stride = stride};
+    int64_t step = cuts_queries ? 29 : c->queries;
+    for (int64_t head = 0; head < c->heads; head++)
+        for (int64_t first = 0; first < c->queries; first += step) {
+            int64_t column = head * c->channels * bytes, row = first * stride * bytes;
+            a.queries = c->queries - first < step ? c->queries - first : step;
+            a.q = (char *)arrays.q.device + row + column;
+            a.k = (char *)arrays.k.device + column;
+            a.v = (char *)arrays.v.device + column;
+            a.out = out + row + column;
+            reel_attention(&rig_gpu, a);
+        }
+    rig_fetch(&arrays.out);
+    CHECK(memcmp(whole, arrays.out.host, (size_t)out_bytes) == 0,
+          "%lld queries of %lld heads of %lld apart differ", (long long)c->queries, (long long)c->heads,
+          (long long)c->channels);
+    free(whole);
+    attention_free(&arrays);
+}
+
+static void heads_and_queries_do_not_depend_on_their_number(void)
+{
+    static const int64_t channels[] = {20, 32, 64, 128};
+    for (int c = 0; c < 4; c++)
+        for (int narrow = 0; narrow < 2; narrow++)
+            parts_are_their_own(&(struct attention_case){140, 75, 2, channels[c], 0,
+                                                         narrow ? REEL_BFLOAT16 : REEL_FP32, 0, 0, 1},
+                                1);
+    if (!REEL_TEST_EMULATED)
+        parts_are_their_own(&(struct attention_case){20000, 20000, 3, 128, 0, REEL_BFLOAT16, 0, 0, 1}, 0);
+}
+
+static void what_was_chosen_is_told_in_order_and_once(void)
+{
+    char text[65536], last[512] = "", few[40];
+    int64_t lines = 0;
+    reel_gpu_algorithms(text, sizeof text);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        CHECK(strcmp(last, line) < 0, "'%s' does not come after '%s'", line, last);
+        CHECK(strncmp(line, "gemm ", 5) == 0 || strncmp(line, "attention ", 10) == 0, "'%s'", line);
+        snprintf(last, sizeof last, "%s", line);
+        lines++;
+    }
+    CHECK(lines > 10, "%lld lines", (long long)lines);
+    reel_gpu_algorithms(few, sizeof few);
+    CHECK(strlen(few) < sizeof few, "'%s'", few);
+}
+
+int main(void)
+{
+    int began = rig_begin();
+    if (began != 0)
+        return began;
+    RUN(every_precision_and_activation_is_that_of_the_cpu);
+    RUN(long_gemms_in_pieces_are_those_of_the_cpu);
+    RUN(rows_of_a_gemm_do_not_depend_on_their_number);
+    RUN(attention_of_every_shape_is_that_of_the_cpu);
+    if (!REEL_TEST_EMULATED)
+        RUN(attention_of_long_sequences_is_that_of_the_cpu);
+    RUN(heads_and_queries_do_not_depend_on_their_number);
+    RUN(what_was_chosen_is_told_in_order_and_once);
+    rig_end();
+    return test_end();
+}

@@ -1,0 +1,406 @@
+/* Operations on bfloat16 against the same on the same numbers as floats: the result is that one, rounded
+ * once. */
+#include "numbers.h"
+#include "ops.h"
+#include "test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct reel_scratch most = {.in = 64, .channels = 32, .threads = 2};
+static struct reel_stream stream;
+
+enum { ROWS = 7, D = 101 };
+
+static void a_layer_norm_reads_and_writes_either_precision(void)
+{
+    struct numbers x = numbers_make(ROWS * D, 1, 3), w = numbers_make(D, 2, 1), b = numbers_make(D, 3, 1);
+    float right[ROWS * D], wide[ROWS * D];
+    uint16_t narrow[ROWS * D];
+    struct reel_layer_norm a = {
+        .rows = ROWS, .width = D, .x = x.wide, .weight = w.wide, .bias = b.wide, .epsilon = 1e-6, .y = right};
+    reel_layer_norm(&stream, a);
+    a.from = REEL_BFLOAT16;
+    a.x = x.narrow;
+    a.y = wide;
+    reel_layer_norm(&stream, a);
+    CHECK(memcmp(wide, right, sizeof wide) == 0, "from bfloat16 to float");
+    a.numbers = REEL_BFLOAT16;
+    a.weight = w.narrow;
+    a.bias = b.narrow;
+    a.y = narrow;
+    reel_layer_norm(&stream, a);
+    numbers_check("from bfloat16", narrow, right, ROWS * D);
+    a.from = REEL_FP32;
+    a.x = x.wide;
+    memset(narrow, 0, sizeof narrow);
+    reel_layer_norm(&stream, a);
+    numbers_check("from float", narrow, right, ROWS * D);
+    a.from = REEL_BFLOAT16;
+    a.x = a.y = x.narrow;
+    reel_layer_norm(&stream, a);
+    numbers_check("in place", x.narrow, right, ROWS * D);
+    numbers_free(&x);
+    numbers_free(&w);
+    numbers_free(&b);
+}
+
+static void modulation_and_gates_are_rounded_once(void)
+{
+    static const int32_t of_token[ROWS] = {0, 2, 1, 1, 0, 2, 2};
+    struct numbers x = numbers_make(ROWS * D, 4, 3), y = numbers_make(ROWS * D, 5, 1),
+                   w = numbers_make(D, 6, 1), b = numbers_make(D, 7, 1),
+                   table = numbers_make(3 * 2 * D, 8, 1);
+    struct reel_rows rows = {.table = table.wide, .stride = 2 * D, .of_token = of_token};
+    float right[ROWS * D], sums[2][ROWS * D];
+    uint16_t narrow[ROWS * D];
+    struct reel_modulate m = {.rows = ROWS,
+                              .width = D,
+                              .x = x.wide,
+                              .epsilon = 1e-6,
+                              .shift = b.wide,
+                              .scale = w.wide,
+                              .embedding = rows,
+                              .scale_at = D,
+                              .y = right};
+    reel_modulate(&stream, m);
+    m.numbers = REEL_BFLOAT16;
+    m.shift = b.narrow;
+    m.scale = w.narrow;
+    m.y = narrow;
+    reel_modulate(&stream, m);
+    numbers_check("modulate", narrow, right, ROWS * D);
+    for (int gated = 0; gated < 2; gated++) {
+        for (int p = 0; p < 2; p++) { /* fp32, bfloat16 */
+            const void *gate = p ? (void *)w.narrow : (void *)w.wide;
+            memcpy(sums[p], x.wide, sizeof sums[p]);
+            reel_gated_add(&stream, (struct reel_gated_add){.rows = ROWS,
+                                                            .width = D,
+                                                            .numbers = p ? REEL_BFLOAT16 : REEL_FP32,
+                                                            .x = sums[p],
+                                                            .y = p ? (void *)y.narrow : (void *)y.wide,
+                                                            .gate = gated ? gate : NULL,
+                                                            .embedding = rows,
+                                                            .gate_at = D});
+        }
+        CHECK(memcmp(sums[0], sums[1], sizeof sums[0]) == 0, "gated %d", gated);
+        CHECK(memcmp(sums[0], x.wide, sizeof sums[0]) != 0, "gated %d adds nothing", gated);
+    }
+    numbers_free(&x);
+    numbers_free(&y);
+    numbers_free(&w);
+    numbers_free(&b);
+    numbers_free(&table);
+}
+
+enum { HEADS = 5, CH = 8, WIDTH = HEADS * CH };
+
+/* Uneven parts, one of them empty, and in place with one part; normed over all heads or by the sums of
+ * squares of others. */
+static void split_case(const struct reel_split_heads *given, const struct numbers *x,
+                       const struct numbers *norm)
+{
+    static const int64_t parts[] = {0, 3, 3, 4, 5}, whole[] = {0, HEADS};
+    struct reel_split_heads a = *given;
+    float right[ROWS * WIDTH];
+    uint16_t narrow[ROWS * WIDTH], back[ROWS * WIDTH];
+    for (int uneven = 0; uneven < 2; uneven++) {
+        a.parts = uneven ? 4 : 1;
+        a.first_head = uneven ? parts : whole;
+        a.numbers = REEL_FP32;
+        a.x = x->wide;
+        a.norm = given->norm ? norm->wide : NULL;
+        a.y = right;
+        reel_split_heads(&stream, a);
+        a.numbers = REEL_BFLOAT16;
+        a.x = x->narrow;
+        a.norm = given->norm ? norm->narrow : NULL;
+        a.y = narrow;
+        reel_split_heads(&stream, a);
+        numbers_check("split", narrow, right, ROWS * WIDTH);
+        struct reel_merge_heads merge = {.rows = ROWS,
+                                         .heads = HEADS,
+                                         .channels = CH,
+                                         .numbers = REEL_BFLOAT16,
+                                         .parts = a.parts,
+                                         .first_head = a.first_head,
+                                         .x = narrow,
+                                         .y = back};
+        reel_merge_heads(&stream, merge);
+        if (!a.norm && !a.rope)
+            CHECK(memcmp(back, x->narrow, sizeof back) == 0, "merging does not undo splitting over %lld",
+                  (long long)a.parts);
+    }
+    a.parts = 1;
+    a.first_head = whole;
+    memcpy(back, x->narrow, sizeof back);
+    a.x = a.y = back;
+    reel_split_heads(&stream, a);
+    a.x = x->narrow;
+    a.y = narrow;
+    reel_split_heads(&stream, a);
+    CHECK(memcmp(back, narrow, sizeof back) == 0, "in place it is another");
+}
+
+static void heads_are_normed_turned_and_laid_out(void)
+{
+    struct numbers x = numbers_make(ROWS * WIDTH, 9, 2), norm = numbers_make(WIDTH, 10, 1),
+                   table = numbers_make(3 * 64, 11, 1);
+    struct reel_rope rope = {.frame = table.wide,
+                             .row = table.wide + 64,
+                             .column = table.wide + 128,
+                             .frame_pairs = 2,
+                             .row_pairs = 1,
+                             .column_pairs = 1,
+                             .H = 2,
+                             .W = 3,
+                             .first_token = 8};
+    double squares[2][2 * ROWS];
+    for (int p = 0; p < 2; p++)
+        for (int i = 0; i < 2; i++)
+            reel_squares(&stream, (struct reel_squares){.rows = ROWS,
+                                                        .width = WIDTH - i,
+                                                        .numbers = p ? REEL_BFLOAT16 : REEL_FP32,
+                                                        .x = p ? (void *)x.narrow : (void *)x.wide,
+                                                        .sums = squares[p] + i * ROWS});
+    CHECK(memcmp(squares[0], squares[1], sizeof squares[0]) == 0, "squares differ");
+    CHECK(squares[0][0] > squares[0][ROWS], "a column less has the same squares");
+    for (int variant = 0; variant < 8; variant++) {
+        struct reel_split_heads a = {.rows = ROWS,
+                                     .heads = HEADS,
+                                     .channels = CH,
+                                     .norm = variant & 1 ? norm.wide : NULL,
+                                     .epsilon = 1e-6,
+                                     .squares = variant & 2 ? squares[0] : NULL,
+                                     .square_parts = 2,
+                                     .norm_width = 2 * WIDTH,
+                                     .rope = variant & 4 ? &rope : NULL};
+        split_case(&a, &x, &norm);
+    }
+    numbers_free(&x);
+    numbers_free(&norm);
+    numbers_free(&table);
+}
+
+enum { Q = 131, KEYS = 300, N = 3, C = 32, STRIDE = N * C };
+
+/* Head `head` of [rows, N heads] as [rows, C]. */
+static void take_head(const float *all, int64_t rows, int64_t head, float *one)
+{
+    for (int64_t r = 0; r < rows; r++)
+        memcpy(one + r * C, all + r * STRIDE + head * C, C * sizeof *one);
+}
+
+/* What attention over [first, first + keys) does to out and lse of one head in floats. */
+static void attend_alone(const struct numbers *qkv, int64_t head, int64_t first, int64_t keys,
+                         struct reel_attention a, float *out, float *lse)
+{
+    static float q[Q * C], k[KEYS * C], v[KEYS * C];
+    take_head(qkv[0].wide, Q, head, q);
+    take_head(qkv[1].wide + first * STRIDE, keys, head, k);
+    take_head(qkv[2].wide + first * STRIDE, keys, head, v);
+    a.queries = Q;
+    a.keys = keys;
+    a.heads = 1;
+    a.numbers = REEL_FP32;
+    a.q = q;
+    a.k = k;
+    a.v = v;
+    a.out = out;
+    a.lse = lse;
+    a.q_stride = a.kv_stride = a.out_stride = C;
+    reel_attention(&stream, a);
+}
+
+/* Over all keys, then the same added; over three parts of the keys, merged: rounded after each. */
+static void attention_is_rounded_whenever_it_is_written(void)
+{
+    static const int64_t steps[][3] = {
+        {0, KEYS, 0}, {0, KEYS, 1}, {0, 7, 0}, {7, KEYS - 17, 2}, {KEYS - 10, 10, 2}};
+    struct numbers qkv[3] = {numbers_make(Q * STRIDE, 12, 6), numbers_make(KEYS * STRIDE, 13, 1),
+                             numbers_make(KEYS * STRIDE, 14, 1)};
+    static float right[N][Q * C], right_lse[N][Q], lse[Q * N];
+    static uint16_t out[Q * STRIDE], head[Q * C];
+    for (int s = 0; s < 5; s++) {
+        struct reel_attention a = {.queries = Q,
+                                   .keys = steps[s][1],
+                                   .heads = N,
+                                   .channels = C,
+                                   .scale = 1 / sqrt((double)C),
+                                   .numbers = REEL_BFLOAT16,
+                                   .q = qkv[0].narrow,
+                                   .q_stride = STRIDE,
+                                   .k = qkv[1].narrow + steps[s][0] * STRIDE,
+                                   .v = qkv[2].narrow + steps[s][0] * STRIDE,
+                                   .kv_stride = STRIDE,
+                                   .out = out,
+                                   .out_stride = STRIDE,
+                                   .add = steps[s][2] == 1,
+                                   .lse = lse,
+                                   .merge = steps[s][2] == 2};
+        reel_attention(&stream, a);
+        for (int64_t n = 0; n < N; n++) {
+            attend_alone(qkv, n, steps[s][0], a.keys, a, right[n], right_lse[n]);
+            for (int64_t r = 0; r < Q; r++) {
+                memcpy(head + r * C, out + r * STRIDE + n * C, C * sizeof *head);
+                CHECK(lse[r * N + n] == right_lse[n][r], "step %d head %lld query %lld: lse %g", s,
+                      (long long)n, (long long)r, (double)lse[r * N + n]);
+            }
+            numbers_check("attention", head, right[n], Q * C);
+            reel_convert(&stream, (struct reel_convert){
+                                      .count = Q * C, .numbers = REEL_BFLOAT16, .x = right[n], .y = head});
+            for (int64_t i = 0; i < Q * C; i++) { /* the next step finds what was rounded */
+                uint32_t bits = (uint32_t)head[i] << 16;
+                memcpy(&right[n][i], &bits, sizeof bits);
+            }
+        }
+    }
+    for (int i = 0; i < 3; i++)
+        numbers_free(&qkv[i]);
+}
+
+static void a_query_alone_has_the_same_bits(void)
+{
+    struct numbers q = numbers_make(Q * STRIDE, 15, 6), kv = numbers_make(KEYS * STRIDE, 16, 1);
+    static uint16_t whole[Q * STRIDE];
+    uint16_t alone[STRIDE];
+    struct reel_attention a = {.queries = Q,
+                               .keys = KEYS,
+                               .heads = N,
+                               .channels = C,
+                               .scale = 0.3,
+                               .numbers = REEL_BFLOAT16,
+                               .q = q.narrow,
+                               .q_stride = STRIDE,
+                               .k = kv.narrow,
+                               .v = kv.narrow,
+                               .kv_stride = STRIDE,
+                               .out = whole,
+                               .out_stride = STRIDE};
+    reel_attention(&stream, a);
+    a.queries = 1;
+    a.out = alone;
+    for (int64_t r = 0; r < Q; r += 13) {
+        a.q = q.narrow + r * STRIDE;
+        reel_attention(&stream, a);
+        CHECK(memcmp(alone, whole + r * STRIDE, sizeof alone) == 0, "query %lld", (long long)r);
+    }
+    CHECK(memcmp(whole, whole + STRIDE, sizeof alone) != 0, "all queries are one");
+    numbers_free(&q);
+    numbers_free(&kv);
+}
+
+static void patches_sums_and_rows_are_rounded_once(void)
+{
+    enum { F = 2, H = 3, W = 5, CHANNELS = 3, LATENTS = CHANNELS * F * 4 * H * W, TOKENS = F * H * W - 4 };
+    struct numbers x = numbers_make(3 * ROWS * D + 8, 17, 1), row = numbers_make(D, 18, 1);
+    float latents[LATENTS], columns[LATENTS], right[ROWS * D];
+    uint16_t narrow[ROWS * D];
+    for (int i = 0; i < LATENTS; i++)
+        latents[i] = sinf((float)(i + 1)); /* no bfloat16 */
+    for (int p = 0; p < 2; p++)
+        reel_patchify(&stream, (struct reel_patchify){.tokens = TOKENS,
+                                                      .first_token = 4,
+                                                      .F = F,
+                                                      .H = H,
+                                                      .W = W,
+                                                      .channels = CHANNELS,
+                                                      .numbers = p ? REEL_BFLOAT16 : REEL_FP32,
+                                                      .latents = latents,
+                                                      .columns = p ? (void *)narrow : (void *)columns});
+    numbers_check("patchify", narrow, columns, TOKENS * 4 * CHANNELS);
+    for (int p = 0; p < 2; p++)
+        reel_sum_parts(&stream, (struct reel_sum_parts){.rows = ROWS,
+                                                        .width = D,
+                                                        .parts = 3,
+                                                        .part_stride = ROWS * D + 4,
+                                                        .numbers = p ? REEL_BFLOAT16 : REEL_FP32,
+                                                        .x = p ? (void *)x.narrow : (void *)x.wide,
+                                                        .row = p ? (void *)row.narrow : (void *)row.wide,
+                                                        .y = p ? (void *)narrow : (void *)right});
+    numbers_check("sum_parts", narrow, right, ROWS * D);
+    reel_add_row(&stream,
+                 (struct reel_add_row){
+                     .rows = ROWS, .width = D, .numbers = REEL_BFLOAT16, .row = row.narrow, .y = x.narrow});
+    reel_add_row(&stream, (struct reel_add_row){.rows = ROWS, .width = D, .row = row.wide, .y = x.wide});
+    numbers_check("add_row", x.narrow, x.wide, ROWS * D);
+    reel_convert(&stream, (struct reel_convert){
+                              .count = LATENTS, .numbers = REEL_BFLOAT16, .x = latents, .y = narrow});
+    numbers_check("convert", narrow, latents, LATENTS);
+    reel_convert(&stream, (struct reel_convert){.count = LATENTS, .x = latents, .y = columns});
+    CHECK(memcmp(columns, latents, sizeof latents) == 0, "floats do not stay what they are");
+    numbers_free(&x);
+    numbers_free(&row);
+}
+
+static void a_long_array_is_converted_to_its_end(void)
+{
+    enum { COUNT = 100001 };
+    struct numbers x = numbers_make(COUNT, 19, 1);
+    uint16_t *found = calloc(COUNT + 1, sizeof *found);
+    found[COUNT] = 7;
+    reel_convert(&stream,
+                 (struct reel_convert){.count = COUNT, .numbers = REEL_BFLOAT16, .x = x.wide, .y = found});
+    CHECK(memcmp(found, x.narrow, COUNT * sizeof *found) == 0, "what a bfloat16 holds is not kept");
+    CHECK(found[COUNT] == 7, "it writes beyond");
+    numbers_free(&x);
+    free(found);
+}
+
+/* Each with arguments that hold, but for a precision. */
+static void precisions_that_no_operation_has_are_refused(void)
+{
+    float x[4] = {1, 2, 3, 4}, y[4] = {0};
+    for (int what = 0; what < 4; what++) {
+        struct reel_stream fresh = stream;
+        if (what == 0)
+            reel_convert(&fresh, (struct reel_convert){.count = 1, .numbers = REEL_FP8, .x = x, .y = y});
+        if (what == 1)
+            reel_layer_norm(
+                &fresh,
+                (struct reel_layer_norm){
+                    .rows = 1, .width = 2, .from = REEL_BFLOAT16, .x = x, .weight = x, .bias = x, .y = x});
+        if (what == 2)
+            reel_add_row(&fresh,
+                         (struct reel_add_row){.rows = 1, .width = 2, .numbers = REEL_FP8, .row = x, .y = y});
+        if (what == 3)
+            reel_gemm(
+                &fresh,
+                (struct reel_gemm){
+                    .rows = 1, .in = 2, .out = 1, .weights = REEL_BFLOAT16, .x = x, .weight = x, .y = y});
+        CHECK(fresh.status == REEL_INTERNAL && y[0] == 0, "call %d is let in", what);
+        reel_error_clear();
+    }
+}
+
+static void a_stream_beside_another_copies(void)
+{
+    struct reel_stream aside;
+    char from[6] = "abcde", to[6] = "";
+    reel_stream_open_aside(&aside, &reel_ops_cpu);
+    reel_order(&aside, &stream);
+    reel_upload(&aside, to, from, sizeof from);
+    reel_finish(&aside);
+    CHECK(aside.status == REEL_OK && strcmp(to, from) == 0, "%s", to);
+    reel_stream_close(&aside);
+    CHECK(aside.ops == NULL, "it is open");
+}
+
+int main(void)
+{
+    void *scratch = aligned_alloc(64, (size_t)reel_scratch_bytes(&reel_ops_cpu, &most));
+    reel_stream_open(&stream, &reel_ops_cpu, &most, scratch);
+    RUN(a_layer_norm_reads_and_writes_either_precision);
+    RUN(modulation_and_gates_are_rounded_once);
+    RUN(heads_are_normed_turned_and_laid_out);
+    RUN(attention_is_rounded_whenever_it_is_written);
+    RUN(a_query_alone_has_the_same_bits);
+    RUN(patches_sums_and_rows_are_rounded_once);
+    RUN(a_long_array_is_converted_to_its_end);
+    RUN(precisions_that_no_operation_has_are_refused);
+    RUN(a_stream_beside_another_copies);
+    CHECK(stream.status == REEL_OK, "%s", reel_error_here()->cause);
+    free(scratch);
+    return test_end();
+}
