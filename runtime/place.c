@@ -14,10 +14,9 @@
 /* What a rank can say of itself before anything is chosen. */
 struct claim {
     unsigned char uuid[16];
-    int64_t gpus;        /* that it sees */
-    int64_t computes;    /* bfloat16 in hardware: sm_80 and newer */
-    int64_t free_bytes;  /* of the GPU it would take */
-    int64_t total_bytes; /* of the same */
+    int64_t gpus;       /* that it sees */
+    int64_t computes;   /* bfloat16 in hardware: sm_80 and newer */
+    int64_t free_bytes; /* of the GPU it would take */
 };
 
 /* The cores that this process may run on: "0-3,8". */
@@ -72,7 +71,6 @@ static enum reel_status claim_gpu(const struct reel_comm *comm, struct claim *cl
     memcpy(claim->uuid, gpu->uuid, sizeof claim->uuid);
     claim->computes = gpu->major >= 8;
     claim->free_bytes = gpu->free_bytes;
-    claim->total_bytes = gpu->memory_bytes;
     return REEL_OK;
 }
 
