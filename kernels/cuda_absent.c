@@ -56,8 +56,3 @@ void reel_gpu_algorithms(char *text, int64_t text_bytes)
     if (text_bytes > 0)
         text[0] = 0;
 }
-
-int64_t reel_gpu_libraries_bytes(void)
-{
-    return 0;
-}

@@ -32,10 +32,6 @@ enum reel_status reel_gpu_describe(int64_t index, struct reel_gpu *gpu);
  * older than sm_80, when the program holds no code for it, or when CUDA refuses. */
 enum reel_status reel_gpu_use(int64_t index);
 
-/* What the GPU's libraries take of a process' memory by being there, whether it uses them or not; 0 where it was built without
- * them. */
-int64_t reel_gpu_libraries_bytes(void);
-
 /* How the GEMMs of this process were chosen so far, one per (columns in and out, precisions) and sorted: text for a
  * checkpoint, so that a resume can say when it computes otherwise. "" where nothing was chosen. The caller's bytes. */
 void reel_gpu_algorithms(char *text, int64_t text_bytes);

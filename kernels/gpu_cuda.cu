@@ -127,8 +127,3 @@ int64_t reel_cuda_taken_bytes(void)
         cudaGetLastError();
     return free_before - unused;
 }
-
-int64_t reel_gpu_libraries_bytes(void)
-{
-    return 250000000; /* cuBLASLt, cuDNN and NCCL are linked: 195 MB were measured */
-}

@@ -3,7 +3,6 @@
 
 #include "arguments.h"
 #include "device_file.h"
-#include "gpu.h"
 #include "plan_forecast.h"
 
 #include <errno.h>
@@ -40,8 +39,6 @@ static enum reel_status machine_of(const struct reel_option options[OPTIONS], in
               "--devices is %s without --device, expected --device NAME with it", devices);
     if (options[DEVICE].value)
         REEL_PASS(reel_device_read(devices ? devices : "", options[DEVICE].value, &machine->device));
-    if (machine->device.memory_bytes == 0) /* the host's, where this program lies */
-        machine->device.libraries_bytes += reel_gpu_libraries_bytes();
     machine->room_bytes = machine->device.memory_bytes;
     if (options[DEVICE_MEMORY].value)
         REEL_PASS(reel_size_read("--device-memory", options[DEVICE_MEMORY].value, &machine->room_bytes));

@@ -223,7 +223,8 @@ static enum reel_status meet(MPI_Comm ranks, struct reel_nccl *nccl, enum reel_s
 
 int reel_nccl_is_here(void)
 {
-    return 1;
+    int version;
+    return ncclGetVersion(&version) == ncclSuccess;
 }
 
 enum reel_status reel_nccl_open(MPI_Comm ranks, double seconds, struct reel_nccl **nccl)

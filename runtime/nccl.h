@@ -15,7 +15,7 @@
 
 struct reel_nccl; /* a communicator */
 
-/* Not collective. Whether the program was built with it. */
+/* Not collective. Whether the program was built with it and it can be loaded. */
 int reel_nccl_is_here(void);
 
 /* Collective over the ranks of the MPI communicator, each on a GPU of its own. The id is made by rank 0 and

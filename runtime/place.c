@@ -173,7 +173,7 @@ enum reel_status reel_place_choose(struct reel_comm *comm, const struct reel_job
     enum reel_status status = REEL_OK;
     if (asked && !(takes && reel_nccl_is_here()))
         status = reel_fail(REEL_BAD_JOB, "communication.transport is nccl and %s, expected mpi or auto",
-                           takes ? "this program was built without NCCL" : "the ranks compute on the CPU");
+                           takes ? "this program was built without NCCL, or it cannot be loaded" : "the ranks compute on the CPU");
     REEL_PASS(reel_agree(comm, status));
     place->over_nccl =
         takes && outcome.all_own && reel_nccl_is_here() && job->communication.transport != REEL_TRANSPORT_MPI;

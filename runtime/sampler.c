@@ -3,7 +3,6 @@
 
 #include "fault.h"
 #include "fingerprint.h"
-#include "gpu.h"
 #include "pulse.h"
 #include "trace.h"
 
@@ -169,8 +168,6 @@ static enum reel_status describe_machine(struct reel_sampler *s, struct reel_mac
     *machine = (struct reel_machine){.device = s->place.room_bytes > 0 ? reel_device_gpu : reel_device_core,
                                      .ranks_per_node = least[0],
                                      .room_bytes = least[1]};
-    if (s->ops->is_host)
-        machine->device.libraries_bytes += reel_gpu_libraries_bytes();
     return REEL_OK;
 }
 
