@@ -41,7 +41,7 @@ foreach(name reference_forward_test reference_sampling_test reference_resume_tes
     target_link_libraries(${name}_on_host PRIVATE reel_flags $<LINK_LIBRARY:WHOLE_ARCHIVE,reel_test_cuda>
         reel_test_mpi reel_test_nccl reel_test_gpus reel_test_piece reel_test_case reel_test_rig reel_vendor_hdf5 m)
 endforeach()
-reel_test_launch(runtime_device_test_on_host runtime_device_test_on_host 1 mpi cuda)
+reel_test_launch(runtime_device_test_on_host runtime_device_test_on_host 1 long cuda)
 foreach(words cuda cuda-bf16 cuda-nccl)
     reel_test_launch(reference_forward_test_on_host_${words} reference_forward_test_on_host 2 long ${words})
     reel_test_launch(reference_sampling_test_on_host_${words} reference_sampling_test_on_host 2 long ${words})
