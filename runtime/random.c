@@ -1,6 +1,8 @@
 /* torch's CPU generator: mt19937, and normal values as PyTorch's AVX2 kernel rounds them. */
 #include "random.h"
 
+#include "narrow.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -61,26 +63,12 @@ static double draw_double(struct reel_random *random)
     return (double)(((high << 32) | low) & 0x1fffffffffffffu) * 0x1p-53;
 }
 
-INLINE uint32_t bits_of(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-INLINE float float_of(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 /* Cephes' logf of a normal number. */
 INLINE float log_of(float x)
 {
-    uint32_t bits = bits_of(x);
+    uint32_t bits = reel_bits_of(x);
     float exponent = (float)((int32_t)(bits >> 23) - 126);
-    float half = float_of((bits & 0x007fffffu) | 0x3f000000u); /* the mantissa in [0.5, 1) */
+    float half = reel_float_of((bits & 0x007fffffu) | 0x3f000000u); /* the mantissa in [0.5, 1) */
     int small = half < 0.707106781186547524f;
     float m = (half - 1.0f) + (small ? half : 0.0f);
     exponent -= small ? 1.0f : 0.0f;
@@ -120,8 +108,8 @@ INLINE void sine_and_cosine_of(float t, float *sine, float *cosine)
     s = s * z;
     s = fmaf(s, x, x);
     int straight = (octant & 2) == 0;
-    *sine = float_of(bits_of(straight ? s : c) ^ sine_sign);
-    *cosine = float_of(bits_of(straight ? c : s) ^ cosine_sign);
+    *sine = reel_float_of(reel_bits_of(straight ? s : c) ^ sine_sign);
+    *cosine = reel_float_of(reel_bits_of(straight ? c : s) ^ cosine_sign);
 }
 
 /* Box and Muller on blocks of 16 uniforms in place: radii from the first eight, angles from the last eight.

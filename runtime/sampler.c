@@ -70,10 +70,28 @@ static enum reel_status check_output(const struct reel_sampler *s)
     return REEL_OK;
 }
 
+/* Collective over world. */
+static enum reel_status tell_places(struct reel_sampler *s)
+{
+    enum { BYTES = REEL_PLACE_TEXT_BYTES };
+    int64_t ranks = s->comm->world.size;
+    char *all = s->comm->world.rank == 0 ? malloc((size_t)ranks * BYTES) : NULL;
+    enum reel_status status = REEL_OK;
+    if (s->comm->world.rank == 0 && !all)
+        status = reel_fail(REEL_NO_MEMORY, "no memory for the places of %lld ranks", (long long)ranks);
+    REEL_PASS(reel_agree(s->comm, status));
+    int failed = MPI_Gather(s->place.text, BYTES, MPI_BYTE, all, BYTES, MPI_BYTE, 0, s->comm->world.mpi);
+    for (int64_t rank = 0; all && failed == MPI_SUCCESS && rank < ranks; rank++)
+        reel_sampler_tell(
+            s, &(struct reel_event){.kind = REEL_EVENT_PLACE, .rank = rank, .text = all + rank * BYTES});
+    free(all);
+    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "where the ranks compute did not reach rank 0");
+    return REEL_OK;
+}
+
 /* Where the ranks compute, chosen and told, once it is known that they have to. Collective over world. */
 static enum reel_status find_place(struct reel_sampler *s)
 {
-    char text[REEL_PLACE_TEXT_BYTES];
     if (!s->places)
         return REEL_OK;
     s->place.number_bytes = reel_number_bytes(s->job->model.compute, s->place.number_bytes);
@@ -82,11 +100,7 @@ static enum reel_status find_place(struct reel_sampler *s)
         return REEL_OK;
     REEL_PASS(reel_place_choose(s->comm, s->job, &s->place));
     s->ops = s->place.ops;
-    for (int64_t rank = 0; rank < s->comm->world.size; rank++) {
-        memcpy(text, s->place.text, sizeof text);
-        REEL_PASS(reel_broadcast_from(s->comm, rank, text, (int64_t)sizeof text));
-        reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_PLACE, .rank = rank, .text = text});
-    }
+    REEL_PASS(tell_places(s));
     if (s->place.without >= 0)
         reel_sampler_note(
             s,
@@ -326,7 +340,7 @@ static enum reel_status make_embedding(struct reel_sampler *s, struct reel_loadi
                                 &s->stream, &weights));
     reel_embedding_make(&s->outline.table, &s->plan.model, &weights, s->job->video.fps, &s->arena,
                         (float *)(void *)(memory + bytes), &s->stream);
-    REEL_PASS(reel_agree(s->comm, s->stream.status));
+    REEL_PASS(reel_sampler_agree(s, REEL_OK));
     return decide(s, &weights);
 }
 

@@ -31,17 +31,18 @@ static void gemm_equals_the_twin(const struct gemm_case *c)
                      w = rig_noise(c->out * c->in, c->weights, 2), bias = rig_noise(c->out, c->numbers, 3),
                      y = rig_room(c->rows * c->out, c->result);
     float *right = rig_floats(c->rows * c->out), *wrong = rig_floats(c->rows * c->out), *found;
-    struct reel_gemm a = {.rows = c->rows,
-                          .in = c->in,
-                          .out = c->out,
-                          .numbers = c->numbers,
-                          .weights = c->weights,
-                          .weight_scale = 0.625,
-                          .x = x.host,
-                          .weight = w.host,
-                          .bias = c->has_bias ? bias.host : NULL,
-                          .y = right,
-                          .activation = c->activation};
+    const struct reel_gemm on_host = {.rows = c->rows,
+                                      .in = c->in,
+                                      .out = c->out,
+                                      .numbers = c->numbers,
+                                      .weights = c->weights,
+                                      .weight_scale = 0.625,
+                                      .x = x.host,
+                                      .weight = w.host,
+                                      .bias = c->has_bias ? bias.host : NULL,
+                                      .y = right,
+                                      .activation = c->activation};
+    struct reel_gemm a = on_host;
     reel_gemm(&rig_cpu, a);
     a.result = c->result;
     a.x = x.device;
@@ -54,17 +55,8 @@ static void gemm_equals_the_twin(const struct gemm_case *c)
     for (int64_t r = 0; r < c->rows; r++)
         memset((char *)x.host + ((r + 1) * c->in - 1) * reel_precision_bytes(c->numbers), 0,
                (size_t)reel_precision_bytes(c->numbers));
-    a = (struct reel_gemm){.rows = c->rows,
-                           .in = c->in,
-                           .out = c->out,
-                           .numbers = c->numbers,
-                           .weights = c->weights,
-                           .weight_scale = 0.625,
-                           .x = x.host,
-                           .weight = w.host,
-                           .bias = c->has_bias ? bias.host : NULL,
-                           .y = wrong,
-                           .activation = c->activation};
+    a = on_host;
+    a.y = wrong;
     reel_gemm(&rig_cpu, a);
     rig_compare("gemm", found, right, wrong, c->rows * c->out, gemm_tolerance(c));
     CHECK(rig_gpu.status == REEL_OK && rig_cpu.status == REEL_OK, "%lld x %lld x %lld: %s",
