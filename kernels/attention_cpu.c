@@ -1,80 +1,52 @@
 /* Attention on the host: tiles of queries against tiles of keys with an online softmax (Milakov and
- * Gimelshein 2018; FlashAttention, Dao et al. 2022), both products by oneDNN's sgemm. No buffer grows with
- * the sequence. */
+ * Gimelshein 2018; FlashAttention, Dao et al. 2022). Everything stands on its side: scores are
+ * [keys, queries], sums [channels, queries], so that a vector's lanes are queries, maxima and sums of a
+ * softmax are of whole vectors, and the powers are at once an operand of the second product. No buffer grows
+ * with the sequence. */
 #include "cpu.h"
 #include "elements.h"
+#include "lanes.h"
 #include "pulse.h"
 
-#include <dnnl.h>
-#include <omp.h>
 #include <string.h>
 
-enum { LANES = 16 };
-
-/* The state of one tile: scores [tile, keys of a tile], the sum so far [tile, C], and per query its
- * maximum and weight; and room for a tile of keys and of values [keys of a tile, C], where they have to be
- * widened. */
+/* A thread's packed operands and sums, of a tile of queries in strips: a tile of keys and one of values in
+ * blocks, the queries, the sums so far [channels, queries of a strip] of each strip, its scores, each query's
+ * maximum and weight, and a strip's result on its feet. */
 struct tile {
-    float *q, *scores, *sum;
-    float *maximum, *weight;
-    float *k, *v;
+    const struct reel_lanes *lanes;
+    int64_t channels; /* rounded up to a block's rows */
+    float *q, *scores, *sums, *maximum, *weight, *rows, *k, *v;
 };
 
-static struct tile tile_in(float *scratch, int64_t channels)
+int64_t reel_attention_scratch_floats(int64_t channels)
 {
-    struct tile t;
-    t.q = scratch;
-    t.sum = t.q + REEL_QUERY_TILE * channels;
-    t.scores = t.sum + REEL_QUERY_TILE * channels;
-    t.maximum = t.scores + REEL_QUERY_TILE * REEL_KEY_TILE;
-    t.weight = t.maximum + REEL_QUERY_TILE;
-    t.k = t.weight + REEL_QUERY_TILE;
-    t.v = t.k + REEL_KEY_TILE * channels;
+    int64_t across = reel_rounded_up(channels, REEL_BLOCK_ROWS_MOST);
+    return REEL_QUERY_TILE * (channels + across + 2) + REEL_KEY_TILE * REEL_STRIP_COLUMNS_MOST +
+           REEL_STRIP_COLUMNS_MOST * reel_rounded_up(channels, REEL_STRIP_COLUMNS_MOST) +
+           REEL_KEY_TILE * (channels + across) + 2 * REEL_PACK_SLACK + 16 * 8;
+}
+
+/* Every array begins at a whole cache line. */
+static float *carve(float **scratch, int64_t floats)
+{
+    float *array = *scratch;
+    *scratch += reel_rounded_up(floats, 16);
+    return array;
+}
+
+static struct tile tile_in(float *scratch, const struct reel_lanes *lanes, int64_t channels)
+{
+    struct tile t = {.lanes = lanes, .channels = reel_rounded_up(channels, lanes->floats.block_rows)};
+    t.q = carve(&scratch, REEL_QUERY_TILE * channels);
+    t.scores = carve(&scratch, REEL_KEY_TILE * lanes->strip_columns);
+    t.sums = carve(&scratch, REEL_QUERY_TILE * t.channels);
+    t.maximum = carve(&scratch, REEL_QUERY_TILE);
+    t.weight = carve(&scratch, REEL_QUERY_TILE);
+    t.rows = carve(&scratch, lanes->strip_columns * reel_rounded_up(channels, lanes->strip_columns));
+    t.k = carve(&scratch, REEL_KEY_TILE * channels + REEL_PACK_SLACK);
+    t.v = carve(&scratch, REEL_KEY_TILE * t.channels + REEL_PACK_SLACK);
     return t;
-}
-
-/* Turns a row of scores into exp(score - maximum), returns their sum. Lanes are summed in a fixed order. */
-REEL_SIMD
-static float exponentials(float *scores, int64_t count, float maximum)
-{
-    float lane[LANES] = {0};
-    int64_t whole = count - count % LANES;
-    for (int64_t i = 0; i < whole; i += LANES)
-        for (int64_t j = 0; j < LANES; j++) {
-            float e = reel_exp(scores[i + j] - maximum);
-            scores[i + j] = e;
-            lane[j] += e;
-        }
-    for (int64_t i = whole; i < count; i++) {
-        scores[i] = reel_exp(scores[i] - maximum);
-        lane[i - whole] += scores[i];
-    }
-    float sum = 0;
-    for (int64_t j = 0; j < LANES; j++)
-        sum += lane[j];
-    return sum;
-}
-
-REEL_SIMD
-static float largest_of(const float *scores, int64_t count, float largest)
-{
-    for (int64_t i = 0; i < count; i++)
-        largest = scores[i] > largest ? scores[i] : largest;
-    return largest;
-}
-
-/* Takes one tile of keys into the running softmax of every query. */
-static void fold(struct tile *t, int64_t rows, int64_t keys, int64_t channels)
-{
-    for (int64_t r = 0; r < rows; r++) {
-        float *scores = t->scores + r * REEL_KEY_TILE, *sum = t->sum + r * channels;
-        float maximum = largest_of(scores, keys, t->maximum[r]);
-        float shrink = reel_exp(t->maximum[r] - maximum);
-        t->weight[r] = t->weight[r] * shrink + exponentials(scores, keys, maximum);
-        t->maximum[r] = maximum;
-        for (int64_t c = 0; c < channels; c++)
-            sum[c] *= shrink;
-    }
 }
 
 REEL_ELEMENT void write_numbers(void *out, enum reel_precision numbers, struct reel_merged merged,
@@ -85,13 +57,15 @@ REEL_ELEMENT void write_numbers(void *out, enum reel_precision numbers, struct r
                         reel_merged_number(merged, reel_number(out, c, numbers), sum[c] / weight));
 }
 
-/* The result of one query: sum / weight; added to, or merged with, what is there. */
+/* The result of one query: sum / weight; added to, or merged with, what is there. The maximum is of powers of
+ * two. */
+REEL_SIMD
 static void write_out(const struct reel_attention *a, int64_t head, int64_t query, const float *sum,
                       float maximum, float weight)
 {
     void *out = reel_at(a->out, query * a->out_stride + head * a->channels, a->numbers);
     float *lse = a->lse ? a->lse + query * a->heads + head : NULL;
-    double here = lse ? (double)maximum + log((double)weight) : 0;
+    double here = lse ? (double)maximum * M_LN2 + log((double)weight) : 0;
     struct reel_merged merged = {.kept = a->add ? 1 : 0, .taken = 1, .lse = here};
     if (a->merge)
         merged = reel_merge_of((double)*lse, here);
@@ -103,75 +77,108 @@ static void write_out(const struct reel_attention *a, int64_t head, int64_t quer
         write_numbers(out, REEL_FP32, merged, sum, weight, a->channels);
 }
 
-/* A tile of keys or values as floats, and the elements from one of its rows to the next: where it lies, or
- * widened in `room`. */
-static const float *floats_of(const struct reel_attention *a, const void *rows, int64_t count, float *room,
-                              int64_t *stride)
+/* So many rows of a head from `first` on. */
+static struct reel_operand head_of(const struct reel_attention *a, const void *numbers, int64_t stride,
+                                   int64_t head, int64_t first, int64_t rows)
 {
-    *stride = a->numbers == REEL_FP32 ? a->kv_stride : a->channels;
-    if (a->numbers == REEL_FP32)
-        return rows;
-    for (int64_t r = 0; r < count; r++)
-        reel_widen_cpu(reel_at(rows, r * a->kv_stride, a->numbers), a->channels, a->numbers,
-                       room + r * a->channels);
-    return room;
+    return (struct reel_operand){.numbers = reel_at(numbers, first * stride + head * a->channels, a->numbers),
+                                 .stride = stride,
+                                 .rows = rows,
+                                 .precision = a->numbers};
 }
 
-/* Takes the keys [key, key + keys) of a head into the tile. */
-static dnnl_status_t key_tile(struct tile *t, const struct reel_attention *a, int64_t head, int64_t size,
-                              int64_t key)
+/* Part `part` of `parts` of the rows behind those of a tile of keys or values, which are packed next. */
+static struct reel_ahead next_rows(const struct reel_attention *a, const struct reel_operand *rows,
+                                   int64_t behind, int64_t part, int64_t parts)
 {
-    int64_t C = a->channels, first = key * a->kv_stride + head * C, k_stride, v_stride;
-    int64_t keys = a->keys - key < REEL_KEY_TILE ? a->keys - key : REEL_KEY_TILE;
-    const float *k = floats_of(a, reel_at(a->k, first, a->numbers), keys, t->k, &k_stride);
-    const float *v = floats_of(a, reel_at(a->v, first, a->numbers), keys, t->v, &v_stride);
-    dnnl_status_t done = dnnl_sgemm('N', 'T', size, keys, C, (float)a->scale, t->q, C, k, k_stride, 0.0f,
-                                    t->scores, REEL_KEY_TILE);
-    if (done != dnnl_success)
-        return done;
-    fold(t, size, keys, C);
-    return dnnl_sgemm('N', 'N', size, C, keys, 1.0f, t->scores, REEL_KEY_TILE, v, v_stride, 1.0f, t->sum, C);
+    int64_t bytes = reel_precision_bytes(a->numbers);
+    int64_t count = behind < REEL_KEY_TILE ? behind : REEL_KEY_TILE, first = count * part / parts;
+    return (struct reel_ahead){.rows =
+                                   reel_at(rows->numbers, (rows->rows + first) * rows->stride, a->numbers),
+                               .stride = rows->stride * bytes,
+                               .bytes = a->channels * bytes,
+                               .count = count * (part + 1) / parts - first};
 }
 
-/* The queries [first, first + rows) of one head. Tiles always have tile_rows rows, so that a query's result
- * does not depend on how many there are; rows beyond the last are zero. */
-static dnnl_status_t query_tile(const struct reel_stream *stream, const struct reel_attention *a,
-                                int64_t head, int64_t first)
+/* Takes the keys from `key` on of a head into the tile. */
+static void key_tile(const struct tile *t, const struct reel_attention *a, int64_t head, int64_t queries,
+                     int64_t key)
 {
-    int64_t size = stream->tile_rows, C = a->channels;
-    int64_t rows = a->queries - first < size ? a->queries - first : size;
-    struct tile t = tile_in(reel_cpu_scratch(stream), C);
-    dnnl_status_t done = dnnl_success;
-    memset(t.q, 0, (size_t)(size * C) * sizeof *t.q);
-    memset(t.sum, 0, (size_t)(size * C) * sizeof *t.sum);
-    for (int64_t r = 0; r < size; r++) {
-        if (r < rows)
-            reel_widen_cpu(reel_at(a->q, (first + r) * a->q_stride + head * C, a->numbers), C, a->numbers,
-                           t.q + r * C);
-        t.maximum[r] = -3.0e38f;
-        t.weight[r] = 0;
+    const struct reel_lanes *lanes = t->lanes;
+    int64_t keys = a->keys - key < REEL_KEY_TILE ? a->keys - key : REEL_KEY_TILE, C = a->channels;
+    int64_t strip = lanes->strip_columns, strips = (queries + strip - 1) / strip;
+    struct reel_operand k = head_of(a, a->k, a->kv_stride, head, key, keys),
+                        v = head_of(a, a->v, a->kv_stride, head, key, keys);
+    lanes->floats.pack_blocks(&k, C, t->k);
+    lanes->pack_blocks_across(&v, C, t->v);
+    for (int64_t s = 0; s < strips; s++) {
+        int64_t behind = a->keys - key - keys;
+        float *sums = t->sums + s * strip * t->channels;
+        struct reel_ahead ahead[] = {next_rows(a, &k, behind, s, strips), {0}};
+        lanes->floats.multiply((keys + lanes->floats.block_rows - 1) / lanes->floats.block_rows, C, t->k,
+                               t->q + s * strip * C, t->scores, strip, 0, ahead);
+        lanes->soften(keys, t->channels, t->scores, t->maximum + s * strip, t->weight + s * strip, sums);
+        ahead[0] = next_rows(a, &v, behind, s, strips);
+        lanes->floats.multiply(t->channels / lanes->floats.block_rows, keys, t->v, t->scores, sums, strip, 1,
+                               ahead);
     }
-    for (int64_t key = 0; key < a->keys && done == dnnl_success; key += REEL_KEY_TILE)
-        done = key_tile(&t, a, head, size, key);
+}
+
+/* The results of the strip of queries from `q` on, of which there are so many. */
+static void write_strip(const struct tile *t, const struct reel_attention *a, int64_t head, int64_t first,
+                        int64_t q, int64_t queries)
+{
+    int64_t strip = t->lanes->strip_columns, C = a->channels;
+    const float *sums = t->sums + q * t->channels;
+    for (int64_t c = 0; c < C; c += strip) {
+        struct reel_operand columns = {
+            .numbers = sums + c * strip, .stride = strip, .rows = C - c < strip ? C - c : strip, .scale = 1};
+        float *piece = t->scores;
+        t->lanes->floats.pack_strip(&columns, strip, piece);
+        for (int64_t i = 0; i < queries; i++)
+            memcpy(t->rows + i * C + c, piece + i * strip, (size_t)columns.rows * sizeof *piece);
+    }
+    for (int64_t i = 0; i < queries; i++)
+        write_out(a, head, first + q + i, t->rows + i * C, t->maximum[q + i], t->weight[q + i]);
+}
+
+/* The queries [first, first + queries) of one head. */
+static void query_tile(const struct tile *t, const struct reel_attention *a, int64_t head, int64_t first,
+                       int64_t queries)
+{
+    int64_t strip = t->lanes->strip_columns, whole = reel_rounded_up(queries, strip);
+    struct reel_operand q = head_of(a, a->q, a->q_stride, head, first, queries);
+    q.scale = (float)(a->scale * M_LOG2E);
+    for (int64_t i = 0; i < queries; i += strip) {
+        struct reel_operand some = q;
+        some.numbers = reel_at(q.numbers, i * q.stride, q.precision);
+        some.rows = queries - i < strip ? queries - i : strip;
+        t->lanes->floats.pack_strip(&some, a->channels, t->q + i * a->channels);
+    }
+    memset(t->sums, 0, (size_t)(whole * t->channels) * sizeof *t->sums);
+    memset(t->weight, 0, (size_t)whole * sizeof *t->weight);
+    for (int64_t i = 0; i < whole; i++)
+        t->maximum[i] = -3.0e38f;
+    for (int64_t key = 0; key < a->keys; key += REEL_KEY_TILE)
+        key_tile(t, a, head, queries, key);
     reel_pulse();
-    for (int64_t r = 0; r < rows; r++)
-        write_out(a, head, first + r, t.sum + r * C, t.maximum[r], t.weight[r]);
-    return done;
+    for (int64_t i = 0; i < queries; i += strip)
+        write_strip(t, a, head, first, i, queries - i < strip ? queries - i : strip);
 }
 
 void reel_attention_cpu(struct reel_stream *stream, const struct reel_attention *a)
 {
-    int64_t tiles = (a->queries + stream->tile_rows - 1) / stream->tile_rows;
-    int failed = 0;
-#pragma omp parallel reduction(| : failed) num_threads((int)stream->threads)
+    const struct reel_lanes *lanes = stream->lanes;
+    int64_t tiles = (a->queries + REEL_QUERY_TILE - 1) / REEL_QUERY_TILE;
+    int64_t size = reel_rounded_up((a->queries + tiles - 1) / tiles, lanes->strip_columns);
+    tiles = (a->queries + size - 1) / size;
+#pragma omp parallel num_threads((int)stream->threads)
     {
-        omp_set_num_threads(1); /* as in gemm_cpu.c */
+        struct tile t = tile_in(reel_cpu_scratch(stream), lanes, a->channels);
 #pragma omp for collapse(2) schedule(dynamic)
         for (int64_t head = 0; head < a->heads; head++)
-            for (int64_t t = 0; t < tiles; t++)
-                failed |= query_tile(stream, a, head, t * stream->tile_rows) != dnnl_success;
+            for (int64_t i = 0; i < tiles; i++)
+                query_tile(&t, a, head, i * size,
+                           a->queries - i * size < size ? a->queries - i * size : size);
     }
-    if (failed)
-        reel_stream_fail(stream, REEL_BAD_DEVICE, "oneDNN refused an attention product of %lld channels",
-                         (long long)a->channels);
 }

@@ -4,20 +4,27 @@
 
 #include "ops.h"
 
+/* Sizes of tiles, for a first cache of 32 KB (48 with AVX-512) and a second one of 512 KB: a strip and a block
+ * of a piece of k, 22 KB (44), stay in the first, a tile's packed rows in the second. What is cut into blocks or
+ * strips is a multiple of all of them (lanes_kernel.h). */
 enum {
-    REEL_TILE_ROWS =
-        96, /* rows of a GEMM tile at most; a multiple of every row block of oneDNN's sgemm kernels */
-    REEL_PANEL = 768, /* columns of a GEMM tile at most */
-    REEL_PANEL_LEAST = 16,
-    REEL_WIDENED = 2 << 20, /* weights of a GEMM that a thread holds widened at most: 8 MB */
-    REEL_QUERY_TILE = 96,   /* queries of an attention tile at most */
-    REEL_KEY_TILE = 256,    /* keys of an attention tile */
+    REEL_TILE_ROWS = 288,    /* rows of a GEMM tile at most */
+    REEL_TILE_COLUMNS = 768, /* columns of one at most */
+    REEL_TILE_PIECE = 256,   /* numbers of a row that are multiplied at once */
+    REEL_QUERY_TILE = 288,   /* queries of an attention tile at most */
+    REEL_KEY_TILE = 132,     /* keys of an attention tile */
 };
 
 /* The row that token t uses. */
 static inline const float *reel_row_of(const struct reel_rows *rows, int64_t t)
 {
     return rows->table + (rows->of_token ? rows->of_token[t] : t) * rows->stride;
+}
+
+/* The next multiple, or count where it is one. */
+static inline int64_t reel_rounded_up(int64_t count, int64_t multiple)
+{
+    return (count + multiple - 1) / multiple * multiple;
 }
 
 /* Where element `index` of an array of that precision lies. */
@@ -36,8 +43,13 @@ float *reel_cpu_scratch(const struct reel_stream *stream);
 /* What the tables of both backends that compute on the host have alike. */
 int64_t reel_scratch_bytes_cpu(const struct reel_scratch *most);
 void reel_open_cpu(struct reel_stream *stream, const struct reel_scratch *most);
+const char *reel_arithmetic_cpu(void);
+int reel_widens_cpu(void);
 
-void reel_gemm_cpu_open(struct reel_stream *stream);
+/* What a thread needs for each. */
+int64_t reel_gemm_scratch_floats(void);
+int64_t reel_attention_scratch_floats(int64_t channels);
+
 void reel_gemm_cpu(struct reel_stream *, const struct reel_gemm *);
 void reel_attention_cpu(struct reel_stream *, const struct reel_attention *);
 void reel_layer_norm_cpu(struct reel_stream *, const struct reel_layer_norm *);
@@ -65,9 +77,10 @@ int64_t reel_first_nonfinite_cpu(struct reel_stream *, const float *x, int64_t c
 
 /* Every operation's arithmetic on the host, for the tables that have it. */
 #define REEL_CPU_OPERATIONS                                                                                  \
-    .scratch_bytes = reel_scratch_bytes_cpu, .open = reel_open_cpu, .gemm = reel_gemm_cpu,                   \
-    .layer_norm = reel_layer_norm_cpu, .modulate = reel_modulate_cpu, .gated_add = reel_gated_add_cpu,       \
-    .squares = reel_squares_cpu, .split_heads = reel_split_heads_cpu, .merge_heads = reel_merge_heads_cpu,   \
+    .arithmetic = reel_arithmetic_cpu, .widens = reel_widens_cpu, .scratch_bytes = reel_scratch_bytes_cpu,   \
+    .open = reel_open_cpu, .gemm = reel_gemm_cpu, .layer_norm = reel_layer_norm_cpu,                         \
+    .modulate = reel_modulate_cpu, .gated_add = reel_gated_add_cpu, .squares = reel_squares_cpu,             \
+    .split_heads = reel_split_heads_cpu, .merge_heads = reel_merge_heads_cpu,                                \
     .attention = reel_attention_cpu, .patchify = reel_patchify_cpu, .unpatchify = reel_unpatchify_cpu,       \
     .guide = reel_guide_cpu, .solve = reel_solve_cpu, .silu = reel_silu_cpu,                                 \
     .sum_parts = reel_sum_parts_cpu, .expand = reel_expand_cpu, .distances = reel_distances_cpu,             \

@@ -1,198 +1,190 @@
-/* GEMM on the host: oneDNN's sgemm on tiles of a fixed number of rows.
- *
- * oneDNN picks kernels and blocking by the shape of a call, and a row's sum may then be ordered differently:
- * with 32 rows other bits than with 96. So every call has the same number of rows, the last tile is filled up
- * in scratch, and the tile is one of which it was checked, when the stream was opened, that a row's result
- * does not depend on its place in the tile. Threads take whole tiles; oneDNN runs serially inside a parallel
- * region. Numbers of 16 and 8 bits are widened in scratch, to be multiplied by the same calls. */
+/* GEMM on the host, in tiles of rows and columns that threads take one by one: for a piece of k, a tile's rows
+ * of x are packed, then for each strip of its columns the weights, in whatever precision they are held, and
+ * multiplied. Where the processor multiplies pairs of bfloat16, what is cut and packed are those: half as many
+ * numbers of 32 bits. The sums stay in the thread's scratch until they are whole; bias, activation and rounding
+ * happen on the way to y. */
 #include "cpu.h"
 #include "elements.h"
+#include "lanes.h"
 #include "pulse.h"
 
-#include <dnnl.h>
-#include <omp.h>
-#include <stdlib.h>
-#include <string.h>
+/* A tile's size is even over the matrix, and small enough that every thread gets several. */
+enum { TILES_OF_A_THREAD = 16, COLUMNS_LEAST = 128 };
 
-/* y[rows, out] = x[rows, in] weight[out, in]^T, one thread. */
-static dnnl_status_t multiply(int64_t rows, int64_t out, int64_t in, const float *x, const float *weight,
-                              float *y, int64_t y_stride)
+REEL_ELEMENT void finish(const float *sums, int64_t columns, float scale, const float *bias,
+                         enum reel_activation activation, enum reel_precision result, void *y)
 {
-    return dnnl_sgemm('N', 'T', rows, out, in, 1.0f, x, in, weight, in, 0.0f, y, y_stride);
+    for (int64_t c = 0; c < columns; c++)
+        reel_set_number(y, c, result, reel_activated(sums[c] * scale + bias[c], activation));
 }
 
-/* Whether every place in a tile gives the same bits for the same row, with both transpositions in use. */
-static int places_agree(int64_t rows)
-{
-    enum { in = 203, out = 130 };
-    float *x = malloc((size_t)rows * in * sizeof *x), *weight = malloc(in * out * sizeof *weight);
-    float *y = calloc((size_t)rows * out, sizeof *y);
-    int agree = x && weight && y;
-    uint32_t state = 1;
-    for (int64_t i = 0; agree && i < in * out; i++) {
-        state = state * 1664525u + 1013904223u;
-        weight[i] = (float)(state >> 8) * 0x1p-24f - 0.5f;
-    }
-    for (int64_t i = 0; agree && i < rows * in; i++)
-        x[i] = i < in ? weight[i * 7 + 3] : x[i - in];
-    for (int transposed = 0; agree && transposed < 2; transposed++) {
-        dnnl_status_t done =
-            transposed ? multiply(rows, out, in, x, weight, y, out)
-                       : dnnl_sgemm('N', 'N', rows, out, in, 1.0f, x, in, weight, out, 1.0f, y, out);
-        agree = done == dnnl_success;
-        for (int64_t i = out; agree && i < rows * out; i++)
-            agree = memcmp(&y[i], &y[i - out], sizeof *y) == 0;
-    }
-    free(x);
-    free(weight);
-    free(y);
-    return agree;
-}
-
-void reel_gemm_cpu_open(struct reel_stream *stream)
-{
-    static const int64_t tiles[] = {REEL_TILE_ROWS, 48, 24, 16, 8, 4, 1};
-    int choice = 0;
-    /* One thread, as in a parallel region. */
-    int threads = omp_get_max_threads();
-    omp_set_num_threads(1);
-    while (tiles[choice] > 1 && !places_agree(tiles[choice]))
-        choice++;
-    omp_set_num_threads(threads);
-    stream->tile_rows = tiles[choice];
-}
-
+/* y = activation(sums * scale + bias), a row of a tile. */
 REEL_SIMD
-static void add_bias(float *y, int64_t columns, const void *bias, enum reel_precision numbers)
+static void finish_row(const float *sums, int64_t columns, const float *bias, const struct reel_gemm *a,
+                       void *y)
 {
-    if (numbers == REEL_BFLOAT16)
-        for (int64_t c = 0; c < columns; c++)
-            y[c] += reel_number(bias, c, REEL_BFLOAT16);
+    float scale = a->weights == REEL_FP8 ? (float)a->weight_scale : 1.0f;
+    int is_wide = a->result == REEL_FP32;
+    if (a->activation == REEL_GELU_TANH && is_wide)
+        finish(sums, columns, scale, bias, REEL_GELU_TANH, REEL_FP32, y);
+    else if (a->activation == REEL_GELU_TANH)
+        finish(sums, columns, scale, bias, REEL_GELU_TANH, REEL_BFLOAT16, y);
+    else if (a->activation == REEL_SILU && is_wide)
+        finish(sums, columns, scale, bias, REEL_SILU, REEL_FP32, y);
+    else if (a->activation == REEL_SILU)
+        finish(sums, columns, scale, bias, REEL_SILU, REEL_BFLOAT16, y);
+    else if (a->activation == REEL_GELU_ERF && is_wide)
+        finish(sums, columns, scale, bias, REEL_GELU_ERF, REEL_FP32, y);
+    else if (a->activation == REEL_GELU_ERF)
+        finish(sums, columns, scale, bias, REEL_GELU_ERF, REEL_BFLOAT16, y);
+    else if (is_wide)
+        finish(sums, columns, scale, bias, REEL_IDENTITY, REEL_FP32, y);
     else
-        for (int64_t c = 0; c < columns; c++)
-            y[c] += reel_number(bias, c, REEL_FP32);
+        finish(sums, columns, scale, bias, REEL_IDENTITY, REEL_BFLOAT16, y);
 }
 
-REEL_SIMD
-static void activate(float *y, int64_t columns, enum reel_activation activation)
-{
-    if (activation == REEL_GELU_TANH)
-        for (int64_t c = 0; c < columns; c++)
-            y[c] = reel_activated(y[c], REEL_GELU_TANH);
-    if (activation == REEL_SILU)
-        for (int64_t c = 0; c < columns; c++)
-            y[c] = reel_activated(y[c], REEL_SILU);
-    if (activation == REEL_GELU_ERF)
-        for (int64_t c = 0; c < columns; c++)
-            y[c] = reel_activated(y[c], REEL_GELU_ERF);
-}
-
-REEL_SIMD
-static void round_to_fp8(float *x, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        x[i] = reel_widen_e4m3(reel_round_e4m3(x[i]));
-}
-
-/* A part of the product's columns, and a thread's room for what of it is not in the caller's arrays as
- * floats. */
-struct panel {
-    int64_t first, columns, most; /* columns, of `most` but for the last panel */
-    int64_t widened;              /* the panel whose weights are in the room; -1: none */
-    const float *weight;          /* [columns, in] */
-    float *x_room;                /* [tile rows, in] */
-    float *y_room;                /* [tile rows, columns] */
-    float *weight_room;           /* [columns, in] */
+/* How a GEMM is cut, and where a thread has its packed operands and sums. */
+struct tiling {
+    const struct reel_product *product;
+    int64_t strip_columns;
+    int64_t in;                          /* numbers of a row as they are packed */
+    enum reel_precision x_as, weight_as; /* what they are packed from */
+    int64_t rows, row_tiles;             /* of a tile, a multiple of a block's; how many tiles */
+    int64_t columns, column_tiles;       /* of a tile, a multiple of a strip's; how many */
 };
 
-/* Columns of a panel: of weights that have to be widened so many as there is room for. */
-static int64_t panel_columns(const struct reel_gemm *a)
+struct room {
+    float *blocks, *strip, *sums; /* [rows, piece], [piece, a strip's columns], [rows, columns] of a tile */
+    float *bias;                  /* [columns] */
+};
+
+int64_t reel_gemm_scratch_floats(void)
 {
-    int64_t fitting = REEL_WIDENED / a->in / REEL_PANEL_LEAST * REEL_PANEL_LEAST;
-    if (a->weights == REEL_FP32 || fitting > REEL_PANEL)
-        return REEL_PANEL;
-    return fitting < REEL_PANEL_LEAST ? REEL_PANEL_LEAST : fitting;
+    return REEL_TILE_ROWS * REEL_TILE_PIECE + REEL_PACK_SLACK + REEL_TILE_PIECE * REEL_STRIP_COLUMNS_MOST +
+           (REEL_TILE_ROWS + 1) * REEL_TILE_COLUMNS;
 }
 
-static void panel_open(struct panel *p, const struct reel_stream *stream, const struct reel_gemm *a)
+/* Whether rows are whole pairs, which begin where a number of 32 bits may: so do those of a part of the rows,
+ * and cutting them changes no bit. */
+static int is_of_pairs(const struct reel_gemm *a)
 {
-    p->most = panel_columns(a);
-    p->widened = -1;
-    p->x_room = reel_cpu_scratch(stream);
-    p->y_room = p->x_room + stream->tile_rows * a->in;
-    p->weight_room = p->y_room + stream->tile_rows * REEL_PANEL;
+    return a->numbers == REEL_BFLOAT16 && a->weights == REEL_BFLOAT16 && a->in % 2 == 0 &&
+           ((uintptr_t)a->x | (uintptr_t)a->weight) % sizeof(float) == 0;
 }
 
-/* Goes to a panel. A thread meets the tiles of one after another, and widens its weights once. */
-static void panel_enter(struct panel *p, const struct reel_gemm *a, int64_t index)
+static struct tiling tiling_of(const struct reel_stream *stream, const struct reel_gemm *a)
 {
-    p->first = index * p->most;
-    p->columns = a->out - p->first < p->most ? a->out - p->first : p->most;
-    const void *weight = reel_at(a->weight, p->first * a->in, a->weights);
-    p->weight = a->weights == REEL_FP32 ? weight : p->weight_room;
-    if (a->weights != REEL_FP32 && p->widened != index)
-        reel_widen_cpu(weight, p->columns * a->in, a->weights, p->weight_room);
-    p->widened = index;
-}
-
-/* The rows of x from first_row, of which there are `rows`, as a whole tile of floats. */
-static const float *tile_of_x(const struct panel *p, const struct reel_gemm *a, int64_t first_row,
-                              int64_t rows, int64_t size)
-{
-    const void *x = reel_at(a->x, first_row * a->in, a->numbers);
-    if (rows == size && a->numbers == REEL_FP32 && a->weights == REEL_FP32)
-        return x;
-    reel_widen_cpu(x, rows * a->in, a->numbers, p->x_room);
-    if (a->weights == REEL_FP8)
-        round_to_fp8(p->x_room, rows * a->in);
-    memset(p->x_room + rows * a->in, 0, (size_t)((size - rows) * a->in) * sizeof *p->x_room);
-    return p->x_room;
-}
-
-/* The tile of rows from first_row and the columns of the panel. */
-static dnnl_status_t tile(const struct panel *p, const struct reel_gemm *a, int64_t first_row, int64_t size)
-{
-    int64_t rows = a->rows - first_row < size ? a->rows - first_row : size;
-    int there = rows == size && a->result == REEL_FP32; /* the result is written where it belongs at once */
-    int64_t stride = there ? a->out : p->columns;
-    float *y = there ? (float *)a->y + first_row * a->out + p->first : p->y_room;
-    const float *x = tile_of_x(p, a, first_row, rows, size);
-    dnnl_status_t done = multiply(size, p->columns, a->in, x, p->weight, y, stride);
-    reel_pulse();
-    for (int64_t r = 0; r < rows; r++) {
-        float *row = y + r * stride;
-        if (a->weights == REEL_FP8)
-            for (int64_t c = 0; c < p->columns; c++)
-                row[c] *= (float)a->weight_scale;
-        if (a->bias)
-            add_bias(row, p->columns, reel_at(a->bias, p->first, a->numbers), a->numbers);
-        activate(row, p->columns, a->activation);
-        if (!there)
-            reel_narrow_cpu(row, p->columns, a->result,
-                            reel_at(a->y, (first_row + r) * a->out + p->first, a->result));
+    const struct reel_lanes *lanes = stream->lanes;
+    struct tiling t = {.product = &lanes->floats,
+                       .strip_columns = lanes->strip_columns,
+                       .in = a->in,
+                       .x_as = a->numbers,
+                       .weight_as = a->weights};
+    if (lanes->pairs.multiply && is_of_pairs(a)) {
+        t.product = &lanes->pairs;
+        t.in = a->in / 2;
+        t.x_as = t.weight_as = REEL_FP32;
     }
-    return done;
+    int64_t tiles = (a->rows + REEL_TILE_ROWS - 1) / REEL_TILE_ROWS;
+    t.rows = reel_rounded_up((a->rows + tiles - 1) / tiles, t.product->block_rows);
+    t.row_tiles = (a->rows + t.rows - 1) / t.rows;
+    int64_t most = a->out / COLUMNS_LEAST + 1, least = (a->out + REEL_TILE_COLUMNS - 1) / REEL_TILE_COLUMNS;
+    tiles = (stream->threads * TILES_OF_A_THREAD + t.row_tiles - 1) / t.row_tiles;
+    tiles = stream->threads == 1 || tiles < least ? least : tiles < most ? tiles : most;
+    t.columns = reel_rounded_up((a->out + tiles - 1) / tiles, t.strip_columns);
+    t.column_tiles = (a->out + t.columns - 1) / t.columns;
+    return t;
+}
+
+static struct room room_in(float *scratch)
+{
+    struct room room = {.strip = scratch};
+    room.sums = room.strip + REEL_TILE_PIECE * REEL_STRIP_COLUMNS_MOST;
+    room.bias = room.sums + REEL_TILE_ROWS * REEL_TILE_COLUMNS;
+    room.blocks = room.bias + REEL_TILE_COLUMNS;
+    return room;
+}
+
+/* Of some rows of a matrix, the piece of k from first_k on. */
+static struct reel_operand piece_of(const void *matrix, int64_t in, int64_t row, int64_t rows,
+                                    int64_t first_k, enum reel_precision precision)
+{
+    return (struct reel_operand){.numbers = reel_at(matrix, row * in + first_k, precision),
+                                 .stride = in,
+                                 .rows = rows,
+                                 .precision = precision,
+                                 .scale = 1};
+}
+
+/* Part `part` of `parts` of the piece of k behind that of x, which is packed next. */
+static struct reel_ahead next_piece(const struct reel_operand *x, int64_t number_bytes, int64_t behind,
+                                    int64_t part, int64_t parts)
+{
+    int64_t first = x->rows * part / parts, end = x->rows * (part + 1) / parts;
+    int64_t count = behind < REEL_TILE_PIECE ? behind : REEL_TILE_PIECE;
+    const char *next = (const char *)x->numbers + REEL_TILE_PIECE * number_bytes;
+    return (struct reel_ahead){.rows = next + first * x->stride * number_bytes,
+                               .stride = x->stride * number_bytes,
+                               .bytes = count * number_bytes,
+                               .count = count > 0 ? end - first : 0};
+}
+
+/* Adds the piece of k from first_k on to the sums of a tile of rows [row, row_end) and columns [column, end). */
+static void add_piece(const struct tiling *t, const struct room *room, const struct reel_gemm *a, int64_t row,
+                      int64_t row_end, int64_t column, int64_t end, int64_t first_k)
+{
+    int64_t strip = t->strip_columns, strips = (end - column + strip - 1) / strip;
+    int64_t left = t->in - first_k, count = left < REEL_TILE_PIECE ? left : REEL_TILE_PIECE;
+    int64_t x_bytes = reel_precision_bytes(t->x_as), weight_bytes = reel_precision_bytes(t->weight_as);
+    int64_t blocks = (row_end - row + t->product->block_rows - 1) / t->product->block_rows;
+    struct reel_operand x = piece_of(a->x, t->in, row, row_end - row, first_k, t->x_as);
+    x.rounds_to_fp8 = a->weights == REEL_FP8;
+    t->product->pack_blocks(&x, count, room->blocks);
+    for (int64_t s = 0; s < strips; s++) {
+        int64_t c = column + s * strip, next = end - c - strip;
+        struct reel_operand weight =
+            piece_of(a->weight, t->in, c, end - c < strip ? end - c : strip, first_k, t->weight_as);
+        struct reel_ahead ahead[] = {
+            {.rows = reel_at(weight.numbers, strip * t->in, t->weight_as),
+             .stride = t->in * weight_bytes,
+             .bytes = count * weight_bytes,
+             .count = next < 0       ? 0
+                      : next < strip ? next
+                                     : strip},
+            next_piece(&x, x_bytes, left - count, s, strips),
+        };
+        t->product->pack_strip(&weight, count, room->strip);
+        t->product->multiply(blocks, count, room->blocks, room->strip, room->sums + s * strip, t->columns,
+                             first_k > 0, ahead);
+    }
+}
+
+static void tile(const struct tiling *t, const struct room *room, const struct reel_gemm *a, int64_t row,
+                 int64_t column)
+{
+    int64_t rows = a->rows - row < t->rows ? a->rows - row : t->rows;
+    int64_t columns = a->out - column < t->columns ? a->out - column : t->columns;
+    for (int64_t k = 0; k < t->in; k += REEL_TILE_PIECE)
+        add_piece(t, room, a, row, row + rows, column, column + columns, k);
+    reel_pulse();
+    if (a->bias)
+        reel_widen_cpu(reel_at(a->bias, column, a->numbers), columns, a->numbers, room->bias);
+    for (int64_t c = 0; c < columns && !a->bias; c++)
+        room->bias[c] = -0.0f; /* x + -0 is x, also where x is -0 */
+    for (int64_t r = 0; r < rows; r++)
+        finish_row(room->sums + r * t->columns, columns, room->bias, a,
+                   reel_at(a->y, (row + r) * a->out + column, a->result));
 }
 
 void reel_gemm_cpu(struct reel_stream *stream, const struct reel_gemm *a)
 {
-    int64_t size = stream->tile_rows, row_tiles = (a->rows + size - 1) / size;
-    int64_t panels = (a->out + panel_columns(a) - 1) / panel_columns(a);
-    int failed = 0;
-#pragma omp parallel reduction(| : failed) num_threads((int)stream->threads)
+    struct tiling t = tiling_of(stream, a);
+#pragma omp parallel num_threads((int)stream->threads)
     {
-        omp_set_num_threads(
-            1); /* also where the team has shrunk to one thread, which is no parallel region to oneDNN */
-        struct panel panel;
-        panel_open(&panel, stream, a);
+        struct room room = room_in(reel_cpu_scratch(stream));
 #pragma omp for collapse(2) schedule(dynamic)
-        for (int64_t index = 0; index < panels; index++)
-            for (int64_t t = 0; t < row_tiles; t++) {
-                panel_enter(&panel, a, index);
-                failed |= tile(&panel, a, t * size, size) != dnnl_success;
-            }
+        for (int64_t row = 0; row < t.row_tiles; row++)
+            for (int64_t column = 0; column < t.column_tiles; column++)
+                tile(&t, &room, a, row * t.rows, column * t.columns);
     }
-    if (failed)
-        reel_stream_fail(stream, REEL_BAD_DEVICE, "oneDNN refused a GEMM of %lld rows, %lld in, %lld out",
-                         (long long)a->rows, (long long)a->in, (long long)a->out);
 }

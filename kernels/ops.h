@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 struct reel_ops;
+struct reel_lanes;
 
 /* What a number of an array is held as. */
 enum reel_precision { REEL_FP32, REEL_BFLOAT16, REEL_FP8 };
@@ -38,9 +39,9 @@ struct reel_stream {
     void *queue;                /* the backend's own; NULL where operations end before they return */
     enum reel_status status;    /* the first failure, REEL_OK while there is none */
     void *scratch;              /* memory of the caller, of the size that reel_scratch_bytes asked for */
-    int64_t tile_rows;          /* rows of a GEMM tile, chosen when the stream was opened */
     int64_t threads;
-    int64_t thread_floats; /* scratch of one thread */
+    int64_t thread_floats;          /* scratch of one thread */
+    const struct reel_lanes *lanes; /* the host's vectors, chosen when the stream was opened; lanes.h */
 };
 
 /* The largest of each that the stream will see: it sizes the scratch memory. */
@@ -318,7 +319,9 @@ struct reel_blend {
  * least one row. */
 struct reel_ops {
     const char *name;
-    int is_host;                                  /* the host reads and writes its memory */
+    const char *(*arithmetic)(void); /* the instruction set, for people; NULL: the device's name says it */
+    int (*widens)(void); /* whether bfloat16 is multiplied as float for want of instructions; NULL: no */
+    int is_host;         /* the host reads and writes its memory */
     void *(*allocate)(int64_t bytes);             /* aligned to 4 KiB; NULL when there is none */
     void (*release)(void *memory, int64_t bytes); /* NULL is allowed */
     /* Memory of the host that copies to and from the device are fast with; NULL: reel_ops_cpu's. */
@@ -375,7 +378,7 @@ struct reel_ops {
     int64_t (*first_nonfinite)(struct reel_stream *, const float *x, int64_t count);
 };
 
-/* Arithmetic on the host: oneDNN and OpenMP. */
+/* Arithmetic on the host, by the vectors of lanes.h and OpenMP. */
 extern const struct reel_ops reel_ops_cpu;
 
 /* The same arithmetic on memory that is unreadable outside an operation, as that of a device is: for tests, which so find

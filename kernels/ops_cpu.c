@@ -1,5 +1,6 @@
 /* The CPU backend: its table and its scratch memory. */
 #include "cpu.h"
+#include "lanes.h"
 
 #include <omp.h>
 #include <stdlib.h>
@@ -7,19 +8,11 @@
 
 enum { HUGE_PAGE = 1 << 21 };
 
-/* What one thread needs: a tile of a GEMM, in and out, and a panel of its weights widened, or the state of
- * an attention tile with its keys and values widened; whole cache lines. Precisions are not known yet, so
- * room for the narrow ones counts. */
+/* What one thread needs, in whole cache lines. Of other operations, only split_heads needs any: a head. */
 static int64_t thread_floats(const struct reel_scratch *most)
 {
-    int64_t widened = REEL_PANEL * most->in < REEL_WIDENED ? REEL_PANEL * most->in : REEL_WIDENED;
-    if (widened < REEL_PANEL_LEAST * most->in)
-        widened = REEL_PANEL_LEAST * most->in;
-    int64_t gemm = REEL_TILE_ROWS * (most->in + REEL_PANEL) + widened;
-    int64_t attention =
-        REEL_QUERY_TILE * (2 * most->channels + REEL_KEY_TILE + 2) + 2 * REEL_KEY_TILE * most->channels;
-    int64_t floats = gemm > attention ? gemm : attention;
-    return (floats + 15) / 16 * 16;
+    int64_t gemm = reel_gemm_scratch_floats(), attention = reel_attention_scratch_floats(most->channels);
+    return ((gemm > attention ? gemm : attention) + 15) / 16 * 16;
 }
 
 int64_t reel_scratch_bytes_cpu(const struct reel_scratch *most)
@@ -37,7 +30,17 @@ void reel_open_cpu(struct reel_stream *stream, const struct reel_scratch *most)
     if (!most)
         return;
     stream->thread_floats = thread_floats(most);
-    reel_gemm_cpu_open(stream);
+    stream->lanes = reel_lanes_here();
+}
+
+const char *reel_arithmetic_cpu(void)
+{
+    return reel_lanes_here()->name;
+}
+
+int reel_widens_cpu(void)
+{
+    return !reel_lanes_here()->pairs.multiply;
 }
 
 static void *allocate(int64_t bytes)

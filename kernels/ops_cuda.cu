@@ -243,6 +243,8 @@ static void *handle(const struct reel_stream *stream)
 }
 
 const struct reel_ops reel_ops_cuda = {.name = "cuda",
+                                       .arithmetic = NULL,
+                                       .widens = NULL,
                                        .is_host = 0,
                                        .allocate = allocate,
                                        .release = release,

@@ -22,7 +22,7 @@ struct reel_device {
     double far_rate;       /* bytes/s from a rank to other hosts */
     int64_t memory_bytes;  /* of one device; 0: not known */
     int64_t number_bytes;  /* of the type it computes in: 4 for fp32, 2 for bf16 */
-    /* At most what libraries take beside the plan: MPI, HDF5 and oneDNN of a process, or on a GPU CUDA, NCCL,
+    /* At most what libraries take beside the plan: MPI and HDF5 of a process, or on a GPU CUDA, NCCL,
      * cuBLAS and cuDNN. */
     int64_t libraries_bytes;
 };

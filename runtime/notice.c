@@ -39,8 +39,9 @@ static void *listen(void *signals)
     return NULL;
 }
 
-/* By a thread that waits for them, not by a handler: oneDNN's GEMM uses the stack pointer for data, and the frame of a
- * handler would be written over the heap. Threads that are started later have them blocked as this one has. */
+/* By a thread that waits for them, not by a handler, which could do nothing but set a flag: and generated kernels of
+ * libraries may use the stack pointer for data (oneDNN's GEMM does), over which its frame would be written. Threads
+ * that are started later have them blocked as this one has. */
 int reel_notice_listen(void)
 {
     static const int of_notice[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP};

@@ -54,9 +54,10 @@ static void describe(const struct reel_comm *comm, const struct reel_gpu *gpu, s
     cores_text(cores, sizeof cores);
     if (gpu)
         uuid_text(gpu->uuid, uuid);
+    const char *part = gpu ? uuid : place->ops->arithmetic ? place->ops->arithmetic() : "";
     snprintf(place->text, sizeof place->text, "host %s, local rank %lld, %s%s%s%s%s%s, cores %s", host,
-             (long long)comm->host.rank, gpu ? gpu->name : place->ops->name, gpu ? " (" : "", uuid,
-             gpu && gpu->bus[0] ? ", " : "", gpu ? gpu->bus : "", gpu ? ")" : "", cores);
+             (long long)comm->host.rank, gpu ? gpu->name : place->ops->name, part[0] ? " (" : "", part,
+             gpu && gpu->bus[0] ? ", " : "", gpu ? gpu->bus : "", part[0] ? ")" : "", cores);
 }
 
 /* The GPU that this rank would take. */
@@ -173,7 +174,8 @@ enum reel_status reel_place_choose(struct reel_comm *comm, const struct reel_job
     enum reel_status status = REEL_OK;
     if (asked && !(takes && reel_nccl_is_here()))
         status = reel_fail(REEL_BAD_JOB, "communication.transport is nccl and %s, expected mpi or auto",
-                           takes ? "this program was built without NCCL, or it cannot be loaded" : "the ranks compute on the CPU");
+                           takes ? "this program was built without NCCL, or it cannot be loaded"
+                                 : "the ranks compute on the CPU");
     REEL_PASS(reel_agree(comm, status));
     place->over_nccl =
         takes && outcome.all_own && reel_nccl_is_here() && job->communication.transport != REEL_TRANSPORT_MPI;

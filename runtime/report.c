@@ -55,7 +55,7 @@ void reel_sampler_traffic(const struct reel_sampler *s, int64_t bytes[REEL_PURPO
     }
 }
 
-/* All that is not the plan's: MPI, oneDNN, HDF5 and the C library of the process, or what CUDA, NCCL and others take of the
+/* All that is not the plan's: MPI, HDF5 and the C library of the process, or what CUDA, NCCL and others take of the
  * device. */
 static int64_t libraries_peak(const struct reel_sampler *s, int64_t process_peak)
 {

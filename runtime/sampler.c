@@ -122,6 +122,12 @@ static enum reel_status settle_numbers(struct reel_sampler *s)
     }
     REEL_PASS(reel_broadcast(s->comm, &s->place.number_bytes, (int64_t)sizeof s->place.number_bytes));
     REEL_PASS(reel_broadcast(s->comm, &s->place.fp8, (int64_t)sizeof s->place.fp8));
+    if (s->places && !s->nothing_to_do && s->place.number_bytes == 2 && s->ops->widens && s->ops->widens())
+        reel_sampler_note(
+            s,
+            "bf16 is multiplied as float, widened as it is packed, for want of instructions (%s); sums and "
+            "the residual stream are float",
+            s->ops->arithmetic());
     if (!s->place.fp8)
         return REEL_OK;
     enum reel_status status = REEL_OK;
