@@ -66,9 +66,10 @@ void reel_comm_abandon(struct reel_comm *comm);
 int64_t reel_comm_sent(const struct reel_comm *comm, enum reel_purpose purpose);
 
 /* Collective over the axis. Sends send_bytes[p] to every part p and receives receive_bytes[p] from
- * it; both buffers are dense in the order of parts. What a rank keeps for itself is copied. */
+ * it; both buffers are dense in the order of parts. What a rank keeps for itself is copied. Patient: as in a swap below. */
 void reel_exchange(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose,
-                   const void *send, const int64_t *send_bytes, void *receive, const int64_t *receive_bytes);
+                   const void *send, const int64_t *send_bytes, void *receive, const int64_t *receive_bytes,
+                   int patient);
 
 /* Collective over the axis. The rows of every part come together on every rank in the order of parts:
  * mine [count of my part] rows -> all [total] rows. mine may already be its place in all. */

@@ -258,7 +258,8 @@ static void keep_own(struct reel_stream *stream, void *to, const void *from, int
 }
 
 void reel_exchange(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose,
-                   const void *send, const int64_t *send_bytes, void *receive, const int64_t *receive_bytes)
+                   const void *send, const int64_t *send_bytes, void *receive, const int64_t *receive_bytes,
+                   int patient)
 {
     int64_t me = axis->rank, size = axis->size;
     const char *out = send;
@@ -272,7 +273,8 @@ void reel_exchange(struct reel_axis *axis, struct reel_stream *stream, enum reel
                                           .send = out + offset_of(send_bytes, to),
                                           .send_bytes = send_bytes[to],
                                           .receive = in + offset_of(receive_bytes, from),
-                                          .receive_bytes = receive_bytes[from]};
+                                          .receive_bytes = receive_bytes[from],
+                                          .patient = patient};
         if (reel_fault(REEL_FAULT_EXCHANGE))
             reel_stream_fail(stream, REEL_BAD_COMM, "planted: an exchange failed");
     }

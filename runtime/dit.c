@@ -164,13 +164,20 @@ static void self_attention(struct reel_dit *dit, float *x)
     const struct reel_column_layer layers[] = {columns_of(dit, REEL_SELF_Q_WEIGHT, columns, q),
                                                columns_of(dit, REEL_SELF_K_WEIGHT, columns, k),
                                                columns_of(dit, REEL_SELF_V_WEIGHT, columns, v)};
+    const enum reel_tensor norms[] = {REEL_SELF_NORM_Q, REEL_SELF_NORM_K};
+    /* Over the tensor axis tokens come by once for all layers. */
+    int64_t together = dit->comm->tensor.size > 1 ? 3 : 1;
     modulate(dit, x, 0);
-    reel_linear_columns(&dit->linear, dit->arena->at[REEL_TOKENS_NORMED], layers, 3);
-    reel_sequence_to_heads(&dit->sequence, q, weight(dit, REEL_SELF_NORM_Q),
-                           reel_linear_squares(&dit->linear, q, group, columns), &dit->rope);
-    reel_sequence_to_heads(&dit->sequence, k, weight(dit, REEL_SELF_NORM_K),
-                           reel_linear_squares(&dit->linear, k, group, columns), &dit->rope);
-    reel_sequence_to_heads(&dit->sequence, v, NULL, NULL, NULL);
+    for (int i = 0; i < 3; i++) { /* each turns into heads beside the next */
+        void *y = layers[i].y;
+        if (i % together == 0)
+            reel_linear_columns(&dit->linear, dit->arena->at[REEL_TOKENS_NORMED], &layers[i], together);
+        if (i < 2)
+            reel_sequence_to_heads(&dit->sequence, y, weight(dit, norms[i]),
+                                   reel_linear_squares(&dit->linear, y, group, columns), &dit->rope);
+        else
+            reel_sequence_to_heads(&dit->sequence, y, NULL, NULL, NULL);
+    }
     reel_sequence_attend(&dit->sequence);
     rows_of(dit, REEL_SELF_O_WEIGHT, columns, reel_sequence_to_tokens(&dit->sequence));
     add_gated(dit, x, 2);

@@ -6,6 +6,12 @@
 
 #include <math.h>
 
+/* Whether tokens turn into heads beside the computing: over a tensor axis all layers are done before the first turns. */
+static int turns_beside(const struct reel_sequence *s)
+{
+    return s->plan->mesh.ulysses > 1 && s->plan->mesh.tensor == 1;
+}
+
 void reel_sequence_open(struct reel_sequence *sequence, const struct reel_plan *plan,
                         const struct reel_arena *arena, struct reel_comm *comm, struct reel_stream *stream)
 {
@@ -16,10 +22,13 @@ void reel_sequence_open(struct reel_sequence *sequence, const struct reel_plan *
         sequence->first_head[p] = heads.first[first + p] - heads.first[first];
     if (plan->mesh.ring > 1)
         reel_mover_open(&sequence->mover, "mover of keys", stream, comm->ring.nccl != NULL);
+    if (turns_beside(sequence))
+        reel_mover_open(&sequence->heads_mover, "mover of heads", stream, comm->ulysses.nccl != NULL);
 }
 
 void reel_sequence_close(struct reel_sequence *sequence)
 {
+    reel_mover_close(&sequence->heads_mover);
     reel_mover_close(&sequence->mover);
 }
 
@@ -64,12 +73,32 @@ static void sizes(const struct reel_sequence *s, int64_t *of_heads, int64_t *of_
     }
 }
 
+/* Tokens of all heads to every rank of the ulysses axis, as those of its heads. Collective over it. */
+static enum reel_status turn(void *job, struct reel_stream *stream)
+{
+    const struct reel_sequence *s = job;
+    int64_t send[REEL_PARTS_MAX], receive[REEL_PARTS_MAX];
+    sizes(s, send, receive);
+    reel_exchange(&s->comm->ulysses, stream, REEL_SENT_HEADS, s->arena->at[REEL_EXCHANGE_BY_PART], send,
+                  s->turning, receive, s->heads_mover.threaded);
+    return stream->status;
+}
+
+/* Waits for what a mover has on its way; a failure is the stream's. */
+static void arrive(struct reel_sequence *s, struct reel_mover *mover)
+{
+    enum reel_status status = reel_mover_end(mover, s->stream);
+    if (status != REEL_OK)
+        reel_stream_fail(s->stream, status, "%s", reel_error_here()->cause);
+}
+
 void reel_sequence_to_heads(struct reel_sequence *s, void *x, const void *norm, const double *squares,
                             struct reel_rope *rope)
 {
     const struct reel_model *m = &s->plan->model;
-    int64_t parts = s->comm->ulysses.size, send[REEL_PARTS_MAX], receive[REEL_PARTS_MAX];
+    int64_t parts = s->comm->ulysses.size;
     void *by_part = parts > 1 ? s->arena->at[REEL_EXCHANGE_BY_PART] : x;
+    arrive(s, &s->heads_mover);
     if (rope)
         rope->first_token = s->group.first;
     if (parts > 1 || norm || rope)
@@ -89,8 +118,11 @@ void reel_sequence_to_heads(struct reel_sequence *s, void *x, const void *norm, 
                                                               .y = by_part});
     if (parts == 1)
         return;
-    sizes(s, send, receive);
-    reel_exchange(&s->comm->ulysses, s->stream, REEL_SENT_HEADS, by_part, send, x, receive);
+    s->turning = x;
+    if (turns_beside(s))
+        reel_mover_begin(&s->heads_mover, s->stream, turn, s);
+    else
+        turn(s, s->stream);
 }
 
 const void *reel_sequence_to_tokens(struct reel_sequence *s)
@@ -101,7 +133,7 @@ const void *reel_sequence_to_tokens(struct reel_sequence *s)
         return s->arena->at[REEL_HEADS_OUT];
     sizes(s, receive, send);
     reel_exchange(&s->comm->ulysses, s->stream, REEL_SENT_TOKENS, s->arena->at[REEL_HEADS_OUT], send, by_part,
-                  receive);
+                  receive, 0);
     reel_merge_heads(s->stream,
                      (struct reel_merge_heads){.rows = s->group.count,
                                                .heads = s->first_head[parts],
@@ -198,13 +230,12 @@ void reel_sequence_attend(struct reel_sequence *s)
 {
     int64_t me = s->comm->ring.rank, size = s->comm->ring.size, from = me;
     const void *k = s->arena->at[REEL_HEADS_K], *v = s->arena->at[REEL_HEADS_V];
+    arrive(s, &s->heads_mover);
     for (int64_t step = 0; step < size; step++) {
         if (step > 0) {
-            enum reel_status status = reel_mover_end(&s->mover, s->stream);
-            if (status == REEL_OK && reel_fault(REEL_FAULT_RING))
-                status = reel_fail(REEL_BAD_COMM, "planted: keys and values did not arrive");
-            if (status != REEL_OK)
-                reel_stream_fail(s->stream, status, "%s", reel_error_here()->cause);
+            arrive(s, &s->mover);
+            if (reel_fault(REEL_FAULT_RING))
+                reel_stream_fail(s->stream, REEL_BAD_COMM, "planted: keys and values did not arrive");
             from = (me - step + size) % size;
             k = s->coming;
             v = s->coming + reel_plan_visible(s->plan, &s->tokens, me, from) * row_bytes(s);

@@ -18,7 +18,7 @@ struct reel_sequence {
     const struct reel_arena *arena;
     struct reel_comm *comm;
     struct reel_stream *stream;
-    struct reel_mover mover;
+    struct reel_mover mover, heads_mover; /* of the ring's keys and values; of what turns into heads */
     int64_t first_head[REEL_PARTS_MAX +
                        1]; /* over the ulysses axis, of the heads of the part of the tensor axis */
     /* of the forward that runs */
@@ -27,6 +27,7 @@ struct reel_sequence {
     /* of the keys and values on their way */
     int64_t step;
     char *coming;
+    void *turning; /* the HEADS buffer that turns into heads */
 };
 
 /* Not collective. What it is given must outlive it. */
@@ -39,7 +40,8 @@ void reel_sequence_frames(struct reel_sequence *sequence, int64_t frames);
 
 /* Collective over the ulysses axis. x [g, d], one of the HEADS buffers, as projected: normed unless norm is NULL (with
  * the sums of squares of every part of the tensor axis unless squares is NULL), rotated unless rope is NULL; becomes
- * [l, h C] in the same buffer. */
+ * [l, h C] in the same buffer. The exchange may run beside what the caller computes next: x is the sequence's until
+ * the next call of this or of reel_sequence_attend. */
 void reel_sequence_to_heads(struct reel_sequence *sequence, void *x, const void *norm, const double *squares,
                             struct reel_rope *rope);
 

@@ -30,7 +30,7 @@ static void an_exchange_of_uneven_counts_arrives_in_order(void)
     for (int64_t p = 0; p < size; p++)
         for (int64_t i = 0; i < send_bytes[p] / 4; i++)
             send[at++] = value(me, p, i);
-    reel_exchange(&comm.sequence, &stream, REEL_SENT_HEADS, send, send_bytes, receive, receive_bytes);
+    reel_exchange(&comm.sequence, &stream, REEL_SENT_HEADS, send, send_bytes, receive, receive_bytes, 0);
     at = 0;
     for (int64_t p = 0; p < size; p++)
         for (int64_t i = 0; i < receive_bytes[p] / 4; i++, at++)
@@ -68,7 +68,7 @@ static void a_long_exchange_is_cut_into_pieces(void)
     send_bytes[1 - me] = receive_bytes[1 - me] = count * (int64_t)sizeof *send;
     for (int64_t i = 0; i < count; i++)
         send[i] = (float)((i + me) % 8191);
-    reel_exchange(&comm.sequence, &stream, REEL_SENT_HEADS, send, send_bytes, receive, receive_bytes);
+    reel_exchange(&comm.sequence, &stream, REEL_SENT_HEADS, send, send_bytes, receive, receive_bytes, 0);
     int64_t wrong = 0;
     for (int64_t i = 0; i < count; i++)
         wrong += receive[i] != (float)((i + 1 - me) % 8191);
