@@ -14,12 +14,34 @@ static int user_chose(void)
     return text && strtol(text, NULL, 10) > 0;
 }
 
+/* How many ranks of this host may run on cores of this one, itself among them: those that are bound to others take
+ * nothing from it. All where that is not known. Collective over the host's ranks. */
+static int64_t count_sharing(const struct reel_comm *comm, const cpu_set_t *mine)
+{
+    int64_t size = comm->host.size, sharing = 0;
+    cpu_set_t *all = calloc((size_t)size, sizeof *all), common;
+    int knows = all != NULL, all_know = 0;
+    if (MPI_Allreduce(&knows, &all_know, 1, MPI_INT, MPI_MIN, comm->host.mpi) != MPI_SUCCESS)
+        all_know = 0;
+    if (all_know &&
+        MPI_Allgather(mine, sizeof *mine, MPI_BYTE, all, sizeof *mine, MPI_BYTE, comm->host.mpi) == MPI_SUCCESS)
+        for (int64_t r = 0; r < size; r++) {
+            CPU_AND(&common, mine, &all[r]);
+            sharing += CPU_COUNT(&common) > 0;
+        }
+    free(all);
+    return sharing > 0 ? sharing : size;
+}
+
 enum reel_status reel_threads_choose(struct reel_comm *comm)
 {
     cpu_set_t cores;
     int threads = omp_get_max_threads(), least = 1;
-    if (!user_chose() && sched_getaffinity(0, sizeof cores, &cores) == 0)
-        threads = (int)(CPU_COUNT(&cores) / comm->host.size);
+    CPU_ZERO(&cores);
+    int is_known = sched_getaffinity(0, sizeof cores, &cores) == 0;
+    int64_t sharing = count_sharing(comm, &cores);
+    if (!user_chose() && is_known)
+        threads = (int)(CPU_COUNT(&cores) / sharing);
     if (threads < 1)
         threads = 1;
     REEL_NEED(MPI_Allreduce(&threads, &least, 1, MPI_INT, MPI_MIN, comm->world.mpi) == MPI_SUCCESS,
