@@ -26,45 +26,41 @@ static struct reel_scratch scratch_of(const struct reel_model *m)
 }
 
 /* latent [C, F, h, w], then y, as the transformer's input. */
-static void join_input(struct rig *rig, struct reference_file *inputs)
+static void join_input(struct rig *rig, const struct rig_inputs *inputs)
 {
-    struct reference_tensor latent, y;
-    reference_tensor(inputs, "latent", &latent);
-    rig->input = malloc((size_t)(latent.count * 4) * sizeof *rig->input);
-    memcpy(rig->input, latent.bytes, (size_t)latent.count * sizeof *rig->input);
-    if (rig->files.model.in_channels > rig->files.model.out_channels && reference_tensor(inputs, "y", &y))
-        memcpy(rig->input + latent.count, y.bytes, (size_t)y.count * sizeof *rig->input);
-    rig->outputs = latent.count;
+    const struct reel_model *m = &rig->files.model;
+    int64_t plane = inputs->F * inputs->h * inputs->w, others = (m->in_channels - m->out_channels) * plane;
+    rig->outputs = m->out_channels * plane;
+    rig->input = malloc((size_t)(m->in_channels * plane) * sizeof *rig->input);
+    memcpy(rig->input, inputs->latent, (size_t)rig->outputs * sizeof *rig->input);
+    if (inputs->y)
+        memcpy(rig->input + rig->outputs, inputs->y, (size_t)others * sizeof *rig->input);
     rig->velocity = calloc((size_t)rig->outputs, sizeof *rig->velocity);
 }
 
-static void embed_prompt(struct rig *rig, struct reference_file *inputs)
+static void embed_prompt(struct rig *rig, const struct rig_inputs *inputs)
 {
-    struct reference_tensor prompt;
     const struct reel_model *m = &rig->files.model;
-    reference_tensor(inputs, "prompt_embeds", &prompt);
     float *padded = calloc((size_t)(m->text_rows * m->text_width), sizeof *padded);
-    memcpy(padded, prompt.bytes, (size_t)prompt.count * sizeof *padded);
+    memcpy(padded, inputs->prompt, (size_t)(inputs->prompt_rows * m->text_width) * sizeof *padded);
     const int64_t slots[] = {0, 1};
     const float *const prompts[] = {padded, padded};
     reel_dit_prompts(&rig->dit, reel_plan_branches(&rig->plan), slots, prompts);
     free(padded);
     if (m->image_rows > 0)
-        reel_dit_image(&rig->dit, reference_data(inputs, "clip_fea", REEL_F32));
+        reel_dit_image(&rig->dit, inputs->clip);
 }
 
 /* The counts of a case. */
-static struct reel_workload work_of(struct rig *rig, struct reference_file *inputs, int64_t branches)
+static struct reel_workload work_of(struct rig *rig, const struct rig_inputs *inputs, int64_t branches)
 {
-    struct reference_tensor latent;
     struct reel_scratch scratch = scratch_of(&rig->files.model);
-    reference_tensor(inputs, "latent", &latent);
-    return (struct reel_workload){.H = latent.shape[2] / 2,
-                                  .W = latent.shape[3] / 2,
-                                  .video_frames = latent.shape[1],
-                                  .chunk_frames = latent.shape[1],
-                                  .window_frames = latent.shape[1],
-                                  .causal_block = (int64_t)reference_number(inputs, "causal_block_size", 0),
+    return (struct reel_workload){.H = inputs->h / 2,
+                                  .W = inputs->w / 2,
+                                  .video_frames = inputs->F,
+                                  .chunk_frames = inputs->F,
+                                  .window_frames = inputs->F,
+                                  .causal_block = inputs->causal_block,
                                   .branches = branches,
                                   .embedding_rows = rig->table.rows,
                                   .number_bytes = rig_number_bytes,
@@ -74,7 +70,7 @@ static struct reel_workload work_of(struct rig *rig, struct reference_file *inpu
 }
 
 /* Stream, table and weights into the arena. */
-static void load(struct rig *rig, struct reference_file *inputs)
+static void load(struct rig *rig, const struct rig_inputs *inputs)
 {
     struct reel_scratch scratch = scratch_of(&rig->files.model);
     struct reel_loading loading = {0};
@@ -84,25 +80,24 @@ static void load(struct rig *rig, struct reference_file *inputs)
     must(reel_weights_load(&rig->comm, &rig->files, &rig->plan, REEL_HELD_FOR_EMBEDDING, memory, &loading,
                            &rig->stream, &weights));
     memory += reel_weights_bytes(&rig->plan, rig->comm.world.rank, REEL_HELD_FOR_EMBEDDING);
-    reel_embedding_make(&rig->table, &rig->files.model, &weights,
-                        (int64_t)reference_number(inputs, "fps", 24), &rig->arena, (float *)(void *)memory,
-                        &rig->stream);
+    reel_embedding_make(&rig->table, &rig->files.model, &weights, inputs->fps, &rig->arena,
+                        (float *)(void *)memory, &rig->stream);
     must(reel_weights_load(&rig->comm, &rig->files, &rig->plan, REEL_HELD_ALWAYS, rig->arena.at[REEL_WEIGHTS],
                            &loading, &rig->stream, &rig->weights));
 }
 
-int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference_file *inputs,
-             int64_t branches, const struct reel_mesh *mesh, const struct reel_watch *watch)
+int rig_open_for(struct rig *rig, MPI_Comm world, const char *path, const struct rig_inputs *inputs,
+                 int64_t branches, const struct reel_mesh *mesh, const struct reel_watch *watch)
 {
     memset(rig, 0, sizeof *rig);
     must(reel_comm_open(world, &rig->comm));
     must(reel_model_open(path, &rig->files));
+    if (rig_layers > 0 && rig->files.synthetic)
+        rig->files.model.layers = rig_layers;
     if (rig_fp8)
         must(reel_model_keep_fp8(&rig->files));
     reel_embedding_clear(&rig->table);
-    struct reference_tensor latent;
-    reference_tensor(inputs, "latent", &latent);
-    reel_embedding_add(&rig->table, reference_data(inputs, "timesteps", REEL_I64), latent.shape[1]);
+    reel_embedding_add(&rig->table, inputs->timesteps, inputs->F);
     struct reel_workload work = work_of(rig, inputs, branches);
     if (reel_plan_make(&rig->files.model, &work, mesh, rig->comm.world.size, &rig->plan) != REEL_OK) {
         rig_close(rig);
@@ -119,6 +114,34 @@ int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference
     embed_prompt(rig, inputs);
     must(rig->stream.status);
     return 1;
+}
+
+struct rig_inputs rig_inputs_of(struct reference_file *file)
+{
+    struct reference_tensor latent, y, prompt, clip;
+    struct rig_inputs inputs = {.latent = reference_data(file, "latent", REEL_F32),
+                                .timesteps = reference_data(file, "timesteps", REEL_I64),
+                                .prompt = reference_data(file, "prompt_embeds", REEL_F32),
+                                .causal_block = (int64_t)reference_number(file, "causal_block_size", 0),
+                                .fps = (int64_t)reference_number(file, "fps", 24)};
+    reference_tensor(file, "latent", &latent);
+    reference_tensor(file, "prompt_embeds", &prompt);
+    inputs.F = latent.shape[1];
+    inputs.h = latent.shape[2];
+    inputs.w = latent.shape[3];
+    inputs.prompt_rows = prompt.shape[0];
+    if (reference_tensor(file, "y", &y))
+        inputs.y = y.bytes;
+    if (reference_tensor(file, "clip_fea", &clip))
+        inputs.clip = clip.bytes;
+    return inputs;
+}
+
+int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference_file *file, int64_t branches,
+             const struct reel_mesh *mesh, const struct reel_watch *watch)
+{
+    struct rig_inputs inputs = rig_inputs_of(file);
+    return rig_open_for(rig, world, path, &inputs, branches, mesh, watch);
 }
 
 void rig_forward(struct rig *rig, struct reference_file *inputs)
@@ -148,6 +171,7 @@ const struct reel_ops *rig_ops = &reel_ops_cpu;
 int rig_over_nccl;
 int64_t rig_number_bytes = 4;
 int rig_fp8;
+int64_t rig_layers;
 
 const struct reel_mesh rig_alone = {.cfg = 1, .ring = 1, .ulysses = 1, .tensor = 1};
 

@@ -20,10 +20,27 @@ struct rig {
     int64_t outputs;         /* floats of velocity */
 };
 
-/* Collective over world. Opens the model at path for the inputs of a forward case: latent, timesteps, prompt_embeds,
- * y and clip_fea where the model is i2v, and the causal blocks that the case names. branches is 1 or 2: with 2, both have
- * the same prompt. Ends the program when anything fails, but for a plan that is refused: then it returns 0 and the rig is
- * closed. */
+/* What a forward is given; it need not outlive rig_open. */
+struct rig_inputs {
+    int64_t F, h, w;
+    const float *latent;      /* [out_channels, F, h, w] */
+    const float *y;           /* [in_channels - out_channels, F, h, w]; NULL where there are none */
+    const int64_t *timesteps; /* [F] */
+    const float *prompt;      /* [prompt_rows, text_width] */
+    int64_t prompt_rows;
+    const float *clip; /* [image_rows, image_width]; NULL where the model has no images */
+    int64_t causal_block, fps;
+};
+
+/* Collective over world. Opens the model at path for such inputs. branches is 1 or 2: with 2, both have the same prompt.
+ * Ends the program when anything fails, but for a plan that is refused: then it returns 0 and the rig is closed. */
+int rig_open_for(struct rig *rig, MPI_Comm world, const char *path, const struct rig_inputs *inputs,
+                 int64_t branches, const struct reel_mesh *mesh, const struct reel_watch *watch);
+
+/* The inputs that a file has: those of a forward case, with the causal blocks that it names. */
+struct rig_inputs rig_inputs_of(struct reference_file *file);
+
+/* rig_open_for the inputs of a file. */
 int rig_open(struct rig *rig, MPI_Comm world, const char *path, struct reference_file *inputs,
              int64_t branches, const struct reel_mesh *mesh, const struct reel_watch *watch);
 
@@ -44,6 +61,9 @@ extern const struct reel_ops *rig_ops;
 /* How what a device has moves between their ranks, and what numbers are held as; MPI and float at first. */
 extern int rig_over_nccl;
 extern int64_t rig_number_bytes;
+
+/* Blocks of synthetic models that are opened; 0: as many as they have. */
+extern int64_t rig_layers;
 
 /* 1: the weights of their blocks' linear layers stay fp8, as they are stored. */
 extern int rig_fp8;

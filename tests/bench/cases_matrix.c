@@ -51,20 +51,33 @@ static void measure_layer(struct measure *measure, const struct cases_size *size
                                 (double)(rows * in * reel_precision_bytes(numbers) +
                                          out * in * reel_precision_bytes(layer->weights) +
                                          rows * out * reel_precision_bytes(layer->result)),
-                                layer->weights};
+                                layer->weights,
+                                .rows = rows,
+                                .in = in,
+                                .out = out};
     measure_operation(measure, name, issue_gemm, &gemm, work);
 }
 
 void cases_gemm(struct measure *measure, const struct cases_size *size)
 {
     int64_t D = size->width;
+    const enum reel_precision numbers = size->numbers;
+    const struct layer layers[] = {
+        {"gemm.q-k-v-o", D, D, REEL_IDENTITY, numbers, numbers},
+        {"gemm.ffn-in", D, size->ffn, REEL_GELU_TANH, numbers, numbers},
+        {"gemm.ffn-out", size->ffn, D, REEL_IDENTITY, numbers, numbers},
+        {"gemm.head", D, 64, REEL_IDENTITY, numbers, REEL_FP32},
+        {"gemm.patch", 64, D, REEL_IDENTITY, numbers, REEL_FP32},
+    };
+    for (size_t l = 0; l < sizeof layers / sizeof layers[0]; l++)
+        measure_layer(measure, size, &layers[l]);
+}
+
+void cases_gemm_others(struct measure *measure, const struct cases_size *size)
+{
+    int64_t D = size->width;
     const enum reel_precision half = REEL_BFLOAT16;
     const struct layer layers[] = {
-        {"gemm.q-k-v-o", D, D, REEL_IDENTITY, half, half},
-        {"gemm.ffn-in", D, size->ffn, REEL_GELU_TANH, half, half},
-        {"gemm.ffn-out", size->ffn, D, REEL_IDENTITY, half, half},
-        {"gemm.head", D, 64, REEL_IDENTITY, half, REEL_FP32},
-        {"gemm.patch", 64, D, REEL_IDENTITY, half, REEL_FP32},
         {"gemm.q-k-v-o-fp8", D, D, REEL_IDENTITY, REEL_FP8, half},
         {"gemm.ffn-in-fp8", D, size->ffn, REEL_GELU_TANH, REEL_FP8, half},
         {"gemm.ffn-out-fp8", size->ffn, D, REEL_IDENTITY, REEL_FP8, half},
@@ -107,29 +120,47 @@ static void measure_attention(struct measure *measure, const struct cases_size *
         attention.lse = measure_array(measure, REEL_FP32, queries * to->heads);
     double bytes = (double)(columns * reel_precision_bytes(to->numbers)) *
                    (double)((to->merges ? 3 : 2) * queries + 2 * keys);
-    measure_operation(
-        measure, name, issue_attention, &attention,
-        (struct measure_work){4.0 * (double)queries * (double)keys * (double)columns, bytes, to->numbers});
+    struct measure_work work = {4.0 * (double)queries * (double)keys * (double)columns,
+                                bytes,
+                                to->numbers,
+                                .rows = queries,
+                                .in = size->channels,
+                                .out = keys,
+                                .heads = to->heads};
+    measure_operation(measure, name, issue_attention, &attention, work);
 }
 
-/* cuDNN has sequences of 4096 queries and more; up to there, and to the text, our own kernel computes. All
- * tokens of the window to all; those of one rank of a ring to another's; a fourth of the heads, as ulysses
- * cuts them. */
+static void measure_all(struct measure *measure, const struct cases_size *size, const struct attends *all,
+                        int count)
+{
+    for (int a = 0; a < count; a++)
+        measure_attention(measure, size, &all[a]);
+}
+
 void cases_attention(struct measure *measure, const struct cases_size *size)
 {
-    int64_t L = size->F * size->H * size->W, N = size->heads, S = size->text_rows, n = size->tokens,
-            few = L < 4095 ? L : 4095, cut = N / 4;
-    const enum reel_precision half = REEL_BFLOAT16;
+    int64_t L = size->F * size->H * size->W;
     const struct attends all[] = {
-        {"attention.self", n, L, N, 0, 0, half},
-        {"attention.self-lse", n, n, N, 1, 0, half},
-        {"attention.self-lse-merge", n, n, N, 1, 1, half},
-        {"attention.self-ulysses-4", L, L, cut, 0, 0, half},
-        {"attention.self-own", few, L, N, 0, 0, half},
-        {"attention.self-own-lse-merge", few, L, N, 1, 1, half},
-        {"attention.self-fp32", few, few, cut, 0, 0, REEL_FP32},
-        {"attention.text", n, S, N, 0, 0, half},
+        {"attention.self", size->tokens, L, size->heads, 0, 0, size->numbers},
+        {"attention.text", size->tokens, size->text_rows, size->heads, 0, 0, size->numbers},
     };
-    for (size_t a = 0; a < sizeof all / sizeof all[0]; a++)
-        measure_attention(measure, size, &all[a]);
+    measure_all(measure, size, all, sizeof all / sizeof all[0]);
+}
+
+/* cuDNN has sequences of 4096 queries and more; up to there our own kernel computes. Tokens of one rank of a ring to
+ * another's; a fourth of the heads, as ulysses cuts them. */
+void cases_attention_others(struct measure *measure, const struct cases_size *size)
+{
+    int64_t L = size->F * size->H * size->W, N = size->heads, n = size->tokens, few = L < 4095 ? L : 4095,
+            cut = N / 4;
+    const enum reel_precision numbers = size->numbers;
+    const struct attends all[] = {
+        {"attention.self-lse", n, n, N, 1, 0, numbers},
+        {"attention.self-lse-merge", n, n, N, 1, 1, numbers},
+        {"attention.self-ulysses-4", L, L, cut, 0, 0, numbers},
+        {"attention.self-own", few, L, N, 0, 0, numbers},
+        {"attention.self-own-lse-merge", few, L, N, 1, 1, numbers},
+        {"attention.self-fp32", few, few, cut, 0, 0, REEL_FP32},
+    };
+    measure_all(measure, size, all, sizeof all / sizeof all[0]);
 }

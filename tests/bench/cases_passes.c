@@ -33,9 +33,9 @@ ISSUE(blend)
 enum { ROWS = 21, CHANNELS = 16 }; /* of the embedding's table; of latents */
 
 /* So many bytes for each number of `count`. */
-static struct measure_work moves(int64_t count, int bytes)
+static struct measure_work moves(int64_t count, int64_t bytes)
 {
-    return (struct measure_work){.bytes = (double)count * bytes};
+    return (struct measure_work){.bytes = (double)(count * bytes)};
 }
 
 /* Rows of a table of `width` numbers, which frames of tokens use in turn. */
@@ -54,43 +54,44 @@ static struct reel_rows rows_of(struct measure *measure, const struct cases_size
 
 static void norms(struct measure *m, const struct cases_size *s)
 {
-    const enum reel_precision half = REEL_BFLOAT16;
+    const enum reel_precision numbers = s->numbers;
+    const int64_t b = reel_precision_bytes(numbers);
     int64_t n = s->tokens, D = s->width;
     char name[80];
     if (cases_begin(m, s, "pass.layer-norm", name)) {
         struct reel_layer_norm a = {.rows = n,
                                     .width = D,
-                                    .numbers = half,
+                                    .numbers = numbers,
                                     .x = measure_array(m, REEL_FP32, n * D),
-                                    .weight = measure_array(m, half, D),
-                                    .bias = measure_array(m, half, D),
+                                    .weight = measure_array(m, numbers, D),
+                                    .bias = measure_array(m, numbers, D),
                                     .epsilon = 1e-6,
-                                    .y = measure_array(m, half, n * D)};
-        measure_operation(m, name, issue_layer_norm, &a, moves(n * D, 4 + 2));
+                                    .y = measure_array(m, numbers, n * D)};
+        measure_operation(m, name, issue_layer_norm, &a, moves(n * D, 4 + b));
     }
     if (cases_begin(m, s, "pass.modulate", name)) {
         struct reel_modulate a = {.rows = n,
                                   .width = D,
-                                  .numbers = half,
+                                  .numbers = numbers,
                                   .x = measure_array(m, REEL_FP32, n * D),
                                   .epsilon = 1e-6,
-                                  .shift = measure_array(m, half, D),
-                                  .scale = measure_array(m, half, D),
+                                  .shift = measure_array(m, numbers, D),
+                                  .scale = measure_array(m, numbers, D),
                                   .embedding = rows_of(m, s, 6 * D),
                                   .scale_at = D,
-                                  .y = measure_array(m, half, n * D)};
-        measure_operation(m, name, issue_modulate, &a, moves(n * D, 4 + 2));
+                                  .y = measure_array(m, numbers, n * D)};
+        measure_operation(m, name, issue_modulate, &a, moves(n * D, 4 + b));
     }
     if (cases_begin(m, s, "pass.gated-add", name)) {
         struct reel_gated_add a = {.rows = n,
                                    .width = D,
-                                   .numbers = half,
+                                   .numbers = numbers,
                                    .x = measure_array(m, REEL_FP32, n * D),
-                                   .y = measure_array(m, half, n * D),
-                                   .gate = measure_array(m, half, D),
+                                   .y = measure_array(m, numbers, n * D),
+                                   .gate = measure_array(m, numbers, D),
                                    .embedding = rows_of(m, s, 6 * D),
                                    .gate_at = 2 * D};
-        measure_operation(m, name, issue_gated_add, &a, moves(n * D, 4 + 4 + 2));
+        measure_operation(m, name, issue_gated_add, &a, moves(n * D, 4 + 4 + b));
     }
 }
 
@@ -109,7 +110,8 @@ static struct reel_rope rope_of(struct measure *m, const struct cases_size *s)
 
 static void heads(struct measure *m, const struct cases_size *s)
 {
-    const enum reel_precision half = REEL_BFLOAT16;
+    const enum reel_precision numbers = s->numbers;
+    const int64_t b = reel_precision_bytes(numbers);
     const int64_t one[] = {0, s->heads},
                   four[] = {0, s->heads / 4, s->heads / 2, s->heads / 2 + s->heads / 4, s->heads};
     int64_t n = s->tokens, D = s->width;
@@ -117,46 +119,47 @@ static void heads(struct measure *m, const struct cases_size *s)
     if (cases_begin(m, s, "pass.squares", name)) {
         struct reel_squares a = {.rows = n,
                                  .width = D,
-                                 .numbers = half,
-                                 .x = measure_array(m, half, n * D),
+                                 .numbers = numbers,
+                                 .x = measure_array(m, numbers, n * D),
                                  .sums = measure_array(m, REEL_FP32, 2 * n)};
-        measure_operation(m, name, issue_squares, &a, moves(n * D, 2));
+        measure_operation(m, name, issue_squares, &a, moves(n * D, b));
     }
     for (int parts = 1; parts <= 4; parts += 3) {
         if (!cases_begin(m, s, parts == 1 ? "pass.norm-rope" : "pass.norm-rope-ulysses-4", name))
             continue;
         struct reel_rope rope = rope_of(m, s);
-        void *x = measure_array(m, half, n * D);
+        void *x = measure_array(m, numbers, n * D);
         struct reel_split_heads a = {.rows = n,
                                      .heads = s->heads,
                                      .channels = s->channels,
-                                     .numbers = half,
+                                     .numbers = numbers,
                                      .x = x,
-                                     .norm = measure_array(m, half, D),
+                                     .norm = measure_array(m, numbers, D),
                                      .epsilon = 1e-6,
                                      .rope = &rope,
                                      .parts = parts,
                                      .first_head = parts == 1 ? one : four,
-                                     .y = parts == 1 ? x : measure_array(m, half, n * D)};
-        measure_operation(m, name, issue_split_heads, &a, moves(n * D, 2 + 2));
+                                     .y = parts == 1 ? x : measure_array(m, numbers, n * D)};
+        measure_operation(m, name, issue_split_heads, &a, moves(n * D, b + b));
     }
     if (cases_begin(m, s, "pass.merge-heads-ulysses-4", name)) {
         struct reel_merge_heads a = {.rows = n,
                                      .heads = s->heads,
                                      .channels = s->channels,
-                                     .numbers = half,
+                                     .numbers = numbers,
                                      .parts = 4,
                                      .first_head = four,
-                                     .x = measure_array(m, half, n * D),
-                                     .y = measure_array(m, half, n * D)};
-        measure_operation(m, name, issue_merge_heads, &a, moves(n * D, 2 + 2));
+                                     .x = measure_array(m, numbers, n * D),
+                                     .y = measure_array(m, numbers, n * D)};
+        measure_operation(m, name, issue_merge_heads, &a, moves(n * D, b + b));
     }
 }
 
 /* What tensor ranks and skipped iterations do to tokens. */
 static void sums(struct measure *m, const struct cases_size *s)
 {
-    const enum reel_precision half = REEL_BFLOAT16;
+    const enum reel_precision numbers = s->numbers;
+    const int64_t b = reel_precision_bytes(numbers);
     int64_t n = s->tokens, D = s->width;
     char name[80];
     if (cases_begin(m, s, "pass.sum-parts-2", name)) {
@@ -164,41 +167,41 @@ static void sums(struct measure *m, const struct cases_size *s)
                                    .width = D,
                                    .parts = 2,
                                    .part_stride = n * D,
-                                   .numbers = half,
-                                   .x = measure_array(m, half, 2 * n * D),
-                                   .row = measure_array(m, half, D),
-                                   .y = measure_array(m, half, n * D)};
-        measure_operation(m, name, issue_sum_parts, &a, moves(n * D, 2 * 2 + 2));
+                                   .numbers = numbers,
+                                   .x = measure_array(m, numbers, 2 * n * D),
+                                   .row = measure_array(m, numbers, D),
+                                   .y = measure_array(m, numbers, n * D)};
+        measure_operation(m, name, issue_sum_parts, &a, moves(n * D, 3 * b));
     }
     if (cases_begin(m, s, "pass.add-row", name)) {
         struct reel_add_row a = {.rows = n,
                                  .width = D,
-                                 .numbers = half,
-                                 .row = measure_array(m, half, D),
-                                 .y = measure_array(m, half, n * D)};
-        measure_operation(m, name, issue_add_row, &a, moves(n * D, 2 + 2));
+                                 .numbers = numbers,
+                                 .row = measure_array(m, numbers, D),
+                                 .y = measure_array(m, numbers, n * D)};
+        measure_operation(m, name, issue_add_row, &a, moves(n * D, b + b));
     }
     if (cases_begin(m, s, "pass.keep-residual", name)) {
         struct reel_keep_residual a = {.count = n * D,
-                                       .number_bytes = 2,
+                                       .number_bytes = b,
                                        .after = measure_array(m, REEL_FP32, n * D),
                                        .before = measure_array(m, REEL_FP32, n * D),
-                                       .residual = measure_array(m, half, n * D)};
-        measure_operation(m, name, issue_keep_residual, &a, moves(n * D, 4 + 4 + 2));
+                                       .residual = measure_array(m, numbers, n * D)};
+        measure_operation(m, name, issue_keep_residual, &a, moves(n * D, 4 + 4 + b));
     }
     if (cases_begin(m, s, "pass.add-residual", name)) {
         struct reel_add_residual a = {.count = n * D,
-                                      .number_bytes = 2,
-                                      .residual = measure_array(m, half, n * D),
+                                      .number_bytes = b,
+                                      .residual = measure_array(m, numbers, n * D),
                                       .x = measure_array(m, REEL_FP32, n * D)};
-        measure_operation(m, name, issue_add_residual, &a, moves(n * D, 2 + 4 + 4));
+        measure_operation(m, name, issue_add_residual, &a, moves(n * D, b + 4 + 4));
     }
     if (cases_begin(m, s, "pass.convert", name)) {
         struct reel_convert a = {.count = n * D,
-                                 .numbers = half,
+                                 .numbers = numbers,
                                  .x = measure_array(m, REEL_FP32, n * D),
-                                 .y = measure_array(m, half, n * D)};
-        measure_operation(m, name, issue_convert, &a, moves(n * D, 4 + 2));
+                                 .y = measure_array(m, numbers, n * D)};
+        measure_operation(m, name, issue_convert, &a, moves(n * D, 4 + b));
     }
     if (cases_begin(m, s, "pass.clear", name)) {
         struct reel_clear a = {.bytes = 4 * n * D, .to = measure_array(m, REEL_FP32, n * D)};
@@ -237,9 +240,9 @@ static void embeddings(struct measure *m, const struct cases_size *s)
 }
 
 /* Latents of the whole window, which every rank has: small, so that they may lie in a cache. */
-static void latents(struct measure *m, const struct cases_size *s)
+static void patches(struct measure *m, const struct cases_size *s)
 {
-    int64_t L = s->F * s->H * s->W, n = s->tokens, count = L * 4 * CHANNELS, plane = s->H * s->W * 4;
+    int64_t n = s->tokens, count = s->F * s->H * s->W * 4 * CHANNELS;
     char name[80];
     if (cases_begin(m, s, "latents.patchify", name)) {
         struct reel_patchify a = {.tokens = n,
@@ -247,10 +250,11 @@ static void latents(struct measure *m, const struct cases_size *s)
                                   .H = s->H,
                                   .W = s->W,
                                   .channels = CHANNELS,
-                                  .numbers = REEL_BFLOAT16,
+                                  .numbers = s->numbers,
                                   .latents = measure_array(m, REEL_FP32, count),
-                                  .columns = measure_array(m, REEL_BFLOAT16, n * 4 * CHANNELS)};
-        measure_operation(m, name, issue_patchify, &a, moves(n * 4 * CHANNELS, 4 + 2));
+                                  .columns = measure_array(m, s->numbers, n * 4 * CHANNELS)};
+        measure_operation(m, name, issue_patchify, &a,
+                          moves(n * 4 * CHANNELS, 4 + reel_precision_bytes(s->numbers)));
     }
     if (cases_begin(m, s, "latents.unpatchify", name)) {
         struct reel_unpatchify a = {.F = s->F,
@@ -261,6 +265,12 @@ static void latents(struct measure *m, const struct cases_size *s)
                                     .velocity = measure_array(m, REEL_FP32, count)};
         measure_operation(m, name, issue_unpatchify, &a, moves(count, 4 + 4));
     }
+}
+
+static void latents(struct measure *m, const struct cases_size *s)
+{
+    int64_t count = s->F * s->H * s->W * 4 * CHANNELS, plane = s->H * s->W * 4;
+    char name[80];
     if (cases_begin(m, s, "latents.guide", name)) {
         struct reel_guide a = {.count = count,
                                .conditional = measure_array(m, REEL_FP32, count),
@@ -321,6 +331,11 @@ void cases_passes(struct measure *measure, const struct cases_size *size)
 {
     norms(measure, size);
     heads(measure, size);
+    patches(measure, size);
+}
+
+void cases_passes_others(struct measure *measure, const struct cases_size *size)
+{
     sums(measure, size);
     embeddings(measure, size);
     latents(measure, size);

@@ -13,32 +13,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct cases_size small = {"1.3b", 1536, 8960, 12, 128, 512, 21, 30, 52, 32760};
-static const struct cases_size large_part = {"14b", 5120, 13824, 40, 128, 512, 21, 30, 52, 8190};
-static const struct cases_size large = {"14b", 5120, 13824, 40, 128, 512, 21, 30, 52, 32760};
-static const struct cases_size tiny = {"tiny", 128, 352, 4, 32, 20, 3, 4, 6, 48};
+static const struct cases_size small = {"1.3b", 1536, 8960, 12, 128, 512, 21, 30, 52, 32760, REEL_BFLOAT16};
+static const struct cases_size large_part = {"14b", 5120, 13824, 40,   128,          512,
+                                             21,    30,   52,    8190, REEL_BFLOAT16};
+static const struct cases_size large = {"14b", 5120, 13824, 40, 128, 512, 21, 30, 52, 32760, REEL_BFLOAT16};
+static const struct cases_size tiny = {"tiny", 128, 352, 4, 32, 20, 3, 4, 6, 48, REEL_BFLOAT16};
+
+static void measure_products(struct measure *measure, const struct cases_size *size)
+{
+    cases_gemm(measure, size);
+    cases_gemm_others(measure, size);
+    cases_attention(measure, size);
+    cases_attention_others(measure, size);
+}
+
+static void measure_passes(struct measure *measure, const struct cases_size *size)
+{
+    cases_passes(measure, size);
+    cases_passes_others(measure, size);
+}
 
 static void measure_tiny(struct measure *measure)
 {
     measure->round_seconds = 1e-4;
     measure_ceilings(measure, 128, 1 << 20);
-    cases_gemm(measure, &tiny);
-    cases_attention(measure, &tiny);
-    cases_passes(measure, &tiny);
+    measure_products(measure, &tiny);
+    measure_passes(measure, &tiny);
 }
 
 /* What matters most comes first. */
 static void measure_all(struct measure *measure)
 {
     measure_ceilings(measure, 8192, (int64_t)2 << 30);
-    cases_gemm(measure, &small);
-    cases_attention(measure, &small);
-    cases_gemm(measure, &large_part);
-    cases_attention(measure, &large_part);
-    cases_passes(measure, &large_part);
-    cases_gemm(measure, &large);
-    cases_attention(measure, &large);
-    cases_passes(measure, &small);
+    measure_products(measure, &small);
+    measure_products(measure, &large_part);
+    measure_passes(measure, &large_part);
+    measure_products(measure, &large);
+    measure_passes(measure, &small);
 }
 
 /* Exit code 77: there is no GPU, and nothing is measured. */

@@ -8,14 +8,14 @@
 
 enum { SEQUENCE = 1 << 22 }; /* random numbers until they repeat */
 
-static double now(void)
+double measure_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void *need(void *memory, int64_t bytes)
+void *measure_need(void *memory, int64_t bytes)
 {
     if (memory)
         return memory;
@@ -25,9 +25,9 @@ static void *need(void *memory, int64_t bytes)
 
 void measure_open(struct measure *measure, const struct reel_ops *ops, const struct reel_scratch *most)
 {
-    *measure = (struct measure){.ops = ops, .began = now(), .seconds = 1e9, .round_seconds = 0.02};
+    *measure = (struct measure){.ops = ops, .began = measure_now(), .seconds = 1e9, .round_seconds = 0.02};
     measure->scratch_bytes = reel_scratch_bytes(ops, most);
-    measure->scratch = need(ops->allocate(measure->scratch_bytes), measure->scratch_bytes);
+    measure->scratch = measure_need(ops->allocate(measure->scratch_bytes), measure->scratch_bytes);
     reel_stream_open(&measure->stream, ops, most, measure->scratch);
 }
 
@@ -40,7 +40,7 @@ void measure_close(struct measure *measure)
 
 /* What the first numbers of an array are: uniform floats, or the upper half of them, or codes that are no
  * NaN. */
-static void fill(enum reel_precision numbers, int64_t count, void *out)
+void measure_fill(enum reel_precision numbers, int64_t count, void *out)
 {
     static uint64_t state = 88172645463325252u;
     for (int64_t i = 0; i < count; i++) {
@@ -67,9 +67,9 @@ void *measure_array(struct measure *measure, enum reel_precision numbers, int64_
         fprintf(stderr, "an operation has more than %d arrays\n", MEASURE_ARRAYS);
         exit(70);
     }
-    char *memory = need(measure->ops->allocate(bytes), bytes);
-    void *sequence = need(malloc((size_t)first), first);
-    fill(numbers, first / reel_precision_bytes(numbers), sequence);
+    char *memory = measure_need(measure->ops->allocate(bytes), bytes);
+    void *sequence = measure_need(malloc((size_t)first), first);
+    measure_fill(numbers, first / reel_precision_bytes(numbers), sequence);
     reel_upload(&measure->stream, memory, sequence, first);
     free(sequence);
     for (int64_t done = first, more; done < bytes; done += more) {
@@ -95,20 +95,26 @@ void measure_drop(struct measure *measure)
     }
 }
 
-/* Seconds of so many. */
-static double time_of(struct measure *measure, measure_issue *issue, const void *arguments, int64_t times)
-{
-    double began = now();
-    for (int64_t i = 0; i < times; i++)
-        issue(&measure->stream, arguments);
-    reel_finish(&measure->stream);
-    return now() - began;
-}
-
 static int by_value(const void *a, const void *b)
 {
     double left = *(const double *)a, right = *(const double *)b;
     return (left > right) - (left < right);
+}
+
+double measure_median(double *values, int64_t count)
+{
+    qsort(values, (size_t)count, sizeof *values, by_value);
+    return count % 2 ? values[count / 2] : 0.5 * (values[count / 2 - 1] + values[count / 2]);
+}
+
+/* Seconds of so many. */
+static double time_of(struct measure *measure, measure_issue *issue, const void *arguments, int64_t times)
+{
+    double began = measure_now();
+    for (int64_t i = 0; i < times; i++)
+        issue(&measure->stream, arguments);
+    reel_finish(&measure->stream);
+    return measure_now() - began;
 }
 
 double measure_seconds(struct measure *measure, const char *name, measure_issue *issue, const void *arguments)
@@ -126,8 +132,7 @@ double measure_seconds(struct measure *measure, const char *name, measure_issue 
         reel_error_clear();
         return 0;
     }
-    qsort(rounds, MEASURE_ROUNDS, sizeof *rounds, by_value);
-    return rounds[MEASURE_ROUNDS / 2];
+    return measure_median(rounds, MEASURE_ROUNDS);
 }
 
 int measure_wants(struct measure *measure, const char *name)
@@ -136,12 +141,17 @@ int measure_wants(struct measure *measure, const char *name)
         printf("%s\n", name);
         return 0;
     }
-    return now() - measure->began < measure->seconds;
+    return measure_now() - measure->began < measure->seconds;
 }
 
 void measure_operation(struct measure *measure, const char *name, measure_issue *issue, const void *arguments,
                        struct measure_work work)
 {
+    if (measure->meter) {
+        measure->meter(measure, name, issue, arguments, &work);
+        measure_drop(measure);
+        return;
+    }
     double seconds = measure_seconds(measure, name, issue, arguments),
            rate = measure->gemm_rate[work.numbers];
     double by_flops = rate > 0 ? work.flops / rate : 0, by_bytes = work.bytes / measure->copy_rate;
@@ -174,7 +184,8 @@ static double copy_rate(struct measure *measure, const char *name, enum reel_dir
 {
     if (!measure_wants(measure, name))
         return 0;
-    void *host = direction == REEL_ON_DEVICE ? NULL : need(reel_allocate_host(measure->ops, bytes), bytes);
+    void *host =
+        direction == REEL_ON_DEVICE ? NULL : measure_need(reel_allocate_host(measure->ops, bytes), bytes);
     void *from = measure_array(measure, REEL_FP32, bytes / 4),
          *to = measure_array(measure, REEL_FP32, bytes / 4);
     if (host)

@@ -20,6 +20,22 @@
 
 enum { MEASURE_ROUNDS = 5, MEASURE_ARRAYS = 12 };
 
+struct measure;
+
+/* The fewest FLOPs and bytes of an operation, and the precision that its FLOPs are done in. Of a product [rows, in] by
+ * [in, out], or of attention of `rows` queries to `out` keys by heads of `in` channels, the shape as well. */
+struct measure_work {
+    double flops, bytes;
+    enum reel_precision numbers;
+    int64_t rows, in, out, heads; /* heads 0: no attention */
+};
+
+/* Issues an operation to the stream. */
+typedef void measure_issue(struct reel_stream *stream, const void *arguments);
+
+typedef void measure_meter(struct measure *measure, const char *name, measure_issue *issue,
+                           const void *arguments, const struct measure_work *work);
+
 /* What the machine does at most, as measured: FLOP/s of a large GEMM by precision of its weights (0: it
  * has none), bytes/s read and written by a copy. */
 struct measure {
@@ -31,6 +47,8 @@ struct measure {
     double round_seconds;  /* of one round */
     int only_names;        /* prints what it would measure */
     double gemm_rate[3], copy_rate;
+    measure_meter *meter; /* measures and tells in measure_operation's place; NULL: against the rates above */
+    void *meter_context;
     struct {
         void *memory;
         int64_t bytes;
@@ -38,14 +56,17 @@ struct measure {
     int array_count;
 };
 
-/* The fewest FLOPs and bytes of an operation, and the precision that its FLOPs are done in. */
-struct measure_work {
-    double flops, bytes;
-    enum reel_precision numbers;
-};
+/* Seconds of a clock that only goes forward. */
+double measure_now(void);
 
-/* Issues an operation to the stream. */
-typedef void measure_issue(struct reel_stream *stream, const void *arguments);
+/* The median; the values are sorted. */
+double measure_median(double *values, int64_t count);
+
+/* So many random numbers as measure_array's, in memory of the host. */
+void measure_fill(enum reel_precision numbers, int64_t count, void *out);
+
+/* The memory; ends the program with a sentence where it is NULL. */
+void *measure_need(void *memory, int64_t bytes);
 
 /* Ends the program when there is no memory. */
 void measure_open(struct measure *measure, const struct reel_ops *ops, const struct reel_scratch *most);
