@@ -1,8 +1,7 @@
 /* lanes.h for one number of lanes: included by a file that has defined LANES, ROWS, NAME and TABLE, and is
- * compiled for an instruction set with fused multiplications and additions (-ffp-contract=fast). ROWS * 2
- * vectors are sums of a product, which the processor has registers for besides three. For products of pairs of
- * bfloat16 the file defines ADD_PAIRS(sum, x, y), which is sum with both products of each lane's pairs, or the
- * macros of lanes_tiles.h. */
+ * compiled for an instruction set. ROWS * 2 vectors are sums of a product, which the processor has registers for
+ * besides three. For products of pairs of bfloat16 the file defines ADD_PAIRS(sum, x, y), which is sum with both
+ * products of each lane's pairs, or the macros of lanes_tiles.h. */
 #include "cpu.h"
 #include "elements.h"
 #include "lanes.h"
@@ -214,9 +213,26 @@ static void pack_strip(const struct reel_operand *b, int64_t count, float *strip
         strip[i] *= b->scale;
 }
 
+/* x y + sum, rounded once where the instruction set can. Said, and not left to the compiler, which would fuse here and
+ * there as it sees fit: other numbers of lanes would have other bits. */
+INLINE vector fused(vector x, vector y, vector sum)
+{
+#if LANES == 16 && defined(__AVX512F__)
+    return (vector)_mm512_fmadd_ps((__m512)x, (__m512)y, (__m512)sum);
+#elif LANES == 8 && defined(__FMA__)
+    return (vector)_mm256_fmadd_ps((__m256)x, (__m256)y, (__m256)sum);
+#elif defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+    for (int i = 0; i < LANES; i++)
+        sum[i] = __builtin_fmaf(x[i], y[i], sum[i]);
+    return sum;
+#else
+    return x * y + sum;
+#endif
+}
+
 INLINE vector add_product(vector sum, vector x, vector y)
 {
-    return sum + x * y;
+    return fused(x, y, sum);
 }
 
 /* One k of a block and a strip. */
@@ -343,11 +359,11 @@ INLINE vector power_of_two(vector x)
     const float shift = 12583039.0f; /* 1.5 * 2^23 + 127: the lowest bits of the sum are the exponent's */
     vector bounded = larger(all(-127.0f), x), shifted = bounded + shift, f = bounded - (shifted - shift);
     vector p = all(0x1.5bba08p-10f);
-    p = p * f + 0x1.3cea84p-7f;
-    p = p * f + 0x1.c6b746p-5f;
-    p = p * f + 0x1.ebf9bep-3f;
-    p = p * f + 0x1.62e42ap-1f;
-    p = p * f + 1.0f;
+    p = fused(p, f, all(0x1.3cea84p-7f));
+    p = fused(p, f, all(0x1.c6b746p-5f));
+    p = fused(p, f, all(0x1.ebf9bep-3f));
+    p = fused(p, f, all(0x1.62e42ap-1f));
+    p = fused(p, f, all(1.0f));
     return p * (vector)((bits)shifted << 23);
 }
 
@@ -375,7 +391,7 @@ INLINE void soften_vector(int64_t keys, int64_t channels, float *scores, float *
     }
     vector shrink = power_of_two(before - most);
     store(maximum, most);
-    store(weight, load(weight) * shrink + total);
+    store(weight, fused(load(weight), shrink, total));
     if (is_not_one(shrink))
         for (int64_t c = 0; c < channels; c++)
             store(sums + c * COLUMNS, load(sums + c * COLUMNS) * shrink);

@@ -1,6 +1,6 @@
 #!/bin/bash
-# No kernel of ours fuses a product and a sum that the source keeps apart, but for those of lanes_*.c, which do so
-# everywhere alike: every instruction set gives the same bits.
+# No kernel of ours fuses a product and a sum, but for those of lanes_*.c, which say where: every instruction set gives the
+# same bits.
 # Usage: kernels_contraction_test.sh LIBRARY
 set -uo pipefail
 code=$(objdump -d --no-show-raw-insn "$1") || { echo "objdump cannot read $1"; exit 1; }
