@@ -12,7 +12,7 @@ enum { HUGE_PAGE = 1 << 21 };
 static int64_t thread_floats(const struct reel_scratch *most)
 {
     int64_t gemm = reel_gemm_scratch_floats(), attention = reel_attention_scratch_floats(most->channels);
-    return ((gemm > attention ? gemm : attention) + 15) / 16 * 16;
+    return reel_rounded_up(gemm > attention ? gemm : attention, 16);
 }
 
 int64_t reel_scratch_bytes_cpu(const struct reel_scratch *most)

@@ -31,6 +31,11 @@ void cases_passes(struct measure *measure, const struct cases_size *size);
 /* Residuals, the expanded embedding, and the sampler's. */
 void cases_passes_others(struct measure *measure, const struct cases_size *size);
 
+/* Attention of so many queries to so many keys by so many heads, of new arrays. */
+struct reel_attention cases_attention_of(struct measure *measure, const struct cases_size *size,
+                                         enum reel_precision numbers, int64_t queries, int64_t keys,
+                                         int64_t heads);
+
 /* "14b.8190.gemm.q", and whether it is to be measured. */
 int cases_begin(struct measure *measure, const struct cases_size *size, const char *what, char name[80]);
 

@@ -95,6 +95,26 @@ struct attends {
     enum reel_precision numbers;
 };
 
+struct reel_attention cases_attention_of(struct measure *measure, const struct cases_size *size,
+                                         enum reel_precision numbers, int64_t queries, int64_t keys,
+                                         int64_t heads)
+{
+    int64_t columns = heads * size->channels;
+    return (struct reel_attention){.queries = queries,
+                                   .keys = keys,
+                                   .heads = heads,
+                                   .channels = size->channels,
+                                   .scale = 1 / sqrt((double)size->channels),
+                                   .numbers = numbers,
+                                   .q = measure_array(measure, numbers, queries * columns),
+                                   .q_stride = columns,
+                                   .k = measure_array(measure, numbers, keys * columns),
+                                   .v = measure_array(measure, numbers, keys * columns),
+                                   .kv_stride = columns,
+                                   .out = measure_array(measure, numbers, queries * columns),
+                                   .out_stride = columns};
+}
+
 static void measure_attention(struct measure *measure, const struct cases_size *size,
                               const struct attends *to)
 {
@@ -102,20 +122,9 @@ static void measure_attention(struct measure *measure, const struct cases_size *
     int64_t columns = to->heads * size->channels, queries = to->queries, keys = to->keys;
     if (!cases_begin(measure, size, to->what, name))
         return;
-    struct reel_attention attention = {.queries = queries,
-                                       .keys = keys,
-                                       .heads = to->heads,
-                                       .channels = size->channels,
-                                       .scale = 1 / sqrt((double)size->channels),
-                                       .numbers = to->numbers,
-                                       .q = measure_array(measure, to->numbers, queries * columns),
-                                       .q_stride = columns,
-                                       .k = measure_array(measure, to->numbers, keys * columns),
-                                       .v = measure_array(measure, to->numbers, keys * columns),
-                                       .kv_stride = columns,
-                                       .out = measure_array(measure, to->numbers, queries * columns),
-                                       .out_stride = columns,
-                                       .merge = to->merges};
+    struct reel_attention attention =
+        cases_attention_of(measure, size, to->numbers, queries, keys, to->heads);
+    attention.merge = to->merges;
     if (to->with_lse)
         attention.lse = measure_array(measure, REEL_FP32, queries * to->heads);
     double bytes = (double)(columns * reel_precision_bytes(to->numbers)) *

@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,25 +100,6 @@ static void meter(struct measure *measure, const char *name, measure_issue *issu
 
 /* ---- Attention to many tokens */
 
-static struct reel_attention attention_of(struct measure *measure, const struct cases_size *size,
-                                          int64_t tokens)
-{
-    int64_t columns = size->heads * size->channels;
-    return (struct reel_attention){.queries = tokens,
-                                   .keys = tokens,
-                                   .heads = size->heads,
-                                   .channels = size->channels,
-                                   .scale = 1 / sqrt((double)size->channels),
-                                   .numbers = size->numbers,
-                                   .q = measure_array(measure, size->numbers, tokens * columns),
-                                   .q_stride = columns,
-                                   .k = measure_array(measure, size->numbers, tokens * columns),
-                                   .v = measure_array(measure, size->numbers, tokens * columns),
-                                   .kv_stride = columns,
-                                   .out = measure_array(measure, size->numbers, tokens * columns),
-                                   .out_stride = columns};
-}
-
 static void issue_attention(struct reel_stream *stream, const void *arguments)
 {
     reel_attention(stream, *(const struct reel_attention *)arguments);
@@ -131,9 +111,11 @@ static int64_t scratch_used(struct measure *measure, struct bench *bench, int64_
 {
     const uint32_t paint = 0xa5c35a3c;
     uint32_t *words = measure->scratch;
-    int64_t count = measure->scratch_bytes / (int64_t)sizeof *words, of_thread = measure->stream.thread_floats;
+    int64_t count = measure->scratch_bytes / (int64_t)sizeof *words,
+            of_thread = measure->stream.thread_floats;
     int64_t most = 0;
-    struct reel_attention attention = attention_of(measure, &bench->size, tokens);
+    struct reel_attention attention =
+        cases_attention_of(measure, &bench->size, bench->size.numbers, tokens, tokens, bench->size.heads);
     for (int64_t i = 0; i < count; i++)
         words[i] = paint;
     *seconds = time_of(measure, issue_attention, &attention);
@@ -146,10 +128,9 @@ static int64_t scratch_used(struct measure *measure, struct bench *bench, int64_
     measure_drop(measure);
     printf("scratch of attention to %lld tokens in %s: %lld bytes of a thread's %lld\n", (long long)tokens,
            name_of(bench->size.numbers), (long long)most * 4, (long long)of_thread * 4);
-    json_array_append_new(bench->scratch,
-                          json_pack("{s:I, s:s, s:I, s:I}", "tokens", (json_int_t)tokens, "numbers",
-                                    name_of(bench->size.numbers), "used", (json_int_t)most * 4, "held",
-                                    (json_int_t)of_thread * 4));
+    json_array_append_new(bench->scratch, json_pack("{s:I, s:s, s:I, s:I}", "tokens", (json_int_t)tokens,
+                                                    "numbers", name_of(bench->size.numbers), "used",
+                                                    (json_int_t)most * 4, "held", (json_int_t)of_thread * 4));
     return most;
 }
 
