@@ -138,13 +138,13 @@ REEL_ELEMENT void reel_turn(float *a, float *b, const float *entry)
 }
 
 /* Where a token lies in its grid of H x W tokens a frame. */
-struct reel_place {
+struct reel_token_position {
     int64_t frame, row, column;
 };
 
-REEL_ELEMENT struct reel_place reel_place_of(int64_t token, int64_t H, int64_t W)
+REEL_ELEMENT struct reel_token_position reel_token_position_of(int64_t token, int64_t H, int64_t W)
 {
-    struct reel_place place;
+    struct reel_token_position place;
     place.frame = token / (W * H);
     place.row = token / W % H;
     place.column = token % W;
@@ -152,7 +152,8 @@ REEL_ELEMENT struct reel_place reel_place_of(int64_t token, int64_t H, int64_t W
 }
 
 /* The (cosine, sine) that pair `pair` of a head turns by. Those of one axis follow each other. */
-REEL_ELEMENT const float *reel_rotation(const struct reel_rope *rope, struct reel_place place, int64_t pair)
+REEL_ELEMENT const float *reel_rotation(const struct reel_rope *rope, struct reel_token_position place,
+                                        int64_t pair)
 {
     if (pair < rope->frame_pairs)
         return rope->frame + 2 * (place.frame * rope->frame_pairs + pair);
@@ -176,8 +177,8 @@ REEL_ELEMENT int64_t reel_head_at(const int64_t *first_head, int64_t rows, int64
 
 /* The index in [channels, F, 2H, 2W] of one pixel of a token: corner = ph * 2 + pw. Patchify has it in column
  * channel * 4 + corner, unpatchify in column corner * channels + channel. */
-REEL_ELEMENT int64_t reel_pixel_of(struct reel_place place, int64_t channel, int64_t corner, int64_t F,
-                                   int64_t H, int64_t W)
+REEL_ELEMENT int64_t reel_pixel_of(struct reel_token_position place, int64_t channel, int64_t corner,
+                                   int64_t F, int64_t H, int64_t W)
 {
     int64_t row = 2 * place.row + corner / 2, column = 2 * place.column + corner % 2;
     return ((channel * F + place.frame) * 2 * H + row) * 2 * W + column;

@@ -20,7 +20,7 @@ namespace
 /* How a GEMM is computed. */
 struct way {
     bool by_library;
-    struct reel_product product;
+    struct reel_cublas_gemm product;
     bool finishes; /* our own pass follows over results in float */
     bool aside;    /* which lie in scratch memory until then, for y is not of float */
 };
@@ -117,9 +117,9 @@ __global__ void __launch_bounds__(side *side) multiply(const struct reel_gemm a,
 
 /* ---- The way of a GEMM */
 
-struct reel_products *products_of(const struct reel_stream *stream)
+struct reel_cublas *products_of(const struct reel_stream *stream)
 {
-    return static_cast<struct reel_products *>(static_cast<struct reel_cuda_queue *>(stream->queue)->gemm);
+    return static_cast<struct reel_cublas *>(static_cast<struct reel_cuda_queue *>(stream->queue)->gemm);
 }
 
 const char *word_for(enum reel_precision precision)
@@ -141,12 +141,12 @@ struct way way_of(const struct reel_stream *stream, const struct reel_gemm *a)
     way.product.bias_as = a->numbers;
     way.product.has_bias = a->bias != nullptr;
     way.product.gelu = a->activation == REEL_GELU_TANH;
-    way.by_library = bias_fits && activation_fits && reel_products_know(products_of(stream), &way.product);
+    way.by_library = bias_fits && activation_fits && reel_cublas_know(products_of(stream), &way.product);
     if (way.by_library)
         return way;
     way.product.result = REEL_FP32;
     way.product.has_bias = way.product.gelu = 0;
-    way.by_library = reel_products_know(products_of(stream), &way.product);
+    way.by_library = reel_cublas_know(products_of(stream), &way.product);
     way.aside = way.by_library && a->result != REEL_FP32;
     way.finishes = way.by_library && (way.aside || a->bias || a->activation != REEL_IDENTITY);
     if (!way.by_library)
@@ -197,7 +197,7 @@ void start_product(struct reel_stream *stream, const struct reel_gemm *a, const 
                    const void *x, float scale)
 {
     struct reel_matrix_scratch scratch = reel_matrix_scratch_of(stream);
-    struct reel_product_arrays arrays = {};
+    struct reel_cublas_arrays arrays = {};
     arrays.rows = a->rows;
     arrays.scale = scale;
     arrays.x = x;
@@ -206,7 +206,7 @@ void start_product(struct reel_stream *stream, const struct reel_gemm *a, const 
     arrays.y = way->aside ? scratch.wide : a->y;
     arrays.workspace = scratch.workspace;
     arrays.queue = reel_cuda_queue(stream);
-    const char *refusal = reel_products_run(products_of(stream), &way->product, &arrays);
+    const char *refusal = reel_cublas_run(products_of(stream), &way->product, &arrays);
     if (refusal)
         reel_stream_fail(stream, REEL_BAD_DEVICE,
                          "cuBLASLt refused a %s GEMM of %lld rows, %lld in, %lld out: %s",
@@ -261,7 +261,7 @@ struct reel_matrix_scratch reel_matrix_scratch_of(const struct reel_stream *stre
     struct reel_matrix_scratch scratch;
     uintptr_t begin = (reinterpret_cast<uintptr_t>(stream->scratch) + 255) / 256 * 256;
     scratch.workspace = reinterpret_cast<char *>(begin);
-    scratch.wide = scratch.workspace + REEL_PRODUCT_WORKSPACE_BYTES;
+    scratch.wide = scratch.workspace + REEL_CUBLAS_WORKSPACE_BYTES;
     scratch.narrow = reinterpret_cast<uint8_t *>(scratch.wide + REEL_WIDE_BYTES);
     return scratch;
 }
@@ -272,7 +272,7 @@ void reel_gemm_cuda_open(struct reel_stream *stream, const struct reel_scratch *
     struct reel_cuda_queue *queue = static_cast<struct reel_cuda_queue *>(stream->queue);
     const char *why = "";
     (void)most;
-    queue->gemm = reel_products_open(&why);
+    queue->gemm = reel_cublas_open(&why);
     if (!queue->gemm)
         reel_stream_fail(stream, REEL_BAD_DEVICE, "cuBLASLt cannot be used: %s", why);
     queue->attention = reel_sdpa_open(queue->stream, &why);
@@ -284,6 +284,6 @@ void reel_gemm_cuda_close(struct reel_stream *stream)
 {
     struct reel_cuda_queue *queue = static_cast<struct reel_cuda_queue *>(stream->queue);
     reel_sdpa_close(static_cast<struct reel_sdpa *>(queue->attention));
-    reel_products_close(static_cast<struct reel_products *>(queue->gemm));
+    reel_cublas_close(static_cast<struct reel_cublas *>(queue->gemm));
     queue->attention = queue->gemm = nullptr;
 }

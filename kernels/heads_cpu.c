@@ -77,7 +77,7 @@ static void turn(float *y, const float *table, int64_t pairs)
         reel_turn(&y[2 * p], &y[2 * p + 1], &table[2 * p]);
 }
 
-static void rotate(const struct reel_rope *rope, struct reel_place place, float *y)
+static void rotate(const struct reel_rope *rope, struct reel_token_position place, float *y)
 {
     int64_t row = rope->frame_pairs, column = row + rope->row_pairs;
     turn(y, reel_rotation(rope, place, 0), rope->frame_pairs);
@@ -97,7 +97,7 @@ static void split_head(const struct reel_split_heads *a, int64_t r, int64_t n, f
     else if (head != x)
         reel_widen_cpu(x, C, a->numbers, head);
     if (a->rope)
-        rotate(a->rope, reel_place_of(a->rope->first_token + r, a->rope->H, a->rope->W), head);
+        rotate(a->rope, reel_token_position_of(a->rope->first_token + r, a->rope->H, a->rope->W), head);
     if (head != y)
         reel_narrow_cpu(head, C, a->numbers, y);
 }

@@ -48,7 +48,7 @@ REEL_DEVICE void tabulate(const struct reel_split_heads &a, const struct reel_ro
         place[n] = reel_head_at(cuts.first, a.rows, a.channels, r, n);
     if (!a.rope)
         return;
-    struct reel_place token = reel_place_of(rope.first_token + r, rope.H, rope.W);
+    struct reel_token_position token = reel_token_position_of(rope.first_token + r, rope.H, rope.W);
     for (int64_t pair = threadIdx.x; pair < a.channels / 2; pair += blockDim.x) {
         const float *entry = reel_rotation(&rope, token, pair);
         turns[2 * pair] = entry[0];

@@ -11,7 +11,7 @@ static const int64_t REEL_NARROW_ROWS = 4096;
 /* The library's workspace, what is wide, what is narrow, and room to align them. */
 static inline int64_t reel_matrix_scratch_bytes(const struct reel_scratch *most)
 {
-    return REEL_PRODUCT_WORKSPACE_BYTES + REEL_WIDE_BYTES + (most->fp8 ? REEL_NARROW_ROWS * most->in : 0) +
+    return REEL_CUBLAS_WORKSPACE_BYTES + REEL_WIDE_BYTES + (most->fp8 ? REEL_NARROW_ROWS * most->in : 0) +
            256;
 }
 

@@ -9,7 +9,7 @@ template <enum reel_precision P> static __global__ void patchify_patches(struct 
     using Number = reel_held<P>;
     for (int64_t e = reel_grid_first(); e < a.tokens * a.channels; e += reel_grid_stride()) {
         int64_t t = e / a.channels, channel = e - t * a.channels;
-        struct reel_place place = reel_place_of(a.first_token + t, a.H, a.W);
+        struct reel_token_position place = reel_token_position_of(a.first_token + t, a.H, a.W);
         Number *column = static_cast<Number *>(a.columns) + e * CORNERS;
 #pragma unroll
         for (int corner = 0; corner < CORNERS; corner++)
@@ -32,7 +32,7 @@ static __global__ void unpatchify_patches(struct reel_unpatchify a)
     int64_t tokens = a.F * a.H * a.W;
     for (int64_t e = reel_grid_first(); e < tokens * a.channels; e += reel_grid_stride()) {
         int64_t channel = e / tokens, t = e - channel * tokens;
-        struct reel_place place = reel_place_of(t, a.H, a.W);
+        struct reel_token_position place = reel_token_position_of(t, a.H, a.W);
 #pragma unroll
         for (int corner = 0; corner < CORNERS; corner++)
             a.velocity[reel_pixel_of(place, channel, corner, a.F, a.H, a.W)] =

@@ -13,13 +13,13 @@ enum { CANONICAL_ROWS = 4096, TRIED_COUNTS = 7, CANDIDATES = 64, MOST_ALIGNMENT 
 /* An algorithm, or that there is none. */
 struct choice {
     struct choice *next;
-    struct reel_product product;
+    struct reel_cublas_gemm product;
     int known;
     cublasComputeType_t compute;
     cublasLtMatmulAlgo_t algorithm;
 };
 
-struct reel_products {
+struct reel_cublas {
     cublasLtHandle_t library;
     struct choice *choices;
 };
@@ -30,9 +30,9 @@ struct description {
     cublasLtMatrixLayoutOpaque_t weight, x, y;
 };
 
-struct reel_products *reel_products_open(const char **why)
+struct reel_cublas *reel_cublas_open(const char **why)
 {
-    struct reel_products *products = calloc(1, sizeof *products);
+    struct reel_cublas *products = calloc(1, sizeof *products);
     cublasStatus_t done = products ? cublasLtCreate(&products->library) : CUBLAS_STATUS_ALLOC_FAILED;
     if (done == CUBLAS_STATUS_SUCCESS)
         return products;
@@ -41,7 +41,7 @@ struct reel_products *reel_products_open(const char **why)
     return NULL;
 }
 
-void reel_products_close(struct reel_products *products)
+void reel_cublas_close(struct reel_cublas *products)
 {
     if (!products)
         return;
@@ -69,7 +69,7 @@ static uint32_t alignment_of(int64_t numbers, enum reel_precision precision)
 #define SET(description, attribute, value)                                                                   \
     cublasLtMatmulDescSetAttribute(&(description)->operation, (attribute), &(value), sizeof(value))
 
-static cublasStatus_t describe_operation(struct description *d, const struct reel_product *product,
+static cublasStatus_t describe_operation(struct description *d, const struct reel_cublas_gemm *product,
                                          cublasComputeType_t compute, const void *bias)
 {
     int32_t transposed = CUBLAS_OP_T, bias_type = type_of(product->bias_as);
@@ -88,7 +88,7 @@ static cublasStatus_t describe_operation(struct description *d, const struct ree
     return done;
 }
 
-static cublasStatus_t describe(struct description *d, const struct reel_product *product,
+static cublasStatus_t describe(struct description *d, const struct reel_cublas_gemm *product,
                                cublasComputeType_t compute, int64_t rows, const void *bias)
 {
     uint64_t in = (uint64_t)product->in, out = (uint64_t)product->out;
@@ -103,7 +103,8 @@ static cublasStatus_t describe(struct description *d, const struct reel_product 
     return done;
 }
 
-static cublasStatus_t prefer(cublasLtMatmulPreferenceOpaque_t *preference, const struct reel_product *product)
+static cublasStatus_t prefer(cublasLtMatmulPreferenceOpaque_t *preference,
+                             const struct reel_cublas_gemm *product)
 {
     struct {
         cublasLtMatmulPreferenceAttributes_t attribute;
@@ -115,7 +116,7 @@ static cublasStatus_t prefer(cublasLtMatmulPreferenceOpaque_t *preference, const
         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment_of(product->out, product->result)},
         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment_of(product->out, product->result)},
     };
-    uint64_t workspace = REEL_PRODUCT_WORKSPACE_BYTES;
+    uint64_t workspace = REEL_CUBLAS_WORKSPACE_BYTES;
     cublasStatus_t done = cublasLtMatmulPreferenceInit(preference);
     if (done == CUBLAS_STATUS_SUCCESS)
         done = cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
@@ -156,7 +157,7 @@ static const char *word_for(enum reel_precision precision)
 
 static void note(const struct choice *choice, int64_t workspace_bytes, int canonical)
 {
-    const struct reel_product *p = &choice->product;
+    const struct reel_cublas_gemm *p = &choice->product;
     const cublasLtMatmulAlgo_t *algorithm = &choice->algorithm;
     reel_algorithms_note("gemm %lld to %lld %s to %s%s%s: cublasLt %zu algorithm %lld tile %lld stages %lld "
                          "inner %lld cluster %lld "
@@ -184,7 +185,7 @@ static cublasStatus_t sketch(struct description *d, const struct choice *choice,
 
 /* Numbers of rows that an algorithm is tried with: the canonical one, few, uneven, and as many as a long video has, of at
  * most 2^31 numbers. */
-static int64_t tried_rows(const struct reel_product *product, int which)
+static int64_t tried_rows(const struct reel_cublas_gemm *product, int which)
 {
     static const int64_t rows[TRIED_COUNTS] = {CANONICAL_ROWS, 1, 2, 17, 511, 4095, 131071};
     int64_t most = INT32_MAX / (product->in > product->out ? product->in : product->out);
@@ -192,7 +193,7 @@ static int64_t tried_rows(const struct reel_product *product, int which)
 }
 
 /* Bytes of workspace that an algorithm wants for so many rows; -1 where it does not do them. */
-static int64_t workspace_for(struct reel_products *products, const struct choice *choice,
+static int64_t workspace_for(struct reel_cublas *products, const struct choice *choice,
                              const cublasLtMatmulAlgo_t *algorithm, int64_t rows)
 {
     cublasLtMatmulHeuristicResult_t checked;
@@ -206,7 +207,7 @@ static int64_t workspace_for(struct reel_products *products, const struct choice
 
 /* The first candidate that the rule allows: with no more workspace than that, for the first `counts` of the numbers of
  * rows that are tried. */
-static int take(struct reel_products *products, struct choice *choice,
+static int take(struct reel_cublas *products, struct choice *choice,
                 const cublasLtMatmulHeuristicResult_t *candidates, int count, int64_t most_bytes, int counts)
 {
     for (int i = 0; i < count; i++) {
@@ -230,7 +231,7 @@ static int take(struct reel_products *products, struct choice *choice,
 
 /* Asks the heuristic once, with sums computed that way. What is content with few and with many rows comes before what is
  * only known to do the canonical number, and so may be refused when it is used. */
-static void ask(struct reel_products *products, struct choice *choice, cublasComputeType_t compute)
+static void ask(struct reel_cublas *products, struct choice *choice, cublasComputeType_t compute)
 {
     cublasLtMatmulHeuristicResult_t candidates[CANDIDATES];
     cublasLtMatmulPreferenceOpaque_t preference;
@@ -244,17 +245,17 @@ static void ask(struct reel_products *products, struct choice *choice, cublasCom
         count = 0;
     for (int counts = TRIED_COUNTS; counts > 0 && !choice->known; counts -= TRIED_COUNTS - 1)
         if (!take(products, choice, candidates, count, 0, counts))
-            take(products, choice, candidates, count, REEL_PRODUCT_WORKSPACE_BYTES, counts);
+            take(products, choice, candidates, count, REEL_CUBLAS_WORKSPACE_BYTES, counts);
 }
 
-static int alike(const struct reel_product *a, const struct reel_product *b)
+static int alike(const struct reel_cublas_gemm *a, const struct reel_cublas_gemm *b)
 {
     return a->in == b->in && a->out == b->out && a->inputs == b->inputs && a->result == b->result &&
            a->has_bias == b->has_bias && a->gelu == b->gelu && (!a->has_bias || a->bias_as == b->bias_as);
 }
 
 /* The choice for a product, made now if this is the first question; NULL where there is no memory for it. */
-static struct choice *choice_for(struct reel_products *products, const struct reel_product *product)
+static struct choice *choice_for(struct reel_cublas *products, const struct reel_cublas_gemm *product)
 {
     struct choice *choice = products->choices;
     while (choice && !alike(&choice->product, product))
@@ -276,7 +277,7 @@ static struct choice *choice_for(struct reel_products *products, const struct re
     return choice;
 }
 
-int reel_products_know(struct reel_products *products, const struct reel_product *product)
+int reel_cublas_know(struct reel_cublas *products, const struct reel_cublas_gemm *product)
 {
     const struct choice *choice = choice_for(products, product);
     return choice && choice->known;
@@ -287,8 +288,8 @@ static int lies_at(const void *array, uint32_t alignment)
     return (uintptr_t)array % alignment == 0;
 }
 
-const char *reel_products_run(struct reel_products *products, const struct reel_product *product,
-                              const struct reel_product_arrays *arrays)
+const char *reel_cublas_run(struct reel_cublas *products, const struct reel_cublas_gemm *product,
+                            const struct reel_cublas_arrays *arrays)
 {
     const struct choice *choice = choice_for(products, product);
     const float nothing = 0;
@@ -304,6 +305,6 @@ const char *reel_products_run(struct reel_products *products, const struct reel_
     if (done == CUBLAS_STATUS_SUCCESS)
         done = cublasLtMatmul(products->library, &d.operation, &arrays->scale, arrays->weight, &d.weight,
                               arrays->x, &d.x, &nothing, arrays->y, &d.y, arrays->y, &d.y, &choice->algorithm,
-                              arrays->workspace, REEL_PRODUCT_WORKSPACE_BYTES, (cudaStream_t)arrays->queue);
+                              arrays->workspace, REEL_CUBLAS_WORKSPACE_BYTES, (cudaStream_t)arrays->queue);
     return done == CUBLAS_STATUS_SUCCESS ? NULL : cublasLtGetStatusString(done);
 }
