@@ -154,7 +154,7 @@ static enum reel_status finish(struct session *session)
     return REEL_OK;
 }
 
-enum reel_status reel_command_calibrate(struct reel_comm *comm, int64_t count, char **arguments)
+static enum reel_status run_calibrate(struct reel_comm *comm, int64_t count, char **arguments)
 {
     int first = comm->world.rank == 0;
     struct session *session = calloc(1, sizeof *session);
@@ -181,3 +181,29 @@ enum reel_status reel_command_calibrate(struct reel_comm *comm, int64_t count, c
     free(session);
     return status;
 }
+
+static void help(void)
+{
+    printf(
+        "reel calibrate JOB.yaml [--set key=value ...] [--mode e|e0] [-o FILE.json] [--plot FILE.png] "
+        "[--json]\n\n"
+        "Runs the job without TeaCache, on any number of ranks, and fits the polynomial that TeaCache needs\n"
+        "for such jobs: from the distance of the timestep embedding between two calls, as teacache.metric\n"
+        "counts it, to the relative L1 change of the transformer's output, of degree 4, least squares,\n"
+        "nowhere negative or falling over the distances of the job. output.latents, log and preview are\n"
+        "left alone. Then: teacache: {mode: e0, coefficients: FILE.json}.\n\n"
+        "  --mode e|e0       the embedding to calibrate for (default: teacache.mode)\n"
+        "  -o FILE.json      the coefficients (default: <output.latents>.coefficients.json)\n"
+        "  --plot FILE.png   points and curve (default: the coefficients' name with .png)\n"
+        "  --json            coefficients, fit error and every point as one JSON object\n\n"
+        "Exit code 2: the job's iterations have too few different distances (about 6 steps do); 5: a file\n"
+        "could not be written.\n");
+}
+
+const struct reel_command reel_command_calibrate = {
+    .name = "calibrate",
+    .synopsis = "JOB.yaml [--mode e|e0] [-o FILE.json] [--plot FILE.png] [--json]",
+    .summary = "TeaCache's coefficients for this job, from a run without it",
+    .help = help,
+    .ranks = REEL_COMMAND_ALL_RANKS,
+    .run = run_calibrate};

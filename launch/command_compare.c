@@ -70,8 +70,33 @@ static enum reel_status compare(int64_t count, char **arguments)
     return status;
 }
 
-enum reel_status reel_command_compare(struct reel_comm *comm, int64_t count, char **arguments)
+static enum reel_status run_compare(struct reel_comm *comm, int64_t count, char **arguments)
 {
     enum reel_status status = comm->world.rank == 0 ? compare(count, arguments) : REEL_OK;
     return reel_agree(comm, status);
 }
+
+static void help(void)
+{
+    printf(
+        "reel compare A.h5 B.h5 [--plot FILE.png] [--json]\n\n"
+        "Says how far the latents of output B are from those of output A, the reference: of every latent\n"
+        "frame that both have, and over all of them. So a TeaCache threshold is judged against a run\n"
+        "without it.\n\n"
+        "  relative L2   ||B - A|| / ||A||\n"
+        "  PSNR          in dB; its peak is the largest less the smallest latent of A, over its video\n"
+        "  SSIM          of every channel's plane, then their mean: Gaussian window of 11 x 11, sigma 1.5,\n"
+        "                K1 0.01, K2 0.03, the same peak; a shorter plane has a window of its length\n"
+        "  temporal L2   relative L2 of the changes from frame to frame\n\n"
+        "  --plot FILE.png   PSNR, SSIM and both L2 over the frames\n"
+        "  --json            all of it as one JSON object; null for what is infinite or does not exist\n\n"
+        "Exit code 4: a file is no output of reel, their frames have different shapes, or a latent is not\n"
+        "finite; 5: the plot could not be written.\n");
+}
+
+const struct reel_command reel_command_compare = {.name = "compare",
+                                                  .synopsis = "A.h5 B.h5 [--plot FILE.png] [--json]",
+                                                  .summary = "how far B is from A, frame by frame",
+                                                  .help = help,
+                                                  .ranks = REEL_COMMAND_ALL_RANKS,
+                                                  .run = run_compare};

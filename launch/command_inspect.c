@@ -105,8 +105,27 @@ static enum reel_status inspect(int64_t count, char **arguments)
     return REEL_OK;
 }
 
-enum reel_status reel_command_inspect(struct reel_comm *comm, int64_t count, char **arguments)
+static enum reel_status run_inspect(struct reel_comm *comm, int64_t count, char **arguments)
 {
     enum reel_status status = comm->world.rank == 0 ? inspect(count, arguments) : REEL_OK;
     return reel_agree(comm, status);
 }
+
+static void help(void)
+{
+    printf(
+        "reel inspect FILE|DIR [--json] [--job]\n\n"
+        "Says what a model (DIR, FILE.safetensors, synthetic:PRESET), a safetensors file of inputs, a\n"
+        "checkpoint or an output of reel is, what it holds and whether it is whole. --json prints one JSON\n"
+        "object; --job adds the job of an output or a checkpoint. Exit code 4: the file is missing, damaged, "
+        "or\n"
+        "nothing that reel knows.\n");
+}
+
+const struct reel_command reel_command_inspect = {.name = "inspect",
+                                                  .synopsis = "FILE|DIR [--json] [--job]",
+                                                  .summary =
+                                                      "what a model, input, checkpoint or output holds",
+                                                  .help = help,
+                                                  .ranks = REEL_COMMAND_ALL_RANKS,
+                                                  .run = run_inspect};

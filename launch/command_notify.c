@@ -1,6 +1,8 @@
 /* reel notify: SIGUSR1 to every rank that /proc shows, and with --wait their end. */
 #include "command.h"
 
+#include "process.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -198,12 +200,12 @@ static enum reel_status notify(int waits, struct told *told)
     return status;
 }
 
-enum reel_status reel_command_notify(int64_t count, char **words)
+static enum reel_status run_notify(struct reel_comm *comm, int64_t count, char **words)
 {
-    const char *rank_of_host = getenv("OMPI_COMM_WORLD_LOCAL_RANK");
+    (void)comm; /* there is none */
     struct told told = {0};
     int waits;
-    if (rank_of_host && strcmp(rank_of_host, "0") != 0)
+    if (reel_launched_local_rank() > 0)
         return REEL_OK;
     REEL_PASS(read_arguments(count, words, &waits));
     REEL_PASS(check_proc());
@@ -214,3 +216,24 @@ enum reel_status reel_command_notify(int64_t count, char **words)
     free(told.ranks);
     return status;
 }
+
+static void help(void)
+{
+    printf(
+        "reel notify [--wait]\n\n"
+        "Tells every rank of reel run on this host to save and to exit with 75, by SIGUSR1. For node\n"
+        "agents and preStop hooks. Ranks are the processes in /proc (of this PID namespace, and of those\n"
+        "inside it) that are called reel and whose first word is run: this user's, or for root anybody's.\n"
+        "One rank that is told is enough for a job on several hosts. Under mpirun the first process of\n"
+        "every host tells. Ranks that are told again more than 10 s later exit at once.\n\n"
+        "  --wait   return when all that were told have ended\n\n"
+        "Exit code 0 also where no rank runs; 12: one could not be told (it may not be signalled, /proc is\n"
+        "another namespace's, Linux is older than 5.3), said when the others were, and have ended.\n");
+}
+
+const struct reel_command reel_command_notify = {.name = "notify",
+                                                 .synopsis = "[--wait]",
+                                                 .summary = "tells this host's ranks to save and exit (75)",
+                                                 .help = help,
+                                                 .ranks = REEL_COMMAND_WITHOUT_RANKS,
+                                                 .run = run_notify};

@@ -68,7 +68,7 @@ static enum reel_status tell(const struct reel_job *job, int64_t ranks, const st
     return status;
 }
 
-enum reel_status reel_command_plan(int64_t count, char **words, int64_t ranks_here)
+static enum reel_status plan(int64_t count, char **words, int64_t ranks_here)
 {
     struct reel_option options[OPTIONS] = {[RANKS] = {.name = "--ranks", .takes_value = 1},
                                            [RANKS_PER_NODE] = {.name = "--ranks-per-node", .takes_value = 1},
@@ -93,3 +93,43 @@ enum reel_status reel_command_plan(int64_t count, char **words, int64_t ranks_he
     free(job);
     return status;
 }
+
+/* Rank 0 alone, and its verdict is everybody's. */
+static enum reel_status run_plan(struct reel_comm *comm, int64_t count, char **arguments)
+{
+    enum reel_status status = REEL_OK;
+    if (!comm)
+        return plan(count, arguments, 1);
+    if (comm->world.rank == 0)
+        status = plan(count, arguments, comm->world.size);
+    return reel_agree(comm, status);
+}
+
+static void help(void)
+{
+    printf(
+        "reel plan JOB.yaml [--set key=value ...] [--ranks N] [--ranks-per-node N] [--device NAME] "
+        "[--devices FILE]\n"
+        "          [--device-memory SIZE] [--all] [--json]\n\n"
+        "Prints the mesh and why it was chosen, the bytes that every rank holds by category and sends by "
+        "purpose, what\n"
+        "it computes, and about how long the job takes, without weights, devices or mpirun; of the model it "
+        "needs\n"
+        "config.json only.\n\n"
+        "  --ranks N             as if on N ranks\n"
+        "  --ranks-per-node N    of which so many share a host (default: 8, or all where there are fewer)\n"
+        "  --device NAME         of configs/devices.yaml, or of --devices FILE: its rates and memory "
+        "(default: a CPU core)\n"
+        "  --device-memory SIZE  what a rank may take, libraries included (80GiB, 24GB, ...)\n"
+        "  --all                 every mesh with what it takes\n"
+        "  --json                all of it as one JSON object\n\n"
+        "Exits with 3 when the plan is impossible; or when no mesh fits, after a table of what would.\n");
+}
+
+const struct reel_command reel_command_plan = {
+    .name = "plan",
+    .synopsis = "JOB.yaml [--ranks N] [--device NAME] [--all] [--json]",
+    .summary = "who holds, sends and computes what, without weights or mpirun",
+    .help = help,
+    .ranks = REEL_COMMAND_RANKS_IF_MANY,
+    .run = run_plan};

@@ -138,7 +138,7 @@ static enum reel_status run(struct reel_comm *comm, const struct reel_job *job,
     return status;
 }
 
-enum reel_status reel_command_run(struct reel_comm *comm, int64_t count, char **arguments)
+static enum reel_status run_command(struct reel_comm *comm, int64_t count, char **arguments)
 {
     struct reel_job *job = calloc(1, sizeof *job);
     struct watcher watcher = {0};
@@ -166,3 +166,31 @@ enum reel_status reel_command_run(struct reel_comm *comm, int64_t count, char **
     free(job);
     return status;
 }
+
+static void help(void)
+{
+    printf(
+        "reel run JOB.yaml [--set key=value ...] [--fresh] [--profile FILE.json]\n\n"
+        "Samples the job and writes output.latents after every chunk. --set takes any key of the job file "
+        "in\n"
+        "dotted form and a YAML value (--set sampler.steps=8); its relative paths count from the working\n"
+        "directory. A run goes on from the newest whole checkpoint of its job; --fresh starts over. SIGUSR1, "
+        "SIGTERM,\n"
+        "SIGINT or SIGHUP to any rank: save, exit 75; the same command goes on.\n\n"
+        "  --profile FILE.json   one iteration of every rank, as a Chrome trace: operations, exchanges, "
+        "waits\n"
+        "                        and the parts of the model, to be opened in chrome://tracing or Perfetto. "
+        "It\n"
+        "                        is the second that computes, or the first where there is only one\n\n"
+        "The keys of a job file:\n\n");
+    reel_job_help(stdout);
+}
+
+const struct reel_command reel_command_run = {
+    .name = "run",
+    .synopsis = "JOB.yaml [--set key=value ...] [--fresh] [--profile FILE.json]",
+    .summary = "make the video's latents",
+    .help = help,
+    .ranks = REEL_COMMAND_ALL_RANKS,
+    .saves_on_notice = 1,
+    .run = run_command};

@@ -2,6 +2,7 @@
 #include "progress.h"
 
 #include "choose.h"
+#include "process.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +23,7 @@ struct reel_progress reel_progress_open(void)
 {
     struct winsize size = {0};
     const char *told = getenv("REEL_TERMINAL_COLUMNS");
-    int columns = 0, behind_mpirun = getenv("OMPI_COMM_WORLD_RANK") !=
-                                     NULL; /* which gives its ranks terminals of its own */
+    int columns = 0, behind_mpirun = reel_launched_rank() >= 0; /* which gives its ranks terminals of its own */
     if (!behind_mpirun && isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
         columns = size.ws_col > 0 ? size.ws_col : 80;
     else if (told)
