@@ -4,11 +4,13 @@
 
 #include "checkpoint.h"
 
-/* Collective over world. Writes the arrays into a file whose datasets and room are there, or reads this rank's channels of
- * them. cause is REEL_BAD_OUTPUT or REEL_BAD_INPUT, which is returned, the same on every rank, when it fails. */
-enum reel_status reel_checkpoint_move_arrays(struct reel_comm *comm, const char *path,
-                                             const struct reel_checkpoint *checkpoint,
-                                             enum reel_status cause);
+enum reel_transfer { REEL_TRANSFER_READ, REEL_TRANSFER_WRITE };
+
+/* Collective over world. Writes this rank's channels of the arrays into a file whose datasets and room are there, or reads
+ * them from it. REEL_BAD_OUTPUT when a write fails and REEL_BAD_INPUT when a read does, the same on every rank. */
+enum reel_status reel_checkpoint_transfer_arrays(struct reel_comm *comm, const char *path,
+                                                 const struct reel_checkpoint *checkpoint,
+                                                 enum reel_transfer transfer);
 
 /* The channels of a rank. */
 struct reel_cut reel_checkpoint_channels(const struct reel_comm *comm,

@@ -68,7 +68,7 @@ static struct piece most_of(const struct reel_checkpoint *checkpoint,
 }
 
 static herr_t move_piece(const struct reel_checkpoint *checkpoint, const struct reel_checkpoint_array *array,
-                         const struct piece *piece, hid_t set, int reads)
+                         const struct piece *piece, hid_t set, enum reel_transfer transfer)
 {
     hsize_t start[4] = {(hsize_t)piece->channel, (hsize_t)piece->frame, 0, 0},
             count[4] = {(hsize_t)piece->channels, (hsize_t)piece->frames, (hsize_t)checkpoint->head.rows,
@@ -78,8 +78,9 @@ static herr_t move_piece(const struct reel_checkpoint *checkpoint, const struct 
     H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
     float *values =
         array->values + (piece->channel * array->room_frames + piece->frame) * plane_of(checkpoint);
-    herr_t moved = reads ? H5Dread(set, H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, values)
-                         : H5Dwrite(set, H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, values);
+    herr_t moved = transfer == REEL_TRANSFER_READ
+                       ? H5Dread(set, H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, values)
+                       : H5Dwrite(set, H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, values);
     H5Sclose(memory);
     H5Sclose(space);
     reel_pulse();
@@ -89,7 +90,7 @@ static herr_t move_piece(const struct reel_checkpoint *checkpoint, const struct 
 /* This rank's channels, by transfers of its own: where a collective one fails on a rank, HDF5 leaves it without the
  * exchanges that the others then wait for. Returns whether all went well. */
 static int move_all(const struct reel_comm *comm, const struct reel_checkpoint *checkpoint, const hid_t *sets,
-                    int reads)
+                    enum reel_transfer transfer)
 {
     struct reel_cut channels = reel_checkpoint_channels(comm, checkpoint);
     int64_t end = channels.first[comm->world.rank + 1];
@@ -101,7 +102,7 @@ static int move_all(const struct reel_comm *comm, const struct reel_checkpoint *
             for (piece.frame = 0; piece.frame < array->frames; piece.frame += piece.frames) {
                 piece.frames =
                     array->frames - piece.frame < most.frames ? array->frames - piece.frame : most.frames;
-                if (move_piece(checkpoint, array, &piece, sets[a], reads) < 0)
+                if (move_piece(checkpoint, array, &piece, sets[a], transfer) < 0)
                     return 0;
             }
         }
@@ -118,13 +119,19 @@ static int close_all(const struct reel_checkpoint *checkpoint, hid_t file, const
     return H5Fclose(file) >= 0 && !failed;
 }
 
+static enum reel_status cause_of(enum reel_transfer transfer)
+{
+    return transfer == REEL_TRANSFER_READ ? REEL_BAD_INPUT : REEL_BAD_OUTPUT;
+}
+
 /* Collective over world. Opens the file and its arrays; all or nothing on all ranks. */
 static enum reel_status open_all(struct reel_comm *comm, const char *path,
-                                 const struct reel_checkpoint *checkpoint, enum reel_status cause,
+                                 const struct reel_checkpoint *checkpoint, enum reel_transfer transfer,
                                  hid_t *file, hid_t *sets)
 {
     char host[128] = "", name[64];
-    int reads = cause == REEL_BAD_INPUT, missing = access(path, reads ? R_OK : R_OK | W_OK) != 0;
+    enum reel_status cause = cause_of(transfer);
+    int reads = transfer == REEL_TRANSFER_READ, missing = access(path, reads ? R_OK : R_OK | W_OK) != 0;
     gethostname(host, sizeof host - 1);
     enum reel_status status = REEL_OK;
     if (missing ||
@@ -155,15 +162,17 @@ static enum reel_status open_all(struct reel_comm *comm, const char *path,
     return status;
 }
 
-enum reel_status reel_checkpoint_move_arrays(struct reel_comm *comm, const char *path,
-                                             const struct reel_checkpoint *checkpoint, enum reel_status cause)
+enum reel_status reel_checkpoint_transfer_arrays(struct reel_comm *comm, const char *path,
+                                                 const struct reel_checkpoint *checkpoint,
+                                                 enum reel_transfer transfer)
 {
-    int reads = cause == REEL_BAD_INPUT;
+    enum reel_status cause = cause_of(transfer);
+    int reads = transfer == REEL_TRANSFER_READ;
     hid_t file, sets[REEL_CHECKPOINT_ARRAYS];
     enum reel_status status = REEL_OK;
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    REEL_PASS(open_all(comm, path, checkpoint, cause, &file, sets));
-    if (!move_all(comm, checkpoint, sets, reads) ||
+    REEL_PASS(open_all(comm, path, checkpoint, transfer, &file, sets));
+    if (!move_all(comm, checkpoint, sets, transfer) ||
         reel_fault(reads ? REEL_FAULT_CHECKPOINT_READ : REEL_FAULT_CHECKPOINT_WRITE))
         status = reel_fail(cause, "%s: rank %lld could not %s its part of the checkpoint%s", path,
                            (long long)comm->world.rank, reads ? "read" : "write",

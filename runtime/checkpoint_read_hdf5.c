@@ -85,7 +85,7 @@ enum reel_status reel_checkpoint_compare_arrays(const char *path, const struct r
 enum reel_status reel_checkpoint_read_arrays(struct reel_comm *comm, const char *path,
                                              const struct reel_checkpoint *checkpoint)
 {
-    REEL_PASS(reel_checkpoint_move_arrays(comm, path, checkpoint, REEL_BAD_INPUT));
+    REEL_PASS(reel_checkpoint_transfer_arrays(comm, path, checkpoint, REEL_TRANSFER_READ));
     REEL_PASS(share_channels(comm, checkpoint));
     return reel_agree(comm,
                       reel_checkpoint_compare_arrays(path, checkpoint, comm->world.rank, comm->world.size));

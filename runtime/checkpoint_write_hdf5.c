@@ -226,7 +226,7 @@ static enum reel_status place_skeleton(const char *skeleton, const char *path, s
     if (status == REEL_OK)
         status = write_at(to, path, 0, seal, sizeof *seal);
     if (status == REEL_BAD_INPUT) /* what could not be read was to be written */
-        reel_error_here()->status = status = REEL_BAD_OUTPUT;
+        status = reel_error_recast(REEL_BAD_OUTPUT);
     close(from);
     if (to >= 0 && close(to) != 0 && status == REEL_OK)
         status = cannot(path, "begun");
@@ -257,7 +257,7 @@ static enum reel_status look_again(const struct reel_comm *comm, int file, const
     if (status == REEL_OK && comm->world.rank == 0)
         status = reel_seal_check_rest(file, path, seal);
     if (status == REEL_BAD_INPUT) {
-        reel_error_here()->status = status = REEL_BAD_OUTPUT;
+        status = reel_error_recast(REEL_BAD_OUTPUT);
         reel_trail("reading back what was written");
     }
     if (status == REEL_OK && (reel_fault(REEL_FAULT_CHECKPOINT_SYNC) || fsync(file) != 0))
@@ -283,7 +283,7 @@ static enum reel_status write_aside(struct reel_comm *comm, const struct reel_fo
     REEL_PASS(reel_broadcast(comm, &seal, (int64_t)sizeof seal));
     *bytes = seal.file_bytes;
     int file = open(path, O_RDONLY | O_CLOEXEC), trouble = errno;
-    status = reel_checkpoint_move_arrays(comm, path, checkpoint, REEL_BAD_OUTPUT);
+    status = reel_checkpoint_transfer_arrays(comm, path, checkpoint, REEL_TRANSFER_WRITE);
     if (status == REEL_OK) {
         errno = trouble;
         status = reel_agree(comm, file < 0 ? cannot(path, "read back") : look_again(comm, file, path, &seal));

@@ -344,9 +344,9 @@ enum reel_status reel_agree(struct reel_comm *comm, enum reel_status mine)
     REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "the ranks could not agree on how to go on");
     if (first == INT64_MAX)
         return REEL_OK;
-    struct reel_error *error = reel_error_here();
+    struct reel_error error = *reel_error_here();
     int speaker = (int)(first % comm->world.size);
-    REEL_NEED(MPI_Bcast(error, sizeof *error, MPI_BYTE, speaker, comm->world.mpi) == MPI_SUCCESS,
+    REEL_NEED(MPI_Bcast(&error, sizeof error, MPI_BYTE, speaker, comm->world.mpi) == MPI_SUCCESS,
               REEL_BAD_COMM, "the ranks could not agree on an error");
-    return error->status;
+    return reel_error_set(&error);
 }

@@ -152,7 +152,7 @@ static enum reel_status share_id(MPI_Comm ranks, int rank, ncclUniqueId *id)
     reel_pulse();
     *id = first.id;
     if (first.error.status != REEL_OK)
-        *reel_error_here() = first.error;
+        reel_error_set(&first.error);
     return first.error.status;
 }
 
@@ -192,10 +192,10 @@ static enum reel_status start(struct reel_nccl *nccl, ncclUniqueId id)
 /* Collective. The error of that rank becomes the error of every rank. */
 static enum reel_status share_error(MPI_Comm ranks, int64_t rank)
 {
-    struct reel_error *error = reel_error_here();
-    REEL_NEED(MPI_Bcast(error, sizeof *error, MPI_BYTE, (int)rank, ranks) == MPI_SUCCESS, REEL_BAD_COMM,
+    struct reel_error error = *reel_error_here();
+    REEL_NEED(MPI_Bcast(&error, sizeof error, MPI_BYTE, (int)rank, ranks) == MPI_SUCCESS, REEL_BAD_COMM,
               "the ranks could not agree on how NCCL failed");
-    return error->status;
+    return reel_error_set(&error);
 }
 
 /* Collective. Looks in rounds until every rank is connected or one has failed. All leave in the same round,

@@ -39,7 +39,7 @@ static void rope_make(struct reel_dit *dit)
 }
 
 void reel_dit_open(struct reel_dit *dit, const struct reel_plan *plan, const struct reel_arena *arena,
-                   const struct reel_weights *weights, const struct reel_embedding_table *embedding,
+                   const struct reel_weights *weights, const struct reel_time_embedding *embedding,
                    struct reel_comm *comm, struct reel_stream *stream)
 {
     struct reel_cut inner = reel_ffn_cut(&plan->model, comm->tensor.size);
@@ -270,14 +270,14 @@ static struct reel_rows rows_for_tokens(const struct reel_dit *dit, const float 
 
 void reel_dit_begin(struct reel_dit *dit, const struct reel_moment *moment)
 {
-    const struct reel_embedding_table *embedding = dit->embedding;
+    const struct reel_time_embedding *embedding = dit->embedding;
     int64_t D = dit->plan->model.width, frame = moment->per_token ? 1 : dit->plan->work.H * dit->plan->work.W;
     int32_t *of_token = dit->arena->at[REEL_HOST_WORK];
     dit->moment = *moment;
     reel_sequence_frames(&dit->sequence, moment->frames);
     reel_linear_tokens(&dit->linear, dit->plan, &dit->sequence.tokens, dit->comm->seat);
     for (int64_t t = 0; t < local(dit); t++)
-        of_token[t] = embedding->row_of[moment->timesteps[(dit->sequence.own.first + t) / frame]];
+        of_token[t] = embedding->table->row_of[moment->timesteps[(dit->sequence.own.first + t) / frame]];
     reel_upload(dit->stream, dit->arena->at[REEL_ROW_OF_TOKEN], of_token,
                 local(dit) * (int64_t)sizeof *of_token);
     dit->e = rows_for_tokens(dit, embedding->e, D, dit->arena->at[REEL_EXPANDED_E]);
@@ -411,7 +411,8 @@ static void keep_residual(struct reel_dit *dit, int64_t branch, const float *x)
 static int leaves(struct reel_dit *dit)
 {
     int64_t done = dit->blocks_done++;
-    dit->abandoned = dit->asks.abandon && dit->asks.abandon(dit->asks.context, done, dit->blocks_all);
+    const struct reel_asks *asks = &dit->moment.asks;
+    dit->abandoned = asks->abandon && asks->abandon(asks->context, done, dit->blocks_all);
     return dit->abandoned;
 }
 

@@ -17,9 +17,9 @@
 #include "arena.h"
 #include "blocks.h"
 #include "comm.h"
-#include "embedding.h"
 #include "linear.h"
 #include "sequence.h"
+#include "time_embedding.h"
 #include "weights.h"
 
 /* Called with this rank's rows of an intermediate, in the device's memory: "tokens" after patch embedding, "block" after
@@ -30,26 +30,27 @@ struct reel_watch {
     void *context;
 };
 
+/* Asked before every block of an iteration, with how many of its blocks are done: 1 ends the pass there. The answer must be
+ * the same on every rank of the job at the same block, for blocks are collective. abandon may be NULL. */
+struct reel_asks {
+    int (*abandon)(void *context, int64_t done, int64_t blocks);
+    void *context;
+};
+
 /* What the calls of one iteration share. Same arguments on every rank of a branch. */
 struct reel_moment {
     int64_t frames;           /* F, at most the plan's window; a multiple of its causal block */
     const int64_t *timesteps; /* [F], each in the embedding table; or [F H W] */
     int per_token;            /* timesteps has one for every token */
     const float *input;       /* [in_channels, F, 2H, 2W], whole on every rank; of the device */
-};
-
-/* Asked before every block of an iteration, with how many of its blocks are done: 1 ends the pass there. The answer must be
- * the same on every rank of the job at the same block, for blocks are collective. */
-struct reel_asks {
-    int (*abandon)(void *context, int64_t done, int64_t blocks);
-    void *context;
+    struct reel_asks asks;
 };
 
 struct reel_dit {
     const struct reel_plan *plan;
     const struct reel_arena *arena;
     const struct reel_weights *weights;
-    const struct reel_embedding_table *embedding;
+    const struct reel_time_embedding *embedding;
     struct reel_comm *comm;
     struct reel_stream *stream;
     enum reel_precision numbers;
@@ -57,7 +58,6 @@ struct reel_dit {
     struct reel_linear linear;
     struct reel_sequence sequence;
     struct reel_watch watch; /* see may be NULL */
-    struct reel_asks asks;   /* abandon may be NULL */
     struct reel_rope rope;
     int64_t columns; /* of this rank's part of the tensor axis: whole heads */
     int64_t inner;   /* of its part of the feed-forward */
@@ -77,7 +77,7 @@ struct reel_forward {
 
 /* Not collective. Fills dit; everything it is given stays the caller's and must outlive it, and dit must not move. */
 void reel_dit_open(struct reel_dit *dit, const struct reel_plan *plan, const struct reel_arena *arena,
-                   const struct reel_weights *weights, const struct reel_embedding_table *embedding,
+                   const struct reel_weights *weights, const struct reel_time_embedding *embedding,
                    struct reel_comm *comm, struct reel_stream *stream);
 
 /* Not collective. A dit of zeros is allowed. */

@@ -60,7 +60,7 @@ static void run_here(struct reel_mover *mover)
 {
     struct reel_error before = *reel_error_here();
     run(mover, mover->work);
-    *reel_error_here() = before;
+    reel_error_set(&before);
     mover->work = NULL;
 }
 
@@ -104,7 +104,7 @@ enum reel_status reel_mover_end(struct reel_mover *mover, struct reel_stream *st
         wait_for(mover);
     reel_order(stream, &mover->aside);
     if (mover->error.status != REEL_OK && reel_error_here()->status == REEL_OK)
-        *reel_error_here() = mover->error;
+        reel_error_set(&mover->error);
     return mover->error.status;
 }
 

@@ -35,12 +35,12 @@ static enum reel_status make_matrices(const struct reel_job *job, struct reel_ou
 static void collect_timesteps(const struct reel_job *job, struct reel_outline *outline)
 {
     int64_t addnoise = job->diffusion_forcing.addnoise_condition;
-    reel_embedding_clear(&outline->table);
+    reel_timestep_table_clear(&outline->table);
     for (int64_t k = 0; k < outline->chunk_count; k++) {
         const struct reel_timesteps *matrix = &outline->matrices[k];
-        reel_embedding_add(&outline->table, matrix->timestep, matrix->rows * matrix->frames);
+        reel_timestep_table_add(&outline->table, matrix->timestep, matrix->rows * matrix->frames);
         if (outline->chunks[k].prefix_frames > 0)
-            reel_embedding_add(&outline->table, &addnoise, 1);
+            reel_timestep_table_add(&outline->table, &addnoise, 1);
     }
 }
 

@@ -11,11 +11,11 @@
 #define REEL_OUTLINE_H
 
 #include "chunk.h"
-#include "embedding.h"
 #include "job.h"
 #include "ops.h"
 #include "plan.h"
 #include "schedule.h"
+#include "timestep_table.h"
 #include "timesteps.h"
 #include "traffic.h"
 
@@ -39,7 +39,7 @@ struct reel_outline {
     int64_t chunk_count;
     int64_t rows;                      /* of all matrices */
     int64_t iterations;                /* rows that run */
-    struct reel_embedding_table table; /* the timesteps that the transformer hears; not computed */
+    struct reel_timestep_table table;  /* the timesteps that the transformer hears */
     struct reel_call *calls;           /* in the order chunk, iteration, branch; room for two a row */
     int64_t call_count;                /* 0 until they are decided (teacache.h) */
     int64_t first_call;                /* that this run makes: those before it were made by an earlier one */

@@ -312,7 +312,7 @@ static int abandon(void *context, int64_t done, int64_t blocks)
     return 0;
 }
 
-void reel_pause_begin(struct reel_sampler *s)
+struct reel_asks reel_pause_begin(struct reel_sampler *s)
 {
     s->pause.most_excess = 0;
     if (s->timed == 0)
@@ -320,8 +320,7 @@ void reel_pause_begin(struct reel_sampler *s)
     s->pause.iteration_began = reel_seconds();
     s->pause.abandoned = 0;
     s->pause.asked = MPI_REQUEST_NULL;
-    if (reel_notice_listens())
-        s->dit.asks = (struct reel_asks){.abandon = abandon, .context = s};
+    return (struct reel_asks){.abandon = reel_notice_listens() ? abandon : NULL, .context = s};
 }
 
 void reel_pause_end(struct reel_sampler *s)

@@ -115,30 +115,36 @@ static enum reel_status start_over(struct reel_sampler *s)
     return REEL_OK;
 }
 
-/* A table of rank 0 on every rank, which gets memory for it. Collective over world. */
-static enum reel_status share_table(struct reel_sampler *s, void *table, int64_t bytes)
+/* A table of rank 0 on every rank: rank 0's own, and elsewhere memory of as many bytes, which the caller frees. After a
+ * failure, which stays in *status, it does nothing. Collective over world. */
+static void *share_table(struct reel_sampler *s, void *mine, int64_t bytes, enum reel_status *status)
 {
-    void *mine;
-    memcpy(&mine, table, sizeof mine);
+    if (*status != REEL_OK)
+        return mine;
     if (!is_first(s))
         mine = malloc((size_t)bytes + 1);
-    memcpy(table, &mine, sizeof mine);
-    REEL_PASS(
-        reel_agree(s->comm, mine ? REEL_OK : reel_fail(REEL_NO_MEMORY, "no memory for the checkpoint")));
-    return reel_broadcast(s->comm, mine, bytes);
+    *status = reel_agree(s->comm, mine ? REEL_OK : reel_fail(REEL_NO_MEMORY, "no memory for the checkpoint"));
+    if (*status == REEL_OK)
+        *status = reel_broadcast(s->comm, mine, bytes);
+    return mine;
 }
 
-/* What is small of the checkpoint, on every rank. Collective over world. */
+/* The checkpoint's metadata, on every rank. Collective over world. */
 static enum reel_status share_saved(struct reel_sampler *s)
 {
     struct reel_checkpoint *saved = &s->resume.saved;
-    REEL_PASS(reel_agree(s->comm, is_first(s) ? reel_checkpoint_read(s->resume.file, saved) : REEL_OK));
-    REEL_PASS(reel_broadcast(s->comm, &saved->head, (int64_t)sizeof saved->head));
     const struct reel_checkpoint_head *head = &saved->head;
-    REEL_PASS(share_table(s, &saved->chunks, head->begun * (int64_t)sizeof *saved->chunks));
-    REEL_PASS(share_table(s, &saved->solver, head->chunk_frames * (int64_t)sizeof *saved->solver));
-    REEL_PASS(share_table(s, &saved->calls, head->call_count * (int64_t)sizeof *saved->calls));
-    return share_table(s, &saved->savings, head->saving_count * (int64_t)sizeof *saved->savings);
+    enum reel_status status =
+        reel_agree(s->comm, is_first(s) ? reel_checkpoint_read(s->resume.file, saved) : REEL_OK);
+    if (status == REEL_OK)
+        status = reel_broadcast(s->comm, &saved->head, (int64_t)sizeof saved->head);
+    saved->chunks = share_table(s, saved->chunks, head->begun * (int64_t)sizeof *saved->chunks, &status);
+    saved->solver =
+        share_table(s, saved->solver, head->chunk_frames * (int64_t)sizeof *saved->solver, &status);
+    saved->calls = share_table(s, saved->calls, head->call_count * (int64_t)sizeof *saved->calls, &status);
+    saved->savings =
+        share_table(s, saved->savings, head->saving_count * (int64_t)sizeof *saved->savings, &status);
+    return status;
 }
 
 /* The output of a complete job is there, with the very latents of the checkpoint. On rank 0. */

@@ -15,15 +15,20 @@ static int64_t plane_of(const struct reel_sampler *s)
     return 4 * s->plan.work.H * s->plan.work.W;
 }
 
-/* Frames in an array [channels, all, plane]: so many from first on. */
+/* Frames in an array [channels, all, plane], from first on: to write, and to read. */
 struct frames {
+    float *values;
+    int64_t all, first;
+};
+
+struct const_frames {
     const float *values;
     int64_t all, first;
 };
 
 /* Copies frames of every channel, within the device's memory or between it and the host's. */
 static void copy_frames(struct reel_sampler *s, enum reel_direction direction, int64_t channels,
-                        int64_t count, struct frames from, struct frames to)
+                        int64_t count, struct const_frames from, struct frames to)
 {
     int64_t plane = plane_of(s) * (int64_t)sizeof(float);
     reel_copy(&s->stream, (struct reel_copy){.direction = direction,
@@ -31,8 +36,13 @@ static void copy_frames(struct reel_sampler *s, enum reel_direction direction, i
                                              .row_bytes = count * plane,
                                              .from = (const char *)from.values + from.first * plane,
                                              .from_stride = from.all * plane,
-                                             .to = (char *)(uintptr_t)to.values + to.first * plane,
+                                             .to = (char *)to.values + to.first * plane,
                                              .to_stride = to.all * plane});
+}
+
+static struct const_frames reads(struct frames frames)
+{
+    return (struct const_frames){frames.values, frames.all, frames.first};
 }
 
 /* An array of the arena. */
@@ -58,16 +68,16 @@ static enum reel_status fill_latents(struct reel_sampler *s)
     const struct reel_chunk *chunk = s->now.chunk;
     int64_t C = s->plan.model.out_channels, plane = plane_of(s), frames = s->now.frames;
     float *noise = s->arena.at[REEL_LATENTS_NOISE];
-    struct frames x = frames_of(s, REEL_LATENTS_X, frames, 0),
-                  prefix = {s->inputs.prefix, chunk->prefix_frames, 0},
-                  end = {s->inputs.end, chunk->end_frames, 0};
+    struct frames x = frames_of(s, REEL_LATENTS_X, frames, 0);
+    struct const_frames prefix = {s->inputs.prefix, chunk->prefix_frames, 0},
+                        end = {s->inputs.end, chunk->end_frames, 0};
     if (chunk->index > 0)
-        prefix = frames_of(s, REEL_LATENTS_VIDEO, s->plan.work.video_frames, chunk->first_frame);
+        prefix = reads(frames_of(s, REEL_LATENTS_VIDEO, s->plan.work.video_frames, chunk->first_frame));
     if (s->job->sampler.noise[0])
         REEL_TRY(reel_inputs_noise(s->comm, s->job, &s->plan.model, chunk, noise), "reading sampler.noise");
     else
         reel_random_normal(&s->noise, C * chunk->frames * plane, noise);
-    copy_frames(s, REEL_TO_DEVICE, C, chunk->frames, (struct frames){noise, chunk->frames, 0}, x);
+    copy_frames(s, REEL_TO_DEVICE, C, chunk->frames, (struct const_frames){noise, chunk->frames, 0}, x);
     if (chunk->prefix_frames > 0)
         copy_frames(s, REEL_TO_DEVICE, C, chunk->prefix_frames, prefix, x);
     x.first = chunk->frames;
@@ -77,19 +87,38 @@ static enum reel_status fill_latents(struct reel_sampler *s)
     return REEL_OK;
 }
 
+/* The host's copy of an iteration's velocities, where an observer measures what a device holds. */
+static enum reel_status allocate_measured(struct reel_sampler *s)
+{
+    if (!s->observer.measure || s->ops->is_host || s->comm->world.rank != 0)
+        return REEL_OK;
+    s->now.measured =
+        malloc((size_t)(s->plan.work.branches * s->plan.model.out_channels * s->now.frames * plane_of(s)) *
+               sizeof *s->now.measured);
+    REEL_NEED(s->now.measured, REEL_NO_MEMORY, "no memory to look at the velocity");
+    return REEL_OK;
+}
+
 /* What a chunk's own memory is for. Not collective. */
 static enum reel_status allocate_chunk(struct reel_sampler *s, int64_t k)
 {
-    free(s->now.addnoise);
-    free(s->now.timesteps);
-    free(s->now.solver);
+    reel_chunk_free(s);
     s->now = (struct reel_chunk_state){.chunk = &s->outline.chunks[k], .matrix = &s->outline.matrices[k]};
     s->now.frames = s->outline.chunks[k].frames + s->outline.chunks[k].end_frames;
     s->now.solver = calloc((size_t)s->now.frames, sizeof *s->now.solver);
     s->now.timesteps = calloc((size_t)s->now.frames, sizeof *s->now.timesteps);
     REEL_NEED(s->now.solver && s->now.timesteps && !reel_fault(REEL_FAULT_CHUNK_MEMORY), REEL_NO_MEMORY,
               "no memory for %lld frames", (long long)s->now.frames);
-    return REEL_OK;
+    return allocate_measured(s);
+}
+
+void reel_chunk_free(struct reel_sampler *s)
+{
+    free(s->now.addnoise);
+    free(s->now.timesteps);
+    free(s->now.solver);
+    free(s->now.measured);
+    memset(&s->now, 0, sizeof s->now);
 }
 
 /* The prompts that take force in this chunk, or in a process that has none yet. */
@@ -171,7 +200,7 @@ static void noise_prefix(struct reel_sampler *s, int64_t row, int64_t first, int
           *z = s->arena.at[REEL_LATENTS_VELOCITY]; /* not yet in use */
     if (s->now.addnoise)
         copy_frames(s, REEL_TO_DEVICE, C, count,
-                    (struct frames){s->now.addnoise + row * C * prefix * plane, prefix, first},
+                    (struct const_frames){s->now.addnoise + row * C * prefix * plane, prefix, first},
                     (struct frames){z, count, 0});
     else {
         reel_random_normal(&s->addnoise, C * count * plane, drawn);
@@ -199,10 +228,10 @@ static void assemble(struct reel_sampler *s, int64_t row)
     float *input = s->arena.at[REEL_LATENTS_INPUT];
     struct reel_span part = reel_part_begin(&s->stream, "assemble");
     copy_frames(s, REEL_ON_DEVICE, model->out_channels, window,
-                frames_of(s, REEL_LATENTS_X, s->now.frames, first), (struct frames){input, window, 0});
+                reads(frames_of(s, REEL_LATENTS_X, s->now.frames, first)), (struct frames){input, window, 0});
     if (model->in_channels > model->out_channels)
         copy_frames(s, REEL_ON_DEVICE, model->in_channels - model->out_channels, window,
-                    frames_of(s, REEL_LATENTS_CONDITION, s->now.frames, first),
+                    reads(frames_of(s, REEL_LATENTS_CONDITION, s->now.frames, first)),
                     (struct frames){input + model->out_channels * window * plane, window, 0});
     for (int64_t f = 0; f < window; f++)
         s->now.timesteps[f] =
@@ -238,12 +267,15 @@ static void check_distance(struct reel_sampler *s, int64_t row, const struct ree
 }
 
 /* The calls of an iteration, as decided. 0 where it was abandoned. */
-static int make_calls(struct reel_sampler *s, int64_t window, float *velocity, int64_t count)
+static int make_calls(struct reel_sampler *s, int64_t window, struct reel_asks asks, float *velocity,
+                      int64_t count)
 {
     const struct reel_call *decided = &s->outline.calls[s->call_count];
     struct reel_forward forwards[2];
-    struct reel_moment moment = {
-        .frames = window, .timesteps = s->now.timesteps, .input = s->arena.at[REEL_LATENTS_INPUT]};
+    struct reel_moment moment = {.frames = window,
+                                 .timesteps = s->now.timesteps,
+                                 .input = s->arena.at[REEL_LATENTS_INPUT],
+                                 .asks = asks};
     reel_dit_begin(&s->dit, &moment);
     if (measures_distance(s))
         reel_dit_measure(&s->dit);
@@ -263,26 +295,23 @@ static void measure(struct reel_sampler *s, int64_t row, const float *velocity, 
 {
     if (!s->observer.measure || s->comm->world.rank != 0)
         return;
-    float *copy = s->ops->is_host ? NULL : malloc((size_t)count * sizeof *copy);
-    if (copy)
-        reel_download(&s->stream, copy, velocity, count * (int64_t)sizeof *copy);
-    if ((copy || s->ops->is_host) && s->stream.status == REEL_OK)
-        s->observer.measure(s->observer.context, s->now.chunk->index, row, copy ? copy : velocity);
-    else
-        reel_stream_fail(&s->stream, REEL_NO_MEMORY,
-                         "no memory to look at the velocity"); /* unless it has failed */
-    free(copy);
+    if (!s->ops->is_host) {
+        reel_download(&s->stream, s->now.measured, velocity, count * (int64_t)sizeof *velocity);
+        velocity = s->now.measured;
+    }
+    if (s->stream.status == REEL_OK)
+        s->observer.measure(s->observer.context, s->now.chunk->index, row, velocity);
 }
 
 /* One forward per branch, each branch on its part of the cfg axis, then the guided velocity of both on every rank, in
  * the first branch's place; NULL where the iteration was abandoned. Collective over world. */
-static float *guided_velocity(struct reel_sampler *s, int64_t row)
+static float *guided_velocity(struct reel_sampler *s, int64_t row, struct reel_asks asks)
 {
     const struct reel_timesteps *matrix = s->now.matrix;
     int64_t window = matrix->interval[2 * row + 1] - matrix->interval[2 * row];
     int64_t count = s->plan.model.out_channels * window * plane_of(s);
     float *velocity = s->arena.at[REEL_LATENTS_VELOCITY];
-    if (!make_calls(s, window, velocity, count))
+    if (!make_calls(s, window, asks, velocity, count))
         return NULL;
     struct reel_cut branches = reel_cut_even(s->plan.work.branches, s->comm->cfg.size);
     struct reel_span part = reel_part_begin(&s->stream, "guide");
@@ -368,9 +397,9 @@ static enum reel_status iterate(struct reel_sampler *s, int64_t row, int *ran)
     double began = reel_seconds();
     reel_pulse_at("sampling chunk %lld, iteration %lld", (long long)s->now.chunk->index, (long long)row);
     s->now.addnoise_before = s->addnoise;
-    reel_pause_begin(s);
+    struct reel_asks asks = reel_pause_begin(s);
     assemble(s, row);
-    const float *velocity = guided_velocity(s, row);
+    const float *velocity = guided_velocity(s, row, asks);
     reel_pause_end(s);
     if (!velocity) { /* nothing has changed but the stream of noise */
         s->addnoise = s->now.addnoise_before;
@@ -442,7 +471,7 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
     reel_pulse_at("writing chunk %lld", (long long)chunk->index);
     count_savings(s);
     copy_frames(s, REEL_FROM_DEVICE, s->plan.model.out_channels, chunk->frames,
-                frames_of(s, REEL_LATENTS_X, s->now.frames, 0),
+                reads(frames_of(s, REEL_LATENTS_X, s->now.frames, 0)),
                 frames_of(s, REEL_LATENTS_VIDEO, s->plan.work.video_frames, chunk->first_frame));
     REEL_PASS(reel_sampler_agree(s, REEL_OK));
     s->finished_frames = chunk->kept;

@@ -344,8 +344,8 @@ static enum reel_status make_embedding(struct reel_sampler *s, struct reel_loadi
     char *memory = s->arena.at[REEL_WEIGHTS];
     REEL_PASS(reel_weights_load(s->comm, &s->model_files, &s->plan, REEL_HELD_FOR_EMBEDDING, memory, loading,
                                 &s->stream, &weights));
-    reel_embedding_make(&s->outline.table, &s->plan.model, &weights, s->job->video.fps, &s->arena,
-                        (float *)(void *)(memory + bytes), &s->stream);
+    reel_time_embedding_make(&s->outline.table, &s->plan.model, &weights, s->job->video.fps, &s->arena,
+                             (float *)(void *)(memory + bytes), &s->stream, &s->embedding);
     REEL_PASS(reel_sampler_agree(s, REEL_OK));
     return decide(s, &weights);
 }
@@ -403,7 +403,7 @@ static enum reel_status load(struct reel_sampler *s)
     s->weights_hash = loading.hash;
     s->loaded = 1;
     REEL_PASS(tell_loaded(s, &loading.loaded, reel_seconds() - listener.began));
-    reel_dit_open(&s->dit, &s->plan, &s->arena, &s->weights, &s->outline.table, s->comm, &s->stream);
+    reel_dit_open(&s->dit, &s->plan, &s->arena, &s->weights, &s->embedding, s->comm, &s->stream);
     REEL_PASS(reel_sampler_agree(s, REEL_OK)); /* from here on every rank has all its streams */
     if (s->inputs.image)
         reel_dit_image(&s->dit, s->inputs.image);
@@ -470,9 +470,7 @@ void reel_sampler_close(struct reel_sampler *sampler)
     /* first of all: to release what a device knows may wait for what it still has to do */
     if (sampler->comm && reel_error_here()->status != REEL_OK && reel_error_here()->status != REEL_PREEMPTED)
         reel_comm_abandon(sampler->comm);
-    free(sampler->now.addnoise);
-    free(sampler->now.timesteps);
-    free(sampler->now.solver);
+    reel_chunk_free(sampler);
     for (int a = 0; a < REEL_CHECKPOINT_ARRAYS && sampler->ops; a++)
         reel_sampler_free_view(sampler, a);
     free(sampler->savings);

@@ -15,7 +15,6 @@
 #include "chunk.h"
 #include "comm.h"
 #include "dit.h"
-#include "embedding.h"
 #include "event.h"
 #include "inputs.h"
 #include "job.h"
@@ -26,6 +25,7 @@
 #include "random.h"
 #include "schedule.h"
 #include "teacache.h"
+#include "time_embedding.h"
 #include "timesteps.h"
 #include "weights.h"
 
@@ -37,7 +37,8 @@ struct reel_chunk_state {
     struct reel_solver_state *solver; /* [frames] */
     int64_t *timesteps;               /* [frames] what the model hears in an iteration */
     float *addnoise;                  /* [iterations, C, prefix frames, h, w] of a noise file, or NULL */
-    double seconds;                   /* since it began */
+    float *measured; /* [branches, C, frames, h, w] what an observer sees of a device's velocities */
+    double seconds;  /* since it began */
     int64_t skipped_iterations;
     double skipped_seconds;             /* of them */
     struct reel_random addnoise_before; /* the stream as the iteration found it */
@@ -109,6 +110,7 @@ struct reel_sampler {
     float *views
         [REEL_CHECKPOINT_ARRAYS]; /* of the chunk's latents in the host's memory, where it cannot read the device's */
     struct reel_weights weights;
+    struct reel_time_embedding embedding;
     struct reel_dit dit;
 
     struct reel_random noise, addnoise;
@@ -157,6 +159,9 @@ enum reel_status reel_chunk_begin(struct reel_sampler *sampler, int64_t k);
 enum reel_status reel_chunk_iterate(struct reel_sampler *sampler, int64_t row, int *ran);
 enum reel_status reel_chunk_end(struct reel_sampler *sampler);
 
+/* Not collective. Frees the memory of the chunk at hand; zeros are allowed. */
+void reel_chunk_free(struct reel_sampler *sampler);
+
 /* Not collective; on rank 0. Whether the job file and the model are those of the checkpoint, before inputs are read; and
  * whether the video grows. */
 enum reel_status reel_resume_compare_job(struct reel_sampler *sampler);
@@ -182,11 +187,12 @@ int reel_resume_is_within(const struct reel_sampler *sampler, int64_t k);
 
 /* pause.c. All collective over world. before: saves before that row where it is due, and says REEL_PREEMPTED once it is
  * saved after a notice or the time limit; save_chunk: saves a chunk that is finished; after: leaves behind it likewise.
- * begin and end stand around an iteration, during which the transformer asks before every block whether to go on. */
+ * begin and end stand around an iteration, whose inputs carry what begin returns: the transformer then asks before every
+ * block whether to go on. */
 enum reel_status reel_pause_before(struct reel_sampler *sampler, int64_t row);
 enum reel_status reel_pause_save_chunk(struct reel_sampler *sampler);
 enum reel_status reel_pause_after(struct reel_sampler *sampler);
-void reel_pause_begin(struct reel_sampler *sampler);
+struct reel_asks reel_pause_begin(struct reel_sampler *sampler);
 void reel_pause_end(struct reel_sampler *sampler);
 
 /* profile.c. Not collective: what is asked. Before and after, collective over world, stand around an iteration: where

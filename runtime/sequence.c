@@ -93,14 +93,17 @@ static void arrive(struct reel_sequence *s, struct reel_mover *mover)
 }
 
 void reel_sequence_to_heads(struct reel_sequence *s, void *x, const void *norm, const double *squares,
-                            struct reel_rope *rope)
+                            const struct reel_rope *rope)
 {
     const struct reel_model *m = &s->plan->model;
     int64_t parts = s->comm->ulysses.size;
     void *by_part = parts > 1 ? s->arena->at[REEL_EXCHANGE_BY_PART] : x;
     arrive(s, &s->heads_mover);
-    if (rope)
-        rope->first_token = s->group.first;
+    struct reel_rope own = {.frame = NULL};
+    if (rope) {
+        own = *rope;
+        own.first_token = s->group.first;
+    }
     if (parts > 1 || norm || rope)
         reel_split_heads(s->stream, (struct reel_split_heads){.rows = s->group.count,
                                                               .heads = s->first_head[parts],
@@ -112,7 +115,7 @@ void reel_sequence_to_heads(struct reel_sequence *s, void *x, const void *norm, 
                                                               .squares = squares,
                                                               .square_parts = s->comm->tensor.size,
                                                               .norm_width = m->width,
-                                                              .rope = rope,
+                                                              .rope = rope ? &own : NULL,
                                                               .parts = parts,
                                                               .first_head = s->first_head,
                                                               .y = by_part});

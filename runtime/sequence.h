@@ -43,7 +43,7 @@ void reel_sequence_frames(struct reel_sequence *sequence, int64_t frames);
  * [l, h C] in the same buffer. The exchange may run beside what the caller computes next: x is the sequence's until
  * the next call of this or of reel_sequence_attend. */
 void reel_sequence_to_heads(struct reel_sequence *sequence, void *x, const void *norm, const double *squares,
-                            struct reel_rope *rope);
+                            const struct reel_rope *rope);
 
 /* Collective over the ring axis. HEADS_Q, K, V [l, h C] -> HEADS_OUT. */
 void reel_sequence_attend(struct reel_sequence *sequence);

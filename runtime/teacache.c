@@ -2,7 +2,6 @@
 #include "teacache.h"
 
 #include "calibration.h"
-#include "elements.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -100,118 +99,6 @@ enum reel_status reel_teacache_rule_of(const struct reel_job *job, const struct 
 int64_t reel_teacache_columns(const struct reel_model *model, enum reel_teacache_mode mode)
 {
     return (mode == REEL_TEACACHE_E0 ? 6 : 1) * model->width;
-}
-
-/* x . w, in an order that depends on the count alone. */
-REEL_SIMD
-static double dot(const double *x, const float *w, int64_t count)
-{
-    enum { LANES = 8 };
-    double lane[LANES] = {0}, sum = 0;
-    int64_t whole = count - count % LANES;
-    for (int64_t i = 0; i < whole; i += LANES)
-        for (int64_t j = 0; j < LANES; j++)
-            lane[j] += x[i + j] * (double)w[i + j];
-    for (int64_t i = whole; i < count; i++)
-        lane[i - whole] += x[i] * (double)w[i];
-    for (int64_t j = 0; j < LANES; j++)
-        sum += lane[j];
-    return sum;
-}
-
-/* y [rows, out] = x [rows, in] weight^T + bias. */
-static void linear(int64_t rows, int64_t in, int64_t out, const double *x, const float *weight,
-                   const float *bias, double *y)
-{
-#pragma omp parallel for
-    for (int64_t o = 0; o < out; o++)
-        for (int64_t r = 0; r < rows; r++)
-            y[r * out + o] = dot(x + r * in, weight + o * in, in) + (double)bias[o];
-}
-
-static void silu(double *x, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        x[i] /= 1 + exp(-x[i]);
-}
-
-/* A linear layer of the time embedding; bias is asked for first, and copied, for the weight may take its place. */
-struct layer {
-    enum reel_tensor weight;
-    int64_t in, out;
-};
-
-static enum reel_status apply(reel_tensor_source *tensor, void *context, struct layer layer, int64_t rows,
-                              const double *x, double *y)
-{
-    float *bias = malloc((size_t)layer.out * sizeof *bias);
-    REEL_NEED(bias, REEL_NO_MEMORY, "no memory for the time embedding");
-    const float *given = tensor(context, layer.weight + 1);
-    if (given)
-        memcpy(bias, given, (size_t)layer.out * sizeof *bias);
-    const float *weight = given ? tensor(context, layer.weight) : NULL;
-    if (weight)
-        linear(rows, layer.in, layer.out, x, weight, bias, y);
-    free(bias);
-    return weight ? REEL_OK : reel_error_here()->status;
-}
-
-/* e0 += the fps embedding, the same for every row. */
-static enum reel_status add_fps(const struct reel_model *model, reel_tensor_source *tensor, void *context,
-                                int64_t fps, int64_t rows, double *work, double *signals)
-{
-    int64_t D = model->width;
-    double *row = work, *hidden = row + D, *g = hidden + D;
-    const float *rows_of_fps = tensor(context, REEL_FPS_ROWS);
-    if (!rows_of_fps)
-        return reel_error_here()->status;
-    for (int64_t i = 0; i < D; i++)
-        row[i] = (double)rows_of_fps[(fps == 16 ? 0 : D) + i];
-    REEL_PASS(apply(tensor, context, (struct layer){REEL_FPS_IN_WEIGHT, D, D}, 1, row, hidden));
-    silu(hidden, D);
-    REEL_PASS(apply(tensor, context, (struct layer){REEL_FPS_OUT_WEIGHT, D, 6 * D}, 1, hidden, g));
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = 0; i < 6 * D; i++)
-            signals[r * 6 * D + i] += g[i];
-    return REEL_OK;
-}
-
-/* With s [R, frequencies], hidden and e [R, D], and 8 D more to work in. */
-static enum reel_status make_signals(const struct reel_embedding_table *table, const struct reel_model *model,
-                                     reel_tensor_source *tensor, void *context, int64_t fps,
-                                     enum reel_teacache_mode mode, double *s, double *signals)
-{
-    int64_t D = model->width, Q = model->frequencies, R = table->rows, half = Q / 2;
-    double *hidden = s + R * Q, *e = mode == REEL_TEACACHE_E ? signals : hidden + R * D;
-    for (int64_t r = 0; r < R; r++)
-        for (int64_t k = 0; k < half; k++) {
-            double angle = (double)table->timestep[r] * pow(10000.0, -(double)k / (double)half);
-            s[r * Q + k] = cos(angle);
-            s[r * Q + half + k] = sin(angle);
-        }
-    REEL_PASS(apply(tensor, context, (struct layer){REEL_TIME_IN_WEIGHT, Q, D}, R, s, hidden));
-    silu(hidden, R * D);
-    REEL_PASS(apply(tensor, context, (struct layer){REEL_TIME_OUT_WEIGHT, D, D}, R, hidden, e));
-    if (mode == REEL_TEACACHE_E)
-        return REEL_OK;
-    silu(e, R * D);
-    REEL_PASS(apply(tensor, context, (struct layer){REEL_TIME_PROJECTION_WEIGHT, D, 6 * D}, R, e, signals));
-    if (!model->has_fps)
-        return REEL_OK;
-    return add_fps(model, tensor, context, fps, R, e + R * D, signals);
-}
-
-enum reel_status reel_teacache_signals(const struct reel_embedding_table *table,
-                                       const struct reel_model *model, reel_tensor_source *tensor,
-                                       void *context, int64_t fps, enum reel_teacache_mode mode,
-                                       double *signals)
-{
-    int64_t D = model->width;
-    double *work = malloc((size_t)(table->rows * (model->frequencies + 2 * D) + 8 * D) * sizeof *work);
-    REEL_NEED(work, REEL_NO_MEMORY, "no memory for the time embedding in double");
-    enum reel_status status = make_signals(table, model, tensor, context, fps, mode, work, signals);
-    free(work);
-    return status;
 }
 
 /* The timestep that the model hears of a frame of a chunk in an iteration. */

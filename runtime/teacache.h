@@ -50,7 +50,7 @@ typedef const float *reel_tensor_source(void *context, enum reel_tensor tensor);
 
 /* The signal of every row of the table, [R, columns], in double: e, or e0 with the fps embedding where the model has one.
  * REEL_NO_MEMORY. */
-enum reel_status reel_teacache_signals(const struct reel_embedding_table *table,
+enum reel_status reel_teacache_signals(const struct reel_timestep_table *table,
                                        const struct reel_model *model, reel_tensor_source *tensor,
                                        void *context, int64_t fps, enum reel_teacache_mode mode,
                                        double *signals);

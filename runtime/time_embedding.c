@@ -1,104 +1,66 @@
-/* The table of timestep rows. */
-#include "embedding.h"
+/* The time embedding by operations on the device, some rows at a time. */
+#include "time_embedding.h"
 
-#include <math.h>
-#include <string.h>
+#include "time_formula.h"
 
-void reel_embedding_clear(struct reel_embedding_table *embedding)
+struct device {
+    const struct reel_weights *weights;
+    struct reel_stream *stream;
+};
+
+static enum reel_status linear(void *context, const struct reel_time_layer *layer, int64_t rows,
+                               const void *x, void *y)
 {
-    memset(embedding, 0, sizeof *embedding);
-    for (int64_t t = 0; t <= REEL_TIMESTEP_MAX; t++)
-        embedding->row_of[t] = -1;
+    const struct device *device = context;
+    reel_gemm(device->stream, (struct reel_gemm){.rows = rows,
+                                                 .in = layer->in,
+                                                 .out = layer->out,
+                                                 .x = x,
+                                                 .weight = reel_weight(device->weights, layer->weight),
+                                                 .bias = reel_weight(device->weights, layer->bias),
+                                                 .activation = layer->silu ? REEL_SILU : REEL_IDENTITY,
+                                                 .y = y});
+    return REEL_OK; /* the stream remembers what failed */
 }
 
-void reel_embedding_add(struct reel_embedding_table *embedding, const int64_t *timesteps, int64_t count)
+static enum reel_status silu(void *context, int64_t count, const void *x, void *y)
 {
-    for (int64_t i = 0; i < count; i++)
-        embedding->row_of[timesteps[i]] = 0;
-    embedding->rows = 0;
-    for (int64_t t = 0; t <= REEL_TIMESTEP_MAX; t++)
-        if (embedding->row_of[t] >= 0) {
-            embedding->row_of[t] = (int32_t)embedding->rows;
-            embedding->timestep[embedding->rows++] = t;
-        }
+    const struct device *device = context;
+    reel_silu(device->stream, (struct reel_silu){.count = count, .x = x, .y = y});
+    return REEL_OK;
 }
 
-static void sinusoid(int64_t timestep, int64_t frequencies, float *row)
+static void add_fps(const struct reel_time_arithmetic *arithmetic, const struct reel_model *model,
+                    int64_t fps, float *work, struct reel_time_embedding *embedding)
 {
-    int64_t half = frequencies / 2;
-    for (int64_t k = 0; k < half; k++) {
-        double angle = (double)timestep * pow(10000.0, -(double)k / (double)half);
-        row[k] = (float)cos(angle);
-        row[half + k] = (float)sin(angle);
-    }
-}
-
-/* g = W2 silu(W0 row + b0) + b2, added to e0 of every row: constant over a run. Row 0 is 16 fps, row 1 any
- * other. */
-static void add_fps(struct reel_embedding_table *embedding, const struct reel_weights *weights, int64_t fps,
-                    float *work, struct reel_stream *stream)
-{
-    int64_t D = embedding->width;
+    const struct device *device = arithmetic->context;
+    int64_t D = model->width;
+    const float *rows = reel_weight(device->weights, REEL_FPS_ROWS);
     float *hidden = work, *g = work + D;
-    reel_gemm(stream, (struct reel_gemm){.rows = 1,
-                                         .in = D,
-                                         .out = D,
-                                         .x = (const float *)reel_weight(weights, REEL_FPS_ROWS) +
-                                              (fps == 16 ? 0 : D),
-                                         .weight = reel_weight(weights, REEL_FPS_IN_WEIGHT),
-                                         .bias = reel_weight(weights, REEL_FPS_IN_BIAS),
-                                         .activation = REEL_SILU,
-                                         .y = hidden});
-    reel_gemm(stream, (struct reel_gemm){.rows = 1,
-                                         .in = D,
-                                         .out = 6 * D,
-                                         .x = hidden,
-                                         .weight = reel_weight(weights, REEL_FPS_OUT_WEIGHT),
-                                         .bias = reel_weight(weights, REEL_FPS_OUT_BIAS),
-                                         .y = g});
+    reel_fps_formula(arithmetic, model, rows + reel_fps_row(fps) * D, hidden, g);
     reel_add_row(
-        stream, (struct reel_add_row){.rows = embedding->rows, .width = 6 * D, .row = g, .y = embedding->e0});
+        device->stream,
+        (struct reel_add_row){.rows = embedding->table->rows, .width = 6 * D, .row = g, .y = embedding->e0});
 }
 
-void reel_embedding_make(struct reel_embedding_table *embedding, const struct reel_model *model,
-                         const struct reel_weights *weights, int64_t fps, const struct reel_arena *arena,
-                         float *work, struct reel_stream *stream)
+void reel_time_embedding_make(const struct reel_timestep_table *table, const struct reel_model *model,
+                              const struct reel_weights *weights, int64_t fps, const struct reel_arena *arena,
+                              float *work, struct reel_stream *stream, struct reel_time_embedding *embedding)
 {
-    int64_t D = embedding->width = model->width, Q = model->frequencies;
-    embedding->e = arena->at[REEL_EMBEDDING_E];
-    embedding->e0 = arena->at[REEL_EMBEDDING_E0];
+    struct device device = {weights, stream};
+    const struct reel_time_arithmetic arithmetic = {linear, silu, &device};
+    int64_t D = model->width, Q = model->frequencies;
     float *made = arena->at[REEL_HOST_WORK], *s = work, *hidden = s + REEL_EMBEDDING_BATCH * Q;
-    for (int64_t first = 0; first < embedding->rows; first += REEL_EMBEDDING_BATCH) {
-        int64_t left = embedding->rows - first,
-                rows = left < REEL_EMBEDDING_BATCH ? left : REEL_EMBEDDING_BATCH;
-        float *e = embedding->e + first * D;
-        for (int64_t r = 0; r < rows; r++)
-            sinusoid(embedding->timestep[first + r], Q, made + r * Q);
+    *embedding = (struct reel_time_embedding){
+        .table = table, .width = D, .e = arena->at[REEL_EMBEDDING_E], .e0 = arena->at[REEL_EMBEDDING_E0]};
+    for (int64_t first = 0; first < table->rows; first += REEL_EMBEDDING_BATCH) {
+        int64_t left = table->rows - first, rows = left < REEL_EMBEDDING_BATCH ? left : REEL_EMBEDDING_BATCH;
+        for (int64_t i = 0; i < rows * Q; i++)
+            made[i] = (float)reel_sinusoid(table->timestep[first + i / Q], Q, i % Q);
         reel_upload(stream, s, made, rows * Q * (int64_t)sizeof *made);
-        reel_gemm(stream, (struct reel_gemm){.rows = rows,
-                                             .in = Q,
-                                             .out = D,
-                                             .x = s,
-                                             .weight = reel_weight(weights, REEL_TIME_IN_WEIGHT),
-                                             .bias = reel_weight(weights, REEL_TIME_IN_BIAS),
-                                             .activation = REEL_SILU,
-                                             .y = hidden});
-        reel_gemm(stream, (struct reel_gemm){.rows = rows,
-                                             .in = D,
-                                             .out = D,
-                                             .x = hidden,
-                                             .weight = reel_weight(weights, REEL_TIME_OUT_WEIGHT),
-                                             .bias = reel_weight(weights, REEL_TIME_OUT_BIAS),
-                                             .y = e});
-        reel_silu(stream, (struct reel_silu){.count = rows * D, .x = e, .y = hidden});
-        reel_gemm(stream, (struct reel_gemm){.rows = rows,
-                                             .in = D,
-                                             .out = 6 * D,
-                                             .x = hidden,
-                                             .weight = reel_weight(weights, REEL_TIME_PROJECTION_WEIGHT),
-                                             .bias = reel_weight(weights, REEL_TIME_PROJECTION_BIAS),
-                                             .y = embedding->e0 + first * 6 * D});
+        reel_time_formula(&arithmetic, model, rows, s, hidden, embedding->e + first * D,
+                          embedding->e0 + first * 6 * D);
     }
     if (model->has_fps)
-        add_fps(embedding, weights, fps, s, stream);
+        add_fps(&arithmetic, model, fps, s, embedding);
 }

@@ -1,43 +1,28 @@
-/* The timestep embedding as a table: one row per distinct timestep of the job, and which row a frame uses.
+/* e and e0 of every distinct timestep of the job, in the memory of the device.
  *
- * e and e0 depend on the timestep (and fps) alone, so one row serves every frame, step and chunk that has it:
- * at 14B 143,360 bytes a row, 4.6 MB for 30 steps, where the sequence-length expansion holds 4 to 14 GB.
- * Formulas: Wan2.1.
+ * One row serves every frame, step and chunk that has its timestep: at 14B 143,360 bytes a row, 4.6 MB for 30 steps, where
+ * the expansion to the sequence holds 4 to 14 GB. Formula: time_formula.h.
  *
- *     s(t) = [cos(t w_k), sin(t w_k)],  w_k = 10000^(-k / half)
- *     e  = W2 silu(W1 s + b1) + b2
- *     e0 = Wp silu(e) + bp                             six rows of D; plus the fps embedding where the model
- * has one
- *
- * Not collective: every rank makes the same table. */
-#ifndef REEL_EMBEDDING_H
-#define REEL_EMBEDDING_H
+ * Not collective: every rank makes the same rows. */
+#ifndef REEL_TIME_EMBEDDING_H
+#define REEL_TIME_EMBEDDING_H
 
 #include "arena.h"
 #include "ops.h"
+#include "timestep_table.h"
 #include "weights.h"
 
-enum { REEL_TIMESTEP_MAX = 1000 };
-
-struct reel_embedding_table {
-    int64_t rows;                            /* R */
-    int64_t timestep[REEL_TIMESTEP_MAX + 1]; /* [R], ascending once made */
-    int32_t row_of[REEL_TIMESTEP_MAX + 1];   /* by timestep; -1 where the job has none */
+struct reel_time_embedding {
+    const struct reel_timestep_table *table; /* the caller's, which outlives this */
+    int64_t width;                           /* D */
     float *e;                                /* [R, D], in the arena */
-    float *e0;                               /* [R, 6, D], in the arena */
-    int64_t width;
+    float *e0; /* [R, 6, D], in the arena; with the fps embedding where there is one */
 };
 
-/* An empty table. */
-void reel_embedding_clear(struct reel_embedding_table *embedding);
-
-/* Adds the timesteps, each in 0 .. REEL_TIMESTEP_MAX, that are not there yet. */
-void reel_embedding_add(struct reel_embedding_table *embedding, const int64_t *timesteps, int64_t count);
-
-/* Computes e and e0 of every row into the arena, for that fps, from the weights that are held for it, with
- * reel_plan_embedding_work floats to work in; failures go to the stream. */
-void reel_embedding_make(struct reel_embedding_table *embedding, const struct reel_model *model,
-                         const struct reel_weights *weights, int64_t fps, const struct reel_arena *arena,
-                         float *work, struct reel_stream *stream);
+/* Computes every row of the table into the arena, for that fps, from the weights that are held for it, with
+ * reel_plan_embedding_work floats of the device to work in; failures go to the stream. */
+void reel_time_embedding_make(const struct reel_timestep_table *table, const struct reel_model *model,
+                              const struct reel_weights *weights, int64_t fps, const struct reel_arena *arena,
+                              float *work, struct reel_stream *stream, struct reel_time_embedding *embedding);
 
 #endif

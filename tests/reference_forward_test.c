@@ -240,8 +240,8 @@ static void intermediate_results_are_the_official_ones(void)
     CHECK(rig.table.rows == 5, "%lld rows", (long long)rig.table.rows);
     for (int f = 0; f < 5; f++) {
         int64_t row = rig.table.row_of[timesteps[f]];
-        agrees("e", rig.table.e + row * 128, e + f * 128, 128, 1e-5);
-        agrees("e0", rig.table.e0 + row * 768, e0 + f * 768, 768, 1e-5);
+        agrees("e", rig.embedding.e + row * 128, e + f * 128, 128, 1e-5);
+        agrees("e0", rig.embedding.e0 + row * 768, e0 + f * 768, 768, 1e-5);
     }
     rig_close(&rig);
     reference_close(seen.inputs);

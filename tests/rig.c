@@ -80,8 +80,8 @@ static void load(struct rig *rig, const struct rig_inputs *inputs)
     must(reel_weights_load(&rig->comm, &rig->files, &rig->plan, REEL_HELD_FOR_EMBEDDING, memory, &loading,
                            &rig->stream, &weights));
     memory += reel_weights_bytes(&rig->plan, rig->comm.world.rank, REEL_HELD_FOR_EMBEDDING);
-    reel_embedding_make(&rig->table, &rig->files.model, &weights, inputs->fps, &rig->arena,
-                        (float *)(void *)memory, &rig->stream);
+    reel_time_embedding_make(&rig->table, &rig->files.model, &weights, inputs->fps, &rig->arena,
+                             (float *)(void *)memory, &rig->stream, &rig->embedding);
     must(reel_weights_load(&rig->comm, &rig->files, &rig->plan, REEL_HELD_ALWAYS, rig->arena.at[REEL_WEIGHTS],
                            &loading, &rig->stream, &rig->weights));
 }
@@ -96,8 +96,8 @@ int rig_open_for(struct rig *rig, MPI_Comm world, const char *path, const struct
         rig->files.model.layers = rig_layers;
     if (rig_fp8)
         must(reel_model_keep_fp8(&rig->files));
-    reel_embedding_clear(&rig->table);
-    reel_embedding_add(&rig->table, inputs->timesteps, inputs->F);
+    reel_timestep_table_clear(&rig->table);
+    reel_timestep_table_add(&rig->table, inputs->timesteps, inputs->F);
     struct reel_workload work = work_of(rig, inputs, branches);
     if (reel_plan_make(&rig->files.model, &work, mesh, rig->comm.world.size, &rig->plan) != REEL_OK) {
         rig_close(rig);
@@ -107,7 +107,8 @@ int rig_open_for(struct rig *rig, MPI_Comm world, const char *path, const struct
     must(reel_comm_mesh(&rig->comm, &rig->plan, &carrier));
     must(reel_arena_open(&rig->plan, rig->comm.world.rank, rig_ops, &rig->arena));
     load(rig, inputs);
-    reel_dit_open(&rig->dit, &rig->plan, &rig->arena, &rig->weights, &rig->table, &rig->comm, &rig->stream);
+    reel_dit_open(&rig->dit, &rig->plan, &rig->arena, &rig->weights, &rig->embedding, &rig->comm,
+                  &rig->stream);
     if (watch)
         rig->dit.watch = *watch;
     join_input(rig, inputs);

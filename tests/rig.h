@@ -14,7 +14,8 @@ struct rig {
     struct reel_arena arena;
     struct reel_stream stream;
     struct reel_weights weights;
-    struct reel_embedding_table table;
+    struct reel_timestep_table table;
+    struct reel_time_embedding embedding;
     struct reel_dit dit;
     float *input, *velocity; /* [in_channels, F, h, w], [out_channels, F, h, w] */
     int64_t outputs;         /* floats of velocity */

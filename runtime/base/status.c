@@ -52,9 +52,22 @@ void reel_trail(const char *format, ...)
     strcat(error->trail, "\n");
 }
 
-struct reel_error *reel_error_here(void)
+const struct reel_error *reel_error_here(void)
 {
     return &error_here;
+}
+
+enum reel_status reel_error_set(const struct reel_error *error)
+{
+    error_here = *error;
+    return error_here.status;
+}
+
+enum reel_status reel_error_recast(enum reel_status status)
+{
+    if (error_here.status != REEL_OK)
+        error_here.status = status;
+    return error_here.status;
 }
 
 void reel_error_clear(void)

@@ -1,7 +1,7 @@
 /* What went wrong, once: a status, one sentence with the values that matter, and what reel was doing.
  *
- * The function that first knows of an error names it; every hop on the way up adds what it was doing; only
- * main prints. A status is the program's exit code.
+ * The function that first knows of an error names it; on the way up, hops that know what the user asked for add what they
+ * were doing (REEL_TRY), others pass it on (REEL_PASS); only main prints. A status is the program's exit code.
  *
  *     REEL_NEED(frames % 4 == 1, REEL_BAD_JOB, "%s: video.frames is %d, expected 4k+1", path, frames);
  *     REEL_TRY(reel_job_load(path, &job), "reading the job file");
@@ -11,7 +11,7 @@
  *     reel: error: job.yaml: video.frames is 96, expected 4k+1
  *       while reading the job file
  *
- * The record is kept per thread. Nothing here is collective; see agree.h for one verdict on all ranks. */
+ * The record is kept per thread. Nothing here is collective; reel_agree (comm.h) makes one verdict of all ranks'. */
 #ifndef REEL_STATUS_H
 #define REEL_STATUS_H
 
@@ -46,8 +46,15 @@ enum reel_status reel_fail(enum reel_status status, const char *format, ...)
 /* Not collective. Adds one line to the trail of the error that stands; nothing when there is none. */
 void reel_trail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Not collective. The error of this thread, to read, send or replace. */
-struct reel_error *reel_error_here(void);
+/* Not collective. The error of this thread, to read or to send. */
+const struct reel_error *reel_error_here(void);
+
+/* Not collective. Another error, received or kept, becomes the error of this thread; returns its status. */
+enum reel_status reel_error_set(const struct reel_error *error);
+
+/* Not collective. The error that stands is of another kind to the caller: a file that could not be read back was to be
+ * written. Cause and trail stay. Returns status; without an error nothing changes and it is REEL_OK. */
+enum reel_status reel_error_recast(enum reel_status status);
 
 /* Not collective. Forgets the error of this thread. */
 void reel_error_clear(void);
