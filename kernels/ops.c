@@ -3,6 +3,7 @@
 #include "ops.h"
 
 #include "fault.h"
+#include "host_memory.h"
 #include "pulse.h"
 #include "span.h"
 
@@ -41,7 +42,7 @@ static void leave(struct reel_stream *stream)
 
 void *reel_allocate_host(const struct reel_ops *ops, int64_t bytes)
 {
-    return ops->allocate_host ? ops->allocate_host(bytes) : reel_ops_cpu.allocate(bytes);
+    return ops->allocate_host ? ops->allocate_host(bytes) : reel_host_allocate(bytes);
 }
 
 void reel_release_host(const struct reel_ops *ops, void *memory, int64_t bytes)
@@ -49,7 +50,7 @@ void reel_release_host(const struct reel_ops *ops, void *memory, int64_t bytes)
     if (ops->release_host)
         ops->release_host(memory, bytes);
     else
-        reel_ops_cpu.release(memory, bytes);
+        reel_host_release(memory, bytes);
 }
 
 int64_t reel_scratch_bytes(const struct reel_ops *ops, const struct reel_scratch *most)

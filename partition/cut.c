@@ -47,3 +47,10 @@ int64_t reel_cut_largest(const struct reel_cut *cut)
             largest = reel_cut_count(cut, p);
     return largest;
 }
+
+struct reel_run reel_run_common(struct reel_run a, struct reel_run b)
+{
+    int64_t first = a.first > b.first ? a.first : b.first;
+    int64_t end = a.first + a.count < b.first + b.count ? a.first + a.count : b.first + b.count;
+    return (struct reel_run){first, end > first ? end - first : 0};
+}

@@ -18,6 +18,14 @@ struct reel_cut {
     int64_t first[REEL_PARTS_MAX + 1]; /* first[0] = 0, non-decreasing, first[P] = total */
 };
 
+/* Elements that follow each other: [first, first + count). */
+struct reel_run {
+    int64_t first, count;
+};
+
+/* What two runs have in common, which may be nothing. */
+struct reel_run reel_run_common(struct reel_run a, struct reel_run b);
+
 /* total >= 0 elements over parts, as evenly as can be: sizes differ by at most one. */
 struct reel_cut reel_cut_even(int64_t total, int64_t parts);
 

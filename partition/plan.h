@@ -151,11 +151,6 @@ struct reel_cut reel_plan_tokens(const struct reel_plan *plan, int64_t frames);
 /* The heads of the model, cut over tensor x ulysses: part tensor * ulysses + ulysses. */
 struct reel_cut reel_plan_heads(const struct reel_plan *plan);
 
-/* A run of tokens or heads. */
-struct reel_run {
-    int64_t first, count;
-};
-
 /* The tokens of a seat, of its tensor axis together, and of the segment of a part of the ring. */
 struct reel_run reel_plan_own(const struct reel_plan *plan, const struct reel_cut *tokens,
                               struct reel_seat seat);

@@ -8,13 +8,6 @@ const char *reel_purpose_name(enum reel_purpose purpose)
     return names[purpose];
 }
 
-struct reel_run reel_run_common(struct reel_run a, struct reel_run b)
-{
-    int64_t first = a.first > b.first ? a.first : b.first;
-    int64_t end = a.first + a.count < b.first + b.count ? a.first + a.count : b.first + b.count;
-    return (struct reel_run){first, end > first ? end - first : 0};
-}
-
 struct reel_run reel_context_bytes(const struct reel_layout *layout, int image)
 {
     int64_t first = layout->offset[image ? REEL_CROSS_K_IMAGE_WEIGHT : REEL_CROSS_K_WEIGHT];

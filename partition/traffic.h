@@ -76,7 +76,5 @@ void reel_traffic_image(const struct reel_plan *plan, int64_t rank, int64_t byte
 /* The elements of a block that make keys and values of a context: of the prompts, or of the image. */
 struct reel_run reel_context_bytes(const struct reel_layout *layout, int image);
 
-/* What two runs have in common, which may be nothing. */
-struct reel_run reel_run_common(struct reel_run a, struct reel_run b);
 
 #endif

@@ -5,6 +5,7 @@
  * The state of a chunk of 720x1280 (121 pixel frames unless another number is given) with its solver's history. Both write
  * aside, flush and rename; a checkpoint is also hashed, reserved, read back and checked. Runs alternate; medians. */
 #include "checkpoint.h"
+#include "folder_sync.h"
 
 #include <fcntl.h>
 #include <hdf5.h>

@@ -1,0 +1,48 @@
+/* The CPU backend: its table and its scratch memory. */
+#include "cpu.h"
+#include "host_memory.h"
+#include "lanes.h"
+
+#include <omp.h>
+
+/* What one thread needs, in whole cache lines. Of other operations, only split_heads needs any: a head. */
+static int64_t thread_floats(const struct reel_scratch *most)
+{
+    int64_t gemm = reel_gemm_scratch_floats(), attention = reel_attention_scratch_floats(most->channels);
+    return reel_rounded_up(gemm > attention ? gemm : attention, 16);
+}
+
+int64_t reel_scratch_bytes_cpu(const struct reel_scratch *most)
+{
+    return thread_floats(most) * most->threads * (int64_t)sizeof(float);
+}
+
+float *reel_cpu_scratch(const struct reel_stream *stream)
+{
+    return (float *)stream->scratch + omp_get_thread_num() * stream->thread_floats;
+}
+
+void reel_open_cpu(struct reel_stream *stream, const struct reel_scratch *most)
+{
+    if (!most)
+        return;
+    stream->thread_floats = thread_floats(most);
+    stream->lanes = reel_lanes_here();
+}
+
+const char *reel_arithmetic_cpu(void)
+{
+    return reel_lanes_here()->name;
+}
+
+int reel_widens_cpu(void)
+{
+    return !reel_lanes_here()->pairs.multiply;
+}
+
+const struct reel_ops reel_ops_cpu = {.name = "cpu",
+                                      .is_host = 1,
+                                      .allocate = reel_host_allocate,
+                                      .release = reel_host_release,
+                                      .copy = reel_copy_cpu,
+                                      REEL_CPU_OPERATIONS};

@@ -1,0 +1,215 @@
+"""What the scripts before and after reel share: how they fail, where they compute, how files appear.
+
+Exit codes are reel's own: 2 command line, 4 bad input, 5 output not written, 10 out of memory, 11 device.
+The packages of requirements.txt are imported where they are used, so that --help and mistakes on the
+command line take no time.
+"""
+
+import argparse
+import contextlib
+import os
+import sys
+
+BAD_COMMAND, BAD_INPUT, BAD_OUTPUT, NO_MEMORY, NO_DEVICE = 2, 4, 5, 10, 11
+
+
+class Fault(Exception):
+    """Ends the script with a code and one sentence."""
+
+    def __init__(self, code, sentence):
+        super().__init__(sentence)
+        self.code = code
+
+
+def need(holds, code, sentence):
+    if not holds:
+        raise Fault(code, sentence)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the usage in front of it."""
+
+    def __init__(self, **options):
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def error(self, message):
+        raise Fault(BAD_COMMAND, f"{message} (--help lists the options)")
+
+
+def run(parser, work, arguments=None):
+    """work(options) as a program: its exit code, with mistakes of the user as one line on standard error."""
+    os.environ["HF_HUB_OFFLINE"] = "1"  # models come from the folders that were named, never from elsewhere
+    try:
+        work(parser.parse_args(arguments))
+        return 0
+    except Fault as fault:
+        code, sentence = fault.code, fault
+    except ModuleNotFoundError as error:
+        code, sentence = BAD_INPUT, f"the Python package {error.name} is missing, see launch/python/requirements.txt"
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        code, sentence = NO_MEMORY, f"out of memory: {first_line(error)}"
+    except KeyboardInterrupt:
+        code, sentence = 130, "interrupted"
+    print(f"{parser.prog}: error: {sentence}", file=sys.stderr)
+    return code
+
+
+def first_line(error):
+    """The first line of an error, or of a text, without the full stop."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(". ") if lines else type(error).__name__
+
+
+def is_out_of_memory(error):
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
+
+
+@contextlib.contextmanager
+def reading(path, expected):
+    """Whatever a library throws at a file becomes one sentence about that file."""
+    try:
+        yield
+    except (Fault, ModuleNotFoundError, MemoryError):
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise Fault(
+            BAD_INPUT, f"{path} could not be read ({first_line(error)}), expected {expected}"
+        ) from error
+
+
+def need_file(path, expected):
+    need(os.path.exists(path), BAD_INPUT, f"{path} does not exist, expected {expected}")
+    need(os.path.isfile(path), BAD_INPUT, f"{path} is a folder, expected {expected}")
+
+
+def part_of_model(model, part, needs):
+    """The folder of a part of a model in diffusers layout, which must have the file that needs names."""
+    need(os.path.isdir(model), BAD_INPUT, f"--model {model} is not a folder, expected one with {part}/ in it")
+    folder = os.path.join(model, part)
+    need(
+        os.path.isfile(os.path.join(folder, needs)),
+        BAD_INPUT,
+        f"{folder} has no {needs}, expected --model to be a folder in diffusers layout, with {part}/ in it",
+    )
+    return folder
+
+
+# Options that several scripts have.
+
+
+def multiple(of, plus, what):
+    """The type of an option: an integer that is of * k + plus."""
+
+    def convert(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = -1
+        if value < max(plus, 1) or value % of != plus:
+            raise argparse.ArgumentTypeError(f"{text} is not {what}")
+        return value
+
+    return convert
+
+
+side = multiple(16, 0, "a multiple of 16")
+frame_count = multiple(4, 1, "4k+1 (1, 5, 9, ...)")
+
+
+def add_compute(parser, dtype):
+    parser.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="auto, cpu, cuda or cuda:N (default: auto, cuda where there is one)",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("fp32", "bf16"),
+        default=dtype,
+        help="numbers that the model computes with (default: %(default)s)",
+    )
+
+
+def open_device(name):
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    need(
+        device is not None and device.type in ("cpu", "cuda"),
+        BAD_COMMAND,
+        f"--device is {name}, expected auto, cpu, cuda or cuda:N",
+    )
+    there = torch.cuda.device_count()
+    need(
+        device.type == "cpu" or (device.index or 0) < there,
+        NO_DEVICE,
+        f"--device is {name}, but there are {there} CUDA devices here",
+    )
+    return device
+
+
+def torch_dtype(name):
+    import torch
+
+    return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
+
+
+# Files that appear whole or not at all.
+
+
+def check_output(path):
+    """Before the work starts: could the file be written?"""
+    folder = os.path.dirname(os.path.abspath(path))
+    need(os.path.isdir(folder), BAD_OUTPUT, f"{path} cannot be written: there is no folder {folder}")
+    need(os.access(folder, os.W_OK), BAD_OUTPUT, f"{path} cannot be written: no permission in {folder}")
+    need(not os.path.isdir(path), BAD_OUTPUT, f"{path} cannot be written: it is a folder")
+
+
+@contextlib.contextmanager
+def written_aside(path):
+    """A name beside path to write to; it takes path's place if all goes well and is gone otherwise."""
+    root, suffix = os.path.splitext(path)
+    aside = f"{root}.tmp.{os.getpid()}{suffix}"
+    try:
+        yield aside
+        os.replace(aside, path)
+    except Exception as error:
+        if not isinstance(error, OSError) and type(error).__name__ != "SafetensorError":
+            raise
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise Fault(BAD_OUTPUT, f"{path} could not be written: {reason}") from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(aside)
+
+
+def save_tensors(path, tensors, metadata):
+    """A safetensors file of float32 tensors, and one line about each."""
+    import torch
+    from safetensors.torch import save_file
+
+    for name, tensor in tensors.items():
+        need(
+            bool(torch.isfinite(tensor).all()),
+            BAD_INPUT,
+            f"{name} came out with numbers that are not finite, try --dtype fp32",
+        )
+    tensors = {name: tensor.to("cpu", torch.float32).contiguous() for name, tensor in tensors.items()}
+    with written_aside(path) as aside:
+        save_file(tensors, aside, metadata=metadata)
+    for name, tensor in tensors.items():
+        print(f"{path}: {name} {list(tensor.shape)}")

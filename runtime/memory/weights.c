@@ -1,0 +1,345 @@
+/* Reading a checkpoint once per host, and handing each rank what it holds. */
+#include "weights.h"
+
+#include "dtype.h"
+#include "fault.h"
+#include "pieces.h"
+#include "pulse.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+/* Loading in the making. Each buffer takes one piece: as read, packed for a peer, and as a peer packed it. What a rank
+ * holds whole is read to its place, or received there, without a buffer. */
+struct loader {
+    const struct reel_model_files *files;
+    const struct reel_axis *host;
+    struct reel_pieces pieces;
+    struct reel_holder *holders; /* [host->size] */
+    struct reel_stream *stream;  /* whose memory it is */
+    char *memory;
+    int is_plain; /* rows can be read, or received, where they are held: as float, by the host */
+    float *read, *packed, *received;
+    void *rounded; /* room for a piece as it is held, where that is not float */
+    int64_t buffer_bytes;
+    int64_t read_bytes;
+    uint64_t hash; /* of what this rank has read */
+};
+
+int64_t reel_weights_bytes(const struct reel_plan *plan, int64_t rank, enum reel_holding holding)
+{
+    struct reel_holder holder = reel_holder_of(plan, rank, holding);
+    return reel_holder_bytes(&holder, &plan->model);
+}
+
+const void *reel_weight(const struct reel_weights *weights, enum reel_tensor tensor)
+{
+    int64_t offset = weights->layout.offset[tensor];
+    return tensor < REEL_GLOBAL_TENSORS && offset >= 0 ? weights->base + offset : NULL;
+}
+
+double reel_weights_scale(const struct reel_weights *weights, enum reel_tensor tensor, int64_t layer)
+{
+    return weights->scales ? (double)weights->scales[layer * REEL_TENSORS + tensor] : 1;
+}
+
+const void *reel_weights_block(const struct reel_weights *weights, int64_t layer)
+{
+    return weights->base + weights->layout.global_bytes + layer * weights->held.count;
+}
+
+static struct reel_portion portion_of(const struct loader *l, int64_t host_rank,
+                                      const struct reel_tensor_rows *rows)
+{
+    return reel_portion_of(&l->files->model, &l->holders[host_rank], rows);
+}
+
+static float *plain_at(const struct loader *l, int64_t to)
+{
+    return (float *)(void *)(l->memory + to);
+}
+
+/* Where this rank reads rows to: to their place when it holds all of them. */
+static float *values_of(const struct loader *l, const struct reel_tensor_rows *rows)
+{
+    struct reel_portion mine = portion_of(l, l->host->rank, rows);
+    int direct = l->is_plain && mine.count == rows->count * rows->columns;
+    return direct ? plain_at(l, mine.to) : l->read + rows->at;
+}
+
+/* Takes a portion of rows out of them, to be dense. */
+static void pick(const struct reel_portion *portion, const struct reel_tensor_rows *rows, const float *values,
+                 float *out)
+{
+    int64_t width = portion->width, run;
+    if (width == rows->columns) {
+        memcpy(out, values + portion->from + portion->skip, (size_t)portion->count * sizeof *out);
+        return;
+    }
+    for (int64_t done = 0; done < portion->count; done += run) {
+        int64_t row = (portion->skip + done) / width, column = (portion->skip + done) % width;
+        run = width - column < portion->count - done ? width - column : portion->count - done;
+        memcpy(out + done, values + portion->from + row * rows->columns + column, (size_t)run * sizeof *out);
+    }
+}
+
+/* Values to the place of a portion, as they are held there. */
+static void upload(const struct loader *l, const struct reel_portion *portion, const float *values)
+{
+    const void *held = portion->bytes == (int64_t)sizeof *values ? values : l->rounded;
+    uint16_t *halves = l->rounded;
+    uint8_t *quarters = l->rounded;
+    for (int64_t i = 0; portion->bytes == 2 && i < portion->count; i++)
+        halves[i] = reel_bf16_from_float(values[i]);
+    for (int64_t i = 0; portion->bytes == 1 && i < portion->count; i++)
+        quarters[i] = reel_f8_e4m3_from_float(values[i]);
+    reel_upload(l->stream, l->memory + portion->to, held, portion->count * portion->bytes);
+}
+
+/* Puts a portion of rows that were read to its place. */
+static void place(const struct loader *l, const struct reel_portion *portion,
+                  const struct reel_tensor_rows *rows, const float *values)
+{
+    if (l->is_plain) {
+        pick(portion, rows, values, plain_at(l, portion->to));
+        return;
+    }
+    const float *dense = values + portion->from + portion->skip;
+    if (portion->width != rows->columns) {
+        pick(portion, rows, values, l->packed);
+        dense = l->packed;
+    }
+    upload(l, portion, dense);
+}
+
+/* The rows of the piece that a rank reads in a round; none in the last round of those that have one piece less. Each rank
+ * reads a run of consecutive pieces. */
+static const struct reel_tensor_rows *rows_of(const struct loader *l, int64_t host_rank, int64_t round,
+                                              int64_t *count)
+{
+    int64_t all = l->pieces.count, size = l->host->size, piece = all * host_rank / size + round;
+    int there = piece < all * (host_rank + 1) / size;
+    *count = there ? l->pieces.first[piece + 1] - l->pieces.first[piece] : 0;
+    return there ? &l->pieces.rows[l->pieces.first[piece]] : NULL;
+}
+
+/* A sum over rows, each with its place: whoever reads which of them, and whatever type they were stored as. */
+static uint64_t hash_rows(const struct reel_tensor_rows *rows, const float *values)
+{
+    uint64_t sum = 0;
+    for (int64_t r = 0; r < rows->count; r++) {
+        const int64_t place[3] = {(int64_t)rows->tensor, rows->layer, rows->first + r};
+        sum += XXH3_64bits_withSeed(values + r * rows->columns, (size_t)rows->columns * sizeof *values,
+                                    XXH3_64bits(place, sizeof place));
+    }
+    return sum;
+}
+
+static enum reel_status read_piece(struct loader *l, int64_t round)
+{
+    int64_t count;
+    const struct reel_tensor_rows *rows = rows_of(l, l->host->rank, round, &count);
+    reel_pulse();
+    REEL_NEED(!reel_fault(REEL_FAULT_WEIGHTS_READ), REEL_BAD_INPUT, "planted: the weights cannot be read");
+    for (const struct reel_tensor_rows *end = rows + count; rows < end; rows++) {
+        struct reel_portion mine = portion_of(l, l->host->rank, rows);
+        int64_t elements = rows->count * rows->columns;
+        float *values = values_of(l, rows);
+        REEL_PASS(reel_model_read(l->files, rows->tensor, rows->layer, rows->first * rows->columns, elements,
+                                  values));
+        l->hash += hash_rows(rows, values);
+        l->read_bytes += elements * reel_model_stored_bytes(l->files, rows->tensor, rows->layer);
+        if (!l->is_plain || values != plain_at(l, mine.to))
+            place(l, &mine, rows, values);
+    }
+    return REEL_OK;
+}
+
+/* What a peer holds of the piece that this rank has read, dense. */
+static const float *pack(const struct loader *l, int64_t round, int64_t peer, int64_t *packed)
+{
+    int64_t count;
+    const struct reel_tensor_rows *rows = rows_of(l, l->host->rank, round, &count);
+    *packed = 0;
+    for (int64_t r = 0; r < count; r++) {
+        struct reel_portion portion = portion_of(l, peer, &rows[r]);
+        const float *values = values_of(l, &rows[r]);
+        if (count == 1 && portion.width == rows[r].columns) {
+            *packed = portion.count;
+            return values + portion.from + portion.skip;
+        }
+        pick(&portion, &rows[r], values, l->packed + *packed);
+        *packed += portion.count;
+    }
+    return l->packed;
+}
+
+/* Where what this rank holds of a peer's piece arrives. */
+static float *arrival(const struct loader *l, int64_t round, int64_t peer, int64_t *expected)
+{
+    int64_t count;
+    const struct reel_tensor_rows *rows = rows_of(l, peer, round, &count);
+    float *at = l->received;
+    *expected = 0;
+    for (int64_t r = 0; r < count; r++) {
+        struct reel_portion mine = portion_of(l, l->host->rank, &rows[r]);
+        *expected += mine.count;
+        if (count == 1 && l->is_plain)
+            at = plain_at(l, mine.to);
+    }
+    return at;
+}
+
+/* Puts what has arrived in the buffer to its places. */
+static void unpack(const struct loader *l, int64_t round, int64_t peer)
+{
+    int64_t count;
+    const struct reel_tensor_rows *rows = rows_of(l, peer, round, &count);
+    const float *next = l->received;
+    for (int64_t r = 0; r < count && (count > 1 || !l->is_plain); r++) {
+        struct reel_portion mine = portion_of(l, l->host->rank, &rows[r]);
+        upload(l, &mine, next);
+        next += mine.count;
+    }
+}
+
+/* Every rank of the host has read the piece of its round; each gets what it holds of the others'. */
+static enum reel_status exchange(const struct loader *l, int64_t round)
+{
+    int64_t me = l->host->rank, size = l->host->size, send_count, receive_count;
+    enum reel_status status = REEL_OK;
+    for (int64_t s = 1; s < size; s++) {
+        int64_t to = (me + s) % size, from = (me - s + size) % size;
+        const float *send = pack(l, round, to, &send_count);
+        float *receive = arrival(l, round, from, &receive_count);
+        struct reel_swap values = {.to = to,
+                                   .from = from,
+                                   .send = send,
+                                   .send_bytes = send_count * (int64_t)sizeof *send,
+                                   .receive = receive,
+                                   .receive_bytes = receive_count * (int64_t)sizeof *receive};
+        enum reel_status swapped = reel_swap(l->host, l->stream, REEL_SENT_WEIGHTS, &values, 1);
+        unpack(l, round, from);
+        if (status == REEL_OK)
+            status = swapped;
+    }
+    return status;
+}
+
+/* Collective over host. Whether any of its ranks has failed. */
+static int has_failed(const struct reel_axis *host, enum reel_status *status)
+{
+    int mine = *status != REEL_OK, any = 1;
+    if (MPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_MAX, host->mpi) == MPI_SUCCESS)
+        return any;
+    *status = reel_fail(REEL_BAD_COMM, "the ranks of a host could not agree whether the weights are read");
+    return 1;
+}
+
+/* Collective over host. Round by round, a piece per rank; a rank that fails still meets its peers in the round, and after
+ * it all ranks of the host stop. A hang here means that a rank has left its rounds. */
+static enum reel_status read_all(struct loader *l, const struct reel_loading *loading)
+{
+    int64_t size = l->host->size, all = l->pieces.count;
+    enum reel_status status = REEL_OK;
+    for (int64_t round = 0; round * size < all; round++) {
+        status = read_piece(l, round);
+        if (status == REEL_OK && loading->cancelled && loading->cancelled(loading->context))
+            status = reel_fail(REEL_PREEMPTED,
+                               "a notice came while the weights were read: nothing was lost by it, and "
+                               "the same command starts again");
+        enum reel_status exchanged = exchange(l, round);
+        if (status == REEL_OK)
+            status = exchanged;
+        if (status == REEL_OK)
+            status = l->stream->status;
+        if (has_failed(l->host, &status))
+            return status;
+        if (loading->progress)
+            loading->progress(loading->context, (round + 1) * size < all ? (round + 1) * size : all, all);
+    }
+    return status;
+}
+
+/* Collective over world. The hash of all values; every host has read all of them. */
+static enum reel_status share_hash(struct reel_comm *comm, uint64_t mine, uint64_t *hash)
+{
+    uint64_t least, most, all = 0;
+    int failed = MPI_Allreduce(&mine, &all, 1, MPI_UINT64_T, MPI_SUM, comm->host.mpi);
+    if (reel_fault(REEL_FAULT_WEIGHTS_HASH))
+        all++;
+    failed |= MPI_Allreduce(&all, &least, 1, MPI_UINT64_T, MPI_MIN, comm->world.mpi);
+    failed |= MPI_Allreduce(&all, &most, 1, MPI_UINT64_T, MPI_MAX, comm->world.mpi);
+    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "the ranks could not compare their weights");
+    REEL_NEED(least == most, REEL_BAD_INPUT,
+              "the hosts have read different weights, hashes from %016llx to %016llx, expected the same "
+              "files on all",
+              (unsigned long long)least, (unsigned long long)most);
+    *hash += all;
+    return REEL_OK;
+}
+
+static void close_loader(struct loader *l)
+{
+    reel_pieces_free(&l->pieces);
+    free(l->holders);
+    reel_release_host(l->stream->ops, l->read, l->buffer_bytes);
+}
+
+/* Collective over host. Who its ranks are, and what each of them holds; then the buffers. */
+static enum reel_status open_loader(const struct reel_comm *comm, const struct reel_plan *plan,
+                                    enum reel_holding holding, struct loader *l)
+{
+    int64_t ranks[REEL_PARTS_MAX], size = l->host->size, buffers = size > 1 ? 3 : l->is_plain ? 1 : 2;
+    int64_t held_bytes = l->is_plain ? 0 : 4; /* of a number at most */
+    REEL_NEED(MPI_Allgather(&comm->world.rank, 1, MPI_INT64_T, ranks, 1, MPI_INT64_T, l->host->mpi) ==
+                  MPI_SUCCESS,
+              REEL_BAD_COMM, "the ranks of a host could not tell each other who they are");
+    REEL_PASS(reel_pieces_make(&plan->model, holding, size, &l->pieces));
+    l->holders = malloc((size_t)size * sizeof *l->holders);
+    l->buffer_bytes = l->pieces.largest * (buffers * (int64_t)sizeof *l->read + held_bytes);
+    l->read = reel_allocate_host(l->stream->ops, l->buffer_bytes);
+    REEL_NEED(l->holders && l->read, REEL_NO_MEMORY, "no memory to read weights in pieces of %lld bytes",
+              (long long)(l->pieces.largest * (int64_t)sizeof *l->read));
+    l->packed = l->read + (buffers > 1 ? l->pieces.largest : 0);
+    l->received = l->read + (buffers > 2 ? 2 * l->pieces.largest : 0);
+    l->rounded = l->read + buffers * l->pieces.largest;
+    for (int64_t r = 0; r < size; r++)
+        l->holders[r] = reel_holder_of(plan, ranks[r], holding);
+    return REEL_OK;
+}
+
+enum reel_status reel_weights_load(struct reel_comm *comm, const struct reel_model_files *files,
+                                   const struct reel_plan *plan, enum reel_holding holding, void *memory,
+                                   struct reel_loading *loading, struct reel_stream *stream,
+                                   struct reel_weights *weights)
+{
+    double began = MPI_Wtime();
+    struct loader l = {
+        .files = files,
+        .host = &comm->host,
+        .memory = memory,
+        .is_plain = stream->ops->is_host &&
+                    (holding == REEL_HELD_FOR_EMBEDDING || (plan->work.number_bytes == 4 && !plan->work.fp8)),
+        .stream = stream};
+    enum reel_status status = reel_agree(comm, open_loader(comm, plan, holding, &l));
+    if (status == REEL_OK) { /* what only aligns the next tensor travels with it when blocks are gathered */
+        reel_clear(stream, (struct reel_clear){.bytes = reel_weights_bytes(plan, comm->world.rank, holding),
+                                               .to = memory});
+        status = reel_agree(comm, read_all(&l, loading));
+    }
+    if (status == REEL_OK) {
+        const struct reel_holder *mine = &l.holders[comm->host.rank];
+        *weights = (struct reel_weights){
+            .base = memory, .layout = mine->layout, .held = mine->held, .scales = files->scales};
+        loading->loaded =
+            (struct reel_loaded){.read_bytes = l.read_bytes,
+                                 .kept_bytes = reel_weights_bytes(plan, comm->world.rank, holding),
+                                 .seconds = MPI_Wtime() - began};
+    }
+    if (status == REEL_OK)
+        status = share_hash(comm, l.hash, &loading->hash);
+    close_loader(&l);
+    return status;
+}

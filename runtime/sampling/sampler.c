@@ -1,0 +1,494 @@
+/* Opening a job: what it names is read and checked, then planned, then allocated and loaded. */
+#include "sampler.h"
+
+#include "fault.h"
+#include "fingerprint.h"
+#include "notice.h"
+#include "pulse.h"
+#include "trace.h"
+
+#include <omp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <xxhash.h>
+
+double reel_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+void reel_sampler_tell(const struct reel_sampler *s, const struct reel_event *event)
+{
+    if (s->observer.see && s->comm->world.rank == 0)
+        s->observer.see(s->observer.context, event);
+}
+
+enum reel_status reel_sampler_agree(struct reel_sampler *s, enum reel_status status)
+{
+    reel_finish(&s->stream);
+    return reel_agree(s->comm, status == REEL_OK ? s->stream.status : status);
+}
+
+void reel_sampler_note(const struct reel_sampler *s, const char *format, ...)
+{
+    char text[REEL_CAUSE_BYTES + REEL_FOLDER_PATH_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
+}
+
+/* Ranks that see different files, copies on their own disks say, would part in the first exchange. Collective over
+ * world. */
+static enum reel_status check_same_model(struct reel_sampler *s)
+{
+    struct reel_model first = s->model_files.model;
+    enum reel_status status = REEL_OK;
+    REEL_PASS(reel_broadcast(s->comm, &first, (int64_t)sizeof first));
+    if (memcmp(&first, &s->model_files.model, sizeof first) != 0)
+        status = reel_fail(REEL_BAD_INPUT,
+                           "%s: rank %lld sees another model there than rank 0, expected the same files",
+                           s->job->model.path, (long long)s->comm->world.rank);
+    return reel_agree(s->comm, status);
+}
+
+/* The output must not be a file that the model is read from. Not collective; on rank 0. */
+static enum reel_status check_output(const struct reel_sampler *s)
+{
+    struct stat output, weights;
+    for (int64_t f = 0; stat(s->job->output.latents, &output) == 0 && f < s->model_files.count; f++)
+        REEL_NEED(stat(reel_safetensors_path(s->model_files.files[f]), &weights) != 0 ||
+                      weights.st_dev != output.st_dev || weights.st_ino != output.st_ino,
+                  REEL_BAD_JOB, "output.latents is %s, a file of model.path, expected another path",
+                  s->job->output.latents);
+    return REEL_OK;
+}
+
+/* Collective over world. */
+static enum reel_status tell_places(struct reel_sampler *s)
+{
+    enum { BYTES = REEL_PLACE_TEXT_BYTES };
+    int64_t ranks = s->comm->world.size;
+    char *all = s->comm->world.rank == 0 ? malloc((size_t)ranks * BYTES) : NULL;
+    enum reel_status status = REEL_OK;
+    if (s->comm->world.rank == 0 && !all)
+        status = reel_fail(REEL_NO_MEMORY, "no memory for the places of %lld ranks", (long long)ranks);
+    REEL_PASS(reel_agree(s->comm, status));
+    int failed = MPI_Gather(s->place.text, BYTES, MPI_BYTE, all, BYTES, MPI_BYTE, 0, s->comm->world.mpi);
+    for (int64_t rank = 0; all && failed == MPI_SUCCESS && rank < ranks; rank++)
+        reel_sampler_tell(
+            s, &(struct reel_event){.kind = REEL_EVENT_PLACE, .rank = rank, .text = all + rank * BYTES});
+    free(all);
+    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "where the ranks compute did not reach rank 0");
+    return REEL_OK;
+}
+
+/* Where the ranks compute, chosen and told, once it is known that they have to. Collective over world. */
+static enum reel_status find_place(struct reel_sampler *s)
+{
+    if (!s->places)
+        return REEL_OK;
+    s->place.number_bytes = reel_number_bytes(s->job->model.compute, s->place.number_bytes);
+    s->place.fp8 = s->job->model.compute == REEL_COMPUTE_FP8;
+    if (s->nothing_to_do)
+        return REEL_OK;
+    REEL_PASS(reel_place_choose(s->comm, s->job, &s->place));
+    s->ops = s->place.ops;
+    REEL_PASS(tell_places(s));
+    if (s->place.without >= 0)
+        reel_sampler_note(
+            s,
+            "warning: device is auto and rank %lld finds no GPU of compute capability 8.0 or newer, "
+            "though others do: every rank computes on the CPU",
+            (long long)s->place.without);
+    return REEL_OK;
+}
+
+/* What numbers are held as, where the job leaves it open: as in the checkpoint that is gone on from, whose bits that keeps.
+ * Collective over world. */
+static enum reel_status settle_numbers(struct reel_sampler *s)
+{
+    char saved[REEL_LINE_BYTES];
+    if (s->job->model.compute == REEL_COMPUTE_AUTO && s->resume.found && s->comm->world.rank == 0 &&
+        reel_fingerprint_value(s->resume.saved.fingerprint, "model.compute", saved)) {
+        s->place.number_bytes = strcmp(saved, "fp32") == 0 ? 4 : 2;
+        s->place.fp8 = strcmp(saved, "fp8") == 0;
+    }
+    REEL_PASS(reel_broadcast(s->comm, &s->place.number_bytes, (int64_t)sizeof s->place.number_bytes));
+    REEL_PASS(reel_broadcast(s->comm, &s->place.fp8, (int64_t)sizeof s->place.fp8));
+    if (s->places && !s->nothing_to_do && s->place.number_bytes == 2 && s->ops->widens && s->ops->widens())
+        reel_sampler_note(
+            s,
+            "bf16 is multiplied as float, widened as it is packed, for want of instructions (%s); sums and "
+            "the residual stream are float",
+            s->ops->arithmetic());
+    if (!s->place.fp8)
+        return REEL_OK;
+    enum reel_status status = REEL_OK;
+    if (s->place.lacks_fp8)
+        status = reel_fail(REEL_BAD_DEVICE,
+                           "the checkpoint is of a job in fp8 and the GPU of rank %lld is older than compute "
+                           "capability 8.9, expected a newer one, or device cpu",
+                           (long long)s->comm->world.rank);
+    return reel_agree(s->comm, status == REEL_OK ? reel_model_keep_fp8(&s->model_files) : status);
+}
+
+/* Everything before the plan: files, chunks, matrices. Collective over world. */
+static enum reel_status prepare(struct reel_sampler *s, int fresh)
+{
+    struct reel_comm *comm = s->comm;
+    const struct reel_job *job = s->job;
+    enum reel_status status = REEL_OK;
+    if (comm->world.rank == 0 && job->output.latents[0])
+        status = reel_output_check(job->output.latents);
+    if (status == REEL_OK)
+        status = reel_model_open(job->model.path, &s->model_files);
+    if (status == REEL_OK && reel_fault(REEL_FAULT_MODEL_OPEN))
+        status = reel_fail(REEL_BAD_INPUT, "planted: the model cannot be opened");
+    if (status == REEL_OK && comm->world.rank == 0)
+        status = check_output(s);
+    REEL_PASS(reel_agree(comm, status));
+    REEL_PASS(check_same_model(s));
+    REEL_PASS(reel_resume_find(s, fresh));
+    REEL_PASS(find_place(s));
+    REEL_PASS(settle_numbers(s));
+    REEL_PASS(reel_inputs_open(comm, job, &s->model_files.model, &s->inputs));
+    struct reel_begun begun = {.chunks = s->resume.saved.chunks, .count = s->resume.saved.head.begun};
+    status = reel_outline_make(job, s->inputs.prefix_frames, s->inputs.end_frames, begun, &s->outline);
+    if (status == REEL_OK && !(s->savings = calloc((size_t)(2 * s->outline.chunk_count), sizeof *s->savings)))
+        status = reel_fail(REEL_NO_MEMORY, "no memory for what %lld chunks save",
+                           (long long)s->outline.chunk_count);
+    if (status == REEL_OK && reel_fault(REEL_FAULT_CHUNKS))
+        status = reel_fail(REEL_NO_MEMORY, "planted: no memory for chunks");
+    REEL_PASS(reel_agree(comm, status));
+    REEL_PASS(reel_inputs_chunks(comm, job, &s->model_files.model, s->outline.chunks, s->outline.matrices,
+                                 s->outline.chunk_count, &s->inputs));
+    if (comm->world.rank == 0) /* it may read a file, which others need not have */
+        status = reel_teacache_rule_of(job, &s->model_files.model, &s->teacache);
+    REEL_PASS(reel_agree(comm, status));
+    REEL_PASS(reel_broadcast(comm, &s->teacache, (int64_t)sizeof s->teacache));
+    return reel_resume_compare(s);
+}
+
+/* What the machine is, as far as every rank can know it alike: the ranks of the smallest host, and the memory that the
+ * poorest rank may take. Collective over world. */
+static enum reel_status describe_machine(struct reel_sampler *s, struct reel_machine *machine)
+{
+    int64_t ranks = s->comm->host.size, least[2];
+    int64_t room = s->place.room_bytes > 0 ? s->place.room_bytes : reel_memory_available() / ranks;
+    const int64_t mine[2] = {ranks, room + 1}; /* never 0, which is unknown */
+    REEL_NEED(MPI_Allreduce(mine, least, 2, MPI_INT64_T, MPI_MIN, s->comm->world.mpi) == MPI_SUCCESS,
+              REEL_BAD_COMM, "the ranks could not compare their memory");
+    *machine = (struct reel_machine){.device = s->place.room_bytes > 0 ? reel_device_gpu : reel_device_core,
+                                     .ranks_per_node = least[0],
+                                     .room_bytes = least[1]};
+    return REEL_OK;
+}
+
+static void fill_open_ways(int64_t *ways, int64_t saved)
+{
+    if (*ways == REEL_AUTO_WAYS)
+        *ways = saved;
+}
+
+/* The mesh: where the job leaves it open, that of the checkpoint, whose bits it keeps, as long as it still fits. */
+static enum reel_status choose(struct reel_sampler *s, const struct reel_workload *work,
+                               const struct reel_machine *machine, char why[REEL_WHY_BYTES])
+{
+    const struct reel_model *model = &s->model_files.model;
+    const struct reel_checkpoint_head *saved = &s->resume.saved.head;
+    struct reel_mesh mesh = reel_outline_mesh(s->job), same = mesh;
+    if (s->resume.found && saved->ranks == s->comm->world.size) {
+        fill_open_ways(&same.cfg, saved->mesh.cfg);
+        fill_open_ways(&same.ring, saved->mesh.ring);
+        fill_open_ways(&same.ulysses, saved->mesh.ulysses);
+        fill_open_ways(&same.tensor, saved->mesh.tensor);
+        fill_open_ways(&same.gathered, saved->mesh.gathered);
+        if (reel_plan_choose(model, work, &same, s->comm->world.size, machine, &s->plan, why) == REEL_OK)
+            return REEL_OK;
+        reel_error_clear();
+    }
+    return reel_plan_choose(model, work, &mesh, s->comm->world.size, machine, &s->plan, why);
+}
+
+/* The plan, made on every rank and compared as bytes; then its memory and the stream of its work. Collective
+ * over world. */
+static enum reel_status allocate(struct reel_sampler *s)
+{
+    const struct reel_model *model = &s->model_files.model;
+    struct reel_workload work = reel_outline_workload(&s->outline, s->job, model, omp_get_max_threads(),
+                                                      s->place.number_bytes, s->place.fp8, s->ops);
+    struct reel_machine machine;
+    enum reel_status status = reel_outline_check(s->job, model, &work);
+    REEL_PASS(reel_agree(s->comm, status));
+    REEL_PASS(reel_agree(s->comm, describe_machine(s, &machine)));
+    char why[REEL_WHY_BYTES] = "";
+    status = choose(s, &work, &machine, why);
+    REEL_PASS(reel_agree(s->comm, status));
+    struct reel_plan first = s->plan;
+    REEL_PASS(reel_broadcast(s->comm, &first, (int64_t)sizeof first));
+    if (memcmp(&first, &s->plan, sizeof first) != 0 || reel_fault(REEL_FAULT_PLAN))
+        status = reel_fail(
+            REEL_BAD_PLAN,
+            "rank %lld plans otherwise than rank 0: the ranks see other files, or have other numbers of "
+            "threads (OMP_NUM_THREADS)",
+            (long long)s->comm->world.rank);
+    REEL_PASS(reel_agree(s->comm, status));
+    s->libraries_bytes = machine.device.libraries_bytes;
+    reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_PLAN,
+                                              .plan = &s->plan,
+                                              .plan_hash = XXH3_64bits(&s->plan, sizeof s->plan),
+                                              .text = why,
+                                              .bytes = machine.room_bytes,
+                                              .libraries_bytes = s->libraries_bytes,
+                                              .threads = omp_get_max_threads(),
+                                              .iterations = s->outline.iterations,
+                                              .chunks = s->outline.chunk_count});
+    const struct reel_carrier carrier = {
+        .ops = s->ops, .over_nccl = s->place.over_nccl, .seconds = s->job->communication.timeout_s};
+    REEL_PASS(reel_agree(s->comm, reel_comm_mesh(s->comm, &s->plan, &carrier)));
+    REEL_PASS(reel_agree(s->comm, reel_arena_open(&s->plan, s->comm->world.rank, s->ops, &s->arena)));
+    struct reel_scratch scratch = reel_outline_scratch(&s->plan.model, omp_get_max_threads(), s->place.fp8);
+    reel_stream_open(&s->stream, s->ops, &scratch, s->arena.at[REEL_SCRATCH]);
+    reel_clear(
+        &s->stream, /* the first signal is measured against it, and the result is not asked for */
+        (struct reel_clear){.bytes = reel_plan_bytes(&s->plan, s->comm->world.rank, REEL_TEACACHE_PREVIOUS),
+                            .to = s->arena.at[REEL_TEACACHE_PREVIOUS]});
+    return REEL_OK;
+}
+
+/* The tensors of the time embedding as the host reads them, one at a time. */
+struct tensors {
+    struct reel_sampler *sampler;
+    const struct reel_weights *weights;
+    float *copy; /* of the last, where the host cannot read the device's memory */
+};
+
+static const float *tensor_of(void *context, enum reel_tensor tensor)
+{
+    struct tensors *tensors = context;
+    struct reel_sampler *s = tensors->sampler;
+    const float *weight = reel_weight(tensors->weights, tensor);
+    if (!weight || s->ops->is_host)
+        return weight;
+    int64_t bytes = reel_tensor_elements(&s->plan.model, tensor) * (int64_t)sizeof *weight;
+    free(tensors->copy);
+    tensors->copy = malloc((size_t)bytes);
+    if (!tensors->copy) {
+        reel_fail(REEL_NO_MEMORY, "no memory for a tensor of the time embedding, %lld bytes",
+                  (long long)bytes);
+        return NULL;
+    }
+    reel_download(&s->stream, tensors->copy, weight, bytes);
+    return s->stream.status == REEL_OK ? tensors->copy : NULL;
+}
+
+/* Says what was decided from, and where that was not made for it. */
+static void tell_decisions(const struct reel_sampler *s)
+{
+    char text[512];
+    int64_t skipped = 0;
+    for (int64_t c = 0; c < s->outline.call_count; c++)
+        skipped += !s->outline.calls[c].computed;
+    snprintf(text, sizeof text, "TeaCache skips %lld of %lld calls; coefficients: %s", (long long)skipped,
+             (long long)s->outline.call_count, s->teacache.set);
+    reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
+    if (s->range.outside == 0)
+        return;
+    char fitted[64] = "the range in which the polynomial is positive";
+    if (s->teacache.most > 0)
+        snprintf(fitted, sizeof fitted, "the %.4f to %.4f it was calibrated on", s->teacache.least,
+                 s->teacache.most);
+    snprintf(
+        text, sizeof text,
+        "warning: in %lld of %lld iterations that could be skipped the distance (%.4f to %.4f in all) is "
+        "outside of %s: the polynomial was not fitted for such jobs; see reel calibrate",
+        (long long)s->range.outside, (long long)s->range.compared, s->range.least, s->range.most, fitted);
+    reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
+}
+
+/* TeaCache's decisions: made on rank 0, and everybody's. Collective over world. */
+static enum reel_status decide(struct reel_sampler *s, struct reel_weights *weights)
+{
+    enum reel_status status = REEL_OK;
+    struct tensors tensors = {.sampler = s, .weights = weights};
+    if (reel_fault(REEL_FAULT_DECISIONS))
+        status = reel_fail(REEL_NO_MEMORY, "planted: no memory for the signals");
+    if (status == REEL_OK && s->comm->world.rank == 0)
+        status = reel_teacache_make(&s->teacache, s->job, &s->plan.model, tensor_of, &tensors, &s->outline,
+                                    &s->range);
+    free(tensors.copy);
+    REEL_PASS(reel_agree(s->comm, status));
+    REEL_PASS(reel_broadcast(s->comm, &s->outline.call_count, (int64_t)sizeof s->outline.call_count));
+    REEL_PASS(
+        reel_broadcast(s->comm, s->outline.calls, s->outline.call_count * (int64_t)sizeof *s->outline.calls));
+    REEL_PASS(reel_resume_decide(s));
+    reel_outline_count(&s->outline);
+    if (s->teacache.mode != REEL_TEACACHE_OFF)
+        tell_decisions(s);
+    return REEL_OK;
+}
+
+/* The table of timestep rows, and TeaCache's decisions, by weights that lie where the run's own will lie afterwards.
+ * Collective over world. */
+static enum reel_status make_embedding(struct reel_sampler *s, struct reel_loading *loading)
+{
+    struct reel_weights weights;
+    int64_t bytes = reel_weights_bytes(&s->plan, s->comm->world.rank, REEL_HELD_FOR_EMBEDDING);
+    char *memory = s->arena.at[REEL_WEIGHTS];
+    REEL_PASS(reel_weights_load(s->comm, &s->model_files, &s->plan, REEL_HELD_FOR_EMBEDDING, memory, loading,
+                                &s->stream, &weights));
+    reel_time_embedding_make(&s->outline.table, &s->plan.model, &weights, s->job->video.fps, &s->arena,
+                             (float *)(void *)(memory + bytes), &s->stream, &s->embedding);
+    REEL_PASS(reel_sampler_agree(s, REEL_OK));
+    return decide(s, &weights);
+}
+
+/* Who hears of loading. */
+struct listener {
+    struct reel_sampler *sampler;
+    double began;
+};
+
+static void tell_progress(void *context, int64_t done, int64_t all)
+{
+    const struct listener *listener = context;
+    reel_sampler_tell(listener->sampler, &(struct reel_event){.kind = REEL_EVENT_LOADING,
+                                                              .done = done,
+                                                              .all = all,
+                                                              .seconds = reel_seconds() - listener->began});
+}
+
+static int notice_came(void *context)
+{
+    (void)context;
+    return reel_notice_seconds() >= 0;
+}
+
+/* What loading was for every rank. Collective over world. */
+static enum reel_status tell_loaded(struct reel_sampler *s, const struct reel_loaded *mine, double seconds)
+{
+    int64_t ranks = s->comm->world.size, bytes = 0;
+    struct reel_loaded *all = s->comm->world.rank == 0 ? calloc((size_t)ranks, sizeof *all) : NULL;
+    enum reel_status status = REEL_OK;
+    if (s->comm->world.rank == 0 && !all)
+        status = reel_fail(REEL_NO_MEMORY, "no memory for the report of %lld ranks", (long long)ranks);
+    REEL_PASS(reel_agree(s->comm, status));
+    int failed = MPI_Gather(mine, sizeof *mine, MPI_BYTE, all, sizeof *mine, MPI_BYTE, 0, s->comm->world.mpi);
+    for (int64_t r = 0; all && r < ranks; r++)
+        bytes += all[r].read_bytes;
+    if (failed == MPI_SUCCESS)
+        reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_WEIGHTS,
+                                                  .seconds = seconds,
+                                                  .bytes = bytes,
+                                                  .loaded = all,
+                                                  .ranks = ranks});
+    free(all);
+    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "what the ranks have read did not reach rank 0");
+    return REEL_OK;
+}
+
+/* Embedding table and weights. Collective over world. */
+static enum reel_status load(struct reel_sampler *s)
+{
+    struct listener listener = {.sampler = s, .began = reel_seconds()};
+    struct reel_loading loading = {
+        .progress = tell_progress, .cancelled = notice_came, .context = &listener};
+    reel_pulse_at("reading the weights");
+    REEL_PASS(make_embedding(s, &loading));
+    struct reel_loaded before = loading.loaded;
+    REEL_PASS(reel_weights_load(s->comm, &s->model_files, &s->plan, REEL_HELD_ALWAYS,
+                                s->arena.at[REEL_WEIGHTS], &loading, &s->stream, &s->weights));
+    loading.loaded.read_bytes += before.read_bytes;
+    loading.loaded.seconds += before.seconds;
+    s->weights_hash = loading.hash;
+    s->loaded = 1;
+    REEL_PASS(tell_loaded(s, &loading.loaded, reel_seconds() - listener.began));
+    reel_dit_open(&s->dit, &s->plan, &s->arena, &s->weights, &s->embedding, s->comm, &s->stream);
+    REEL_PASS(reel_sampler_agree(s, REEL_OK)); /* from here on every rank has all its streams */
+    if (s->inputs.image)
+        reel_dit_image(&s->dit, s->inputs.image);
+    return reel_sampler_agree(s, REEL_OK);
+}
+
+/* A complete job whose weights lie where they lay needs them no more. Collective over world. */
+static enum reel_status needs_weights(struct reel_sampler *s, int *needs)
+{
+    *needs = !s->resume.found || s->resume.saved.head.chunk < s->outline.chunk_count ||
+             (s->comm->world.rank == 0 && reel_resume_is_elsewhere(s));
+    return reel_broadcast(s->comm, needs, (int64_t)sizeof *needs);
+}
+
+/* Memory, weights and the state to begin from. Collective over world. */
+static enum reel_status make_ready(struct reel_sampler *s)
+{
+    int needs;
+    REEL_PASS(allocate(s));
+    REEL_PASS(needs_weights(s, &needs));
+    if (needs) {
+        REEL_PASS(load(s));
+    } else {
+        REEL_PASS(reel_resume_decide(s));
+        s->weights_hash = s->resume.saved.head.weights;
+    }
+    reel_random_seed(&s->noise, (uint64_t)s->job->sampler.seed);
+    reel_random_seed(&s->addnoise, (uint64_t)s->job->sampler.seed ^ 0x9E3779B9u);
+    return reel_resume_restore(s);
+}
+
+enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct reel_job *job,
+                                   const struct reel_start *start, struct reel_comm *comm,
+                                   const struct reel_observer *observer)
+{
+    memset(sampler, 0, sizeof *sampler);
+    sampler->job = job;
+    sampler->job_text = start->job_text;
+    sampler->comm = comm;
+    sampler->observer = *observer;
+    sampler->began = reel_seconds();
+    sampler->attempts = 1;
+    sampler->place =
+        start->place ? *start->place : (struct reel_place){.ops = &reel_ops_cpu, .number_bytes = 4};
+    sampler->ops = sampler->place.ops;
+    sampler->places = start->places;
+    sampler->profile = reel_profile_of(start);
+    sampler->fresh = start->fresh;
+    reel_pulse_at("opening the job");
+    enum reel_status status = prepare(sampler, start->fresh);
+    if (status == REEL_OK && sampler->inputs.prompts_made && !sampler->nothing_to_do)
+        reel_sampler_tell(sampler, &(struct reel_event){
+                                       .kind = REEL_EVENT_NOTE,
+                                       .text = "prompt.embeds is not given: seeded random prompts stand in"});
+    if (status == REEL_OK && !sampler->nothing_to_do)
+        status = make_ready(sampler);
+    if (status != REEL_OK)
+        reel_sampler_close(sampler);
+    return status;
+}
+
+void reel_sampler_close(struct reel_sampler *sampler)
+{
+    /* first of all: to release what a device knows may wait for what it still has to do */
+    if (sampler->comm && reel_error_here()->status != REEL_OK && reel_error_here()->status != REEL_PREEMPTED)
+        reel_comm_abandon(sampler->comm);
+    reel_chunk_free(sampler);
+    for (int a = 0; a < REEL_CHECKPOINT_ARRAYS && sampler->ops; a++)
+        reel_sampler_free_view(sampler, a);
+    free(sampler->savings);
+    reel_resume_close(&sampler->resume);
+    reel_outline_free(&sampler->outline);
+    reel_dit_close(&sampler->dit);
+    reel_trace_close();
+    reel_stream_close(&sampler->stream);
+    reel_arena_close(&sampler->arena);
+    reel_inputs_close(&sampler->inputs);
+    reel_model_close(&sampler->model_files);
+    memset(sampler, 0, sizeof *sampler);
+}
