@@ -17,7 +17,7 @@ extern "C" {
 #ifdef __cplusplus
 }
 #endif
-#include "narrow.h"
+#include "float_convert.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -208,13 +208,13 @@ REEL_ELEMENT void reel_solve_element(const struct reel_solve *a, int64_t channel
 
 /* Sums to which every part of x adds its own, and the row last. */
 REEL_ELEMENT float reel_sum_of_parts(const struct reel_sum_parts *a, int64_t row, int64_t i,
-                                     enum reel_precision numbers)
+                                     enum reel_precision dtype)
 {
     int64_t at = row * a->width + i;
-    float sum = reel_number(a->x, at, numbers);
+    float sum = reel_number(a->x, at, dtype);
     for (int64_t p = 1; p < a->parts; p++)
-        sum += reel_number(a->x, p * a->part_stride + at, numbers);
-    return sum + reel_number(a->row, i, numbers);
+        sum += reel_number(a->x, p * a->part_stride + at, dtype);
+    return sum + reel_number(a->row, i, dtype);
 }
 
 /* What a residual's number of so many bytes is held as. */
@@ -249,12 +249,12 @@ struct reel_merged {
 
 REEL_ELEMENT struct reel_merged reel_merge_of(double old, double here)
 {
-    double most = old > here ? old : here;
-    double of_old = exp(old - most), of_here = exp(here - most), both = of_old + of_here;
+    double max = old > here ? old : here;
+    double of_old = exp(old - max), of_here = exp(here - max), both = of_old + of_here;
     struct reel_merged merged;
     merged.kept = (float)(of_old / both);
     merged.taken = (float)(of_here / both);
-    merged.lse = most + log(both);
+    merged.lse = max + log(both);
     return merged;
 }
 

@@ -34,6 +34,6 @@ enum reel_status reel_gpu_use(int64_t index);
 
 /* How the GEMMs of this process were chosen so far, one per (columns in and out, precisions) and sorted: text for a
  * checkpoint, so that a resume can say when it computes otherwise. "" where nothing was chosen. The caller's bytes. */
-void reel_gpu_algorithms(char *text, int64_t text_bytes);
+void reel_gpu_gemm_algorithms(char *text, int64_t text_bytes);
 
 #endif

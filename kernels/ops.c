@@ -4,7 +4,7 @@
 
 #include "fault.h"
 #include "host_memory.h"
-#include "pulse.h"
+#include "heartbeat.h"
 #include "span.h"
 
 #include <stdarg.h>
@@ -53,21 +53,21 @@ void reel_release_host(const struct reel_ops *ops, void *memory, int64_t bytes)
         reel_host_release(memory, bytes);
 }
 
-int64_t reel_scratch_bytes(const struct reel_ops *ops, const struct reel_scratch *most)
+int64_t reel_scratch_bytes(const struct reel_ops *ops, const struct reel_scratch *max)
 {
-    return ops->scratch_bytes(most);
+    return ops->scratch_bytes(max);
 }
 
-void reel_stream_open(struct reel_stream *stream, const struct reel_ops *ops, const struct reel_scratch *most,
+void reel_stream_open(struct reel_stream *stream, const struct reel_ops *ops, const struct reel_scratch *max,
                       void *scratch)
 {
-    *stream = (struct reel_stream){.ops = ops, .scratch = scratch, .threads = most->threads};
+    *stream = (struct reel_stream){.ops = ops, .scratch = scratch, .threads = max->threads};
     enter(stream);
-    ops->open(stream, most);
+    ops->open(stream, max);
     leave(stream);
 }
 
-void reel_stream_open_aside(struct reel_stream *stream, const struct reel_ops *ops)
+void reel_stream_open_side(struct reel_stream *stream, const struct reel_ops *ops)
 {
     *stream = (struct reel_stream){.ops = ops, .threads = 1};
     enter(stream);
@@ -82,10 +82,10 @@ void reel_stream_close(struct reel_stream *stream)
     *stream = (struct reel_stream){.ops = NULL};
 }
 
-void reel_order(struct reel_stream *later, struct reel_stream *earlier)
+void reel_stream_wait(struct reel_stream *later, struct reel_stream *earlier)
 {
-    if (later->ops->order && later != earlier)
-        later->ops->order(later, earlier);
+    if (later->ops->stream_wait && later != earlier)
+        later->ops->stream_wait(later, earlier);
 }
 
 /* The host waits for the stream, where there is something to wait for. */
@@ -96,12 +96,12 @@ static void wait_by(struct reel_stream *stream, void (*wait)(struct reel_stream 
         wait(stream);
         reel_trace_end(span);
     }
-    reel_pulse();
+    reel_heartbeat();
 }
 
-void reel_pace(struct reel_stream *stream)
+void reel_throttle(struct reel_stream *stream)
 {
-    wait_by(stream, stream->ops->pace, "pace");
+    wait_by(stream, stream->ops->throttle, "pace");
 }
 
 void reel_finish(struct reel_stream *stream)
@@ -134,7 +134,7 @@ void reel_stream_fail(struct reel_stream *stream, enum reel_status status, const
 /* Whether the operation goes to the backend: the stream is sound, there is work, and the arguments hold. */
 static int admitted(struct reel_stream *stream, const char *operation, int64_t work, int arguments_hold)
 {
-    reel_pulse();
+    reel_heartbeat();
     if (stream->status != REEL_OK || work == 0)
         return 0;
     if (work < 0 || !arguments_hold) {
@@ -155,24 +155,24 @@ void reel_gemm(struct reel_stream *stream, struct reel_gemm a)
 {
     if (reel_fault(REEL_FAULT_GEMM))
         reel_stream_fail(stream, REEL_BAD_DEVICE, "planted: a GEMM failed");
-    int holds = a.in > 0 && a.out > 0 && a.x && a.weight && a.y && is_wide(a.numbers) && is_wide(a.result) &&
-                (a.weights == a.numbers || a.weights == REEL_FP8);
+    int holds = a.in > 0 && a.out > 0 && a.x && a.weight && a.y && is_wide(a.dtype) && is_wide(a.y_dtype) &&
+                (a.weight_dtype == a.dtype || a.weight_dtype == REEL_FP8);
     if (admitted(stream, "gemm", a.rows, holds))
         RUN(stream, gemm, SIZE(rows), SIZE(in), SIZE(out));
 }
 
 void reel_layer_norm(struct reel_stream *stream, struct reel_layer_norm a)
 {
-    int holds = a.width > 0 && a.x && a.y && a.weight && a.bias && is_wide(a.from) && is_wide(a.numbers) &&
-                (a.x != a.y || a.from == a.numbers);
+    int holds = a.width > 0 && a.x && a.y && a.weight && a.bias && is_wide(a.x_dtype) && is_wide(a.dtype) &&
+                (a.x != a.y || a.x_dtype == a.dtype);
     if (admitted(stream, "layer_norm", a.rows, holds))
         RUN(stream, layer_norm, SIZE(rows), SIZE(width));
 }
 
 void reel_modulate(struct reel_stream *stream, struct reel_modulate a)
 {
-    int holds = a.width > 0 && a.x && a.y && a.shift && a.scale && a.embedding.table && is_wide(a.numbers) &&
-                (a.x != a.y || a.numbers == REEL_FP32) && a.shift_at + a.width <= a.embedding.stride &&
+    int holds = a.width > 0 && a.x && a.y && a.shift && a.scale && a.embedding.table && is_wide(a.dtype) &&
+                (a.x != a.y || a.dtype == REEL_FP32) && a.shift_at + a.width <= a.embedding.stride &&
                 a.scale_at + a.width <= a.embedding.stride;
     if (admitted(stream, "modulate", a.rows, holds))
         RUN(stream, modulate, SIZE(rows), SIZE(width));
@@ -180,7 +180,7 @@ void reel_modulate(struct reel_stream *stream, struct reel_modulate a)
 
 void reel_gated_add(struct reel_stream *stream, struct reel_gated_add a)
 {
-    int holds = a.width > 0 && a.x && a.y && is_wide(a.numbers) &&
+    int holds = a.width > 0 && a.x && a.y && is_wide(a.dtype) &&
                 (!a.gate || (a.embedding.table && a.gate_at + a.width <= a.embedding.stride));
     if (admitted(stream, "gated_add", a.rows, holds))
         RUN(stream, gated_add, SIZE(rows), SIZE(width));
@@ -188,14 +188,14 @@ void reel_gated_add(struct reel_stream *stream, struct reel_gated_add a)
 
 void reel_squares(struct reel_stream *stream, struct reel_squares a)
 {
-    if (admitted(stream, "squares", a.rows, a.width > 0 && a.x && a.sums && is_wide(a.numbers)))
+    if (admitted(stream, "squares", a.rows, a.width > 0 && a.x && a.sums && is_wide(a.dtype)))
         RUN(stream, squares, SIZE(rows), SIZE(width));
 }
 
 void reel_split_heads(struct reel_stream *stream, struct reel_split_heads a)
 {
     int holds = (!a.squares || (a.square_parts > 0 && a.norm_width > 0)) && (a.parts == 1 || a.x != a.y) &&
-                is_wide(a.numbers) && a.heads > 0 && a.channels > 0 && a.channels % 2 == 0 && a.x && a.y &&
+                is_wide(a.dtype) && a.heads > 0 && a.channels > 0 && a.channels % 2 == 0 && a.x && a.y &&
                 a.parts > 0 && a.first_head[a.parts] == a.heads &&
                 (!a.rope || a.rope->frame_pairs + a.rope->row_pairs + a.rope->column_pairs == a.channels / 2);
     if (admitted(stream, "split_heads", a.rows, holds))
@@ -205,7 +205,7 @@ void reel_split_heads(struct reel_stream *stream, struct reel_split_heads a)
 void reel_merge_heads(struct reel_stream *stream, struct reel_merge_heads a)
 {
     int holds = a.heads > 0 && a.channels > 0 && a.x && a.y && a.parts > 0 &&
-                a.first_head[a.parts] == a.heads && is_wide(a.numbers);
+                a.first_head[a.parts] == a.heads && is_wide(a.dtype);
     if (admitted(stream, "merge_heads", a.rows, holds))
         RUN(stream, merge_heads, SIZE(rows), SIZE(heads), SIZE(channels), SIZE(parts));
 }
@@ -215,7 +215,7 @@ void reel_attention(struct reel_stream *stream, struct reel_attention a)
     int64_t width = a.heads * a.channels;
     int holds = a.keys > 0 && width > 0 && a.q && a.k && a.v && a.out && a.q_stride >= width &&
                 a.kv_stride >= width && a.out_stride >= width && (!a.merge || (a.lse && !a.add)) &&
-                is_wide(a.numbers);
+                is_wide(a.dtype);
     if (reel_fault(REEL_FAULT_ATTENTION))
         reel_stream_fail(stream, REEL_BAD_DEVICE, "planted: an attention failed");
     if (admitted(stream, "attention", a.queries, holds))
@@ -225,7 +225,7 @@ void reel_attention(struct reel_stream *stream, struct reel_attention a)
 void reel_patchify(struct reel_stream *stream, struct reel_patchify a)
 {
     int holds = a.first_token >= 0 && a.first_token + a.tokens <= a.F * a.H * a.W && a.channels > 0 &&
-                a.latents && a.columns && is_wide(a.numbers);
+                a.latents && a.columns && is_wide(a.dtype);
     if (admitted(stream, "patchify", a.tokens, holds))
         RUN(stream, patchify, SIZE(tokens), SIZE(channels));
 }
@@ -259,7 +259,7 @@ void reel_silu(struct reel_stream *stream, struct reel_silu a)
 void reel_sum_parts(struct reel_stream *stream, struct reel_sum_parts a)
 {
     if (admitted(stream, "sum_parts", a.rows,
-                 a.width > 0 && a.parts > 0 && a.x && a.row && a.y && is_wide(a.numbers)))
+                 a.width > 0 && a.parts > 0 && a.x && a.row && a.y && is_wide(a.dtype)))
         RUN(stream, sum_parts, SIZE(rows), SIZE(width), SIZE(parts));
 }
 
@@ -297,13 +297,13 @@ void reel_add_residual(struct reel_stream *stream, struct reel_add_residual a)
 
 void reel_add_row(struct reel_stream *stream, struct reel_add_row a)
 {
-    if (admitted(stream, "add_row", a.rows, a.width > 0 && a.row && a.y && is_wide(a.numbers)))
+    if (admitted(stream, "add_row", a.rows, a.width > 0 && a.row && a.y && is_wide(a.dtype)))
         RUN(stream, add_row, SIZE(rows), SIZE(width));
 }
 
 void reel_convert(struct reel_stream *stream, struct reel_convert a)
 {
-    if (admitted(stream, "convert", a.count, is_wide(a.numbers) && a.x && a.y))
+    if (admitted(stream, "convert", a.count, is_wide(a.dtype) && a.x && a.y))
         RUN(stream, convert, SIZE(count));
 }
 

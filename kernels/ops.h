@@ -11,7 +11,7 @@
  * formulas are computed in float or double whatever the arrays hold, and rounded once, when they are written.
  *
  * Operations of one stream take place in their order; a call may return before its operation has begun. Between streams
- * there is no order but what reel_order makes, and the host knows that something has ended once reel_finish, a copy from
+ * there is no order but what reel_stream_wait makes, and the host knows that something has ended once reel_finish, a copy from
  * the device or reel_first_nonfinite has returned.
  *
  * Zero rows are allowed everywhere and do nothing. A stream is sticky: after a failure every
@@ -29,7 +29,7 @@
 #include <stdint.h>
 
 struct reel_ops;
-struct reel_lanes;
+struct reel_simd;
 
 /* What a number of an array is held as. */
 enum reel_precision { REEL_FP32, REEL_BFLOAT16, REEL_FP8 };
@@ -40,8 +40,8 @@ struct reel_stream {
     enum reel_status status;    /* the first failure, REEL_OK while there is none */
     void *scratch;              /* memory of the caller, of the size that reel_scratch_bytes asked for */
     int64_t threads;
-    int64_t thread_floats;          /* scratch of one thread */
-    const struct reel_lanes *lanes; /* the host's vectors, chosen when the stream was opened; lanes.h */
+    int64_t thread_floats;        /* scratch of one thread */
+    const struct reel_simd *simd; /* the host's vectors, chosen when the stream was opened; simd.h */
 };
 
 /* The largest of each that the stream will see: it sizes the scratch memory. */
@@ -58,22 +58,22 @@ enum reel_activation { REEL_IDENTITY, REEL_GELU_TANH, REEL_GELU_ERF, REEL_SILU }
  * beyond its largest number to that, and the product is multiplied by weight_scale. */
 struct reel_gemm {
     int64_t rows, in, out;
-    enum reel_precision numbers; /* of x and bias */
-    enum reel_precision weights; /* of weight: that of x, or REEL_FP8 */
-    enum reel_precision result;  /* of y */
-    double weight_scale;         /* with REEL_FP8 */
-    const void *x;               /* [rows, in] */
-    const void *weight;          /* [out, in] */
-    const void *bias;            /* [out], or NULL */
-    void *y;                     /* [rows, out] */
+    enum reel_precision dtype;        /* of x and bias */
+    enum reel_precision weight_dtype; /* of weight: that of x, or REEL_FP8 */
+    enum reel_precision y_dtype;      /* of y */
+    double weight_scale;              /* with REEL_FP8 */
+    const void *x;                    /* [rows, in] */
+    const void *weight;               /* [out, in] */
+    const void *bias;                 /* [out], or NULL */
+    void *y;                          /* [rows, out] */
     enum reel_activation activation;
 };
 
 /* y = LN(x) * weight + bias, LN(x) = (x - mean) / sqrt(var + epsilon), biased variance over the width. */
 struct reel_layer_norm {
     int64_t rows, width;
-    enum reel_precision from;    /* of x */
-    enum reel_precision numbers; /* of weight, bias and y */
+    enum reel_precision x_dtype; /* of x */
+    enum reel_precision dtype;   /* of weight, bias and y */
     const void *x;               /* [rows, width] */
     const void *weight;          /* [width] */
     const void *bias;            /* [width] */
@@ -92,8 +92,8 @@ struct reel_rows {
  * head. */
 struct reel_modulate {
     int64_t rows, width;
-    enum reel_precision numbers; /* of shift, scale and y */
-    const float *x;              /* [rows, width] */
+    enum reel_precision dtype; /* of shift, scale and y */
+    const float *x;            /* [rows, width] */
     double epsilon;
     const void *shift, *scale; /* [width]: the layer's own part */
     struct reel_rows embedding;
@@ -104,10 +104,10 @@ struct reel_modulate {
 /* x += y * (gate + row[gate_at ..]); without a gate x += y. */
 struct reel_gated_add {
     int64_t rows, width;
-    enum reel_precision numbers; /* of y and gate */
-    float *x;                    /* [rows, width] */
-    const void *y;               /* [rows, width] */
-    const void *gate;            /* [width], or NULL: a plain sum */
+    enum reel_precision dtype; /* of y and gate */
+    float *x;                  /* [rows, width] */
+    const void *y;             /* [rows, width] */
+    const void *gate;          /* [width], or NULL: a plain sum */
     struct reel_rows embedding;
     int64_t gate_at;
 };
@@ -125,9 +125,9 @@ struct reel_rope {
 /* sums[r] = the sum of x[r, ..]^2, in an order that depends on the width alone. */
 struct reel_squares {
     int64_t rows, width;
-    enum reel_precision numbers; /* of x */
-    const void *x;               /* [rows, width] */
-    double *sums;                /* [rows] */
+    enum reel_precision dtype; /* of x */
+    const void *x;             /* [rows, width] */
+    double *sums;              /* [rows] */
 };
 
 /* y = RoPE(x / sqrt(mean(x^2) + epsilon) * norm), laid out by heads for an exchange: part p takes heads
@@ -136,9 +136,9 @@ struct reel_squares {
  * where others have some of them, it comes from the sums of squares of every part. */
 struct reel_split_heads {
     int64_t rows, heads, channels;
-    enum reel_precision numbers; /* of x, norm and y */
-    const void *x;               /* [rows, heads * channels] */
-    const void *norm;            /* [heads * channels], or NULL: no norm */
+    enum reel_precision dtype; /* of x, norm and y */
+    const void *x;             /* [rows, heads * channels] */
+    const void *norm;          /* [heads * channels], or NULL: no norm */
     double epsilon;
     const double *squares; /* [square_parts, rows], added in order; or NULL: all heads are here */
     int64_t square_parts;
@@ -152,7 +152,7 @@ struct reel_split_heads {
 /* The inverse of the layout above, without norm or rotation. */
 struct reel_merge_heads {
     int64_t rows, heads, channels;
-    enum reel_precision numbers; /* of x and y */
+    enum reel_precision dtype; /* of x and y */
     int64_t parts;
     const int64_t *first_head; /* [parts + 1] */
     const void *x;             /* laid out by parts */
@@ -168,8 +168,8 @@ struct reel_merge_heads {
 struct reel_attention {
     int64_t queries, keys, heads, channels;
     double scale;
-    enum reel_precision numbers; /* of q, k, v and out */
-    const void *q;               /* [queries] rows */
+    enum reel_precision dtype; /* of q, k, v and out */
+    const void *q;             /* [queries] rows */
     int64_t q_stride;
     const void *k, *v; /* [keys] rows */
     int64_t kv_stride;
@@ -184,10 +184,10 @@ struct reel_attention {
  * (2i + ph, 2j + pw): channels slowest. */
 struct reel_patchify {
     int64_t tokens, first_token;
-    int64_t F, H, W, channels;   /* the token grid: latents have 2H x 2W pixels */
-    enum reel_precision numbers; /* of columns */
-    const float *latents;        /* [channels, F, 2H, 2W] */
-    void *columns;               /* [tokens, 4 * channels] */
+    int64_t F, H, W, channels; /* the token grid: latents have 2H x 2W pixels */
+    enum reel_precision dtype; /* of columns */
+    const float *latents;      /* [channels, F, 2H, 2W] */
+    void *columns;             /* [tokens, 4 * channels] */
 };
 
 /* velocity[c, f, 2i + ph, 2j + pw] = tokens[t][(ph * 2 + pw) * channels + c]: channels fastest, unlike
@@ -235,10 +235,10 @@ struct reel_silu {
 /* y = x[0] + x[1] + .. + x[parts - 1] + row, added in this order; part p begins at x + p * part_stride. */
 struct reel_sum_parts {
     int64_t rows, width, parts, part_stride;
-    enum reel_precision numbers; /* of x, row and y */
-    const void *x;               /* [rows, width] of every part */
-    const void *row;             /* [width] */
-    void *y;                     /* [rows, width] */
+    enum reel_precision dtype; /* of x, row and y */
+    const void *x;             /* [rows, width] of every part */
+    const void *row;           /* [width] */
+    void *y;                   /* [rows, width] */
 };
 
 /* y[t] = the row of the table that token t uses: the expansion of an embedding to the tokens. */
@@ -275,15 +275,15 @@ struct reel_add_residual {
 /* Every row of y += row. */
 struct reel_add_row {
     int64_t rows, width;
-    enum reel_precision numbers; /* of row and y */
-    const void *row;             /* [width] */
-    void *y;                     /* [rows, width] */
+    enum reel_precision dtype; /* of row and y */
+    const void *row;           /* [width] */
+    void *y;                   /* [rows, width] */
 };
 
 /* y = x, rounded to the precision. */
 struct reel_convert {
     int64_t count;
-    enum reel_precision numbers; /* of y: REEL_FP32 or REEL_BFLOAT16 */
+    enum reel_precision dtype; /* of y: REEL_FP32 or REEL_BFLOAT16 */
     const float *x;
     void *y;
 };
@@ -331,23 +331,23 @@ struct reel_ops {
         void); /* of the device's memory by this process, libraries included; NULL: not told */
     void (*enter)(struct reel_stream *); /* around every operation; NULL: nothing to do there */
     void (*leave)(struct reel_stream *);
-    int64_t (*scratch_bytes)(const struct reel_scratch *most);
+    int64_t (*scratch_bytes)(const struct reel_scratch *max);
     void (*open)(struct reel_stream *stream,
-                 const struct reel_scratch *most); /* NULL: for copies and exchanges only */
+                 const struct reel_scratch *max); /* NULL: for copies and exchanges only */
     /* NULL: operations end before they return, and there is nothing to do. */
     void (*close)(struct reel_stream *stream);
-    void (*order)(struct reel_stream *later, struct reel_stream *earlier);
-    void (*pace)(struct reel_stream *stream);
+    void (*stream_wait)(struct reel_stream *later, struct reel_stream *earlier);
+    void (*throttle)(struct reel_stream *stream);
     void (*finish)(struct reel_stream *stream);
     /* For a profile. A mark is a place in the work of a stream: -1 where no more can be had. open: from now on marks are
      * wanted, and those before are forgotten; 0 where the device refuses. settle: what was issued to any stream has
      * ended; then mark_ns is when the device came by, by the clock of reel_trace_now, and never before an earlier mark
      * of the same stream; -1: not known. mark may be called by any thread, the others by one at a time. NULL, all four:
      * operations end before they return. */
-    int (*marks_open)(struct reel_stream *stream);
-    int64_t (*mark)(struct reel_stream *stream);
-    void (*marks_settle)(struct reel_stream *stream);
-    int64_t (*mark_ns)(int64_t mark);
+    int (*events_open)(struct reel_stream *stream);
+    int64_t (*event)(struct reel_stream *stream);
+    void (*events_settle)(struct reel_stream *stream);
+    int64_t (*event_ns)(int64_t event);
     /* A part of the model, for tools that look at the device; NULL, both: there are none. */
     void (*range_push)(const char *name);
     void (*range_pop)(void);
@@ -378,7 +378,7 @@ struct reel_ops {
     int64_t (*first_nonfinite)(struct reel_stream *, const float *x, int64_t count);
 };
 
-/* Arithmetic on the host, by the vectors of lanes.h and OpenMP. */
+/* Arithmetic on the host, by the vectors of simd.h and OpenMP. */
 extern const struct reel_ops reel_ops_cpu;
 
 /* The same arithmetic on memory that is unreadable outside an operation, as that of a device is: for tests, which so find
@@ -395,24 +395,24 @@ void *reel_allocate_host(const struct reel_ops *ops, int64_t bytes);
 void reel_release_host(const struct reel_ops *ops, void *memory, int64_t bytes);
 
 /* The scratch memory that a stream of this backend needs for operations up to that size. */
-int64_t reel_scratch_bytes(const struct reel_ops *ops, const struct reel_scratch *most);
+int64_t reel_scratch_bytes(const struct reel_ops *ops, const struct reel_scratch *max);
 
 /* Opens a stream on scratch memory of that many bytes, aligned to 64, which stays the caller's. Failures are the stream's. */
-void reel_stream_open(struct reel_stream *stream, const struct reel_ops *ops, const struct reel_scratch *most,
+void reel_stream_open(struct reel_stream *stream, const struct reel_ops *ops, const struct reel_scratch *max,
                       void *scratch);
 
 /* A stream beside another: for copies and exchanges. */
-void reel_stream_open_aside(struct reel_stream *stream, const struct reel_ops *ops);
+void reel_stream_open_side(struct reel_stream *stream, const struct reel_ops *ops);
 
 /* Waits for what is on its way, and frees what the backend keeps of it. A stream of zeros is allowed. */
 void reel_stream_close(struct reel_stream *stream);
 
 /* What is issued to `later` from now on begins when what was issued to `earlier` until now has ended. Does so after
  * failures too. Both are of one backend. */
-void reel_order(struct reel_stream *later, struct reel_stream *earlier);
+void reel_stream_wait(struct reel_stream *later, struct reel_stream *earlier);
 
 /* Keeps the host from running far ahead: waits until what was issued before the last call but one has ended. */
-void reel_pace(struct reel_stream *stream);
+void reel_throttle(struct reel_stream *stream);
 
 /* Waits until everything issued has ended; its failures are then the stream's. */
 void reel_finish(struct reel_stream *stream);

@@ -15,7 +15,7 @@
 
 struct reel_span {
     int64_t trace; /* -1: not recorded */
-    int64_t mark;  /* of its begin on the device; -1: not marked */
+    int64_t event; /* of its begin on the device; -1: not marked */
 };
 
 /* Work of the stream begins, and has been issued. */

@@ -15,40 +15,40 @@ static struct reel_option *option_named(struct reel_option *options, int64_t cou
 }
 
 /* Sorts the words: the job file to *path, settings to sets [count], options to their values. */
-static enum reel_status sort(const char *command, int64_t count, char **words, struct reel_option *options,
+static enum reel_status sort(const char *command, int64_t count, char **argv, struct reel_option *options,
                              int64_t option_count, const char **path, const char **sets, int64_t *set_count)
 {
     for (int64_t i = 0; i < count; i++) {
-        struct reel_option *option = option_named(options, option_count, words[i]);
-        if (strcmp(words[i], "--set") == 0) {
+        struct reel_option *option = option_named(options, option_count, argv[i]);
+        if (strcmp(argv[i], "--set") == 0) {
             REEL_NEED(i + 1 < count, REEL_BAD_JOB, "--set is the last word, expected key=value behind it");
-            sets[(*set_count)++] = words[++i];
-        } else if (strncmp(words[i], "--set=", 6) == 0) {
-            sets[(*set_count)++] = words[i] + 6;
+            sets[(*set_count)++] = argv[++i];
+        } else if (strncmp(argv[i], "--set=", 6) == 0) {
+            sets[(*set_count)++] = argv[i] + 6;
         } else if (option) {
             REEL_NEED(!option->takes_value || i + 1 < count, REEL_BAD_JOB,
-                      "%s is the last word, expected its value behind it", words[i]);
-            option->value = option->takes_value ? words[++i] : "";
-        } else if (words[i][0] == '-' && words[i][1]) {
-            return reel_fail(REEL_BAD_JOB, "%s is not an option of reel %s, see reel %s --help", words[i],
+                      "%s is the last word, expected its value behind it", argv[i]);
+            option->value = option->takes_value ? argv[++i] : "";
+        } else if (argv[i][0] == '-' && argv[i][1]) {
+            return reel_fail(REEL_BAD_JOB, "%s is not an option of reel %s, see reel %s --help", argv[i],
                              command, command);
         } else {
             REEL_NEED(!*path, REEL_BAD_JOB, "reel %s has two job files, %s and %s, expected one", command,
-                      *path, words[i]);
-            *path = words[i];
+                      *path, argv[i]);
+            *path = argv[i];
         }
     }
     REEL_NEED(*path, REEL_BAD_JOB, "reel %s has no job file, expected reel %s JOB.yaml", command, command);
     return REEL_OK;
 }
 
-enum reel_status reel_arguments_read(const char *command, int64_t count, char **words,
+enum reel_status reel_arguments_read(const char *command, int64_t count, char **argv,
                                      struct reel_option *options, int64_t option_count, struct reel_job *job)
 {
     const char *path = NULL, **sets = calloc((size_t)count + 1, sizeof *sets);
     int64_t set_count = 0;
     REEL_NEED(sets, REEL_NO_MEMORY, "no memory for %lld words", (long long)count);
-    enum reel_status status = sort(command, count, words, options, option_count, &path, sets, &set_count);
+    enum reel_status status = sort(command, count, argv, options, option_count, &path, sets, &set_count);
     if (status == REEL_OK)
         status = reel_job_load(path, sets, set_count, job);
     free(sets);

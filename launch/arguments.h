@@ -14,7 +14,7 @@ struct reel_option {
 
 /* Not collective. Reads count words into the job and the options [option_count]; command is for messages. REEL_BAD_JOB for
  * what is wrong with the words or the job file. */
-enum reel_status reel_arguments_read(const char *command, int64_t count, char **words,
+enum reel_status reel_arguments_read(const char *command, int64_t count, char **argv,
                                      struct reel_option *options, int64_t option_count, struct reel_job *job);
 
 #endif

@@ -21,12 +21,12 @@ struct told {
     int64_t count;
 };
 
-static enum reel_status read_arguments(int64_t count, char **words, int *waits)
+static enum reel_status read_arguments(int64_t count, char **argv, int *waits)
 {
     *waits = 0;
     for (int64_t i = 0; i < count; i++) {
-        REEL_NEED(strcmp(words[i], "--wait") == 0, REEL_BAD_JOB,
-                  "%s is not an option of reel notify, expected --wait or nothing", words[i]);
+        REEL_NEED(strcmp(argv[i], "--wait") == 0, REEL_BAD_JOB,
+                  "%s is not an option of reel notify, expected --wait or nothing", argv[i]);
         *waits = 1;
     }
     return REEL_OK;
@@ -81,7 +81,7 @@ static int runs_reel(pid_t process)
 static enum reel_status look(pid_t process, int *is_rank)
 {
     static const char name[] = "Name:\treel\n"; /* what comm holds */
-    char status[1024], words[8192];
+    char status[1024], argv[8192];
     size_t bytes;
     unsigned user;
     *is_rank = 0;
@@ -89,9 +89,9 @@ static enum reel_status look(pid_t process, int *is_rank)
     const char *users = strstr(status, "\nUid:"); /* real, effective, ... */
     if (!users || sscanf(users, " Uid: %*u %u", &user) != 1 || (geteuid() != 0 && user != geteuid()))
         return REEL_OK;
-    REEL_PASS(read_start(process, "cmdline", words, sizeof words, &bytes));
-    size_t second = strlen(words) + 1;
-    *is_rank = second < bytes && strcmp(words + second, "run") == 0 &&
+    REEL_PASS(read_start(process, "cmdline", argv, sizeof argv, &bytes));
+    size_t second = strlen(argv) + 1;
+    *is_rank = second < bytes && strcmp(argv + second, "run") == 0 &&
                (strncmp(status, name, strlen(name)) == 0 || runs_reel(process));
     return REEL_OK;
 }
@@ -200,14 +200,14 @@ static enum reel_status notify(int waits, struct told *told)
     return status;
 }
 
-static enum reel_status run_notify(struct reel_comm *comm, int64_t count, char **words)
+static enum reel_status run_notify(struct reel_comm *comm, int64_t count, char **argv)
 {
     (void)comm; /* there is none */
     struct told told = {0};
     int waits;
     if (reel_launched_local_rank() > 0)
         return REEL_OK;
-    REEL_PASS(read_arguments(count, words, &waits));
+    REEL_PASS(read_arguments(count, argv, &waits));
     REEL_PASS(check_proc());
     enum reel_status status = notify(waits, &told);
     for (int64_t i = 0; i < told.count; i++)

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 /* What the command line asks beside the job: the same on every rank. */
-struct wish {
+struct options {
     int fresh;
     char profile[REEL_PATH_BYTES]; /* "": none */
 };
@@ -39,35 +39,35 @@ static enum reel_status check_profile(const char *path, const struct reel_job *j
 
 /* Reads the command line and the job. Not collective; on rank 0. */
 static enum reel_status read_arguments(int64_t count, char **arguments, struct reel_job *job,
-                                       struct wish *wish)
+                                       struct options *options)
 {
     enum { FRESH, PROFILE, OPTIONS };
-    struct reel_option options[OPTIONS] = {
+    struct reel_option given[OPTIONS] = {
         [FRESH] = {.name = "--fresh"}, [PROFILE] = {.name = "--profile", .takes_value = 1}};
     REEL_NEED(!reel_fault(REEL_FAULT_JOB_READ), REEL_BAD_JOB, "planted: the job cannot be read");
-    REEL_PASS(reel_arguments_read("run", count, arguments, options, OPTIONS, job));
-    wish->fresh = options[FRESH].value != NULL;
-    if (!options[PROFILE].value)
+    REEL_PASS(reel_arguments_read("run", count, arguments, given, OPTIONS, job));
+    options->fresh = given[FRESH].value != NULL;
+    if (!given[PROFILE].value)
         return REEL_OK;
-    REEL_PASS(check_profile(options[PROFILE].value, job));
-    snprintf(wish->profile, sizeof wish->profile, "%s", options[PROFILE].value);
+    REEL_PASS(check_profile(given[PROFILE].value, job));
+    snprintf(options->profile, sizeof options->profile, "%s", given[PROFILE].value);
     return REEL_OK;
 }
 
 /* Collective over world. The job as bytes and as text, alike on every rank; *text is the caller's to free. */
 static enum reel_status share_job(struct reel_comm *comm, int64_t count, char **arguments,
-                                  struct reel_job *job, char **text, struct wish *wish)
+                                  struct reel_job *job, char **text, struct options *options)
 {
     enum reel_status status = REEL_OK;
     *text = NULL;
     memset(job, 0, sizeof *job);
     if (comm->world.rank == 0) {
-        status = read_arguments(count, arguments, job, wish);
+        status = read_arguments(count, arguments, job, options);
         if (status == REEL_OK && !(*text = reel_job_echo(job)))
             status = reel_fail(REEL_NO_MEMORY, "no memory for the text of the job");
     }
     REEL_PASS(reel_agree(comm, status));
-    REEL_PASS(reel_broadcast(comm, wish, (int64_t)sizeof *wish));
+    REEL_PASS(reel_broadcast(comm, options, (int64_t)sizeof *options));
     return reel_broadcast(comm, job, (int64_t)sizeof *job);
 }
 
@@ -144,13 +144,13 @@ static enum reel_status run_command(struct reel_comm *comm, int64_t count, char 
     struct watcher watcher = {0};
     struct reel_watchdog watchdog = {0};
     char *text = NULL;
-    struct wish wish = {.fresh = 0};
-    struct reel_start start = {.profile = wish.profile, .places = 1};
+    struct options options = {.fresh = 0};
+    struct reel_start start = {.profile = options.profile, .device_from_job = 1};
     enum reel_status status = job ? REEL_OK : reel_fail(REEL_NO_MEMORY, "no memory for the job");
     status = reel_agree(comm, status);
     if (status == REEL_OK)
-        status = share_job(comm, count, arguments, job, &text, &wish);
-    start.fresh = wish.fresh;
+        status = share_job(comm, count, arguments, job, &text, &options);
+    start.fresh = options.fresh;
     start.job_text = text ? text : "";
     if (status == REEL_OK)
         status = reel_agree(comm, reel_watchdog_open(&watchdog, comm->world.rank, comm->world.size,

@@ -44,11 +44,12 @@ static json_t *by_category(const int64_t bytes[REEL_MEMORIES])
     return object;
 }
 
-static json_t *by_purpose(const int64_t bytes[REEL_PURPOSES])
+static json_t *by_class(const int64_t bytes[REEL_TRAFFIC_CLASSES])
 {
     json_t *object = json_object();
-    for (int p = 0; p < REEL_PURPOSES; p++)
-        json_object_set_new(object, reel_purpose_name((enum reel_purpose)p), json_integer(bytes[p]));
+    for (int p = 0; p < REEL_TRAFFIC_CLASSES; p++)
+        json_object_set_new(object, reel_traffic_class_name((enum reel_traffic_class)p),
+                            json_integer(bytes[p]));
     return object;
 }
 
@@ -126,8 +127,8 @@ static json_t *done_line(const struct reel_event *event)
     json_t *sent = json_array();
     for (int64_t rank = 0; rank < event->ranks; rank++)
         json_array_append_new(sent, json_pack("{s:o, s:o}", "plan",
-                                              by_purpose(event->reports[rank].planned_sent_bytes), "counted",
-                                              by_purpose(event->reports[rank].sent_bytes)));
+                                              by_class(event->reports[rank].planned_sent_bytes), "counted",
+                                              by_class(event->reports[rank].sent_bytes)));
     return json_pack("{s:s, s:f, s:I, s:o, s:o}", "event", "done", "seconds", event->seconds,
                      "finished_frames", (json_int_t)event->finished_frames, "teacache", savings_of(event),
                      "communication", sent);
@@ -191,7 +192,7 @@ void reel_log_event(struct reel_log *log, const struct reel_event *event)
     case REEL_EVENT_CHECKPOINT:
         write_line(log, checkpoint_line(event));
         break;
-    case REEL_EVENT_PLACE:
+    case REEL_EVENT_DEVICE:
         write_line(log, json_pack("{s:s, s:I, s:s}", "event", "place", "rank", (json_int_t)event->rank,
                                   "place", event->text));
         break;

@@ -1,6 +1,6 @@
 /* reel: the program. Every rank runs it; rank 0 speaks. */
 #include "command.h"
-#include "notice.h"
+#include "preempt_signal.h"
 #include "process.h"
 #include "storage.h"
 
@@ -68,13 +68,13 @@ static int is_help(const char *word)
 }
 
 /* Answers that need no other rank, given once under mpirun. Returns 1 when nothing is left to do. */
-static int answered(int count, char **words)
+static int answered(int count, char **argv)
 {
-    int wants_version = count == 2 && strcmp(words[1], "--version") == 0;
-    int wants_usage = count == 2 && is_help(words[1]), wants_help = 0;
-    const struct reel_command *command = count >= 2 ? command_named(words[1]) : NULL;
+    int wants_version = count == 2 && strcmp(argv[1], "--version") == 0;
+    int wants_usage = count == 2 && is_help(argv[1]), wants_help = 0;
+    const struct reel_command *command = count >= 2 ? command_named(argv[1]) : NULL;
     for (int i = 2; command && i < count; i++)
-        wants_help |= is_help(words[i]);
+        wants_help |= is_help(argv[i]);
     if (!wants_version && !wants_usage && !wants_help)
         return 0;
     if (reel_launched_rank() > 0)
@@ -89,14 +89,14 @@ static int answered(int count, char **words)
 }
 
 static enum reel_status run(const struct reel_command *command, struct reel_comm *comm, int count,
-                            char **words)
+                            char **argv)
 {
     char names[NAMES_BYTES];
     REEL_NEED(count >= 2, REEL_BAD_JOB, "there is no command, expected %s; see reel --help",
               command_names(names));
-    REEL_NEED(command, REEL_BAD_JOB, "%s is not a command, expected %s; see reel --help", words[1],
+    REEL_NEED(command, REEL_BAD_JOB, "%s is not a command, expected %s; see reel --help", argv[1],
               command_names(names));
-    return command->run(comm, count - 2, words + 2);
+    return command->run(comm, count - 2, argv + 2);
 }
 
 static int runs_without_ranks(const struct reel_command *command)
@@ -114,29 +114,29 @@ static void say(enum reel_status status)
         print_error(reel_error_here());
 }
 
-int main(int count, char **words)
+int main(int count, char **argv)
 {
-    const struct reel_command *command = count >= 2 ? command_named(words[1]) : NULL;
+    const struct reel_command *command = count >= 2 ? command_named(argv[1]) : NULL;
     struct reel_comm comm;
-    if (answered(count, words))
+    if (answered(count, argv))
         return REEL_OK;
     signal(SIGPIPE, SIG_IGN); /* nobody reading progress is no reason to stop */
     signal(SIGXFSZ, SIG_IGN); /* a size limit is then an errno of write() */
     if (command && runs_without_ranks(command)) {
-        enum reel_status status = run(command, NULL, count, words);
+        enum reel_status status = run(command, NULL, count, argv);
         say(status);
         return (int)status;
     }
-    if (command && command->saves_on_notice && !reel_notice_listen()) /* before there are threads */
+    if (command && command->saves_on_notice && !reel_preempt_signal_listen()) /* before there are threads */
         fprintf(stderr, "reel: warning: no thread can be had to wait for notices\n");
     reel_storage_start();
-    if (reel_process_start(&count, &words) != REEL_OK) {
+    if (reel_process_start(&count, &argv) != REEL_OK) {
         say(REEL_BAD_COMM);
         return REEL_BAD_COMM;
     }
     enum reel_status status = reel_comm_open(reel_process_ranks(), &comm);
     if (status == REEL_OK)
-        status = run(command, &comm, count, words);
+        status = run(command, &comm, count, argv);
     if (comm.world.rank == 0)
         say(status);
     reel_comm_close(&comm);

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CHANNELS = 16, MARGIN = 4, LABEL = 14, ACROSS_MOST = 1920, PATH_BYTES = REEL_PATH_BYTES + 64 };
+enum { CHANNELS = 16, MARGIN = 4, LABEL = 14, ACROSS_MAX = 1920, PATH_BYTES = REEL_PATH_BYTES + 64 };
 
 static const float red_green_blue[CHANNELS][3] = {
     {-0.1299f, -0.1692f, 0.2932f},  {0.0671f, 0.0406f, 0.0442f},  {0.3568f, 0.2548f, 0.1747f},
@@ -84,7 +84,7 @@ static enum reel_status lay_out(const struct reel_event *chunk, int64_t frames, 
         sheet->scale = 1;
     sheet->cell_width = picture->columns * sheet->scale + MARGIN;
     sheet->cell_height = picture->rows * sheet->scale + MARGIN + LABEL;
-    sheet->across = (ACROSS_MOST - MARGIN) / sheet->cell_width;
+    sheet->across = (ACROSS_MAX - MARGIN) / sheet->cell_width;
     if (sheet->across < 1)
         sheet->across = 1;
     if (sheet->across > frames)

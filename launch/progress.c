@@ -10,25 +10,19 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum {
-    TIME_BYTES = 32,
-    BAR_MOST = 60,
-    BAR_LEAST = 8,
-    COLUMNS_LEAST = 20,
-    LINE_BYTES = 512,
-    SECONDS_A_LINE = 10
-};
+enum { TIME_BYTES = 32, BAR_MAX = 60, BAR_MIN = 8, COLUMNS_MIN = 20, LINE_BYTES = 512, SECONDS_A_LINE = 10 };
 
 struct reel_progress reel_progress_open(void)
 {
     struct winsize size = {0};
     const char *told = getenv("REEL_TERMINAL_COLUMNS");
-    int columns = 0, behind_mpirun = reel_launched_rank() >= 0; /* which gives its ranks terminals of its own */
+    int columns = 0,
+        behind_mpirun = reel_launched_rank() >= 0; /* which gives its ranks terminals of its own */
     if (!behind_mpirun && isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
         columns = size.ws_col > 0 ? size.ws_col : 80;
     else if (told)
         columns = atoi(told);
-    return (struct reel_progress){.columns = columns >= COLUMNS_LEAST ? columns : 0,
+    return (struct reel_progress){.columns = columns >= COLUMNS_MIN ? columns : 0,
                                   .next_line_seconds = SECONDS_A_LINE};
 }
 
@@ -63,12 +57,12 @@ static double loading_left(const struct reel_event *event)
 static void draw(const char *head, const char *tail, int64_t done, int64_t all, int columns, char *text,
                  int bytes)
 {
-    char bar[BAR_MOST + 1];
+    char bar[BAR_MAX + 1];
     int room =
         columns - (int)strlen(head) - (int)strlen(tail) - 3; /* brackets, and the last column stays free */
-    if (room > BAR_MOST)
-        room = BAR_MOST;
-    if (room < BAR_LEAST) {
+    if (room > BAR_MAX)
+        room = BAR_MAX;
+    if (room < BAR_MIN) {
         snprintf(text, (size_t)bytes, "%s%s", head, tail + 1);
         if (columns < bytes)
             text[columns - 1] = '\0';
@@ -198,7 +192,7 @@ void reel_progress_event(struct reel_progress *progress, const struct reel_event
         else
             printf("warning: no checkpoint could be saved: %s\n", event->text);
         break;
-    case REEL_EVENT_PLACE:
+    case REEL_EVENT_DEVICE:
         printf("rank %lld: %s\n", (long long)event->rank, event->text);
         break;
     case REEL_EVENT_NOTE:

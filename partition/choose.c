@@ -94,11 +94,11 @@ static void estimate(const struct reel_model *model, const struct reel_workload 
                      const struct reel_machine *machine, struct reel_candidate *candidate)
 {
     struct reel_plan plan;
-    int64_t sent[REEL_PURPOSES] = {0};
+    int64_t sent[REEL_TRAFFIC_CLASSES] = {0};
     if (reel_plan_make(model, work, &candidate->mesh, ranks, &plan) != REEL_OK)
         return;
     reel_traffic_iteration(&plan, 0, (struct reel_iteration){work->window_frames, 1}, sent);
-    for (int p = 0; p < REEL_PURPOSES; p++)
+    for (int p = 0; p < REEL_TRAFFIC_CLASSES; p++)
         candidate->sent_bytes += sent[p];
     candidate->seconds = reel_estimate_iteration(&plan, machine, work->window_frames).seconds;
 }
@@ -172,12 +172,12 @@ static enum reel_status impossible(const struct reel_model *model, const struct 
 {
     struct reel_plan plan;
     char cfg[24], ring[24], ulysses[24], tensor[24];
-    struct reel_mesh least = {asked->cfg < 1 ? 1 : asked->cfg, asked->ring < 1 ? 1 : asked->ring,
-                              asked->ulysses < 1 ? 1 : asked->ulysses, asked->tensor < 1 ? 1 : asked->tensor,
-                              0};
+    struct reel_mesh min = {asked->cfg < 1 ? 1 : asked->cfg, asked->ring < 1 ? 1 : asked->ring,
+                            asked->ulysses < 1 ? 1 : asked->ulysses, asked->tensor < 1 ? 1 : asked->tensor,
+                            0};
     int open = asked->cfg < 1 || asked->ring < 1 || asked->ulysses < 1 || asked->tensor < 1;
-    if (!open || least.cfg > work->branches || ranks < 1 || ranks > REEL_PARTS_MAX)
-        return reel_plan_make(model, work, &least, ranks, &plan);
+    if (!open || min.cfg > work->branches || ranks < 1 || ranks > REEL_PARTS_MAX)
+        return reel_plan_make(model, work, &min, ranks, &plan);
     ways_text(asked->cfg, cfg);
     ways_text(asked->ring, ring);
     ways_text(asked->ulysses, ulysses);

@@ -13,7 +13,7 @@
 #ifndef REEL_CHOOSE_H
 #define REEL_CHOOSE_H
 
-#include "device.h"
+#include "device_rates.h"
 #include "plan.h"
 
 /* Ways, or gathered, that are left to reel. */

@@ -48,9 +48,9 @@ int64_t reel_cut_largest(const struct reel_cut *cut)
     return largest;
 }
 
-struct reel_run reel_run_common(struct reel_run a, struct reel_run b)
+struct reel_range reel_range_intersect(struct reel_range a, struct reel_range b)
 {
     int64_t first = a.first > b.first ? a.first : b.first;
     int64_t end = a.first + a.count < b.first + b.count ? a.first + a.count : b.first + b.count;
-    return (struct reel_run){first, end > first ? end - first : 0};
+    return (struct reel_range){first, end > first ? end - first : 0};
 }

@@ -19,12 +19,12 @@ struct reel_cut {
 };
 
 /* Elements that follow each other: [first, first + count). */
-struct reel_run {
+struct reel_range {
     int64_t first, count;
 };
 
 /* What two runs have in common, which may be nothing. */
-struct reel_run reel_run_common(struct reel_run a, struct reel_run b);
+struct reel_range reel_range_intersect(struct reel_range a, struct reel_range b);
 
 /* total >= 0 elements over parts, as evenly as can be: sizes differ by at most one. */
 struct reel_cut reel_cut_even(int64_t total, int64_t parts);

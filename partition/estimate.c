@@ -6,27 +6,27 @@
 /* The counts of a rank that its work is proportional to, named as in traffic.h. */
 struct counts {
     int64_t n, g, D, d, f, h, C;
-    struct reel_run segment;
+    struct reel_range segment;
 };
 
 static struct counts counts_of(const struct reel_plan *plan, int64_t rank, int64_t frames)
 {
-    struct reel_seat seat = reel_plan_seat(plan, rank);
+    struct reel_coords coords = reel_plan_coords(plan, rank);
     struct reel_cut tokens = reel_plan_tokens(plan, frames);
     struct reel_cut inner = reel_ffn_cut(&plan->model, plan->mesh.tensor);
     int64_t C = reel_model_head_channels(&plan->model);
-    return (struct counts){.n = reel_plan_own(plan, &tokens, seat).count,
-                           .g = reel_plan_group(plan, &tokens, seat).count,
+    return (struct counts){.n = reel_plan_own(plan, &tokens, coords).count,
+                           .g = reel_plan_group(plan, &tokens, coords).count,
                            .D = plan->model.width,
-                           .d = reel_plan_tensor_heads(plan, seat).count * C,
-                           .f = reel_cut_count(&inner, seat.tensor),
-                           .h = reel_plan_own_heads(plan, seat).count,
+                           .d = reel_plan_tensor_heads(plan, coords).count * C,
+                           .f = reel_cut_count(&inner, coords.tensor),
+                           .h = reel_plan_own_heads(plan, coords).count,
                            .C = C,
-                           .segment = reel_plan_segment(plan, &tokens, seat.ring)};
+                           .segment = reel_plan_segment(plan, &tokens, coords.ring)};
 }
 
 /* Pairs of a query of the run and a key that it sees. */
-static double pairs(const struct reel_plan *plan, struct reel_run queries, int64_t frames)
+static double pairs(const struct reel_plan *plan, struct reel_range queries, int64_t frames)
 {
     int64_t L = frames * plan->work.H * plan->work.W,
             block = plan->work.causal_block * plan->work.H * plan->work.W;
@@ -34,7 +34,7 @@ static double pairs(const struct reel_plan *plan, struct reel_run queries, int64
     if (block == 0)
         return (double)queries.count * (double)L;
     for (int64_t first = queries.first / block * block; first < queries.first + queries.count; first += block)
-        sum += (double)reel_run_common(queries, (struct reel_run){first, block}).count *
+        sum += (double)reel_range_intersect(queries, (struct reel_range){first, block}).count *
                (double)(first + block < L ? first + block : L);
     return sum;
 }
@@ -123,24 +123,24 @@ static double slowness(const struct reel_plan *plan, const struct reel_machine *
 
 /* Seconds to send by purpose. */
 static void sending(const struct reel_plan *plan, const struct reel_machine *machine,
-                    const int64_t bytes[REEL_PURPOSES], double seconds[REEL_PURPOSES])
+                    const int64_t bytes[REEL_TRAFFIC_CLASSES], double seconds[REEL_TRAFFIC_CLASSES])
 {
     const struct reel_mesh *m = &plan->mesh;
     int64_t parts = reel_plan_parts(plan);
     double tensor = slowness(plan, machine, 1, m->tensor),
            ulysses = slowness(plan, machine, m->tensor, m->ulysses);
-    const double each[REEL_PURPOSES] = {
-        [REEL_SENT_HEADS] = ulysses,
-        [REEL_SENT_TOKENS] = ulysses,
-        [REEL_SENT_KEYS] = slowness(plan, machine, m->tensor * m->ulysses, m->ring),
-        [REEL_SENT_COLUMNS] = tensor,
-        [REEL_SENT_PARTIALS] = tensor,
-        [REEL_SENT_NORMS] = tensor,
-        [REEL_SENT_WEIGHTS] = slowness(plan, machine, m->tensor, m->ulysses * m->ring),
-        [REEL_SENT_DISTANCES] = slowness(plan, machine, 1, parts),
-        [REEL_SENT_OUTPUT] = slowness(plan, machine, 1, parts),
-        [REEL_SENT_VELOCITY] = slowness(plan, machine, parts, m->cfg)};
-    for (int p = 0; p < REEL_PURPOSES; p++)
+    const double each[REEL_TRAFFIC_CLASSES] = {
+        [REEL_TRAFFIC_HEADS] = ulysses,
+        [REEL_TRAFFIC_TOKENS] = ulysses,
+        [REEL_TRAFFIC_KEYS] = slowness(plan, machine, m->tensor * m->ulysses, m->ring),
+        [REEL_TRAFFIC_COLUMNS] = tensor,
+        [REEL_TRAFFIC_PARTIALS] = tensor,
+        [REEL_TRAFFIC_NORMS] = tensor,
+        [REEL_TRAFFIC_WEIGHTS] = slowness(plan, machine, m->tensor, m->ulysses * m->ring),
+        [REEL_TRAFFIC_DISTANCES] = slowness(plan, machine, 1, parts),
+        [REEL_TRAFFIC_OUTPUT] = slowness(plan, machine, 1, parts),
+        [REEL_TRAFFIC_VELOCITY] = slowness(plan, machine, parts, m->cfg)};
+    for (int p = 0; p < REEL_TRAFFIC_CLASSES; p++)
         seconds[p] = (double)bytes[p] * each[p];
 }
 
@@ -151,17 +151,18 @@ static double beyond(double seconds, double meanwhile)
 }
 
 /* The most that rank 0 and the last of the ring compute and send. */
-static struct reel_flops most(const struct reel_plan *plan, int64_t frames, int64_t bytes[REEL_PURPOSES])
+static struct reel_flops max(const struct reel_plan *plan, int64_t frames,
+                             int64_t bytes[REEL_TRAFFIC_CLASSES])
 {
-    int64_t last = reel_plan_rank(plan, (struct reel_seat){.ring = plan->mesh.ring - 1});
+    int64_t last = reel_plan_rank(plan, (struct reel_coords){.ring = plan->mesh.ring - 1});
     struct reel_flops flops = reel_flops_iteration(plan, 0, frames);
     reel_traffic_iteration(plan, 0, (struct reel_iteration){frames, 1}, bytes);
     if (last != 0 && plan->work.causal_block > 0) {
-        int64_t others[REEL_PURPOSES] = {0};
+        int64_t others[REEL_TRAFFIC_CLASSES] = {0};
         struct reel_flops other = reel_flops_iteration(plan, last, frames);
         reel_traffic_iteration(plan, last, (struct reel_iteration){frames, 1}, others);
         flops.attention = other.attention > flops.attention ? other.attention : flops.attention;
-        for (int p = 0; p < REEL_PURPOSES; p++)
+        for (int p = 0; p < REEL_TRAFFIC_CLASSES; p++)
             bytes[p] = others[p] > bytes[p] ? others[p] : bytes[p];
     }
     return flops;
@@ -170,20 +171,20 @@ static struct reel_flops most(const struct reel_plan *plan, int64_t frames, int6
 struct reel_estimate reel_estimate_iteration(const struct reel_plan *plan, const struct reel_machine *machine,
                                              int64_t frames)
 {
-    const struct reel_device *device = &machine->device;
-    int64_t bytes[REEL_PURPOSES] = {0};
-    double sent[REEL_PURPOSES];
-    struct reel_flops flops = most(plan, frames, bytes);
+    const struct reel_device_rates *device = &machine->device;
+    int64_t bytes[REEL_TRAFFIC_CLASSES] = {0};
+    double sent[REEL_TRAFFIC_CLASSES];
+    struct reel_flops flops = max(plan, frames, bytes);
     struct reel_estimate estimate = {.gemm = (double)flops.gemm / device->gemm_rate,
                                      .attention = (double)flops.attention / device->attention_rate,
                                      .passes = pass_bytes(plan, 0, frames) / device->memory_rate};
     sending(plan, machine, bytes, sent);
     double computing = estimate.gemm + estimate.attention + estimate.passes;
-    double inside = beyond(sent[REEL_SENT_COLUMNS] + sent[REEL_SENT_PARTIALS], estimate.gemm) +
-                    beyond(sent[REEL_SENT_KEYS], estimate.attention) + sent[REEL_SENT_HEADS] +
-                    sent[REEL_SENT_TOKENS] + sent[REEL_SENT_NORMS];
-    estimate.waiting = inside + beyond(sent[REEL_SENT_WEIGHTS], computing + inside) + sent[REEL_SENT_OUTPUT] +
-                       sent[REEL_SENT_DISTANCES] + sent[REEL_SENT_VELOCITY];
+    double inside = beyond(sent[REEL_TRAFFIC_COLUMNS] + sent[REEL_TRAFFIC_PARTIALS], estimate.gemm) +
+                    beyond(sent[REEL_TRAFFIC_KEYS], estimate.attention) + sent[REEL_TRAFFIC_HEADS] +
+                    sent[REEL_TRAFFIC_TOKENS] + sent[REEL_TRAFFIC_NORMS];
+    estimate.waiting = inside + beyond(sent[REEL_TRAFFIC_WEIGHTS], computing + inside) +
+                       sent[REEL_TRAFFIC_OUTPUT] + sent[REEL_TRAFFIC_DISTANCES] + sent[REEL_TRAFFIC_VELOCITY];
     estimate.seconds = computing + estimate.waiting;
     return estimate;
 }
@@ -192,14 +193,14 @@ double reel_estimate_skipped(const struct reel_plan *plan, const struct reel_mac
 {
     const struct reel_model *m = &plan->model;
     struct counts c = counts_of(plan, 0, frames);
-    int64_t bytes[REEL_PURPOSES] = {0}, branches = reel_plan_branches(plan);
-    double sent[REEL_PURPOSES],
+    int64_t bytes[REEL_TRAFFIC_CLASSES] = {0}, branches = reel_plan_branches(plan);
+    double sent[REEL_TRAFFIC_CLASSES],
         flops = (double)(branches * 2 * c.n * c.D * 4 * (m->in_channels + m->out_channels));
     double passed = (double)(branches * (4 * 4 + plan->work.residual_bytes) * c.n * c.D);
     if (plan->work.expanded)
         passed += expansion_bytes(plan, c.n);
     reel_traffic_iteration(plan, 0, (struct reel_iteration){.frames = frames}, bytes);
     sending(plan, machine, bytes, sent);
-    return flops / machine->device.gemm_rate + passed / machine->device.memory_rate + sent[REEL_SENT_OUTPUT] +
-           sent[REEL_SENT_DISTANCES] + sent[REEL_SENT_VELOCITY];
+    return flops / machine->device.gemm_rate + passed / machine->device.memory_rate +
+           sent[REEL_TRAFFIC_OUTPUT] + sent[REEL_TRAFFIC_DISTANCES] + sent[REEL_TRAFFIC_VELOCITY];
 }

@@ -26,7 +26,7 @@
 #ifndef REEL_ESTIMATE_H
 #define REEL_ESTIMATE_H
 
-#include "device.h"
+#include "device_rates.h"
 #include "plan.h"
 
 struct reel_flops {

@@ -41,18 +41,18 @@ enum reel_status reel_plan_make(const struct reel_model *model, const struct ree
     return REEL_OK;
 }
 
-struct reel_seat reel_plan_seat(const struct reel_plan *plan, int64_t rank)
+struct reel_coords reel_plan_coords(const struct reel_plan *plan, int64_t rank)
 {
     const struct reel_mesh *m = &plan->mesh;
-    return (struct reel_seat){.cfg = rank / (m->tensor * m->ulysses * m->ring),
-                              .ring = rank / (m->tensor * m->ulysses) % m->ring,
-                              .ulysses = rank / m->tensor % m->ulysses,
-                              .tensor = rank % m->tensor};
+    return (struct reel_coords){.cfg = rank / (m->tensor * m->ulysses * m->ring),
+                                .ring = rank / (m->tensor * m->ulysses) % m->ring,
+                                .ulysses = rank / m->tensor % m->ulysses,
+                                .tensor = rank % m->tensor};
 }
 
-int64_t reel_plan_rank(const struct reel_plan *plan, struct reel_seat seat)
+int64_t reel_plan_rank(const struct reel_plan *plan, struct reel_coords coords)
 {
-    return seat.cfg * reel_plan_parts(plan) + reel_plan_part(plan, seat);
+    return coords.cfg * reel_plan_parts(plan) + reel_plan_part(plan, coords);
 }
 
 int64_t reel_plan_branches(const struct reel_plan *plan)
@@ -70,9 +70,9 @@ int64_t reel_plan_parts(const struct reel_plan *plan)
     return plan->mesh.ring * plan->mesh.ulysses * plan->mesh.tensor;
 }
 
-int64_t reel_plan_part(const struct reel_plan *plan, struct reel_seat seat)
+int64_t reel_plan_part(const struct reel_plan *plan, struct reel_coords coords)
 {
-    return (seat.ring * plan->mesh.ulysses + seat.ulysses) * plan->mesh.tensor + seat.tensor;
+    return (coords.ring * plan->mesh.ulysses + coords.ulysses) * plan->mesh.tensor + coords.tensor;
 }
 
 struct reel_cut reel_plan_tokens(const struct reel_plan *plan, int64_t frames)
@@ -89,45 +89,46 @@ struct reel_cut reel_plan_heads(const struct reel_plan *plan)
 }
 
 /* The parts first .. first + parts of a cut together. */
-static struct reel_run together(const struct reel_cut *cut, int64_t first, int64_t parts)
+static struct reel_range together(const struct reel_cut *cut, int64_t first, int64_t parts)
 {
-    return (struct reel_run){cut->first[first], cut->first[first + parts] - cut->first[first]};
+    return (struct reel_range){cut->first[first], cut->first[first + parts] - cut->first[first]};
 }
 
-struct reel_run reel_plan_own(const struct reel_plan *plan, const struct reel_cut *tokens,
-                              struct reel_seat seat)
+struct reel_range reel_plan_own(const struct reel_plan *plan, const struct reel_cut *tokens,
+                                struct reel_coords coords)
 {
-    return together(tokens, reel_plan_part(plan, seat), 1);
+    return together(tokens, reel_plan_part(plan, coords), 1);
 }
 
-struct reel_run reel_plan_group(const struct reel_plan *plan, const struct reel_cut *tokens,
-                                struct reel_seat seat)
+struct reel_range reel_plan_group(const struct reel_plan *plan, const struct reel_cut *tokens,
+                                  struct reel_coords coords)
 {
-    seat.tensor = 0;
-    return together(tokens, reel_plan_part(plan, seat), plan->mesh.tensor);
+    coords.tensor = 0;
+    return together(tokens, reel_plan_part(plan, coords), plan->mesh.tensor);
 }
 
-struct reel_run reel_plan_segment(const struct reel_plan *plan, const struct reel_cut *tokens, int64_t ring)
+struct reel_range reel_plan_segment(const struct reel_plan *plan, const struct reel_cut *tokens, int64_t ring)
 {
     int64_t parts = plan->mesh.ulysses * plan->mesh.tensor;
     return together(tokens, ring * parts, parts);
 }
 
-struct reel_run reel_plan_own_heads(const struct reel_plan *plan, struct reel_seat seat)
+struct reel_range reel_plan_own_heads(const struct reel_plan *plan, struct reel_coords coords)
 {
     struct reel_cut heads = reel_plan_heads(plan);
-    return together(&heads, seat.tensor * plan->mesh.ulysses + seat.ulysses, 1);
+    return together(&heads, coords.tensor * plan->mesh.ulysses + coords.ulysses, 1);
 }
 
-struct reel_run reel_plan_tensor_heads(const struct reel_plan *plan, struct reel_seat seat)
+struct reel_range reel_plan_tensor_heads(const struct reel_plan *plan, struct reel_coords coords)
 {
     struct reel_cut heads = reel_plan_heads(plan);
-    return together(&heads, seat.tensor * plan->mesh.ulysses, plan->mesh.ulysses);
+    return together(&heads, coords.tensor * plan->mesh.ulysses, plan->mesh.ulysses);
 }
 
 int64_t reel_plan_visible(const struct reel_plan *plan, const struct reel_cut *tokens, int64_t by, int64_t of)
 {
-    struct reel_run queries = reel_plan_segment(plan, tokens, by), keys = reel_plan_segment(plan, tokens, of);
+    struct reel_range queries = reel_plan_segment(plan, tokens, by),
+                      keys = reel_plan_segment(plan, tokens, of);
     int64_t block = plan->work.causal_block * plan->work.H * plan->work.W;
     if (queries.count == 0)
         return 0;
@@ -144,24 +145,26 @@ static int64_t ceiling(int64_t whole, int64_t parts)
 
 int64_t reel_plan_piece_rows(const struct reel_plan *plan, int64_t tokens)
 {
-    return ceiling(ceiling(tokens, 2 * plan->mesh.tensor), REEL_PIECE_UNIT) * REEL_PIECE_UNIT;
+    return ceiling(ceiling(tokens, 2 * plan->mesh.tensor), REEL_LOAD_UNIT_ALIGNMENT) *
+           REEL_LOAD_UNIT_ALIGNMENT;
 }
 
 struct reel_layout reel_plan_layout(const struct reel_plan *plan, int64_t rank)
 {
     struct reel_widths widths = {.others = plan->work.number_bytes,
                                  .matrices = plan->work.fp8 ? 1 : plan->work.number_bytes};
-    return reel_layout_of(&plan->model, plan->mesh.tensor, reel_plan_seat(plan, rank).tensor,
+    return reel_layout_of(&plan->model, plan->mesh.tensor, reel_plan_coords(plan, rank).tensor,
                           REEL_HELD_ALWAYS, widths);
 }
 
-struct reel_run reel_plan_share(const struct reel_plan *plan, const struct reel_layout *layout, int64_t rank)
+struct reel_range reel_plan_share(const struct reel_plan *plan, const struct reel_layout *layout,
+                                  int64_t rank)
 {
-    struct reel_seat seat = reel_plan_seat(plan, rank);
+    struct reel_coords coords = reel_plan_coords(plan, rank);
     struct reel_cut shares = reel_layout_shares(layout, plan->mesh.ring * plan->mesh.ulysses);
     if (!plan->mesh.gathered)
-        return (struct reel_run){0, layout->block_bytes};
-    return together(&shares, seat.ring * plan->mesh.ulysses + seat.ulysses, 1);
+        return (struct reel_range){0, layout->block_bytes};
+    return together(&shares, coords.ring * plan->mesh.ulysses + coords.ulysses, 1);
 }
 
 /* Floats that hold one rotation table entry per position and pair of each axis. */
@@ -189,7 +192,7 @@ static int64_t context_work(const struct reel_model *m)
 static void weights(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS])
 {
     struct reel_layout layout = reel_plan_layout(plan, rank);
-    struct reel_run share = reel_plan_share(plan, &layout, rank);
+    struct reel_range share = reel_plan_share(plan, &layout, rank);
     bytes[REEL_WEIGHTS] = layout.global_bytes + plan->model.layers * share.count;
     bytes[REEL_WEIGHTS_BLOCKS] = plan->mesh.gathered ? 2 * layout.block_bytes : 0;
 }
@@ -201,10 +204,10 @@ static int64_t host_work(const struct reel_plan *plan, int64_t n)
                              plan->work.expanded && plan->work.signal_rows > 0
                                  ? 8 * 2 * plan->work.window_frames * plan->work.H * plan->work.W
                                  : 0};
-    int64_t most = 0;
+    int64_t max = 0;
     for (size_t b = 0; b < sizeof bytes / sizeof bytes[0]; b++)
-        most = bytes[b] > most ? bytes[b] : most;
-    return most;
+        max = bytes[b] > max ? bytes[b] : max;
+    return max;
 }
 
 /* What grows with the tokens that a rank has. */
@@ -212,14 +215,14 @@ static void activations(const struct reel_plan *plan, int64_t rank, int64_t byte
 {
     const struct reel_model *m = &plan->model;
     const struct reel_mesh *mesh = &plan->mesh;
-    struct reel_seat seat = reel_plan_seat(plan, rank);
+    struct reel_coords coords = reel_plan_coords(plan, rank);
     struct reel_cut inner = reel_ffn_cut(m, mesh->tensor);
     int64_t b = plan->work.number_bytes, C = reel_model_head_channels(m), D = m->width;
     int64_t L = plan->work.window_frames * plan->work.H * plan->work.W;
     int64_t n = ceiling(L, reel_plan_parts(plan)), g = ceiling(L, mesh->ring * mesh->ulysses),
             l = ceiling(L, mesh->ring);
-    int64_t d = reel_plan_tensor_heads(plan, seat).count * C, h = reel_plan_own_heads(plan, seat).count;
-    int64_t f = reel_cut_count(&inner, seat.tensor), heads = g * d > l * h * C ? g * d : l * h * C;
+    int64_t d = reel_plan_tensor_heads(plan, coords).count * C, h = reel_plan_own_heads(plan, coords).count;
+    int64_t f = reel_cut_count(&inner, coords.tensor), heads = g * d > l * h * C ? g * d : l * h * C;
     int64_t context = m->text_rows > m->image_rows ? m->text_rows : m->image_rows;
     bytes[REEL_TOKENS_X] = 4 * reel_plan_together(plan) * n * D;
     bytes[REEL_TOKENS_NORMED] = b * n * D;
@@ -255,7 +258,8 @@ static void others(const struct reel_plan *plan, int64_t rank, int64_t bytes[REE
     const struct reel_model *m = &plan->model;
     const struct reel_workload *w = &plan->work;
     int64_t b = w->number_bytes, plane = 4 * w->H * w->W, branches = reel_plan_branches(plan);
-    int64_t d = reel_plan_tensor_heads(plan, reel_plan_seat(plan, rank)).count * reel_model_head_channels(m);
+    int64_t d =
+        reel_plan_tensor_heads(plan, reel_plan_coords(plan, rank)).count * reel_model_head_channels(m);
     bytes[REEL_SCRATCH] = w->scratch_bytes;
     bytes[REEL_EMBEDDING_E] = 4 * w->embedding_rows * m->width;
     bytes[REEL_EMBEDDING_E0] = 4 * w->embedding_rows * 6 * m->width;

@@ -51,7 +51,7 @@ struct reel_workload {
 };
 
 /* Where a rank stands on each axis. */
-struct reel_seat {
+struct reel_coords {
     int64_t cfg, ring, ulysses, tensor;
 };
 
@@ -133,8 +133,8 @@ enum reel_status reel_plan_make(const struct reel_model *model, const struct ree
                                 const struct reel_mesh *mesh, int64_t ranks, struct reel_plan *plan);
 
 /* Where a rank stands, and who stands there. */
-struct reel_seat reel_plan_seat(const struct reel_plan *plan, int64_t rank);
-int64_t reel_plan_rank(const struct reel_plan *plan, struct reel_seat seat);
+struct reel_coords reel_plan_coords(const struct reel_plan *plan, int64_t rank);
+int64_t reel_plan_rank(const struct reel_plan *plan, struct reel_coords coords);
 
 /* Branches of guidance that one rank computes, and that pass through a block together: all of them where blocks are
  * gathered, so that each is gathered once; else one after the other. */
@@ -143,7 +143,7 @@ int64_t reel_plan_together(const struct reel_plan *plan);
 
 /* The ranks that tokens are cut over, and the place of a seat among them. */
 int64_t reel_plan_parts(const struct reel_plan *plan);
-int64_t reel_plan_part(const struct reel_plan *plan, struct reel_seat seat);
+int64_t reel_plan_part(const struct reel_plan *plan, struct reel_coords coords);
 
 /* The tokens of a forward over frames latent frames, cut over ring x ulysses x tensor. */
 struct reel_cut reel_plan_tokens(const struct reel_plan *plan, int64_t frames);
@@ -152,15 +152,16 @@ struct reel_cut reel_plan_tokens(const struct reel_plan *plan, int64_t frames);
 struct reel_cut reel_plan_heads(const struct reel_plan *plan);
 
 /* The tokens of a seat, of its tensor axis together, and of the segment of a part of the ring. */
-struct reel_run reel_plan_own(const struct reel_plan *plan, const struct reel_cut *tokens,
-                              struct reel_seat seat);
-struct reel_run reel_plan_group(const struct reel_plan *plan, const struct reel_cut *tokens,
-                                struct reel_seat seat);
-struct reel_run reel_plan_segment(const struct reel_plan *plan, const struct reel_cut *tokens, int64_t ring);
+struct reel_range reel_plan_own(const struct reel_plan *plan, const struct reel_cut *tokens,
+                                struct reel_coords coords);
+struct reel_range reel_plan_group(const struct reel_plan *plan, const struct reel_cut *tokens,
+                                  struct reel_coords coords);
+struct reel_range reel_plan_segment(const struct reel_plan *plan, const struct reel_cut *tokens,
+                                    int64_t ring);
 
 /* The heads of a seat, and of its part of the tensor axis. */
-struct reel_run reel_plan_own_heads(const struct reel_plan *plan, struct reel_seat seat);
-struct reel_run reel_plan_tensor_heads(const struct reel_plan *plan, struct reel_seat seat);
+struct reel_range reel_plan_own_heads(const struct reel_plan *plan, struct reel_coords coords);
+struct reel_range reel_plan_tensor_heads(const struct reel_plan *plan, struct reel_coords coords);
 
 /* The keys of segment `of` that some query of segment `by` may see, counted from its first: all of them, or with causal
  * blocks those before the end of the block of by's last token. */
@@ -170,12 +171,13 @@ int64_t reel_plan_visible(const struct reel_plan *plan, const struct reel_cut *t
 /* Rows that a part of the tensor axis sends in one piece when partial sums are scattered: each part's tokens are cut into
  * at most 2 * tensor pieces, so that what arrives from all parts for one piece is about as large as the tokens of one. A
  * multiple of the rows of a GEMM's tile, which smaller pieces would fill up in vain: by a quarter of a forward at worst. */
-enum { REEL_PIECE_UNIT = 96 };
+enum { REEL_LOAD_UNIT_ALIGNMENT = 96 };
 int64_t reel_plan_piece_rows(const struct reel_plan *plan, int64_t tokens);
 
 /* Where the slices of a rank lie, and with gathered weights its share of a block, in bytes. */
 struct reel_layout reel_plan_layout(const struct reel_plan *plan, int64_t rank);
-struct reel_run reel_plan_share(const struct reel_plan *plan, const struct reel_layout *layout, int64_t rank);
+struct reel_range reel_plan_share(const struct reel_plan *plan, const struct reel_layout *layout,
+                                  int64_t rank);
 
 /* Bytes of one buffer on one rank; 0 where it has none. No rank has more than rank 0. */
 int64_t reel_plan_bytes(const struct reel_plan *plan, int64_t rank, enum reel_buffer buffer);

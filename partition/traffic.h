@@ -41,22 +41,22 @@
 
 #include "plan.h"
 
-enum reel_purpose {
-    REEL_SENT_HEADS,
-    REEL_SENT_TOKENS,
-    REEL_SENT_KEYS,
-    REEL_SENT_COLUMNS,
-    REEL_SENT_PARTIALS,
-    REEL_SENT_NORMS,
-    REEL_SENT_WEIGHTS,
-    REEL_SENT_DISTANCES,
-    REEL_SENT_OUTPUT,
-    REEL_SENT_VELOCITY,
-    REEL_PURPOSES
+enum reel_traffic_class {
+    REEL_TRAFFIC_HEADS,
+    REEL_TRAFFIC_TOKENS,
+    REEL_TRAFFIC_KEYS,
+    REEL_TRAFFIC_COLUMNS,
+    REEL_TRAFFIC_PARTIALS,
+    REEL_TRAFFIC_NORMS,
+    REEL_TRAFFIC_WEIGHTS,
+    REEL_TRAFFIC_DISTANCES,
+    REEL_TRAFFIC_OUTPUT,
+    REEL_TRAFFIC_VELOCITY,
+    REEL_TRAFFIC_CLASSES
 };
 
 /* The name of a purpose in the log. */
-const char *reel_purpose_name(enum reel_purpose purpose);
+const char *reel_traffic_class_name(enum reel_traffic_class traffic_class);
 
 /* What an iteration is, to those who count. */
 struct reel_iteration {
@@ -66,15 +66,14 @@ struct reel_iteration {
 
 /* Adds the bytes that a rank sends in one iteration. */
 void reel_traffic_iteration(const struct reel_plan *plan, int64_t rank, struct reel_iteration iteration,
-                            int64_t bytes[REEL_PURPOSES]);
+                            int64_t bytes[REEL_TRAFFIC_CLASSES]);
 
 /* Adds what it sends to make keys and values of that many prompts in one pass over the blocks; and of the image. */
 void reel_traffic_prompts(const struct reel_plan *plan, int64_t rank, int64_t prompts,
-                          int64_t bytes[REEL_PURPOSES]);
-void reel_traffic_image(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_PURPOSES]);
+                          int64_t bytes[REEL_TRAFFIC_CLASSES]);
+void reel_traffic_image(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_TRAFFIC_CLASSES]);
 
 /* The elements of a block that make keys and values of a context: of the prompts, or of the image. */
-struct reel_run reel_context_bytes(const struct reel_layout *layout, int image);
-
+struct reel_range reel_context_bytes(const struct reel_layout *layout, int image);
 
 #endif

@@ -5,8 +5,8 @@
  * with the sequence. */
 #include "cpu.h"
 #include "elements.h"
-#include "lanes.h"
-#include "pulse.h"
+#include "simd.h"
+#include "heartbeat.h"
 
 #include <string.h>
 
@@ -14,16 +14,16 @@
  * blocks, the queries, the sums so far [channels, queries of a strip] of each strip, its scores, each query's
  * maximum and weight, and a strip's result on its feet. */
 struct tile {
-    const struct reel_lanes *lanes;
+    const struct reel_simd *simd;
     int64_t channels; /* rounded up to a block's rows */
     float *q, *scores, *sums, *maximum, *weight, *rows, *k, *v;
 };
 
 int64_t reel_attention_scratch_floats(int64_t channels)
 {
-    int64_t across = reel_rounded_up(channels, REEL_BLOCK_ROWS_MOST);
-    return REEL_QUERY_TILE * (channels + across + 2) + REEL_KEY_TILE * REEL_STRIP_COLUMNS_MOST +
-           REEL_STRIP_COLUMNS_MOST * reel_rounded_up(channels, REEL_STRIP_COLUMNS_MOST) +
+    int64_t across = reel_rounded_up(channels, REEL_A_PANEL_ROWS_MAX);
+    return REEL_QUERY_TILE * (channels + across + 2) + REEL_KEY_TILE * REEL_B_PANEL_COLUMNS_MAX +
+           REEL_B_PANEL_COLUMNS_MAX * reel_rounded_up(channels, REEL_B_PANEL_COLUMNS_MAX) +
            REEL_KEY_TILE * (channels + across) + 2 * REEL_PACK_SLACK + 16 * 8;
 }
 
@@ -35,26 +35,25 @@ static float *carve(float **scratch, int64_t floats)
     return array;
 }
 
-static struct tile tile_in(float *scratch, const struct reel_lanes *lanes, int64_t channels)
+static struct tile tile_in(float *scratch, const struct reel_simd *simd, int64_t channels)
 {
-    struct tile t = {.lanes = lanes, .channels = reel_rounded_up(channels, lanes->floats.block_rows)};
+    struct tile t = {.simd = simd, .channels = reel_rounded_up(channels, simd->floats.a_panel_rows)};
     t.q = carve(&scratch, REEL_QUERY_TILE * channels);
-    t.scores = carve(&scratch, REEL_KEY_TILE * lanes->strip_columns);
+    t.scores = carve(&scratch, REEL_KEY_TILE * simd->b_panel_columns);
     t.sums = carve(&scratch, REEL_QUERY_TILE * t.channels);
     t.maximum = carve(&scratch, REEL_QUERY_TILE);
     t.weight = carve(&scratch, REEL_QUERY_TILE);
-    t.rows = carve(&scratch, lanes->strip_columns * reel_rounded_up(channels, lanes->strip_columns));
+    t.rows = carve(&scratch, simd->b_panel_columns * reel_rounded_up(channels, simd->b_panel_columns));
     t.k = carve(&scratch, REEL_KEY_TILE * channels + REEL_PACK_SLACK);
     t.v = carve(&scratch, REEL_KEY_TILE * t.channels + REEL_PACK_SLACK);
     return t;
 }
 
-REEL_ELEMENT void write_numbers(void *out, enum reel_precision numbers, struct reel_merged merged,
+REEL_ELEMENT void write_numbers(void *out, enum reel_precision data, struct reel_merged merged,
                                 const float *sum, float weight, int64_t channels)
 {
     for (int64_t c = 0; c < channels; c++)
-        reel_set_number(out, c, numbers,
-                        reel_merged_number(merged, reel_number(out, c, numbers), sum[c] / weight));
+        reel_set_number(out, c, data, reel_merged_number(merged, reel_number(out, c, data), sum[c] / weight));
 }
 
 /* The result of one query: sum / weight; added to, or merged with, what is there. The maximum is of powers of
@@ -63,7 +62,7 @@ REEL_SIMD
 static void write_out(const struct reel_attention *a, int64_t head, int64_t query, const float *sum,
                       float maximum, float weight)
 {
-    void *out = reel_at(a->out, query * a->out_stride + head * a->channels, a->numbers);
+    void *out = reel_at(a->out, query * a->out_stride + head * a->channels, a->dtype);
     float *lse = a->lse ? a->lse + query * a->heads + head : NULL;
     double here = lse ? (double)maximum * M_LN2 + log((double)weight) : 0;
     struct reel_merged merged = {.kept = a->add ? 1 : 0, .taken = 1, .lse = here};
@@ -71,72 +70,74 @@ static void write_out(const struct reel_attention *a, int64_t head, int64_t quer
         merged = reel_merge_of((double)*lse, here);
     if (lse)
         *lse = (float)merged.lse;
-    if (a->numbers == REEL_BFLOAT16)
+    if (a->dtype == REEL_BFLOAT16)
         write_numbers(out, REEL_BFLOAT16, merged, sum, weight, a->channels);
     else
         write_numbers(out, REEL_FP32, merged, sum, weight, a->channels);
 }
 
 /* So many rows of a head from `first` on. */
-static struct reel_operand head_of(const struct reel_attention *a, const void *numbers, int64_t stride,
+static struct reel_operand head_of(const struct reel_attention *a, const void *data, int64_t stride,
                                    int64_t head, int64_t first, int64_t rows)
 {
-    return (struct reel_operand){.numbers = reel_at(numbers, first * stride + head * a->channels, a->numbers),
+    return (struct reel_operand){.data = reel_at(data, first * stride + head * a->channels, a->dtype),
                                  .stride = stride,
                                  .rows = rows,
-                                 .precision = a->numbers};
+                                 .precision = a->dtype};
 }
 
 /* Part `part` of `parts` of the rows behind those of a tile of keys or values, which are packed next. */
-static struct reel_ahead next_rows(const struct reel_attention *a, const struct reel_operand *rows,
-                                   int64_t behind, int64_t part, int64_t parts)
+static struct reel_prefetch next_rows(const struct reel_attention *a, const struct reel_operand *rows,
+                                      int64_t behind, int64_t part, int64_t parts)
 {
-    int64_t bytes = reel_precision_bytes(a->numbers);
+    int64_t bytes = reel_precision_bytes(a->dtype);
     int64_t count = behind < REEL_KEY_TILE ? behind : REEL_KEY_TILE, first = count * part / parts;
-    return (struct reel_ahead){.rows =
-                                   reel_at(rows->numbers, (rows->rows + first) * rows->stride, a->numbers),
-                               .stride = rows->stride * bytes,
-                               .bytes = a->channels * bytes,
-                               .count = count * (part + 1) / parts - first};
+    return (struct reel_prefetch){.rows = reel_at(rows->data, (rows->rows + first) * rows->stride, a->dtype),
+                                  .stride = rows->stride * bytes,
+                                  .bytes = a->channels * bytes,
+                                  .count = count * (part + 1) / parts - first};
 }
 
 /* Takes the keys from `key` on of a head into the tile. */
 static void key_tile(const struct tile *t, const struct reel_attention *a, int64_t head, int64_t queries,
                      int64_t key)
 {
-    const struct reel_lanes *lanes = t->lanes;
+    const struct reel_simd *simd = t->simd;
     int64_t keys = a->keys - key < REEL_KEY_TILE ? a->keys - key : REEL_KEY_TILE, C = a->channels;
-    int64_t strip = lanes->strip_columns, strips = (queries + strip - 1) / strip;
+    int64_t b_panel = simd->b_panel_columns, b_panels = (queries + b_panel - 1) / b_panel;
     struct reel_operand k = head_of(a, a->k, a->kv_stride, head, key, keys),
                         v = head_of(a, a->v, a->kv_stride, head, key, keys);
-    lanes->floats.pack_blocks(&k, C, t->k);
-    lanes->pack_blocks_across(&v, C, t->v);
-    for (int64_t s = 0; s < strips; s++) {
+    simd->floats.pack_a(&k, C, t->k);
+    simd->pack_a_transposed(&v, C, t->v);
+    for (int64_t s = 0; s < b_panels; s++) {
         int64_t behind = a->keys - key - keys;
-        float *sums = t->sums + s * strip * t->channels;
-        struct reel_ahead ahead[] = {next_rows(a, &k, behind, s, strips), {0}};
-        lanes->floats.multiply((keys + lanes->floats.block_rows - 1) / lanes->floats.block_rows, C, t->k,
-                               t->q + s * strip * C, t->scores, strip, 0, ahead);
-        lanes->soften(keys, t->channels, t->scores, t->maximum + s * strip, t->weight + s * strip, sums);
-        ahead[0] = next_rows(a, &v, behind, s, strips);
-        lanes->floats.multiply(t->channels / lanes->floats.block_rows, keys, t->v, t->scores, sums, strip, 1,
-                               ahead);
+        float *sums = t->sums + s * b_panel * t->channels;
+        struct reel_prefetch prefetch[] = {next_rows(a, &k, behind, s, b_panels), {0}};
+        simd->floats.multiply((keys + simd->floats.a_panel_rows - 1) / simd->floats.a_panel_rows, C, t->k,
+                              t->q + s * b_panel * C, t->scores, b_panel, 0, prefetch);
+        simd->online_softmax(keys, t->channels, t->scores, t->maximum + s * b_panel, t->weight + s * b_panel,
+                             sums);
+        prefetch[0] = next_rows(a, &v, behind, s, b_panels);
+        simd->floats.multiply(t->channels / simd->floats.a_panel_rows, keys, t->v, t->scores, sums, b_panel,
+                              1, prefetch);
     }
 }
 
 /* The results of the strip of queries from `q` on, of which there are so many. */
-static void write_strip(const struct tile *t, const struct reel_attention *a, int64_t head, int64_t first,
-                        int64_t q, int64_t queries)
+static void write_b_panel(const struct tile *t, const struct reel_attention *a, int64_t head, int64_t first,
+                          int64_t q, int64_t queries)
 {
-    int64_t strip = t->lanes->strip_columns, C = a->channels;
+    int64_t b_panel = t->simd->b_panel_columns, C = a->channels;
     const float *sums = t->sums + q * t->channels;
-    for (int64_t c = 0; c < C; c += strip) {
-        struct reel_operand columns = {
-            .numbers = sums + c * strip, .stride = strip, .rows = C - c < strip ? C - c : strip, .scale = 1};
+    for (int64_t c = 0; c < C; c += b_panel) {
+        struct reel_operand columns = {.data = sums + c * b_panel,
+                                       .stride = b_panel,
+                                       .rows = C - c < b_panel ? C - c : b_panel,
+                                       .scale = 1};
         float *piece = t->scores;
-        t->lanes->floats.pack_strip(&columns, strip, piece);
+        t->simd->floats.pack_b(&columns, b_panel, piece);
         for (int64_t i = 0; i < queries; i++)
-            memcpy(t->rows + i * C + c, piece + i * strip, (size_t)columns.rows * sizeof *piece);
+            memcpy(t->rows + i * C + c, piece + i * b_panel, (size_t)columns.rows * sizeof *piece);
     }
     for (int64_t i = 0; i < queries; i++)
         write_out(a, head, first + q + i, t->rows + i * C, t->maximum[q + i], t->weight[q + i]);
@@ -146,14 +147,14 @@ static void write_strip(const struct tile *t, const struct reel_attention *a, in
 static void query_tile(const struct tile *t, const struct reel_attention *a, int64_t head, int64_t first,
                        int64_t queries)
 {
-    int64_t strip = t->lanes->strip_columns, whole = reel_rounded_up(queries, strip);
+    int64_t b_panel = t->simd->b_panel_columns, whole = reel_rounded_up(queries, b_panel);
     struct reel_operand q = head_of(a, a->q, a->q_stride, head, first, queries);
     q.scale = (float)(a->scale * M_LOG2E);
-    for (int64_t i = 0; i < queries; i += strip) {
+    for (int64_t i = 0; i < queries; i += b_panel) {
         struct reel_operand some = q;
-        some.numbers = reel_at(q.numbers, i * q.stride, q.precision);
-        some.rows = queries - i < strip ? queries - i : strip;
-        t->lanes->floats.pack_strip(&some, a->channels, t->q + i * a->channels);
+        some.data = reel_at(q.data, i * q.stride, q.precision);
+        some.rows = queries - i < b_panel ? queries - i : b_panel;
+        t->simd->floats.pack_b(&some, a->channels, t->q + i * a->channels);
     }
     memset(t->sums, 0, (size_t)(whole * t->channels) * sizeof *t->sums);
     memset(t->weight, 0, (size_t)whole * sizeof *t->weight);
@@ -161,20 +162,20 @@ static void query_tile(const struct tile *t, const struct reel_attention *a, int
         t->maximum[i] = -3.0e38f;
     for (int64_t key = 0; key < a->keys; key += REEL_KEY_TILE)
         key_tile(t, a, head, queries, key);
-    reel_pulse();
-    for (int64_t i = 0; i < queries; i += strip)
-        write_strip(t, a, head, first, i, queries - i < strip ? queries - i : strip);
+    reel_heartbeat();
+    for (int64_t i = 0; i < queries; i += b_panel)
+        write_b_panel(t, a, head, first, i, queries - i < b_panel ? queries - i : b_panel);
 }
 
 void reel_attention_cpu(struct reel_stream *stream, const struct reel_attention *a)
 {
-    const struct reel_lanes *lanes = stream->lanes;
+    const struct reel_simd *simd = stream->simd;
     int64_t tiles = (a->queries + REEL_QUERY_TILE - 1) / REEL_QUERY_TILE;
-    int64_t size = reel_rounded_up((a->queries + tiles - 1) / tiles, lanes->strip_columns);
+    int64_t size = reel_rounded_up((a->queries + tiles - 1) / tiles, simd->b_panel_columns);
     tiles = (a->queries + size - 1) / size;
 #pragma omp parallel num_threads((int)stream->threads)
     {
-        struct tile t = tile_in(reel_cpu_scratch(stream), lanes, a->channels);
+        struct tile t = tile_in(reel_cpu_scratch(stream), simd, a->channels);
 #pragma omp for collapse(2) schedule(dynamic)
         for (int64_t head = 0; head < a->heads; head++)
             for (int64_t i = 0; i < tiles; i++)

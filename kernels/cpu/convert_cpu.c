@@ -30,6 +30,6 @@ void reel_convert_cpu(struct reel_stream *stream, const struct reel_convert *a)
     enum { BLOCK = 1 << 14 };
 #pragma omp parallel for num_threads((int)stream->threads)
     for (int64_t first = 0; first < a->count; first += BLOCK)
-        reel_narrow_cpu(a->x + first, a->count - first < BLOCK ? a->count - first : BLOCK, a->numbers,
-                        reel_at(a->y, first, a->numbers));
+        reel_narrow_cpu(a->x + first, a->count - first < BLOCK ? a->count - first : BLOCK, a->dtype,
+                        reel_at(a->y, first, a->dtype));
 }

@@ -31,8 +31,8 @@ void reel_narrow_cpu(const float *from, int64_t count, enum reel_precision preci
 float *reel_cpu_scratch(const struct reel_stream *stream);
 
 /* What the tables of both backends that compute on the host have alike. */
-int64_t reel_scratch_bytes_cpu(const struct reel_scratch *most);
-void reel_open_cpu(struct reel_stream *stream, const struct reel_scratch *most);
+int64_t reel_scratch_bytes_cpu(const struct reel_scratch *max);
+void reel_open_cpu(struct reel_stream *stream, const struct reel_scratch *max);
 const char *reel_arithmetic_cpu(void);
 int reel_widens_cpu(void);
 

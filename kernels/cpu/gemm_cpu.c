@@ -5,11 +5,11 @@
  * happen on the way to y. */
 #include "cpu.h"
 #include "elements.h"
-#include "lanes.h"
-#include "pulse.h"
+#include "simd.h"
+#include "heartbeat.h"
 
 /* A tile's size is even over the matrix, and small enough that every thread gets several. */
-enum { TILES_OF_A_THREAD = 16, COLUMNS_LEAST = 128 };
+enum { TILES_OF_A_THREAD = 16, COLUMNS_MIN = 128 };
 
 REEL_ELEMENT void finish(const float *sums, int64_t columns, float scale, const float *bias,
                          enum reel_activation activation, enum reel_precision result, void *y)
@@ -23,8 +23,8 @@ REEL_SIMD
 static void finish_row(const float *sums, int64_t columns, const float *bias, const struct reel_gemm *a,
                        void *y)
 {
-    float scale = a->weights == REEL_FP8 ? (float)a->weight_scale : 1.0f;
-    int is_wide = a->result == REEL_FP32;
+    float scale = a->weight_dtype == REEL_FP8 ? (float)a->weight_scale : 1.0f;
+    int is_wide = a->y_dtype == REEL_FP32;
     if (a->activation == REEL_GELU_TANH && is_wide)
         finish(sums, columns, scale, bias, REEL_GELU_TANH, REEL_FP32, y);
     else if (a->activation == REEL_GELU_TANH)
@@ -45,8 +45,8 @@ static void finish_row(const float *sums, int64_t columns, const float *bias, co
 
 /* How a GEMM is cut, and where a thread has its packed operands and sums. */
 struct tiling {
-    const struct reel_product *product;
-    int64_t strip_columns;
+    const struct reel_simd_gemm *product;
+    int64_t b_panel_columns;
     int64_t in;                          /* numbers of a row as they are packed */
     enum reel_precision x_as, weight_as; /* what they are packed from */
     int64_t rows, row_tiles;             /* of a tile, a multiple of a block's; how many tiles */
@@ -54,54 +54,55 @@ struct tiling {
 };
 
 struct room {
-    float *blocks, *strip, *sums; /* [rows, piece], [piece, a strip's columns], [rows, columns] of a tile */
-    float *bias;                  /* [columns] */
+    float *a_panels, *b_panel,
+        *sums;   /* [rows, piece], [piece, a strip's columns], [rows, columns] of a tile */
+    float *bias; /* [columns] */
 };
 
 int64_t reel_gemm_scratch_floats(void)
 {
-    return REEL_TILE_ROWS * REEL_TILE_PIECE + REEL_PACK_SLACK + REEL_TILE_PIECE * REEL_STRIP_COLUMNS_MOST +
+    return REEL_TILE_ROWS * REEL_TILE_PIECE + REEL_PACK_SLACK + REEL_TILE_PIECE * REEL_B_PANEL_COLUMNS_MAX +
            (REEL_TILE_ROWS + 1) * REEL_TILE_COLUMNS;
 }
 
 /* Whether rows are whole pairs, which begin where a number of 32 bits may: so do those of a part of the rows,
  * and cutting them changes no bit. */
-static int is_of_pairs(const struct reel_gemm *a)
+static int is_whole_bf16_pairs(const struct reel_gemm *a)
 {
-    return a->numbers == REEL_BFLOAT16 && a->weights == REEL_BFLOAT16 && a->in % 2 == 0 &&
+    return a->dtype == REEL_BFLOAT16 && a->weight_dtype == REEL_BFLOAT16 && a->in % 2 == 0 &&
            ((uintptr_t)a->x | (uintptr_t)a->weight) % sizeof(float) == 0;
 }
 
 static struct tiling tiling_of(const struct reel_stream *stream, const struct reel_gemm *a)
 {
-    const struct reel_lanes *lanes = stream->lanes;
-    struct tiling t = {.product = &lanes->floats,
-                       .strip_columns = lanes->strip_columns,
+    const struct reel_simd *simd = stream->simd;
+    struct tiling t = {.product = &simd->floats,
+                       .b_panel_columns = simd->b_panel_columns,
                        .in = a->in,
-                       .x_as = a->numbers,
-                       .weight_as = a->weights};
-    if (lanes->pairs.multiply && is_of_pairs(a)) {
-        t.product = &lanes->pairs;
+                       .x_as = a->dtype,
+                       .weight_as = a->weight_dtype};
+    if (simd->bf16_dot.multiply && is_whole_bf16_pairs(a)) {
+        t.product = &simd->bf16_dot;
         t.in = a->in / 2;
         t.x_as = t.weight_as = REEL_FP32;
     }
     int64_t tiles = (a->rows + REEL_TILE_ROWS - 1) / REEL_TILE_ROWS;
-    t.rows = reel_rounded_up((a->rows + tiles - 1) / tiles, t.product->block_rows);
+    t.rows = reel_rounded_up((a->rows + tiles - 1) / tiles, t.product->a_panel_rows);
     t.row_tiles = (a->rows + t.rows - 1) / t.rows;
-    int64_t most = a->out / COLUMNS_LEAST + 1, least = (a->out + REEL_TILE_COLUMNS - 1) / REEL_TILE_COLUMNS;
+    int64_t max = a->out / COLUMNS_MIN + 1, min = (a->out + REEL_TILE_COLUMNS - 1) / REEL_TILE_COLUMNS;
     tiles = (stream->threads * TILES_OF_A_THREAD + t.row_tiles - 1) / t.row_tiles;
-    tiles = stream->threads == 1 || tiles < least ? least : tiles < most ? tiles : most;
-    t.columns = reel_rounded_up((a->out + tiles - 1) / tiles, t.strip_columns);
+    tiles = stream->threads == 1 || tiles < min ? min : tiles < max ? tiles : max;
+    t.columns = reel_rounded_up((a->out + tiles - 1) / tiles, t.b_panel_columns);
     t.column_tiles = (a->out + t.columns - 1) / t.columns;
     return t;
 }
 
 static struct room room_in(float *scratch)
 {
-    struct room room = {.strip = scratch};
-    room.sums = room.strip + REEL_TILE_PIECE * REEL_STRIP_COLUMNS_MOST;
+    struct room room = {.b_panel = scratch};
+    room.sums = room.b_panel + REEL_TILE_PIECE * REEL_B_PANEL_COLUMNS_MAX;
     room.bias = room.sums + REEL_TILE_ROWS * REEL_TILE_COLUMNS;
-    room.blocks = room.bias + REEL_TILE_COLUMNS;
+    room.a_panels = room.bias + REEL_TILE_COLUMNS;
     return room;
 }
 
@@ -109,7 +110,7 @@ static struct room room_in(float *scratch)
 static struct reel_operand piece_of(const void *matrix, int64_t in, int64_t row, int64_t rows,
                                     int64_t first_k, enum reel_precision precision)
 {
-    return (struct reel_operand){.numbers = reel_at(matrix, row * in + first_k, precision),
+    return (struct reel_operand){.data = reel_at(matrix, row * in + first_k, precision),
                                  .stride = in,
                                  .rows = rows,
                                  .precision = precision,
@@ -117,45 +118,45 @@ static struct reel_operand piece_of(const void *matrix, int64_t in, int64_t row,
 }
 
 /* Part `part` of `parts` of the piece of k behind that of x, which is packed next. */
-static struct reel_ahead next_piece(const struct reel_operand *x, int64_t number_bytes, int64_t behind,
-                                    int64_t part, int64_t parts)
+static struct reel_prefetch next_piece(const struct reel_operand *x, int64_t number_bytes, int64_t behind,
+                                       int64_t part, int64_t parts)
 {
     int64_t first = x->rows * part / parts, end = x->rows * (part + 1) / parts;
     int64_t count = behind < REEL_TILE_PIECE ? behind : REEL_TILE_PIECE;
-    const char *next = (const char *)x->numbers + REEL_TILE_PIECE * number_bytes;
-    return (struct reel_ahead){.rows = next + first * x->stride * number_bytes,
-                               .stride = x->stride * number_bytes,
-                               .bytes = count * number_bytes,
-                               .count = count > 0 ? end - first : 0};
+    const char *next = (const char *)x->data + REEL_TILE_PIECE * number_bytes;
+    return (struct reel_prefetch){.rows = next + first * x->stride * number_bytes,
+                                  .stride = x->stride * number_bytes,
+                                  .bytes = count * number_bytes,
+                                  .count = count > 0 ? end - first : 0};
 }
 
 /* Adds the piece of k from first_k on to the sums of a tile of rows [row, row_end) and columns [column, end). */
 static void add_piece(const struct tiling *t, const struct room *room, const struct reel_gemm *a, int64_t row,
                       int64_t row_end, int64_t column, int64_t end, int64_t first_k)
 {
-    int64_t strip = t->strip_columns, strips = (end - column + strip - 1) / strip;
+    int64_t b_panel = t->b_panel_columns, b_panels = (end - column + b_panel - 1) / b_panel;
     int64_t left = t->in - first_k, count = left < REEL_TILE_PIECE ? left : REEL_TILE_PIECE;
     int64_t x_bytes = reel_precision_bytes(t->x_as), weight_bytes = reel_precision_bytes(t->weight_as);
-    int64_t blocks = (row_end - row + t->product->block_rows - 1) / t->product->block_rows;
+    int64_t a_panels = (row_end - row + t->product->a_panel_rows - 1) / t->product->a_panel_rows;
     struct reel_operand x = piece_of(a->x, t->in, row, row_end - row, first_k, t->x_as);
-    x.rounds_to_fp8 = a->weights == REEL_FP8;
-    t->product->pack_blocks(&x, count, room->blocks);
-    for (int64_t s = 0; s < strips; s++) {
-        int64_t c = column + s * strip, next = end - c - strip;
+    x.rounds_to_fp8 = a->weight_dtype == REEL_FP8;
+    t->product->pack_a(&x, count, room->a_panels);
+    for (int64_t s = 0; s < b_panels; s++) {
+        int64_t c = column + s * b_panel, next = end - c - b_panel;
         struct reel_operand weight =
-            piece_of(a->weight, t->in, c, end - c < strip ? end - c : strip, first_k, t->weight_as);
-        struct reel_ahead ahead[] = {
-            {.rows = reel_at(weight.numbers, strip * t->in, t->weight_as),
+            piece_of(a->weight, t->in, c, end - c < b_panel ? end - c : b_panel, first_k, t->weight_as);
+        struct reel_prefetch prefetch[] = {
+            {.rows = reel_at(weight.data, b_panel * t->in, t->weight_as),
              .stride = t->in * weight_bytes,
              .bytes = count * weight_bytes,
-             .count = next < 0       ? 0
-                      : next < strip ? next
-                                     : strip},
-            next_piece(&x, x_bytes, left - count, s, strips),
+             .count = next < 0         ? 0
+                      : next < b_panel ? next
+                                       : b_panel},
+            next_piece(&x, x_bytes, left - count, s, b_panels),
         };
-        t->product->pack_strip(&weight, count, room->strip);
-        t->product->multiply(blocks, count, room->blocks, room->strip, room->sums + s * strip, t->columns,
-                             first_k > 0, ahead);
+        t->product->pack_b(&weight, count, room->b_panel);
+        t->product->multiply(a_panels, count, room->a_panels, room->b_panel, room->sums + s * b_panel,
+                             t->columns, first_k > 0, prefetch);
     }
 }
 
@@ -166,14 +167,14 @@ static void tile(const struct tiling *t, const struct room *room, const struct r
     int64_t columns = a->out - column < t->columns ? a->out - column : t->columns;
     for (int64_t k = 0; k < t->in; k += REEL_TILE_PIECE)
         add_piece(t, room, a, row, row + rows, column, column + columns, k);
-    reel_pulse();
+    reel_heartbeat();
     if (a->bias)
-        reel_widen_cpu(reel_at(a->bias, column, a->numbers), columns, a->numbers, room->bias);
+        reel_widen_cpu(reel_at(a->bias, column, a->dtype), columns, a->dtype, room->bias);
     for (int64_t c = 0; c < columns && !a->bias; c++)
         room->bias[c] = -0.0f; /* x + -0 is x, also where x is -0 */
     for (int64_t r = 0; r < rows; r++)
         finish_row(room->sums + r * t->columns, columns, room->bias, a,
-                   reel_at(a->y, (row + r) * a->out + column, a->result));
+                   reel_at(a->y, (row + r) * a->out + column, a->y_dtype));
 }
 
 void reel_gemm_cpu(struct reel_stream *stream, const struct reel_gemm *a)

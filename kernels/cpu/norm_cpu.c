@@ -47,23 +47,23 @@ static void moments(const void *x, enum reel_precision from, int64_t width, doub
         moments_of(x, REEL_FP32, width, epsilon, mean, inverse);
 }
 
-REEL_ELEMENT void affine(const struct reel_layer_norm *a, enum reel_precision from,
-                         enum reel_precision numbers, const void *x, float mean, float inverse, void *y)
+REEL_ELEMENT void affine(const struct reel_layer_norm *a, enum reel_precision from, enum reel_precision dtype,
+                         const void *x, float mean, float inverse, void *y)
 {
     for (int64_t i = 0; i < a->width; i++)
-        reel_set_number(y, i, numbers,
+        reel_set_number(y, i, dtype,
                         reel_affine((reel_number(x, i, from) - mean) * inverse,
-                                    reel_number(a->weight, i, numbers), reel_number(a->bias, i, numbers)));
+                                    reel_number(a->weight, i, dtype), reel_number(a->bias, i, dtype)));
 }
 
 REEL_SIMD
 static void affine_row(const struct reel_layer_norm *a, const void *x, float mean, float inverse, void *y)
 {
-    if (a->from == REEL_BFLOAT16 && a->numbers == REEL_BFLOAT16)
+    if (a->x_dtype == REEL_BFLOAT16 && a->dtype == REEL_BFLOAT16)
         affine(a, REEL_BFLOAT16, REEL_BFLOAT16, x, mean, inverse, y);
-    else if (a->from == REEL_BFLOAT16)
+    else if (a->x_dtype == REEL_BFLOAT16)
         affine(a, REEL_BFLOAT16, REEL_FP32, x, mean, inverse, y);
-    else if (a->numbers == REEL_BFLOAT16)
+    else if (a->dtype == REEL_BFLOAT16)
         affine(a, REEL_FP32, REEL_BFLOAT16, x, mean, inverse, y);
     else
         affine(a, REEL_FP32, REEL_FP32, x, mean, inverse, y);
@@ -73,28 +73,28 @@ void reel_layer_norm_cpu(struct reel_stream *stream, const struct reel_layer_nor
 {
 #pragma omp parallel for num_threads((int)stream->threads)
     for (int64_t r = 0; r < a->rows; r++) {
-        const void *x = reel_at(a->x, r * a->width, a->from);
+        const void *x = reel_at(a->x, r * a->width, a->x_dtype);
         float mean, inverse;
-        moments(x, a->from, a->width, a->epsilon, &mean, &inverse);
-        affine_row(a, x, mean, inverse, reel_at(a->y, r * a->width, a->numbers));
+        moments(x, a->x_dtype, a->width, a->epsilon, &mean, &inverse);
+        affine_row(a, x, mean, inverse, reel_at(a->y, r * a->width, a->dtype));
     }
 }
 
-REEL_ELEMENT void modulated(const struct reel_modulate *a, enum reel_precision numbers, const float *x,
+REEL_ELEMENT void modulated(const struct reel_modulate *a, enum reel_precision dtype, const float *x,
                             float mean, float inverse, const float *row, void *y)
 {
     const float *shift = row + a->shift_at, *scale = row + a->scale_at;
     for (int64_t i = 0; i < a->width; i++)
-        reel_set_number(y, i, numbers,
-                        reel_modulated((x[i] - mean) * inverse, reel_number(a->scale, i, numbers), scale[i],
-                                       reel_number(a->shift, i, numbers), shift[i]));
+        reel_set_number(y, i, dtype,
+                        reel_modulated((x[i] - mean) * inverse, reel_number(a->scale, i, dtype), scale[i],
+                                       reel_number(a->shift, i, dtype), shift[i]));
 }
 
 REEL_SIMD
 static void modulated_row(const struct reel_modulate *a, const float *x, float mean, float inverse,
                           const float *row, void *y)
 {
-    if (a->numbers == REEL_BFLOAT16)
+    if (a->dtype == REEL_BFLOAT16)
         modulated(a, REEL_BFLOAT16, x, mean, inverse, row, y);
     else
         modulated(a, REEL_FP32, x, mean, inverse, row, y);
@@ -107,26 +107,26 @@ void reel_modulate_cpu(struct reel_stream *stream, const struct reel_modulate *a
         const float *x = a->x + r * a->width, *row = reel_row_of(&a->embedding, r);
         float mean, inverse;
         moments(x, REEL_FP32, a->width, a->epsilon, &mean, &inverse);
-        modulated_row(a, x, mean, inverse, row, reel_at(a->y, r * a->width, a->numbers));
+        modulated_row(a, x, mean, inverse, row, reel_at(a->y, r * a->width, a->dtype));
     }
 }
 
-REEL_ELEMENT void gated(float *x, const void *y, const void *gate, enum reel_precision numbers,
+REEL_ELEMENT void gated(float *x, const void *y, const void *gate, enum reel_precision dtype,
                         const float *row, int64_t width)
 {
     if (gate)
         for (int64_t i = 0; i < width; i++)
-            x[i] = reel_gated(x[i], reel_number(y, i, numbers), reel_number(gate, i, numbers), row[i]);
+            x[i] = reel_gated(x[i], reel_number(y, i, dtype), reel_number(gate, i, dtype), row[i]);
     else
         for (int64_t i = 0; i < width; i++)
-            x[i] += reel_number(y, i, numbers);
+            x[i] += reel_number(y, i, dtype);
 }
 
 REEL_SIMD
-static void gated_row(float *x, const void *y, const void *gate, enum reel_precision numbers,
-                      const float *row, int64_t width)
+static void gated_row(float *x, const void *y, const void *gate, enum reel_precision dtype, const float *row,
+                      int64_t width)
 {
-    if (numbers == REEL_BFLOAT16)
+    if (dtype == REEL_BFLOAT16)
         gated(x, y, gate, REEL_BFLOAT16, row, width);
     else
         gated(x, y, gate, REEL_FP32, row, width);
@@ -139,7 +139,7 @@ void reel_gated_add_cpu(struct reel_stream *stream, const struct reel_gated_add 
         const float *row = 0;
         if (a->gate)
             row = reel_row_of(&a->embedding, r) + a->gate_at;
-        gated_row(a->x + r * a->width, reel_at(a->y, r * a->width, a->numbers), a->gate, a->numbers, row,
+        gated_row(a->x + r * a->width, reel_at(a->y, r * a->width, a->dtype), a->gate, a->dtype, row,
                   a->width);
     }
 }

@@ -1,20 +1,20 @@
 /* The CPU backend: its table and its scratch memory. */
 #include "cpu.h"
 #include "host_memory.h"
-#include "lanes.h"
+#include "simd.h"
 
 #include <omp.h>
 
 /* What one thread needs, in whole cache lines. Of other operations, only split_heads needs any: a head. */
-static int64_t thread_floats(const struct reel_scratch *most)
+static int64_t thread_floats(const struct reel_scratch *max)
 {
-    int64_t gemm = reel_gemm_scratch_floats(), attention = reel_attention_scratch_floats(most->channels);
+    int64_t gemm = reel_gemm_scratch_floats(), attention = reel_attention_scratch_floats(max->channels);
     return reel_rounded_up(gemm > attention ? gemm : attention, 16);
 }
 
-int64_t reel_scratch_bytes_cpu(const struct reel_scratch *most)
+int64_t reel_scratch_bytes_cpu(const struct reel_scratch *max)
 {
-    return thread_floats(most) * most->threads * (int64_t)sizeof(float);
+    return thread_floats(max) * max->threads * (int64_t)sizeof(float);
 }
 
 float *reel_cpu_scratch(const struct reel_stream *stream)
@@ -22,22 +22,22 @@ float *reel_cpu_scratch(const struct reel_stream *stream)
     return (float *)stream->scratch + omp_get_thread_num() * stream->thread_floats;
 }
 
-void reel_open_cpu(struct reel_stream *stream, const struct reel_scratch *most)
+void reel_open_cpu(struct reel_stream *stream, const struct reel_scratch *max)
 {
-    if (!most)
+    if (!max)
         return;
-    stream->thread_floats = thread_floats(most);
-    stream->lanes = reel_lanes_here();
+    stream->thread_floats = thread_floats(max);
+    stream->simd = reel_simd_best();
 }
 
 const char *reel_arithmetic_cpu(void)
 {
-    return reel_lanes_here()->name;
+    return reel_simd_best()->name;
 }
 
 int reel_widens_cpu(void)
 {
-    return !reel_lanes_here()->pairs.multiply;
+    return !reel_simd_best()->bf16_dot.multiply;
 }
 
 const struct reel_ops reel_ops_cpu = {.name = "cpu",

@@ -1,7 +1,7 @@
 /* Attention on the GPU: which way is taken, cuDNN's a head at a time, and the plain one, which knows every
  * precision and shape. */
 #include "attention_cuda.h"
-#include "matrix_cuda.h"
+#include "gemm_workspace_cuda.h"
 
 extern "C" {
 #include "attention_cudnn.h"
@@ -17,7 +17,7 @@ constexpr int pitch = chunk + 1, score_pitch = tile_keys + 1;
 /* A block's shared memory: the sums of all channels, a chunk of channels of queries and of keys or values,
  * the scores, and what is known of each query. */
 struct plain {
-    float *sum, *queries, *keys, *scores, *most, *weight, *shrink;
+    float *sum, *queries, *keys, *scores, *max, *weight, *shrink;
 };
 
 int64_t plain_bytes(int64_t channels)
@@ -33,27 +33,27 @@ __device__ inline struct plain plain_in(float *shared, int64_t channels)
     t.queries = t.sum + tile_queries * channels;
     t.keys = t.queries + tile_queries * pitch;
     t.scores = t.keys + tile_keys * pitch;
-    t.most = t.scores + tile_queries * score_pitch;
-    t.weight = t.most + tile_queries;
+    t.max = t.scores + tile_queries * score_pitch;
+    t.weight = t.max + tile_queries;
     t.shrink = t.weight + tile_queries;
     return t;
 }
 
 /* A chunk of channels of 64 rows, zeros where there is neither row nor channel. `at` is where the first
  * is. */
-template <enum reel_precision numbers>
+template <enum reel_precision dtype>
 __device__ inline void load(float *to, const void *from, int64_t at, int64_t stride, int64_t rows,
                             int64_t channels)
 {
     for (int i = static_cast<int>(threadIdx.x); i < 64 * chunk; i += threads) {
         int row = i / chunk, c = i % chunk;
         to[row * pitch + c] =
-            row < rows && c < channels ? reel_number(from, at + row * stride + c, numbers) : 0;
+            row < rows && c < channels ? reel_number(from, at + row * stride + c, dtype) : 0;
     }
 }
 
 /* The scores of the tile of keys from `key`; -infinity where there is no key. */
-template <enum reel_precision numbers>
+template <enum reel_precision dtype>
 __device__ inline void score(const struct reel_attention &a, const struct plain &t, int64_t head,
                              int64_t first, int64_t key)
 {
@@ -62,8 +62,8 @@ __device__ inline void score(const struct reel_attention &a, const struct plain 
     for (int64_t c = 0; c < a.channels; c += chunk) {
         int64_t column = head * a.channels + c, channels = a.channels - c;
         __syncthreads();
-        load<numbers>(t.queries, a.q, first * a.q_stride + column, a.q_stride, a.queries - first, channels);
-        load<numbers>(t.keys, a.k, key * a.kv_stride + column, a.kv_stride, a.keys - key, channels);
+        load<dtype>(t.queries, a.q, first * a.q_stride + column, a.q_stride, a.queries - first, channels);
+        load<dtype>(t.keys, a.k, key * a.kv_stride + column, a.kv_stride, a.keys - key, channels);
         __syncthreads();
         for (int i = 0; i < chunk; i++)
 #pragma unroll
@@ -87,20 +87,20 @@ __device__ inline void fold(const struct plain &t)
 {
     constexpr unsigned all = 0xffffffffu;
     int query = static_cast<int>(threadIdx.x) / 4, part = static_cast<int>(threadIdx.x) % 4;
-    float *scores = t.scores + query * score_pitch, before = t.most[query], most = before, weight = 0;
+    float *scores = t.scores + query * score_pitch, before = t.max[query], max = before, weight = 0;
     for (int i = part; i < tile_keys; i += 4)
-        most = fmaxf(most, scores[i]);
-    most = fmaxf(most, __shfl_xor_sync(all, most, 1));
-    most = fmaxf(most, __shfl_xor_sync(all, most, 2));
+        max = fmaxf(max, scores[i]);
+    max = fmaxf(max, __shfl_xor_sync(all, max, 1));
+    max = fmaxf(max, __shfl_xor_sync(all, max, 2));
     for (int i = part; i < tile_keys; i += 4) {
-        scores[i] = reel_exp(scores[i] - most);
+        scores[i] = reel_exp(scores[i] - max);
         weight += scores[i];
     }
     weight += __shfl_xor_sync(all, weight, 1);
     weight += __shfl_xor_sync(all, weight, 2);
     if (part == 0) {
-        float shrink = reel_exp(before - most);
-        t.most[query] = most;
+        float shrink = reel_exp(before - max);
+        t.max[query] = max;
         t.shrink[query] = shrink;
         t.weight[query] = fmaf(t.weight[query], shrink, weight);
     }
@@ -108,14 +108,14 @@ __device__ inline void fold(const struct plain &t)
 }
 
 /* sum = sum * shrink + exponentials v. */
-template <enum reel_precision numbers>
+template <enum reel_precision dtype>
 __device__ inline void gather(const struct reel_attention &a, const struct plain &t, int64_t head,
                               int64_t key)
 {
     int ty = static_cast<int>(threadIdx.x) / side, tx = static_cast<int>(threadIdx.x) % side;
     for (int64_t c = 0; c < a.channels; c += chunk) {
-        load<numbers>(t.keys, a.v, key * a.kv_stride + head * a.channels + c, a.kv_stride, a.keys - key,
-                      a.channels - c);
+        load<dtype>(t.keys, a.v, key * a.kv_stride + head * a.channels + c, a.kv_stride, a.keys - key,
+                    a.channels - c);
         __syncthreads();
 #pragma unroll
         for (int m = 0; m < each; m++)
@@ -140,18 +140,18 @@ __device__ inline void share(const struct reel_attention &a, const struct plain 
     int query = static_cast<int>(threadIdx.x);
     if (query < tile_queries && first + query < a.queries) {
         float *lse = a.lse ? a.lse + (first + query) * a.heads + head : nullptr;
-        double here = static_cast<double>(t.most[query]) + log(static_cast<double>(t.weight[query]));
+        double here = static_cast<double>(t.max[query]) + log(static_cast<double>(t.weight[query]));
         struct reel_merged shares =
             reel_attention_shares(&a, a.merge ? static_cast<double>(*lse) : here, here);
         if (lse)
             *lse = static_cast<float>(shares.lse);
-        t.most[query] = shares.kept;
+        t.max[query] = shares.kept;
         t.shrink[query] = shares.taken;
     }
     __syncthreads();
 }
 
-template <enum reel_precision numbers>
+template <enum reel_precision dtype>
 __device__ inline void write_out(const struct reel_attention &a, const struct plain &t, int64_t head,
                                  int64_t first)
 {
@@ -160,14 +160,14 @@ __device__ inline void write_out(const struct reel_attention &a, const struct pl
                 at = (first + query) * a.out_stride + head * a.channels + i % a.channels;
         if (first + query >= a.queries)
             return;
-        struct reel_merged shares = {t.most[query], t.shrink[query], 0};
-        float old = shares.kept > 0 ? reel_number(a.out, at, numbers) : 0;
-        reel_set_number(a.out, at, numbers, reel_merged_number(shares, old, t.sum[i] / t.weight[query]));
+        struct reel_merged shares = {t.max[query], t.shrink[query], 0};
+        float old = shares.kept > 0 ? reel_number(a.out, at, dtype) : 0;
+        reel_set_number(a.out, at, dtype, reel_merged_number(shares, old, t.sum[i] / t.weight[query]));
     }
 }
 
 /* Block (t, n): the tile t of queries of head n. */
-template <enum reel_precision numbers>
+template <enum reel_precision dtype>
 __global__ void __launch_bounds__(threads, 2) attend_plainly(const struct reel_attention a)
 {
     REEL_SHARED(float, shared);
@@ -176,29 +176,29 @@ __global__ void __launch_bounds__(threads, 2) attend_plainly(const struct reel_a
     for (int64_t i = threadIdx.x; i < tile_queries * a.channels; i += threads)
         t.sum[i] = 0;
     for (int i = static_cast<int>(threadIdx.x); i < tile_queries; i += threads) {
-        t.most[i] = -INFINITY;
+        t.max[i] = -INFINITY;
         t.weight[i] = 0;
     }
     for (int64_t key = 0; key < a.keys; key += tile_keys) {
-        score<numbers>(a, t, head, first, key);
+        score<dtype>(a, t, head, first, key);
         fold(t);
-        gather<numbers>(a, t, head, key);
+        gather<dtype>(a, t, head, key);
     }
     share(a, t, head, first);
-    write_out<numbers>(a, t, head, first);
+    write_out<dtype>(a, t, head, first);
 }
 
-template <enum reel_precision numbers>
+template <enum reel_precision dtype>
 void start_plain(struct reel_stream *stream, const struct reel_attention *a)
 {
     int bytes = static_cast<int>(plain_bytes(a->channels));
     dim3 grid(static_cast<unsigned>((a->queries + tile_queries - 1) / tile_queries),
               static_cast<unsigned>(a->heads));
     cudaError_t done =
-        cudaFuncSetAttribute(attend_plainly<numbers>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+        cudaFuncSetAttribute(attend_plainly<dtype>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
     if (done == cudaSuccess) {
-        REEL_LAUNCH(attend_plainly<numbers>, grid, threads, static_cast<size_t>(bytes),
-                    reel_cuda_queue(stream), *a);
+        REEL_LAUNCH(attend_plainly<dtype>, grid, threads, static_cast<size_t>(bytes), reel_cuda_queue(stream),
+                    *a);
         done = cudaGetLastError();
     }
     reel_cuda_check(stream, done, "plain attention");
@@ -222,7 +222,7 @@ int64_t piece_queries(const struct reel_attention *a)
 
 /* Takes cuDNN's result of some queries of a head from the side: numbers where it was asked to leave them
  * there, and log-sum-exps. Block r has query r. */
-__global__ void take(const struct reel_attention a, int64_t head, int64_t first, const uint16_t *aside,
+__global__ void take(const struct reel_attention a, int64_t head, int64_t first, const uint16_t *side,
                      const float *aside_lse)
 {
     int64_t row = blockIdx.x, query = first + row;
@@ -232,12 +232,12 @@ __global__ void take(const struct reel_attention a, int64_t head, int64_t first,
     __syncthreads(); /* all have read before one writes */
     if (lse && threadIdx.x == 0)
         *lse = static_cast<float>(shares.lse);
-    if (!aside)
+    if (!side)
         return;
     for (int64_t c = threadIdx.x; c < a.channels; c += blockDim.x) {
         int64_t at = query * a.out_stride + head * a.channels + c;
         float old = reel_number(a.out, at, REEL_BFLOAT16),
-              new_one = reel_widen_bf16(aside[row * a.channels + c]);
+              new_one = reel_widen_bf16(side[row * a.channels + c]);
         reel_set_number(a.out, at, REEL_BFLOAT16, reel_merged_number(shares, old, new_one));
     }
 }
@@ -268,14 +268,14 @@ struct reel_sdpa_shape shape_of(const struct reel_attention *a, int64_t queries)
 /* Whether cuDNN does all of it: what is asked for all pieces before the first one starts. */
 bool sdpa_knows(const struct reel_stream *stream, const struct reel_attention *a)
 {
-    if (!sdpa_of(stream) || a->numbers != REEL_BFLOAT16 || a->queries < REEL_LONG_SEQUENCE ||
+    if (!sdpa_of(stream) || a->dtype != REEL_BFLOAT16 || a->queries < REEL_LONG_SEQUENCE ||
         a->keys < REEL_LONG_SEQUENCE || a->channels % 8 != 0 || a->channels > 256 ||
         !is_aligned(a->q, a->q_stride) || !is_aligned(a->k, a->kv_stride) ||
         !is_aligned(a->v, a->kv_stride) || !is_aligned(a->out, a->out_stride))
         return false;
-    int64_t most = piece_queries(a);
-    struct reel_sdpa_shape whole = shape_of(a, most), rest = shape_of(a, a->queries % most);
-    return (a->queries < most || reel_sdpa_know(sdpa_of(stream), &whole)) &&
+    int64_t max = piece_queries(a);
+    struct reel_sdpa_shape whole = shape_of(a, max), rest = shape_of(a, a->queries % max);
+    return (a->queries < max || reel_sdpa_know(sdpa_of(stream), &whole)) &&
            (rest.queries == 0 || reel_sdpa_know(sdpa_of(stream), &rest));
 }
 
@@ -284,8 +284,8 @@ void sdpa_piece(struct reel_stream *stream, const struct reel_attention *a, int6
                 int64_t queries)
 {
     struct reel_sdpa_shape shape = shape_of(a, queries);
-    struct reel_matrix_scratch scratch = reel_matrix_scratch_of(stream);
-    bool aside = goes_aside(a);
+    struct reel_gemm_workspace scratch = reel_gemm_workspace_of(stream);
+    bool side = goes_aside(a);
     float *lse = reinterpret_cast<float *>(scratch.wide);
     uint16_t *out = reinterpret_cast<uint16_t *>(lse + piece_queries(a));
     struct reel_sdpa_arrays arrays = {};
@@ -293,7 +293,7 @@ void sdpa_piece(struct reel_stream *stream, const struct reel_attention *a, int6
     arrays.q = static_cast<const uint16_t *>(a->q) + first * a->q_stride + column;
     arrays.k = static_cast<const uint16_t *>(a->k) + column;
     arrays.v = static_cast<const uint16_t *>(a->v) + column;
-    arrays.out = aside ? out : static_cast<uint16_t *>(a->out) + first * a->out_stride + column;
+    arrays.out = side ? out : static_cast<uint16_t *>(a->out) + first * a->out_stride + column;
     arrays.lse = a->lse ? lse : nullptr;
     arrays.scale = static_cast<float>(a->scale);
     arrays.workspace = scratch.workspace;
@@ -303,9 +303,9 @@ void sdpa_piece(struct reel_stream *stream, const struct reel_attention *a, int6
                          "cuDNN refused attention of %lld queries to %lld keys of %lld channels: %s",
                          static_cast<long long>(queries), static_cast<long long>(a->keys),
                          static_cast<long long>(a->channels), refusal);
-    } else if (aside || a->lse) {
+    } else if (side || a->lse) {
         REEL_LAUNCH(take, static_cast<unsigned>(queries), 64, 0, reel_cuda_queue(stream), *a, head, first,
-                    aside ? out : nullptr, lse);
+                    side ? out : nullptr, lse);
         reel_cuda_check(stream, cudaGetLastError(), "attention's take");
     }
 }
@@ -315,12 +315,12 @@ void sdpa_piece(struct reel_stream *stream, const struct reel_attention *a, int6
 void reel_attention_cuda(struct reel_stream *stream, const struct reel_attention *a)
 {
     if (sdpa_knows(stream, a)) {
-        int64_t most = piece_queries(a);
+        int64_t max = piece_queries(a);
         for (int64_t head = 0; head < a->heads; head++)
-            for (int64_t first = 0; first < a->queries && stream->status == REEL_OK; first += most)
-                sdpa_piece(stream, a, head, first, a->queries - first < most ? a->queries - first : most);
-    } else if (!reel_attention_tiles_cuda(stream, a)) {
-        if (a->numbers == REEL_FP32)
+            for (int64_t first = 0; first < a->queries && stream->status == REEL_OK; first += max)
+                sdpa_piece(stream, a, head, first, a->queries - first < max ? a->queries - first : max);
+    } else if (!reel_flash_attention_cuda(stream, a)) {
+        if (a->dtype == REEL_FP32)
             start_plain<REEL_FP32>(stream, a);
         else
             start_plain<REEL_BFLOAT16>(stream, a);

@@ -1,7 +1,7 @@
 /* Attention on the GPU: three ways, and which is taken.
  *
  *     plain  every precision and shape: attention_cuda.cu, in float
- *     tiles  bfloat16, 32, 64 or 128 channels: attention_tiles_cuda.cu, by tensor cores
+ *     tiles  bfloat16, 32, 64 or 128 channels: flash_attention_cuda.cu, by tensor cores
  *     cuDNN  bfloat16, long sequences: attention_cudnn.c
  *
  * cuDNN does not say that a query's bits do not depend on how many queries there are. So it is given one
@@ -17,13 +17,13 @@
 #ifndef REEL_ATTENTION_CUDA_H
 #define REEL_ATTENTION_CUDA_H
 
-#include "cuda.h"
+#include "cuda_backend.h"
 #include "elements.h"
 
 enum { REEL_LONG_SEQUENCE = 4096 };
 
 /* Whether the tiles do it; started if so. */
-bool reel_attention_tiles_cuda(struct reel_stream *stream, const struct reel_attention *a);
+bool reel_flash_attention_cuda(struct reel_stream *stream, const struct reel_attention *a);
 
 /* What is kept of a query's result and what is taken of the new one: for add, merge and neither. `here` is
  * the log-sum-exp of the keys of this call, `old` that of merge's others. */

@@ -2,7 +2,7 @@
  * attributes. */
 #include "attention_cudnn.h"
 
-#include "algorithms.h"
+#include "gemm_algorithms.h"
 
 #include <cudnn.h>
 #include <stdbool.h>
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLANS = 64, MOST_ENGINES = 16, DESCRIPTORS = 11, OLDEST = 91301 };
+enum { PLANS = 64, MAX_ENGINES = 16, DESCRIPTORS = 11, OLDEST = 91301 };
 
 enum tensor { Q = 1, K, V, OUT, SCALE, LSE };
 
@@ -181,9 +181,9 @@ static void note(const struct plan *plan, int64_t engine)
     char way[64] = "no engine, so by tiles";
     if (plan->executable)
         snprintf(way, sizeof way, "engine %lld", (long long)engine);
-    reel_algorithms_note("attention %lld queries %lld keys %lld channels%s: cuDNN %zu: %s",
-                         (long long)s->queries, (long long)s->keys, (long long)s->channels,
-                         s->with_lse ? " with log-sum-exp" : "", cudnnGetVersion(), way);
+    reel_gemm_algorithms_note("attention %lld queries %lld keys %lld channels%s: cuDNN %zu: %s",
+                              (long long)s->queries, (long long)s->keys, (long long)s->channels,
+                              s->with_lse ? " with log-sum-exp" : "", cudnnGetVersion(), way);
 }
 
 /* Makes the plan by one configuration; whether it could. What it made on the way is undone otherwise. */
@@ -212,10 +212,10 @@ static int build(struct reel_sdpa *sdpa, struct plan *plan, cudnnBackendDescript
 /* Takes the first configuration that makes a plan; the others are given back. */
 static void choose(struct reel_sdpa *sdpa, struct plan *plan)
 {
-    cudnnBackendDescriptor_t configurations[MOST_ENGINES], of = graph(sdpa, plan);
+    cudnnBackendDescriptor_t configurations[MAX_ENGINES], of = graph(sdpa, plan);
     cudnnBackendDescriptor_t results = of ? heuristic(plan, of) : NULL;
     int64_t made = 0, count = 0;
-    while (results && made < MOST_ENGINES &&
+    while (results && made < MAX_ENGINES &&
            cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &configurations[made]) ==
                CUDNN_STATUS_SUCCESS)
         made++;

@@ -5,7 +5,7 @@
  *         refusal = reel_sdpa_run(sdpa, &shape, &arrays);
  *
  * The engine is the first that the heuristic names (mode A) which is deterministic, builds a plan for the
- * shape and is content with the workspace. What it was, and where there is none, reel_gpu_algorithms tells.
+ * shape and is content with the workspace. What it was, and where there is none, reel_gpu_gemm_algorithms tells.
  * Where the program was built without cuDNN, open gives NULL and says so.
  *
  * Not collective. */

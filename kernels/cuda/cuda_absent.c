@@ -1,6 +1,6 @@
 /* Stands in for the CUDA backend where the program was built without it: no memory, no GPU, and why. */
 #include "gpu.h"
-#include "matrix_scratch.h"
+#include "gemm_workspace.h"
 #include "ops.h"
 
 #include <stdio.h>
@@ -20,9 +20,9 @@ static void release(void *memory, int64_t bytes)
 }
 
 /* Nothing but this is called of a stream that has failed. */
-static void open(struct reel_stream *stream, const struct reel_scratch *most)
+static void open(struct reel_stream *stream, const struct reel_scratch *max)
 {
-    (void)most;
+    (void)max;
     reel_stream_fail(stream, REEL_BAD_DEVICE, "%s", why_absent);
 }
 
@@ -31,7 +31,7 @@ const struct reel_ops reel_ops_cuda = {.name = "cuda",
                                        .release = release,
                                        .allocate_host = allocate,
                                        .release_host = release,
-                                       .scratch_bytes = reel_matrix_scratch_bytes,
+                                       .scratch_bytes = reel_gemm_workspace_bytes,
                                        .open = open};
 
 int64_t reel_gpu_count(char why[REEL_CAUSE_BYTES])
@@ -51,7 +51,7 @@ enum reel_status reel_gpu_use(int64_t index)
     return reel_fail(REEL_BAD_DEVICE, "GPU %lld: %s", (long long)index, why_absent);
 }
 
-void reel_gpu_algorithms(char *text, int64_t text_bytes)
+void reel_gpu_gemm_algorithms(char *text, int64_t text_bytes)
 {
     if (text_bytes > 0)
         text[0] = 0;

@@ -1,5 +1,5 @@
 /* The GPUs that CUDA shows this process. */
-#include "cuda.h"
+#include "cuda_backend.h"
 
 extern "C" {
 #include "gpu.h"

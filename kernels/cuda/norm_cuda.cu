@@ -1,6 +1,6 @@
 /* Norms, modulation and gated sums on the GPU: a row is read once, has its moments taken in registers, and is
  * written. */
-#include "chunk_cuda.h"
+#include "row_cuda.h"
 
 /* This thread's chunks of a row; where they are not kept, one that is loaded again each time. */
 template <bool KEPT> using row_chunks = float[KEPT ? REEL_KEPT : 1][REEL_CHUNK];
@@ -28,7 +28,7 @@ REEL_DEVICE struct moments moments_of(const void *x, int64_t start, int64_t widt
     reel_each_chunk<KEPT>(width, [&](int k, int64_t first) {
         if constexpr (!KEPT)
             reel_load<P, false>(x, start + first, start + width, row[k]);
-        sum += static_cast<double>(reel_chunk_sum(row[k]));
+        sum += static_cast<double>(reel_row_sum(row[k]));
     });
     m.mean = reel_block_total(
         sum, [&](double total) { return static_cast<float>(total / static_cast<double>(width)); });
@@ -39,7 +39,7 @@ REEL_DEVICE struct moments moments_of(const void *x, int64_t start, int64_t widt
 #pragma unroll
         for (int j = 0; j < REEL_CHUNK; j++)
             apart[j] = KEPT || first + j < width ? row[k][j] - m.mean : 0.0f;
-        squares += static_cast<double>(reel_chunk_squares(apart));
+        squares += static_cast<double>(reel_row_squares(apart));
     });
     m.inverse =
         reel_block_total(squares, [&](double total) { return reel_inverse_root(total, width, epsilon); });
@@ -70,11 +70,11 @@ static __global__ void __launch_bounds__(REEL_ROW_THREADS, 3) layer_norm_rows(st
 
 void reel_layer_norm_cuda(struct reel_stream *stream, const struct reel_layer_norm *a)
 {
-    reel_with_precision(a->from, [&](auto from) {
-        reel_with_precision(a->numbers, [&](auto numbers) {
+    reel_with_precision(a->x_dtype, [&](auto from) {
+        reel_with_precision(a->dtype, [&](auto dtype) {
             reel_with_flag(reel_is_kept(a->width, a->x, a->weight, a->bias, a->y), [&](auto kept) {
                 REEL_LAUNCH(
-                    (layer_norm_rows<decltype(from)::value, decltype(numbers)::value, decltype(kept)::value>),
+                    (layer_norm_rows<decltype(from)::value, decltype(dtype)::value, decltype(kept)::value>),
                     reel_row_blocks(a->rows), reel_row_threads(a->width), 0, reel_cuda_queue(stream), *a);
             });
         });
@@ -113,9 +113,9 @@ void reel_modulate_cuda(struct reel_stream *stream, const struct reel_modulate *
     bool kept = reel_is_kept(a->width, a->x, a->shift, a->scale, a->y) &&
                 reel_is_wide_table(&a->embedding, a->shift_at) &&
                 reel_is_wide_table(&a->embedding, a->scale_at);
-    reel_with_precision(a->numbers, [&](auto numbers) {
+    reel_with_precision(a->dtype, [&](auto dtype) {
         reel_with_flag(kept, [&](auto stays) {
-            REEL_LAUNCH((modulate_rows<decltype(numbers)::value, decltype(stays)::value>),
+            REEL_LAUNCH((modulate_rows<decltype(dtype)::value, decltype(stays)::value>),
                         reel_row_blocks(a->rows), reel_row_threads(a->width), 0, reel_cuda_queue(stream), *a);
         });
     });
@@ -151,9 +151,9 @@ void reel_gated_add_cuda(struct reel_stream *stream, const struct reel_gated_add
     bool wide = reel_is_wide(a->width, a->x, a->y, a->gate) &&
                 (!a->gate || reel_is_wide_table(&a->embedding, a->gate_at));
     int64_t row_chunks = reel_chunks(a->width);
-    reel_with_precision(a->numbers, [&](auto numbers) {
+    reel_with_precision(a->dtype, [&](auto dtype) {
         reel_with_flag(wide, [&](auto whole) {
-            REEL_LAUNCH((gated_add_chunks<decltype(numbers)::value, decltype(whole)::value>),
+            REEL_LAUNCH((gated_add_chunks<decltype(dtype)::value, decltype(whole)::value>),
                         reel_flat_blocks(a->rows * row_chunks), REEL_FLAT_THREADS, 0, reel_cuda_queue(stream),
                         *a, row_chunks);
         });

@@ -3,11 +3,11 @@
  * Waits ask and sleep in turn, so that a core is free meanwhile; none of them tells the watchdog that work
  * goes on, which so sees a device that hangs. What fails on the device long after it was issued fails the
  * stream at the next thing that asks: the cause names that. */
-#include "cuda.h"
+#include "cuda_backend.h"
 #include "trace_cuda.h"
 
 extern "C" {
-#include "matrix_scratch.h"
+#include "gemm_workspace.h"
 }
 
 #include <stdlib.h>
@@ -18,7 +18,7 @@ constexpr int64_t BLOCK_BYTES = 1 << 21;
 constexpr uintptr_t ALIGNMENT = 4096;
 
 /* Of memory that lies row by row CUDA copies what has rows as far apart as an int can say. */
-constexpr int64_t PITCH_MOST = 2147483647;
+constexpr int64_t PITCH_MAX = 2147483647;
 
 constexpr unsigned long long NONE = ~0ull;
 
@@ -114,14 +114,14 @@ static void enter(struct reel_stream *stream)
  * wait for the last blocks of all that was started before it. */
 static cudaError_t create_queue(cudaStream_t *queue, bool computes)
 {
-    int least = 0, greatest = 0;
-    cudaError_t code = cudaDeviceGetStreamPriorityRange(&least, &greatest);
+    int min = 0, greatest = 0;
+    cudaError_t code = cudaDeviceGetStreamPriorityRange(&min, &greatest);
     if (code != cudaSuccess)
         return code;
-    return cudaStreamCreateWithPriority(queue, cudaStreamNonBlocking, computes ? least : greatest);
+    return cudaStreamCreateWithPriority(queue, cudaStreamNonBlocking, computes ? min : greatest);
 }
 
-static void open_queue(struct reel_stream *stream, const struct reel_scratch *most)
+static void open_queue(struct reel_stream *stream, const struct reel_scratch *max)
 {
     struct reel_cuda_queue *queue = static_cast<struct reel_cuda_queue *>(calloc(1, sizeof *queue));
     stream->queue = queue;
@@ -129,13 +129,13 @@ static void open_queue(struct reel_stream *stream, const struct reel_scratch *mo
         reel_stream_fail(stream, REEL_NO_MEMORY, "no memory for a stream of the GPU");
         return;
     }
-    cudaError_t code = create_queue(&queue->stream, most != NULL);
-    for (cudaEvent_t *event : {&queue->order, &queue->pace[0], &queue->pace[1]})
+    cudaError_t code = create_queue(&queue->stream, max != NULL);
+    for (cudaEvent_t *event : {&queue->stream_wait, &queue->throttle[0], &queue->throttle[1]})
         if (code == cudaSuccess)
             code = cudaEventCreateWithFlags(event, cudaEventDisableTiming);
     reel_cuda_check(stream, code, "opening a stream");
-    if (most && stream->status == REEL_OK)
-        reel_gemm_cuda_open(stream, most);
+    if (max && stream->status == REEL_OK)
+        reel_gemm_cuda_open(stream, max);
 }
 
 static void finish(struct reel_stream *stream)
@@ -152,7 +152,7 @@ static void close_queue(struct reel_stream *stream)
         return;
     finish(stream);
     reel_gemm_cuda_close(stream);
-    for (cudaEvent_t event : {queue->order, queue->pace[0], queue->pace[1]})
+    for (cudaEvent_t event : {queue->stream_wait, queue->throttle[0], queue->throttle[1]})
         if (event)
             cudaEventDestroy(event);
     if (queue->stream)
@@ -163,32 +163,32 @@ static void close_queue(struct reel_stream *stream)
 
 static bool is_open(const struct reel_stream *stream)
 {
-    return stream->queue && queue_of(stream)->pace[1]; /* the last that is made */
+    return stream->queue && queue_of(stream)->throttle[1]; /* the last that is made */
 }
 
-static void order(struct reel_stream *later, struct reel_stream *earlier)
+static void stream_wait(struct reel_stream *later, struct reel_stream *earlier)
 {
     reel_cuda_enter();
     if (!is_open(later) || !is_open(earlier))
         return;
-    cudaEvent_t mark = queue_of(earlier)->order;
-    cudaError_t code = cudaEventRecord(mark, reel_cuda_queue(earlier));
+    cudaEvent_t event = queue_of(earlier)->stream_wait;
+    cudaError_t code = cudaEventRecord(event, reel_cuda_queue(earlier));
     if (code == cudaSuccess)
-        code = cudaStreamWaitEvent(reel_cuda_queue(later), mark, 0);
+        code = cudaStreamWaitEvent(reel_cuda_queue(later), event, 0);
     reel_cuda_check(later, code, "ordering two streams");
 }
 
-static void pace(struct reel_stream *stream)
+static void throttle(struct reel_stream *stream)
 {
     reel_cuda_enter();
     if (!is_open(stream))
         return;
     struct reel_cuda_queue *queue = queue_of(stream);
-    cudaEvent_t mark = queue->pace[queue->paces++ % 2];
-    cudaError_t code = awaited([=] { return cudaEventQuery(mark); }); /* never recorded, it has ended */
+    cudaEvent_t event = queue->throttle[queue->paces++ % 2];
+    cudaError_t code = awaited([=] { return cudaEventQuery(event); }); /* never recorded, it has ended */
     cudaGetLastError();
     if (code == cudaSuccess)
-        code = cudaEventRecord(mark, queue->stream);
+        code = cudaEventRecord(event, queue->stream);
     reel_cuda_check(stream, code, "waiting for an earlier iteration");
 }
 
@@ -197,7 +197,7 @@ static cudaError_t copy_rows(cudaStream_t queue, const struct reel_copy *a, enum
     size_t row_bytes = static_cast<size_t>(a->row_bytes), rows = static_cast<size_t>(a->rows);
     if (a->rows == 1 || (a->from_stride == a->row_bytes && a->to_stride == a->row_bytes))
         return cudaMemcpyAsync(a->to, a->from, rows * row_bytes, kind, queue);
-    if (a->from_stride <= PITCH_MOST && a->to_stride <= PITCH_MOST)
+    if (a->from_stride <= PITCH_MAX && a->to_stride <= PITCH_MAX)
         return cudaMemcpy2DAsync(a->to, static_cast<size_t>(a->to_stride), a->from,
                                  static_cast<size_t>(a->from_stride), row_bytes, rows, kind, queue);
     cudaError_t code = cudaSuccess;
@@ -253,16 +253,16 @@ const struct reel_ops reel_ops_cuda = {.name = "cuda",
                                        .taken_bytes = reel_cuda_taken_bytes,
                                        .enter = enter,
                                        .leave = NULL,
-                                       .scratch_bytes = reel_matrix_scratch_bytes,
+                                       .scratch_bytes = reel_gemm_workspace_bytes,
                                        .open = open_queue,
                                        .close = close_queue,
-                                       .order = order,
-                                       .pace = pace,
+                                       .stream_wait = stream_wait,
+                                       .throttle = throttle,
                                        .finish = finish,
-                                       .marks_open = reel_cuda_marks_open,
-                                       .mark = reel_cuda_mark,
-                                       .marks_settle = reel_cuda_marks_settle,
-                                       .mark_ns = reel_cuda_mark_ns,
+                                       .events_open = reel_cuda_events_open,
+                                       .event = reel_cuda_event,
+                                       .events_settle = reel_cuda_events_settle,
+                                       .event_ns = reel_cuda_event_ns,
                                        .range_push = reel_cuda_range_push,
                                        .range_pop = reel_cuda_range_pop,
                                        .handle = handle,

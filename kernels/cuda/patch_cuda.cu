@@ -1,5 +1,5 @@
 /* Latents to tokens and back on the GPU: a thread has the patch of one channel of one token. */
-#include "chunk_cuda.h"
+#include "row_cuda.h"
 
 constexpr int CORNERS = 4;
 
@@ -19,8 +19,8 @@ template <enum reel_precision P> static __global__ void patchify_patches(struct 
 
 void reel_patchify_cuda(struct reel_stream *stream, const struct reel_patchify *a)
 {
-    reel_with_precision(a->numbers, [&](auto numbers) {
-        REEL_LAUNCH((patchify_patches<decltype(numbers)::value>), reel_flat_blocks(a->tokens * a->channels),
+    reel_with_precision(a->dtype, [&](auto dtype) {
+        REEL_LAUNCH((patchify_patches<decltype(dtype)::value>), reel_flat_blocks(a->tokens * a->channels),
                     REEL_FLAT_THREADS, 0, reel_cuda_queue(stream), *a);
     });
     reel_cuda_check(stream, cudaGetLastError(), "patchify");

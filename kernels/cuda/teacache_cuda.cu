@@ -1,5 +1,5 @@
 /* What TeaCache does with tokens on the GPU: expansion, distances, residuals. */
-#include "chunk_cuda.h"
+#include "row_cuda.h"
 
 template <bool WIDE> static __global__ void expand_chunks(struct reel_expand a, int64_t row_chunks)
 {
@@ -38,8 +38,8 @@ static __global__ void __launch_bounds__(REEL_ROW_THREADS) distances_rows(struct
                 away[j] = fabsf(x[j] - then[j]);
                 then[j] = fabsf(then[j]);
             }
-            apart += static_cast<double>(reel_chunk_sum(away));
-            size += static_cast<double>(reel_chunk_sum(then));
+            apart += static_cast<double>(reel_row_sum(away));
+            size += static_cast<double>(reel_row_sum(then));
         });
         reel_block_total(apart, [&](double total) {
             a.difference[r * a.stride] = total;

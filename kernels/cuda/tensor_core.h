@@ -18,7 +18,7 @@
 
 #include <stdint.h>
 
-#ifdef REEL_STAND_IN
+#ifdef REEL_FAKE
 #include "tensor_core_host.h"
 #else
 

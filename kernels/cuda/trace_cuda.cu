@@ -11,7 +11,7 @@ extern "C" {
 namespace
 {
 
-constexpr int64_t MARKS = 1 << 17;
+constexpr int64_t EVENTS = 1 << 17;
 constexpr int TRIES = 16, QUEUES = 16;
 
 /* An event whose time on the host is known. */
@@ -20,11 +20,11 @@ struct anchor {
     int64_t host_ns;
 };
 
-cudaEvent_t events[MARKS];
-const void *queues[MARKS]; /* of each */
-int64_t times[MARKS];      /* settled */
+cudaEvent_t events[EVENTS];
+const void *queues[EVENTS]; /* of each */
+int64_t times[EVENTS];      /* settled */
 int64_t made, settled;
-std::atomic<int64_t> used{MARKS}; /* none are left until they are opened */
+std::atomic<int64_t> used{EVENTS}; /* none are left until they are opened */
 bool is_opened;
 struct anchor first, last;
 cudaEvent_t spare;
@@ -41,9 +41,9 @@ bool make_events()
     for (cudaEvent_t *event : others)
         if (!*event && cudaEventCreate(event) != cudaSuccess)
             return false;
-    while (made < MARKS && cudaEventCreate(&events[made]) == cudaSuccess)
+    while (made < EVENTS && cudaEventCreate(&events[made]) == cudaSuccess)
         made++;
-    return made == MARKS;
+    return made == EVENTS;
 }
 
 /* Between the host's looking before and after, the device passes the event: of several tries the narrowest
@@ -96,10 +96,10 @@ int64_t not_before(struct latest *all, const void *queue, int64_t ns)
 
 } // namespace
 
-int reel_cuda_marks_open(struct reel_stream *stream)
+int reel_cuda_events_open(struct reel_stream *stream)
 {
     settled = 0;
-    used = MARKS;
+    used = EVENTS;
     reel_cuda_enter();
     is_opened = is_open(stream) && make_events() && drop_anchor(stream, &first);
     if (is_opened)
@@ -108,52 +108,52 @@ int reel_cuda_marks_open(struct reel_stream *stream)
     return is_opened;
 }
 
-int64_t reel_cuda_mark(struct reel_stream *stream)
+int64_t reel_cuda_event(struct reel_stream *stream)
 {
-    int64_t mark = is_open(stream) ? used.fetch_add(1) : MARKS;
-    if (mark >= MARKS)
+    int64_t event = is_open(stream) ? used.fetch_add(1) : EVENTS;
+    if (event >= EVENTS)
         return -1;
     reel_cuda_enter();
-    queues[mark] = reel_cuda_queue(stream);
-    times[mark] = 0;
-    if (cudaEventRecord(events[mark], reel_cuda_queue(stream)) != cudaSuccess) {
+    queues[event] = reel_cuda_queue(stream);
+    times[event] = 0;
+    if (cudaEventRecord(events[event], reel_cuda_queue(stream)) != cudaSuccess) {
         cudaGetLastError(); /* what is wrong with the device the operations find */
-        times[mark] = -1;
+        times[event] = -1;
     }
-    return mark;
+    return event;
 }
 
 /* Milliseconds are floats, which are coarse after a minute: a mark is measured from one shortly before it.
  * Both clocks are laid over each other at the first and at the last anchor. */
-void reel_cuda_marks_settle(struct reel_stream *stream)
+void reel_cuda_events_settle(struct reel_stream *stream)
 {
     const double far_ns = 250e6;
-    int64_t count = !is_opened ? 0 : used.load() < MARKS ? used.load() : MARKS;
+    int64_t count = !is_opened ? 0 : used.load() < EVENTS ? used.load() : EVENTS;
     double whole = 0, rate = 1, at = 0, ns = 0;
     cudaEvent_t from = first.event;
     reel_cuda_enter();
     struct latest latest[QUEUES] = {};
     if (count > 0 && drop_anchor(stream, &last) && elapsed(first.event, last.event, &whole) && whole > 0)
         rate = static_cast<double>(last.host_ns - first.host_ns) / whole;
-    for (int64_t mark = 0; mark < count; mark++) {
-        if (times[mark] < 0 || !elapsed(from, events[mark], &ns)) {
-            times[mark] = -1;
+    for (int64_t event = 0; event < count; event++) {
+        if (times[event] < 0 || !elapsed(from, events[event], &ns)) {
+            times[event] = -1;
             continue;
         }
-        times[mark] =
-            not_before(latest, queues[mark], first.host_ns + static_cast<int64_t>(rate * (at + ns)));
+        times[event] =
+            not_before(latest, queues[event], first.host_ns + static_cast<int64_t>(rate * (at + ns)));
         if (ns > far_ns) {
             at += ns;
-            from = events[mark];
+            from = events[event];
         }
     }
     settled = count;
     cudaGetLastError();
 }
 
-int64_t reel_cuda_mark_ns(int64_t mark)
+int64_t reel_cuda_event_ns(int64_t event)
 {
-    return mark >= 0 && mark < settled ? times[mark] : -1;
+    return event >= 0 && event < settled ? times[event] : -1;
 }
 
 void reel_cuda_range_push(const char *name)

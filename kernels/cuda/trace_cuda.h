@@ -6,13 +6,13 @@
 #ifndef REEL_TRACE_CUDA_H
 #define REEL_TRACE_CUDA_H
 
-#include "cuda.h"
+#include "cuda_backend.h"
 
 extern "C" {
-int reel_cuda_marks_open(struct reel_stream *stream);
-int64_t reel_cuda_mark(struct reel_stream *stream);
-void reel_cuda_marks_settle(struct reel_stream *stream);
-int64_t reel_cuda_mark_ns(int64_t mark);
+int reel_cuda_events_open(struct reel_stream *stream);
+int64_t reel_cuda_event(struct reel_stream *stream);
+void reel_cuda_events_settle(struct reel_stream *stream);
+int64_t reel_cuda_event_ns(int64_t event);
 void reel_cuda_range_push(const char *name);
 void reel_cuda_range_pop(void);
 }

@@ -49,10 +49,10 @@ static void leave(struct reel_stream *stream)
     reel_shadow_close_memory();
 }
 
-static void open_stream(struct reel_stream *stream, const struct reel_scratch *most)
+static void open_stream(struct reel_stream *stream, const struct reel_scratch *max)
 {
-    reel_shadow_open(stream, most);
-    reel_open_cpu(stream, most);
+    reel_shadow_open(stream, max);
+    reel_open_cpu(stream, max);
 }
 
 static void *handle(const struct reel_stream *stream)
@@ -70,8 +70,8 @@ const struct reel_ops reel_ops_shadow = {REEL_SHADOW_OPERATIONS(ENTRY).name = "s
                                          .scratch_bytes = reel_scratch_bytes_cpu,
                                          .open = open_stream,
                                          .close = reel_shadow_close,
-                                         .order = reel_shadow_order,
-                                         .pace = reel_shadow_pace,
+                                         .stream_wait = reel_shadow_stream_wait,
+                                         .throttle = reel_shadow_throttle,
                                          .finish = reel_shadow_finish,
                                          .handle = handle,
                                          .first_nonfinite = first_nonfinite};

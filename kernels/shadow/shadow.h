@@ -20,8 +20,8 @@
  *     an array that is no device memory, goes beyond its region, or is the device's in the host's place;
  *     a stream that was not opened, and an operation on a stream beside another that needs scratch memory.
  *
- * Order comes from the stream itself, from reel_order, and from what the host has waited for before it
- * issued. What the host knows is kept per thread: a copy from the device, first_nonfinite and reel_pace
+ * Order comes from the stream itself, from reel_stream_wait, and from what the host has waited for before it
+ * issued. What the host knows is kept per thread: a copy from the device, first_nonfinite and reel_throttle
  * teach the thread that called them; reel_finish and reel_stream_close are meant for others too, and teach
  * every thread, which is lenient only where a thread goes on before it was told of another's finish. A
  * thread that uses a stream which another has used learns what that one knew then: streams go from hand to

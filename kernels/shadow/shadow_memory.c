@@ -9,12 +9,12 @@
 enum {
     PAGE = 4096,
     HUGE_PAGE = 1 << 21,
-    REGIONS_MOST = 64,
+    REGIONS_MAX = 64,
     FRESH = 0xff /* every number that is made of it is none */
 };
 
 /* What is allocated, and how many are within: those of a mover run beside the others. */
-static struct reel_region regions[REGIONS_MOST];
+static struct reel_region regions[REGIONS_MAX];
 static int count, within;
 
 static void protect(const struct reel_region *region, int how)
@@ -72,7 +72,7 @@ void *reel_shadow_allocate(int64_t bytes)
         madvise(memory, (size_t)all, MADV_HUGEPAGE);
     memset(memory, FRESH, (size_t)all);
     pthread_mutex_lock(&reel_shadow_lock);
-    int has_room = count < REGIONS_MOST;
+    int has_room = count < REGIONS_MAX;
     if (has_room) {
         regions[count] = (struct reel_region){.memory = memory, .bytes = bytes, .mapped_bytes = all};
         reel_extents_open(&regions[count]);

@@ -94,11 +94,11 @@ const char *reel_shadow_name(int place, uint32_t number)
 
 /* Device memory that every GEMM and attention of the stream uses. */
 static void give_scratch(struct reel_shadow_stream *s, const struct reel_stream *stream,
-                         const struct reel_scratch *most)
+                         const struct reel_scratch *max)
 {
     const struct reel_region *region = reel_shadow_region(stream->scratch);
     s->scratch = stream->scratch;
-    s->scratch_bytes = reel_scratch_bytes(stream->ops, most);
+    s->scratch_bytes = reel_scratch_bytes(stream->ops, max);
     if (!region)
         reel_shadow_abort("a stream is opened on scratch memory that is not device memory");
     if (s->scratch + s->scratch_bytes > region->memory + region->bytes)
@@ -107,7 +107,7 @@ static void give_scratch(struct reel_shadow_stream *s, const struct reel_stream 
             (long long)s->scratch_bytes, (long long)(region->memory + region->bytes - s->scratch));
 }
 
-void reel_shadow_open(struct reel_stream *stream, const struct reel_scratch *most)
+void reel_shadow_open(struct reel_stream *stream, const struct reel_scratch *max)
 {
     int place = 0;
     pthread_mutex_lock(&reel_shadow_lock);
@@ -118,8 +118,8 @@ void reel_shadow_open(struct reel_stream *stream, const struct reel_scratch *mos
                           REEL_SHADOW_STREAMS);
     struct reel_shadow_stream *s = &streams[place];
     *s = (struct reel_shadow_stream){.open = 1, .place = place};
-    if (most)
-        give_scratch(s, stream, most);
+    if (max)
+        give_scratch(s, stream, max);
     stream->queue = s;
     pthread_mutex_unlock(&reel_shadow_lock);
 }
@@ -148,7 +148,7 @@ void reel_shadow_close(struct reel_stream *stream)
     pthread_mutex_unlock(&reel_shadow_lock);
 }
 
-void reel_shadow_order(struct reel_stream *later, struct reel_stream *earlier)
+void reel_shadow_stream_wait(struct reel_stream *later, struct reel_stream *earlier)
 {
     pthread_mutex_lock(&reel_shadow_lock);
     struct reel_shadow_stream *after = take(later, "order"), *before = take(earlier, "order");
@@ -158,7 +158,7 @@ void reel_shadow_order(struct reel_stream *later, struct reel_stream *earlier)
     pthread_mutex_unlock(&reel_shadow_lock);
 }
 
-void reel_shadow_pace(struct reel_stream *stream)
+void reel_shadow_throttle(struct reel_stream *stream)
 {
     pthread_mutex_lock(&reel_shadow_lock);
     struct reel_shadow_stream *s = take(stream, "pace");

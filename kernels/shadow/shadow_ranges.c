@@ -15,20 +15,20 @@ static void scratch(const struct reel_shadow_step *step)
 
 void reel_shadow_gemm(const struct reel_shadow_step *step, const struct reel_gemm *a)
 {
-    reel_shadow_read(step, numbers("x", a->x, a->rows * a->in, a->numbers));
-    reel_shadow_read(step, numbers("weight", a->weight, a->out * a->in, a->weights));
+    reel_shadow_read(step, elements("x", a->x, a->rows * a->in, a->dtype));
+    reel_shadow_read(step, elements("weight", a->weight, a->out * a->in, a->weight_dtype));
     if (a->bias)
-        reel_shadow_read(step, numbers("bias", a->bias, a->out, a->numbers));
-    reel_shadow_write(step, numbers("y", a->y, a->rows * a->out, a->result));
+        reel_shadow_read(step, elements("bias", a->bias, a->out, a->dtype));
+    reel_shadow_write(step, elements("y", a->y, a->rows * a->out, a->y_dtype));
     scratch(step);
 }
 
 void reel_shadow_layer_norm(const struct reel_shadow_step *step, const struct reel_layer_norm *a)
 {
-    reel_shadow_read(step, numbers("weight", a->weight, a->width, a->numbers));
-    reel_shadow_read(step, numbers("bias", a->bias, a->width, a->numbers));
-    from_to(step, numbers("x", a->x, a->rows * a->width, a->from),
-            numbers("y", a->y, a->rows * a->width, a->numbers));
+    reel_shadow_read(step, elements("weight", a->weight, a->width, a->dtype));
+    reel_shadow_read(step, elements("bias", a->bias, a->width, a->dtype));
+    from_to(step, elements("x", a->x, a->rows * a->width, a->x_dtype),
+            elements("y", a->y, a->rows * a->width, a->dtype));
 }
 
 /* Reads the numbers [at, at + width) of the rows [first, first + count) of a table. */
@@ -36,7 +36,7 @@ static void read_rows(const struct reel_shadow_step *step, const struct reel_row
                       int64_t count, int64_t at, int64_t width)
 {
     struct reel_shadow_range range =
-        numbers("table", table->table + first * table->stride + at, width, REEL_FP32);
+        elements("table", table->table + first * table->stride + at, width, REEL_FP32);
     range.rows = count;
     range.stride_bytes = table->stride * (int64_t)sizeof(float);
     reel_shadow_read(step, range);
@@ -83,33 +83,33 @@ static void read_table(const struct reel_shadow_step *step, const struct reel_ro
 
 void reel_shadow_modulate(const struct reel_shadow_step *step, const struct reel_modulate *a)
 {
-    reel_shadow_read(step, numbers("shift", a->shift, a->width, a->numbers));
-    reel_shadow_read(step, numbers("scale", a->scale, a->width, a->numbers));
+    reel_shadow_read(step, elements("shift", a->shift, a->width, a->dtype));
+    reel_shadow_read(step, elements("scale", a->scale, a->width, a->dtype));
     read_table(step, &a->embedding, a->rows, a->shift_at, a->width);
     read_table(step, &a->embedding, a->rows, a->scale_at, a->width);
-    from_to(step, numbers("x", a->x, a->rows * a->width, REEL_FP32),
-            numbers("y", a->y, a->rows * a->width, a->numbers));
+    from_to(step, elements("x", a->x, a->rows * a->width, REEL_FP32),
+            elements("y", a->y, a->rows * a->width, a->dtype));
 }
 
 void reel_shadow_gated_add(const struct reel_shadow_step *step, const struct reel_gated_add *a)
 {
-    reel_shadow_read(step, numbers("y", a->y, a->rows * a->width, a->numbers));
+    reel_shadow_read(step, elements("y", a->y, a->rows * a->width, a->dtype));
     if (a->gate) {
-        reel_shadow_read(step, numbers("gate", a->gate, a->width, a->numbers));
+        reel_shadow_read(step, elements("gate", a->gate, a->width, a->dtype));
         read_table(step, &a->embedding, a->rows, a->gate_at, a->width);
     }
-    reel_shadow_update(step, numbers("x", a->x, a->rows * a->width, REEL_FP32));
+    reel_shadow_update(step, elements("x", a->x, a->rows * a->width, REEL_FP32));
 }
 
 void reel_shadow_expand(const struct reel_shadow_step *step, const struct reel_expand *a)
 {
     read_table(step, &a->embedding, a->rows, 0, a->width);
-    reel_shadow_write(step, numbers("y", a->y, a->rows * a->width, REEL_FP32));
+    reel_shadow_write(step, elements("y", a->y, a->rows * a->width, REEL_FP32));
 }
 
 void reel_shadow_squares(const struct reel_shadow_step *step, const struct reel_squares *a)
 {
-    reel_shadow_read(step, numbers("x", a->x, a->rows * a->width, a->numbers));
+    reel_shadow_read(step, elements("x", a->x, a->rows * a->width, a->dtype));
     reel_shadow_write(step, dense("sums", a->sums, a->rows * (int64_t)sizeof *a->sums));
 }
 
@@ -119,10 +119,11 @@ static void read_rope(const struct reel_shadow_step *step, const struct reel_rop
     int64_t of_frame = rope->H * rope->W, first = rope->first_token / of_frame,
             frames = (rope->first_token + tokens - 1) / of_frame - first + 1;
     reel_shadow_host(step, "rope", rope, sizeof *rope);
-    reel_shadow_read(step, numbers("rope.frame", rope->frame + first * rope->frame_pairs * 2,
-                                   frames * rope->frame_pairs * 2, REEL_FP32));
-    reel_shadow_read(step, numbers("rope.row", rope->row, rope->H * rope->row_pairs * 2, REEL_FP32));
-    reel_shadow_read(step, numbers("rope.column", rope->column, rope->W * rope->column_pairs * 2, REEL_FP32));
+    reel_shadow_read(step, elements("rope.frame", rope->frame + first * rope->frame_pairs * 2,
+                                    frames * rope->frame_pairs * 2, REEL_FP32));
+    reel_shadow_read(step, elements("rope.row", rope->row, rope->H * rope->row_pairs * 2, REEL_FP32));
+    reel_shadow_read(step,
+                     elements("rope.column", rope->column, rope->W * rope->column_pairs * 2, REEL_FP32));
 }
 
 void reel_shadow_split_heads(const struct reel_shadow_step *step, const struct reel_split_heads *a)
@@ -130,33 +131,33 @@ void reel_shadow_split_heads(const struct reel_shadow_step *step, const struct r
     int64_t width = a->heads * a->channels;
     reel_shadow_host(step, "first_head", a->first_head, (a->parts + 1) * (int64_t)sizeof *a->first_head);
     if (a->norm)
-        reel_shadow_read(step, numbers("norm", a->norm, width, a->numbers));
+        reel_shadow_read(step, elements("norm", a->norm, width, a->dtype));
     if (a->norm && a->squares)
         reel_shadow_read(
             step, dense("squares", a->squares, a->square_parts * a->rows * (int64_t)sizeof *a->squares));
     if (a->rope)
         read_rope(step, a->rope, a->rows);
-    from_to(step, numbers("x", a->x, a->rows * width, a->numbers),
-            numbers("y", a->y, a->rows * width, a->numbers));
+    from_to(step, elements("x", a->x, a->rows * width, a->dtype),
+            elements("y", a->y, a->rows * width, a->dtype));
 }
 
 void reel_shadow_merge_heads(const struct reel_shadow_step *step, const struct reel_merge_heads *a)
 {
     int64_t width = a->heads * a->channels;
     reel_shadow_host(step, "first_head", a->first_head, (a->parts + 1) * (int64_t)sizeof *a->first_head);
-    reel_shadow_read(step, numbers("x", a->x, a->rows * width, a->numbers));
-    reel_shadow_write(step, numbers("y", a->y, a->rows * width, a->numbers));
+    reel_shadow_read(step, elements("x", a->x, a->rows * width, a->dtype));
+    reel_shadow_write(step, elements("y", a->y, a->rows * width, a->dtype));
 }
 
 void reel_shadow_attention(const struct reel_shadow_step *step, const struct reel_attention *a)
 {
     int64_t width = a->heads * a->channels;
-    reel_shadow_read(step, strided("q", a->q, a->queries, width, a->q_stride, a->numbers));
-    reel_shadow_read(step, strided("k", a->k, a->keys, width, a->kv_stride, a->numbers));
-    reel_shadow_read(step, strided("v", a->v, a->keys, width, a->kv_stride, a->numbers));
-    write_or_update(step, strided("out", a->out, a->queries, width, a->out_stride, a->numbers),
+    reel_shadow_read(step, strided("q", a->q, a->queries, width, a->q_stride, a->dtype));
+    reel_shadow_read(step, strided("k", a->k, a->keys, width, a->kv_stride, a->dtype));
+    reel_shadow_read(step, strided("v", a->v, a->keys, width, a->kv_stride, a->dtype));
+    write_or_update(step, strided("out", a->out, a->queries, width, a->out_stride, a->dtype),
                     a->add || a->merge);
     if (a->lse)
-        write_or_update(step, numbers("lse", a->lse, a->queries * a->heads, REEL_FP32), a->merge);
+        write_or_update(step, elements("lse", a->lse, a->queries * a->heads, REEL_FP32), a->merge);
     scratch(step);
 }

@@ -11,8 +11,8 @@ static inline struct reel_shadow_range dense(const char *name, const void *at, i
     return (struct reel_shadow_range){.name = name, .at = at, .row_bytes = bytes};
 }
 
-static inline struct reel_shadow_range numbers(const char *name, const void *at, int64_t count,
-                                               enum reel_precision precision)
+static inline struct reel_shadow_range elements(const char *name, const void *at, int64_t count,
+                                                enum reel_precision precision)
 {
     return dense(name, at, count * reel_precision_bytes(precision));
 }
@@ -21,7 +21,7 @@ static inline struct reel_shadow_range numbers(const char *name, const void *at,
 static inline struct reel_shadow_range strided(const char *name, const void *at, int64_t rows, int64_t width,
                                                int64_t stride, enum reel_precision precision)
 {
-    struct reel_shadow_range range = numbers(name, at, width, precision);
+    struct reel_shadow_range range = elements(name, at, width, precision);
     range.rows = rows;
     range.stride_bytes = stride * reel_precision_bytes(precision);
     return range;

@@ -23,7 +23,7 @@ struct reel_shadow_stream {
     int open, place, failed;
     struct reel_clock done;     /* what has ended when an operation that is issued now begins */
     struct reel_clock known;    /* what the host thread that used it last knew */
-    struct reel_clock paced[2]; /* `done` at the last two calls of reel_pace */
+    struct reel_clock paced[2]; /* `done` at the last two calls of reel_throttle */
     int64_t paces;
     const char *scratch;
     int64_t scratch_bytes;
@@ -75,10 +75,10 @@ void reel_shadow_wait(const struct reel_shadow_step *step);
 /* The name of an operation of the stream in that place, "an operation" where it was too long ago. */
 const char *reel_shadow_name(int place, uint32_t number);
 
-void reel_shadow_open(struct reel_stream *stream, const struct reel_scratch *most);
+void reel_shadow_open(struct reel_stream *stream, const struct reel_scratch *max);
 void reel_shadow_close(struct reel_stream *stream);
-void reel_shadow_order(struct reel_stream *later, struct reel_stream *earlier);
-void reel_shadow_pace(struct reel_stream *stream);
+void reel_shadow_stream_wait(struct reel_stream *later, struct reel_stream *earlier);
+void reel_shadow_throttle(struct reel_stream *stream);
 void reel_shadow_finish(struct reel_stream *stream);
 
 /* ---- shadow_memory.c: regions. ---- */

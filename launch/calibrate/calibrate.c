@@ -11,7 +11,7 @@ static enum reel_status find_distances(const struct reel_job *job, int64_t ranks
                                        struct reel_forecast *forecast)
 {
     struct reel_job *plain = malloc(sizeof *plain);
-    const struct reel_machine machine = {.device = reel_device_core, .ranks_per_node = ranks};
+    const struct reel_machine machine = {.device = reel_device_rates_core, .ranks_per_node = ranks};
     REEL_NEED(plain, REEL_NO_MEMORY, "no memory for the job");
     *plain = *job;
     plain->teacache.threshold = 0;
@@ -36,14 +36,14 @@ static int ascending(const void *a, const void *b)
 
 /* A polynomial has as many coefficients as it can learn from different distances. Chunks that move alike have
  * the same, up to the order in which they are summed. */
-static enum reel_status check_distances(const struct reel_outline *outline)
+static enum reel_status check_distances(const struct reel_timeline *timeline)
 {
     int64_t count = 0, different = 0;
-    double *distance = malloc((size_t)(outline->call_count + 1) * sizeof *distance);
-    REEL_NEED(distance, REEL_NO_MEMORY, "no memory for %" PRId64 " distances", outline->call_count);
-    for (int64_t c = 0; c < outline->call_count; c++)
-        if (isfinite(outline->calls[c].distance))
-            distance[count++] = outline->calls[c].distance;
+    double *distance = malloc((size_t)(timeline->call_count + 1) * sizeof *distance);
+    REEL_NEED(distance, REEL_NO_MEMORY, "no memory for %" PRId64 " distances", timeline->call_count);
+    for (int64_t c = 0; c < timeline->call_count; c++)
+        if (isfinite(timeline->calls[c].distance))
+            distance[count++] = timeline->calls[c].distance;
     qsort(distance, (size_t)count, sizeof *distance, ascending);
     for (int64_t i = 0; i < count; i++)
         different += i == 0 || distance[i] > distance[i - 1] * (1 + 1e-9);
@@ -67,11 +67,11 @@ enum reel_status reel_calibrate_open(const struct reel_job *job, int64_t ranks,
     struct reel_forecast *forecast = &calibrate->forecast;
     *calibrate = (struct reel_calibrate){.job = job, .branches = job->sampler.guidance_scale > 1 ? 2 : 1};
     REEL_PASS(find_distances(job, ranks, forecast));
-    enum reel_status status = check_distances(&forecast->outline);
+    enum reel_status status = check_distances(&forecast->timeline);
     int64_t elements = calibrate->branches * forecast->model.out_channels * forecast->work.window_frames *
                        plane_of(calibrate);
     calibrate->before = malloc((size_t)elements * sizeof *calibrate->before);
-    calibrate->points = malloc((size_t)forecast->outline.call_count * sizeof *calibrate->points);
+    calibrate->points = malloc((size_t)forecast->timeline.call_count * sizeof *calibrate->points);
     if (status == REEL_OK && !(calibrate->before && calibrate->points))
         status = reel_fail(REEL_NO_MEMORY,
                            "no memory for the velocities of an iteration, %" PRId64 " numbers", elements);
@@ -98,13 +98,13 @@ static double change_of(const struct reel_calibrate *calibrate, const uint8_t *c
 void reel_calibrate_measure(void *context, int64_t chunk, int64_t iteration, const float *velocity)
 {
     struct reel_calibrate *calibrate = context;
-    const struct reel_timesteps *matrix = &calibrate->forecast.outline.matrices[chunk];
+    const struct reel_timesteps *matrix = &calibrate->forecast.timeline.matrices[chunk];
     int64_t first = matrix->interval[2 * iteration], window = matrix->interval[2 * iteration + 1] - first;
     int64_t count = calibrate->forecast.model.out_channels * window * plane_of(calibrate);
     const uint8_t *mask = matrix->update + iteration * matrix->frames + first;
     int all = calibrate->job->teacache.metric == REEL_METRIC_ALL;
     for (int64_t branch = 0; branch < calibrate->branches; branch++) {
-        const struct reel_call *call = &calibrate->forecast.outline.calls[calibrate->call++];
+        const struct reel_call *call = &calibrate->forecast.timeline.calls[calibrate->call++];
         struct reel_calibrate_point point = {chunk, iteration, branch, call->distance, 0};
         if (!isfinite(call->distance))
             continue;

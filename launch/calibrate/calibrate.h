@@ -21,7 +21,7 @@
 #define REEL_CALIBRATE_H
 
 #include "job.h"
-#include "outline.h"
+#include "timeline.h"
 #include "plan_forecast.h"
 #include "polynomial.h"
 #include "status.h"

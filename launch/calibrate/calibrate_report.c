@@ -33,8 +33,8 @@ void reel_calibrate_print(const struct reel_calibrate *calibrate, const char *fi
     const struct reel_polynomial *fit = &calibrate->fit;
     fprintf(to, "mode          %s, metric %s\n", mode_of(calibrate), metric_of(calibrate));
     fprintf(to, "points        %" PRId64 " of %" PRId64 " calls\n", calibrate->point_count,
-            calibrate->forecast.outline.call_count);
-    fprintf(to, "distances     %.6g to %.6g\n", fit->least, fit->most);
+            calibrate->forecast.timeline.call_count);
+    fprintf(to, "distances     %.6g to %.6g\n", fit->min, fit->max);
     fprintf(to, "coefficients  [");
     for (int i = 0; i <= REEL_POLYNOMIAL_DEGREE; i++)
         fprintf(to, "%s%.9g", i > 0 ? ", " : "", fit->coefficients[i]);
@@ -71,8 +71,8 @@ enum reel_status reel_calibrate_print_json(const struct reel_calibrate *calibrat
     json_t *report =
         json_pack("{s:s, s:s, s:s, s:I, s:o, s:[f, f], s:f, s:f, s:s, s:s, s:o}", "kind", "calibration",
                   "mode", mode_of(calibrate), "metric", metric_of(calibrate), "calls",
-                  (json_int_t)calibrate->forecast.outline.call_count, "coefficients", list, "range",
-                  fit->least, fit->most, "rms", fit->rms, "mean_change", mean_change(calibrate), "file", file,
+                  (json_int_t)calibrate->forecast.timeline.call_count, "coefficients", list, "range",
+                  fit->min, fit->max, "rms", fit->rms, "mean_change", mean_change(calibrate), "file", file,
                   "plot", plot, "points", points_json(calibrate));
     REEL_NEED(report, REEL_NO_MEMORY, "no memory for the calibration's JSON, or a path is not UTF-8");
     json_dumpf(report, to, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
@@ -124,7 +124,7 @@ static enum reel_status drawing_open(const struct reel_calibrate *calibrate, str
         drawing->fitted[p] = reel_polynomial_at(fit, point->distance);
     }
     for (int i = 0; i < CURVE; i++) {
-        drawing->x[i] = fit->least + (fit->most - fit->least) * i / (CURVE - 1);
+        drawing->x[i] = fit->min + (fit->max - fit->min) * i / (CURVE - 1);
         drawing->y[i] = reel_polynomial_at(fit, drawing->x[i]);
     }
     return REEL_OK;

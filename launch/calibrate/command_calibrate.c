@@ -123,7 +123,7 @@ static void measure(void *context, int64_t chunk, int64_t iteration, const float
 static enum reel_status run(struct reel_comm *comm, struct session *session)
 {
     struct reel_observer observer = {.see = see, .measure = measure, .context = session};
-    struct reel_start start = {.job_text = "", .places = 1};
+    struct reel_start start = {.job_text = "", .device_from_job = 1};
     struct reel_sampler sampler;
     REEL_PASS(reel_agree(comm, reel_threads_choose(comm)));
     REEL_PASS(reel_sampler_open(&sampler, &session->job, &start, comm, &observer));
@@ -141,8 +141,8 @@ static enum reel_status finish(struct session *session)
     reel_progress_close(&session->progress);
     REEL_PASS(reel_calibrate_fit(calibrate));
     memcpy(calibration.coefficients, calibrate->fit.coefficients, sizeof calibrate->fit.coefficients);
-    calibration.least = calibrate->fit.least;
-    calibration.most = calibrate->fit.most;
+    calibration.min = calibrate->fit.min;
+    calibration.max = calibrate->fit.max;
     REEL_PASS(reel_calibration_write(session->file, &calibration, session->text));
     REEL_PASS(reel_calibrate_plot(calibrate, session->plot));
     if (session->json)

@@ -67,13 +67,13 @@ static double solve(const struct triangle *all, unsigned set, double unknown[UNK
 }
 
 /* The Bernstein coefficients of the fit over t in 0 .. 1. */
-static void fit_bernstein(int64_t count, const double *x, const double *y, double least, double span,
+static void fit_bernstein(int64_t count, const double *x, const double *y, double min, double span,
                           double bernstein[UNKNOWNS])
 {
     struct triangle all = {.columns = COLUMNS};
     double found[UNKNOWNS], best = HUGE_VAL, weight = straightness * sqrt((double)count);
     for (int64_t p = 0; p < count; p++) {
-        double t = (x[p] - least) / span, equation[COLUMNS] = {[UNKNOWNS] = y[p]}, from_here = 0;
+        double t = (x[p] - min) / span, equation[COLUMNS] = {[UNKNOWNS] = y[p]}, from_here = 0;
         for (int i = DEGREE; i >= 0; i--) {
             from_here += binomial[DEGREE][i] * pow(t, i) * pow(1 - t, DEGREE - i);
             equation[i] = from_here;
@@ -99,7 +99,7 @@ static void fit_bernstein(int64_t count, const double *x, const double *y, doubl
 }
 
 /* From Bernstein coefficients over t to powers of x, highest first. */
-static void to_powers(const double bernstein[UNKNOWNS], double least, double span,
+static void to_powers(const double bernstein[UNKNOWNS], double min, double span,
                       double coefficients[UNKNOWNS])
 {
     double of_t[UNKNOWNS] = {0}, of_x[UNKNOWNS] = {0}; /* lowest power first */
@@ -108,7 +108,7 @@ static void to_powers(const double bernstein[UNKNOWNS], double least, double spa
             of_t[k] += ((k - i) % 2 ? -1 : 1) * binomial[DEGREE][k] * binomial[k][i] * bernstein[i];
     for (int k = DEGREE; k >= 0; k--) { /* Horner: times (x - least) / span, plus the next */
         for (int i = DEGREE; i >= 0; i--)
-            of_x[i] = ((i > 0 ? of_x[i - 1] : 0) - least * of_x[i]) / span;
+            of_x[i] = ((i > 0 ? of_x[i - 1] : 0) - min * of_x[i]) / span;
         of_x[0] += of_t[k];
     }
     for (int i = 0; i <= DEGREE; i++)
@@ -127,20 +127,20 @@ enum reel_status reel_polynomial_fit(int64_t count, const double *x, const doubl
                                      struct reel_polynomial *fit)
 {
     double sum = 0, squares = 0;
-    *fit = (struct reel_polynomial){.least = HUGE_VAL};
+    *fit = (struct reel_polynomial){.min = HUGE_VAL};
     REEL_NEED(count > 0, REEL_INTERNAL, "there is no point to fit");
     for (int64_t p = 0; p < count; p++) {
         REEL_NEED(isfinite(x[p]) && isfinite(y[p]) && x[p] >= 0 && y[p] >= 0, REEL_INTERNAL,
                   "point %lld to fit is (%g, %g), expected finite numbers from 0 on", (long long)p, x[p],
                   y[p]);
-        fit->least = fmin(fit->least, x[p]);
-        fit->most = fmax(fit->most, x[p]);
+        fit->min = fmin(fit->min, x[p]);
+        fit->max = fmax(fit->max, x[p]);
         sum += y[p];
     }
-    double span = fit->most - fit->least, bernstein[UNKNOWNS];
-    if (span > least_relative_span * fit->most) {
-        fit_bernstein(count, x, y, fit->least, span, bernstein);
-        to_powers(bernstein, fit->least, span, fit->coefficients);
+    double span = fit->max - fit->min, bernstein[UNKNOWNS];
+    if (span > least_relative_span * fit->max) {
+        fit_bernstein(count, x, y, fit->min, span, bernstein);
+        to_powers(bernstein, fit->min, span, fit->coefficients);
     } else {
         fit->coefficients[DEGREE] = sum / (double)count;
     }

@@ -22,7 +22,7 @@
 enum { REEL_POLYNOMIAL_DEGREE = 4 };
 
 struct reel_polynomial {
-    double least, most;                              /* the range that it was fitted on */
+    double min, max;                                 /* the range that it was fitted on */
     double coefficients[REEL_POLYNOMIAL_DEGREE + 1]; /* of x, highest power first */
     double rms;                                      /* of the points' distances from it */
 };

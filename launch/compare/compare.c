@@ -32,7 +32,7 @@ static enum reel_status measure_range(const struct reel_compare_side *side, doub
               s.not_finite, s.count + s.not_finite);
     REEL_NEED(s.count > 0, REEL_BAD_INPUT, "%s has no finished latent frame, expected at least one",
               side->path);
-    *range = s.most - s.least;
+    *range = s.max - s.min;
     return REEL_OK;
 }
 

@@ -3,7 +3,7 @@
 
 #include "inspect.h"
 #include "output_read.h"
-#include "seal.h"
+#include "checkpoint_checksums.h"
 
 #include <errno.h>
 #include <string.h>
@@ -47,7 +47,7 @@ static enum reel_status find_kind(const char *path, enum kind *kind)
     REEL_NEED(stat(path, &facts) == 0, REEL_BAD_INPUT, "%s: %s", path, strerror(errno));
     if (S_ISDIR(facts.st_mode))
         return REEL_OK;
-    if (reel_seal_is_there(path)) {
+    if (reel_checksums_is_there(path)) {
         *kind = CHECKPOINT;
         return REEL_OK;
     }

@@ -10,59 +10,60 @@
 #include <time.h>
 #include <unistd.h>
 
-static enum reel_status check(const char *path, struct reel_seal *seal)
+static enum reel_status check(const char *path, struct reel_checksums *checksums)
 {
     int file = open(path, O_RDONLY | O_CLOEXEC);
     REEL_NEED(file >= 0, REEL_BAD_INPUT, "%s: %s", path, strerror(errno));
-    enum reel_status status = reel_seal_read(file, path, seal);
+    enum reel_status status = reel_checksums_read(file, path, checksums);
     if (status == REEL_OK)
-        status = reel_seal_check_rest(file, path, seal);
+        status = reel_checksums_check_rest(file, path, checksums);
     if (status == REEL_OK)
-        status = reel_seal_check_blocks(file, path, seal, 0, 1);
+        status = reel_checksums_check_blocks(file, path, checksums, 0, 1);
     close(file);
     return status;
 }
 
-static json_t *report_of(const char *path, const struct reel_seal *seal,
+static json_t *report_of(const char *path, const struct reel_checksums *checksums,
                          const struct reel_checkpoint *checkpoint)
 {
-    const struct reel_checkpoint_head *head = &checkpoint->head;
+    const struct reel_checkpoint_metadata *metadata = &checkpoint->metadata;
     char weights[24];
-    snprintf(weights, sizeof weights, "%016" PRIx64, head->weights);
-    return json_pack("{s:s, s:s, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, "
-                     "s:I, s:I, s:b, "
-                     "s:s, s:I}",
-                     "kind", "checkpoint", "path", path, "format", (json_int_t)seal->format, "generation",
-                     (json_int_t)head->generation, "complete", head->complete != 0, "chunk",
-                     (json_int_t)head->chunk, "iteration", (json_int_t)head->iteration, "begun_chunks",
-                     (json_int_t)head->begun, "finished_latent_frames", (json_int_t)head->finished_frames,
-                     "channels", (json_int_t)head->channels, "rows", (json_int_t)head->rows, "columns",
-                     (json_int_t)head->columns, "iterations_done", (json_int_t)head->done, "attempts",
-                     (json_int_t)head->attempts, "seconds", head->seconds, "cfg", (json_int_t)head->mesh.cfg,
-                     "ring", (json_int_t)head->mesh.ring, "ulysses", (json_int_t)head->mesh.ulysses, "tensor",
-                     (json_int_t)head->mesh.tensor, "gathered", head->mesh.gathered != 0, "weights", weights,
-                     "saved_at", (json_int_t)head->saved_at);
+    snprintf(weights, sizeof weights, "%016" PRIx64, metadata->weights);
+    return json_pack(
+        "{s:s, s:s, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, "
+        "s:I, s:I, s:b, "
+        "s:s, s:I}",
+        "kind", "checkpoint", "path", path, "format", (json_int_t)checksums->format, "generation",
+        (json_int_t)metadata->generation, "complete", metadata->complete != 0, "chunk",
+        (json_int_t)metadata->chunk, "iteration", (json_int_t)metadata->iteration, "begun_chunks",
+        (json_int_t)metadata->begun, "finished_latent_frames", (json_int_t)metadata->finished_frames,
+        "channels", (json_int_t)metadata->channels, "rows", (json_int_t)metadata->rows, "columns",
+        (json_int_t)metadata->columns, "iterations_done", (json_int_t)metadata->done, "attempts",
+        (json_int_t)metadata->attempts, "seconds", metadata->seconds, "cfg", (json_int_t)metadata->mesh.cfg,
+        "ring", (json_int_t)metadata->mesh.ring, "ulysses", (json_int_t)metadata->mesh.ulysses, "tensor",
+        (json_int_t)metadata->mesh.tensor, "gathered", metadata->mesh.gathered != 0, "weights", weights,
+        "saved_at", (json_int_t)metadata->saved_at);
 }
 
-static json_t *arrays_of(const struct reel_seal *seal)
+static json_t *arrays_of(const struct reel_checksums *checksums)
 {
     json_t *list = json_array();
-    for (int64_t r = 0; r < seal->run_count; r++)
-        json_array_append_new(list, json_pack("{s:I, s:I}", "offset", (json_int_t)seal->runs[r].offset,
-                                              "bytes", (json_int_t)seal->runs[r].bytes));
+    for (int64_t r = 0; r < checksums->run_count; r++)
+        json_array_append_new(list, json_pack("{s:I, s:I}", "offset", (json_int_t)checksums->runs[r].offset,
+                                              "bytes", (json_int_t)checksums->runs[r].bytes));
     return list;
 }
 
 enum reel_status reel_inspect_checkpoint(const char *path, int with_job, json_t **report)
 {
-    struct reel_seal seal;
+    struct reel_checksums checksums;
     struct reel_checkpoint checkpoint;
     *report = NULL;
-    REEL_PASS(check(path, &seal));
+    REEL_PASS(check(path, &checksums));
     REEL_PASS(reel_checkpoint_read(path, &checkpoint));
-    *report = report_of(path, &seal, &checkpoint);
-    int done = *report && json_object_set_new(*report, "bytes", json_integer(seal.file_bytes)) == 0 &&
-               json_object_set_new(*report, "arrays", arrays_of(&seal)) == 0 &&
+    *report = report_of(path, &checksums, &checkpoint);
+    int done = *report && json_object_set_new(*report, "bytes", json_integer(checksums.file_bytes)) == 0 &&
+               json_object_set_new(*report, "arrays", arrays_of(&checksums)) == 0 &&
                json_object_set_new(*report, "fingerprint", json_string(checkpoint.fingerprint)) == 0 &&
                (!with_job || json_object_set_new(*report, "job", json_string(checkpoint.job)) == 0);
     reel_checkpoint_free(&checkpoint);

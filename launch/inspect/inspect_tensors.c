@@ -106,8 +106,8 @@ static enum reel_status describe(const struct reel_safetensors *file,
     int some = s.count > 0;
     json_t *item = json_pack("{s:s, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:s}", "name", entry->name, "dtype",
                              reel_dtype_name(entry->dtype), "shape", shape, "bytes", (json_int_t)entry->bytes,
-                             "min", some ? reel_inspect_real(s.least) : json_null(), "max",
-                             some ? reel_inspect_real(s.most) : json_null(), "mean",
+                             "min", some ? reel_inspect_real(s.min) : json_null(), "max",
+                             some ? reel_inspect_real(s.max) : json_null(), "mean",
                              some ? reel_inspect_real(reel_statistics_mean(&s)) : json_null(), "non_finite",
                              known ? json_integer(s.not_finite) : json_null(), "use", use);
     REEL_NEED(item && json_array_append_new(list, item) == 0, REEL_NO_MEMORY, "no memory for the report");
@@ -164,12 +164,12 @@ static void print_tensor(json_t *tensor, FILE *to)
     char shape[REEL_SHAPE_TEXT_BYTES];
     const char *name = reel_inspect_string(tensor, "name"), *use = reel_inspect_string(tensor, "use");
     int cut = strlen(name) > NAME_COLUMNS;
-    json_t *least = json_object_get(tensor, "min"), *not_finite = json_object_get(tensor, "non_finite");
+    json_t *min = json_object_get(tensor, "min"), *not_finite = json_object_get(tensor, "non_finite");
     shape_text(json_object_get(tensor, "shape"), shape);
     fprintf(to, "  %.*s%s  %s  %.*s\n", cut ? NAME_COLUMNS - 3 : NAME_COLUMNS, name, cut ? "..." : "",
             reel_inspect_string(tensor, "dtype"), SHAPE_COLUMNS, shape);
-    if (json_is_number(least))
-        reel_inspect_line(to, "  values", "%.6g to %.6g, mean %.6g", json_number_value(least),
+    if (json_is_number(min))
+        reel_inspect_line(to, "  values", "%.6g to %.6g, mean %.6g", json_number_value(min),
                           json_number_value(json_object_get(tensor, "max")),
                           json_number_value(json_object_get(tensor, "mean")));
     if (json_integer_value(not_finite) > 0)

@@ -75,13 +75,13 @@ static enum reel_status check_chunks(const struct reel_job *job, const struct re
     REEL_NEED(ar_step <= steps, REEL_BAD_JOB,
               "%s: diffusion_forcing.ar_step is %lld, expected at most sampler.steps, %lld",
               place_of(origin, "diffusion_forcing.ar_step", place), (long long)ar_step, (long long)steps);
-    int64_t window = reel_latent_frames(base) / block, least = (steps + window - 1) / window;
-    REEL_NEED(!is_long || overlap > 0 || ar_step >= least, REEL_BAD_JOB,
+    int64_t window = reel_latent_frames(base) / block, min = (steps + window - 1) / window;
+    REEL_NEED(!is_long || overlap > 0 || ar_step >= min, REEL_BAD_JOB,
               "%s: diffusion_forcing.ar_step is %lld, expected at least %lld: without overlap_frames a video "
               "of %lld "
               "frames is one pass with a window of %lld blocks (base_frames %lld), through which %lld steps "
               "must fit",
-              place_of(origin, "diffusion_forcing.ar_step", place), (long long)ar_step, (long long)least,
+              place_of(origin, "diffusion_forcing.ar_step", place), (long long)ar_step, (long long)min,
               (long long)frames, (long long)window, (long long)base, (long long)steps);
     return REEL_OK;
 }

@@ -68,12 +68,14 @@ void reel_job_help(FILE *out)
     char expects[REEL_EXPECTS_BYTES], line[2 * REEL_EXPECTS_BYTES];
     for (int64_t k = 0; k < reel_key_count(); k++) {
         const struct reel_key *key = reel_key_at(k);
-        const char *standard = !key->standard ? "required" : *key->standard ? key->standard : "-";
+        const char *default_value = !key->default_value   ? "required"
+                                    : *key->default_value ? key->default_value
+                                                          : "-";
         if (opens_section(k, k - 1))
             fprintf(out, "%.*s:\n", (int)reel_key_section_bytes(key), key->name);
         int column = fprintf(out, "%s%s", reel_key_section_bytes(key) > 0 ? "  " : "", own_name(key));
         column += fprintf(out, "%*s", 23 - column, "");
-        column += fprintf(out, "%-*s", HELP_INDENT - 1 - column, standard);
+        column += fprintf(out, "%-*s", HELP_INDENT - 1 - column, default_value);
         reel_key_expects(key, expects);
         snprintf(line, sizeof line, "%s: %s", expects, key->help);
         print_words(out, line, column);

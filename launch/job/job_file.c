@@ -170,7 +170,7 @@ static enum reel_status need_required(const struct reel_job_origin *origin, cons
     for (int64_t k = 0; k < reel_key_count(); k++) {
         const struct reel_key *key = reel_key_at(k);
         reel_key_expects(key, expects);
-        REEL_NEED(key->standard || ((const char *)job)[key->offset], REEL_BAD_JOB,
+        REEL_NEED(key->default_value || ((const char *)job)[key->offset], REEL_BAD_JOB,
                   "%s: %s is missing, expected %s", origin->path, key->name, expects);
     }
     REEL_NEED(job->prompt.embeds[0] || strncmp(job->model.path, "synthetic:", 10) == 0, REEL_BAD_JOB,

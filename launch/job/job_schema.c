@@ -9,20 +9,20 @@
 #define KEY(dotted, kind, member, value, text, ...)                                                          \
     {                                                                                                        \
         .name = (dotted), .type = REEL_KEY_##kind, .offset = offsetof(struct reel_job, member),              \
-        .standard = (value), .help = (text), __VA_ARGS__                                                     \
+        .default_value = (value), .help = (text), __VA_ARGS__                                                \
     }
 #define INTEGER(member, value, first, last, text)                                                            \
-    KEY(#member, INTEGER, member, value, text, .least = (first), .most = (last))
+    KEY(#member, INTEGER, member, value, text, .min = (first), .max = (last))
 #define OR_AUTO(member, first, last, text)                                                                   \
-    KEY(#member, INTEGER_OR_AUTO, member, "auto", text, .least = (first), .most = (last))
+    KEY(#member, INTEGER_OR_AUTO, member, "auto", text, .min = (first), .max = (last))
 #define CHOICE(member, value, list, text) KEY(#member, CHOICE, member, value, text, .choices = (list))
 #define OPTIONAL(member, text) KEY(#member, PATH, member, "", text)
 
 /* Bounds that only keep a typing error from becoming an absurd plan. */
-enum { FRAMES_MOST = (1 << 24) + 1, ITERATIONS_MOST = 1000000, WAYS_MOST = 1024 };
+enum { FRAMES_MAX = (1 << 24) + 1, ITERATIONS_MAX = 1000000, WAYS_MAX = 1024 };
 /* Rotary positions are tables of 1024 per axis: tokens of 16 pixels, latent frames of 4. */
-enum { PIXELS_MOST = 1024 * 16, WINDOW_FRAMES_MOST = 1023 * 4 + 1 };
-#define SECONDS_MOST 1e8
+enum { PIXELS_MAX = 1024 * 16, WINDOW_FRAMES_MAX = 1023 * 4 + 1 };
+#define SECONDS_MAX 1e8
 
 static const struct reel_key keys[] = {
     KEY("model.path", MODEL, model.path, NULL,
@@ -30,9 +30,9 @@ static const struct reel_key keys[] = {
         "weights of a preset"),
     CHOICE(model.compute, "auto", "auto fp32 bf16 fp8", "auto: bf16 where the device computes it, else fp32"),
 
-    INTEGER(video.width, "960", 16, PIXELS_MOST, "pixels, a multiple of 16"),
-    INTEGER(video.height, "544", 16, PIXELS_MOST, "pixels, a multiple of 16"),
-    INTEGER(video.frames, "257", 1, FRAMES_MOST, "pixel frames, 4k+1; these are k+1 latent frames"),
+    INTEGER(video.width, "960", 16, PIXELS_MAX, "pixels, a multiple of 16"),
+    INTEGER(video.height, "544", 16, PIXELS_MAX, "pixels, a multiple of 16"),
+    INTEGER(video.frames, "257", 1, FRAMES_MAX, "pixel frames, 4k+1; these are k+1 latent frames"),
     INTEGER(video.fps, "24", 1, 240, "frames per second, told to models that know of it"),
 
     OPTIONAL(prompt.embeds, "prompt_embeds, and negative_prompt_embeds when guidance_scale > 1; required "
@@ -47,9 +47,9 @@ static const struct reel_key keys[] = {
             "torch.randn's noise of a CPU generator with this seed (mod 2^32)"),
     OPTIONAL(sampler.noise, "noise.<chunk> and addnoise.<chunk>, instead of the generator"),
 
-    INTEGER(diffusion_forcing.base_frames, "97", 1, WINDOW_FRAMES_MOST, "pixel frames of one chunk, 4k+1"),
+    INTEGER(diffusion_forcing.base_frames, "97", 1, WINDOW_FRAMES_MAX, "pixel frames of one chunk, 4k+1"),
     INTEGER(
-        diffusion_forcing.overlap_frames, "17", 0, WINDOW_FRAMES_MOST,
+        diffusion_forcing.overlap_frames, "17", 0, WINDOW_FRAMES_MAX,
         "pixel frames a chunk takes over from the one before, 4k+1; 0: one pass, a window of base_frames"),
     INTEGER(diffusion_forcing.ar_step, "0", 0, 1000, "iterations by which a block lags the block before it"),
     INTEGER(diffusion_forcing.causal_block_size, "1", 1, 1024, "latent frames of one block"),
@@ -65,9 +65,9 @@ static const struct reel_key keys[] = {
     KEY("teacache.coefficients", COEFFICIENTS, teacache.coefficients, "auto",
         "of the rescaling polynomial; auto: by model and mode"),
     CHOICE(teacache.rescale, "abs", "abs signed", "whether a rescaled distance may be negative"),
-    OR_AUTO(teacache.start_step, 0, ITERATIONS_MOST,
+    OR_AUTO(teacache.start_step, 0, ITERATIONS_MAX,
             "first iteration of a chunk that may be skipped; auto: 1 for e, 5 for e0"),
-    INTEGER(teacache.end_step, "-1", -1, ITERATIONS_MOST,
+    INTEGER(teacache.end_step, "-1", -1, ITERATIONS_MAX,
             "first iteration that may not be skipped any more; -1: the last"),
     CHOICE(teacache.metric, "active", "active all",
            "frames that count: those the iteration updates, or every one"),
@@ -76,9 +76,9 @@ static const struct reel_key keys[] = {
         "of kept residuals; fp32 when compute is fp32", .choices = "bf16 fp32"),
 
     OR_AUTO(partition.cfg, 1, 2, "ways to cut the two branches of guidance"),
-    OR_AUTO(partition.tensor, 1, WAYS_MOST, "ways to cut heads and weights"),
-    OR_AUTO(partition.ulysses, 1, WAYS_MOST, "ways to cut tokens, exchanged for heads inside attention"),
-    OR_AUTO(partition.ring, 1, WAYS_MOST, "ways to cut tokens, with keys and values passed around"),
+    OR_AUTO(partition.tensor, 1, WAYS_MAX, "ways to cut heads and weights"),
+    OR_AUTO(partition.ulysses, 1, WAYS_MAX, "ways to cut tokens, exchanged for heads inside attention"),
+    OR_AUTO(partition.ring, 1, WAYS_MAX, "ways to cut tokens, with keys and values passed around"),
     CHOICE(partition.weights, "auto", "auto resident gathered",
            "whole slices on every rank, or gathered when used"),
 
@@ -86,17 +86,17 @@ static const struct reel_key keys[] = {
 
     CHOICE(communication.transport, "auto", "auto mpi nccl", "what carries the exchanges of a step"),
     KEY("communication.timeout_s", REAL, communication.timeout_s, "600",
-        "seconds without progress of a rank that end the job", .to = SECONDS_MOST),
+        "seconds without progress of a rank that end the job", .to = SECONDS_MAX),
 
     KEY("checkpoint.directory", FOLDER, checkpoint.directory, "auto", "auto: <output.latents>.checkpoint"),
-    INTEGER(checkpoint.every_iterations, "0", 0, ITERATIONS_MOST, "0: between chunks only"),
+    INTEGER(checkpoint.every_iterations, "0", 0, ITERATIONS_MAX, "0: between chunks only"),
     INTEGER(checkpoint.keep, "2", 1, 1000, "checkpoints that are kept"),
     KEY("checkpoint.grace", DURATION, checkpoint.grace_s, "20s",
-        "from a notice to the start of the save, at most", .from_too = 1, .to = SECONDS_MOST),
+        "from a notice to the start of the save, at most", .from_too = 1, .to = SECONDS_MAX),
     CHOICE(checkpoint.on_error, "continue", "continue stop",
            "when a save fails: warn and keep the old one, or stop"),
     KEY("checkpoint.time_limit", DURATION, checkpoint.time_limit_s, "",
-        "save and exit 75 before this much wall time has passed", .to = SECONDS_MOST),
+        "save and exit 75 before this much wall time has passed", .to = SECONDS_MAX),
 
     KEY("output.latents", PATH, output.latents, NULL,
         "the HDF5 file that is written, whole after every chunk"),
@@ -225,11 +225,11 @@ void reel_key_expects(const struct reel_key *key, char text[REEL_EXPECTS_BYTES])
     const char *bound = key->from_too ? "from" : "above", *to = key->from_too ? "to" : "and at most";
     switch (key->type) {
     case REEL_KEY_INTEGER:
-        snprintf(text, bytes, "an integer from %lld to %lld", (long long)key->least, (long long)key->most);
+        snprintf(text, bytes, "an integer from %lld to %lld", (long long)key->min, (long long)key->max);
         break;
     case REEL_KEY_INTEGER_OR_AUTO:
-        snprintf(text, bytes, "auto or an integer from %lld to %lld", (long long)key->least,
-                 (long long)key->most);
+        snprintf(text, bytes, "auto or an integer from %lld to %lld", (long long)key->min,
+                 (long long)key->max);
         break;
     case REEL_KEY_REAL:
         snprintf(text, bytes, "a number %s %.9g %s %.9g", bound, key->from, to, key->to);

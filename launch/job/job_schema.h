@@ -32,10 +32,10 @@ enum reel_key_type {
 struct reel_key {
     const char *name; /* dotted */
     enum reel_key_type type;
-    size_t offset;        /* of the value in struct reel_job */
-    const char *standard; /* the default; empty: not set; NULL: required */
-    int64_t least, most;  /* of an integer */
-    double from, to;      /* of a real or a duration: from < value <= to, with from_too from <= value */
+    size_t offset;             /* of the value in struct reel_job */
+    const char *default_value; /* the default; empty: not set; NULL: required */
+    int64_t min, max;          /* of an integer */
+    double from, to;           /* of a real or a duration: from < value <= to, with from_too from <= value */
     int from_too;
     const char *choices; /* "auto fp32 bf16" */
     const char *help;    /* one line */

@@ -193,7 +193,7 @@ static enum reel_status read_path(const struct reel_key *key, const struct reel_
         snprintf(path, sizeof path, "%s", value->text);
     } else if (*value->text) {
         REEL_PASS(reel_path_resolve(folder, value->text, place, path));
-    } else if (key->type != REEL_KEY_PATH || !key->standard) {
+    } else if (key->type != REEL_KEY_PATH || !key->default_value) {
         return bad_value(key, value, place);
     }
     memcpy(place_of(key, job), path, sizeof path);
@@ -204,7 +204,7 @@ static int read_integer(const struct reel_key *key, const char *text, struct ree
 {
     int64_t number = REEL_AUTO;
     int is_auto = key->type == REEL_KEY_INTEGER_OR_AUTO && strcmp(text, "auto") == 0;
-    if (!is_auto && (!parse_integer(text, &number) || number < key->least || number > key->most))
+    if (!is_auto && (!parse_integer(text, &number) || number < key->min || number > key->max))
         return 0;
     memcpy(place_of(key, job), &number, sizeof number);
     return 1;
@@ -240,7 +240,7 @@ enum reel_status reel_key_read(const struct reel_key *key, const struct reel_val
                                const char *place, struct reel_job *job)
 {
     int plain = value->kind == REEL_VALUE_PLAIN, text = plain || value->kind == REEL_VALUE_QUOTED, good = 0;
-    if (value->kind == REEL_VALUE_NULL && key->standard && !*key->standard) {
+    if (value->kind == REEL_VALUE_NULL && key->default_value && !*key->default_value) {
         reel_key_reset(key, job);
         return REEL_OK;
     }
@@ -273,8 +273,8 @@ enum reel_status reel_key_read(const struct reel_key *key, const struct reel_val
 
 void reel_key_reset(const struct reel_key *key, struct reel_job *job)
 {
-    if (key->standard && *key->standard) {
-        struct reel_value value = reel_value_plain(key->standard);
+    if (key->default_value && *key->default_value) {
+        struct reel_value value = reel_value_plain(key->default_value);
         reel_key_read(key, &value, "/", "the default", job);
     } else {
         memset(place_of(key, job), 0, key->type == REEL_KEY_DURATION ? sizeof(double) : REEL_PATH_BYTES);
@@ -371,7 +371,7 @@ void reel_key_print(const struct reel_key *key, const struct reel_job *job, char
         break;
     case REEL_KEY_DURATION:
         memcpy(&real, value, sizeof real);
-        if (real > 0 || *key->standard)
+        if (real > 0 || *key->default_value)
             print_duration(real, text, REEL_TEXT_BYTES);
         break;
     case REEL_KEY_CHOICE:

@@ -31,14 +31,14 @@ static enum reel_status machine_of(const struct reel_option options[OPTIONS], in
                                    struct reel_machine *machine)
 {
     const char *devices = options[DEVICES].value;
-    machine->device = reel_device_core;
+    machine->device = reel_device_rates_core;
     REEL_PASS(number_of(&options[RANKS], ranks));
     machine->ranks_per_node = *ranks < 8 ? *ranks : 8;
     REEL_PASS(number_of(&options[RANKS_PER_NODE], &machine->ranks_per_node));
     REEL_NEED(!devices || options[DEVICE].value, REEL_BAD_JOB,
               "--devices is %s without --device, expected --device NAME with it", devices);
     if (options[DEVICE].value)
-        REEL_PASS(reel_device_read(devices ? devices : "", options[DEVICE].value, &machine->device));
+        REEL_PASS(reel_device_rates_read(devices ? devices : "", options[DEVICE].value, &machine->device));
     machine->room_bytes = machine->device.memory_bytes;
     if (options[DEVICE_MEMORY].value)
         REEL_PASS(reel_size_read("--device-memory", options[DEVICE_MEMORY].value, &machine->room_bytes));
@@ -68,7 +68,7 @@ static enum reel_status tell(const struct reel_job *job, int64_t ranks, const st
     return status;
 }
 
-static enum reel_status plan(int64_t count, char **words, int64_t ranks_here)
+static enum reel_status plan(int64_t count, char **argv, int64_t ranks_here)
 {
     struct reel_option options[OPTIONS] = {[RANKS] = {.name = "--ranks", .takes_value = 1},
                                            [RANKS_PER_NODE] = {.name = "--ranks-per-node", .takes_value = 1},
@@ -84,7 +84,7 @@ static enum reel_status plan(int64_t count, char **words, int64_t ranks_here)
     enum reel_status status =
         job && forecast ? REEL_OK : reel_fail(REEL_NO_MEMORY, "no memory for the job and its plan");
     if (status == REEL_OK)
-        status = reel_arguments_read("plan", count, words, options, OPTIONS, job);
+        status = reel_arguments_read("plan", count, argv, options, OPTIONS, job);
     if (status == REEL_OK)
         status = machine_of(options, &ranks, &machine);
     if (status == REEL_OK)

@@ -22,14 +22,14 @@ static const struct field {
     double unit;
     int optional;
 } fields[] = {
-    {"memory", SIZE, offsetof(struct reel_device, memory_bytes), 1, 1},
-    {"compute", COMPUTE, offsetof(struct reel_device, number_bytes), 1, 0},
-    {"gemm_tflops", RATE, offsetof(struct reel_device, gemm_rate), 1e12, 0},
-    {"attention_tflops", RATE, offsetof(struct reel_device, attention_rate), 1e12, 0},
-    {"memory_gb_per_s", RATE, offsetof(struct reel_device, memory_rate), 1e9, 0},
-    {"near_gb_per_s", RATE, offsetof(struct reel_device, near_rate), 1e9, 0},
-    {"far_gb_per_s", RATE, offsetof(struct reel_device, far_rate), 1e9, 0},
-    {"libraries", SIZE, offsetof(struct reel_device, libraries_bytes), 1, 0},
+    {"memory", SIZE, offsetof(struct reel_device_rates, memory_bytes), 1, 1},
+    {"compute", COMPUTE, offsetof(struct reel_device_rates, number_bytes), 1, 0},
+    {"gemm_tflops", RATE, offsetof(struct reel_device_rates, gemm_rate), 1e12, 0},
+    {"attention_tflops", RATE, offsetof(struct reel_device_rates, attention_rate), 1e12, 0},
+    {"memory_gb_per_s", RATE, offsetof(struct reel_device_rates, memory_rate), 1e9, 0},
+    {"near_gb_per_s", RATE, offsetof(struct reel_device_rates, near_rate), 1e9, 0},
+    {"far_gb_per_s", RATE, offsetof(struct reel_device_rates, far_rate), 1e9, 0},
+    {"libraries", SIZE, offsetof(struct reel_device_rates, libraries_bytes), 1, 0},
 };
 
 enum { FIELDS = sizeof fields / sizeof fields[0] };
@@ -53,7 +53,7 @@ enum reel_status reel_size_read(const char *what, const char *text, int64_t *byt
 
 /* One value of a device. */
 static enum reel_status read_field(const struct field *field, const char *place, const char *text,
-                                   struct reel_device *device)
+                                   struct reel_device_rates *device)
 {
     char what[PLACE_BYTES + 64], *end;
     void *at = (char *)device + field->offset;
@@ -78,12 +78,12 @@ static enum reel_status read_field(const struct field *field, const char *place,
 
 /* The mapping below a device's name. */
 static enum reel_status read_device(const char *path, const struct reel_yaml_entry *entry,
-                                    struct reel_device *device)
+                                    struct reel_device_rates *device)
 {
     char place[PLACE_BYTES];
     struct reel_yaml_entry line;
     int seen[FIELDS] = {0};
-    *device = (struct reel_device){.memory_bytes = 0};
+    *device = (struct reel_device_rates){.memory_bytes = 0};
     snprintf(device->name, sizeof device->name, "%s", entry->name);
     for (void *at = NULL; reel_yaml_next(entry->node, &at, &line);) {
         struct reel_value value;
@@ -113,12 +113,12 @@ static int is_plain(const char *name)
     for (size_t i = 0; i < bytes; i++)
         if (name[i] < ' ' || name[i] > '~')
             return 0;
-    return bytes > 0 && bytes < REEL_DEVICE_NAME_BYTES;
+    return bytes > 0 && bytes < REEL_DEVICE_RATES_NAME_BYTES;
 }
 
 /* The device of that name; all names are collected for the message. */
 static enum reel_status find_device(const char *path, const struct reel_yaml *yaml, const char *name,
-                                    struct reel_device *device)
+                                    struct reel_device_rates *device)
 {
     char names[NAMES_BYTES] = "";
     struct reel_yaml_entry entry;
@@ -127,7 +127,7 @@ static enum reel_status find_device(const char *path, const struct reel_yaml *ya
         size_t used = strlen(names);
         REEL_NEED(is_plain(entry.name), REEL_BAD_JOB,
                   "%s:%lld: a device is named %.64s, expected at most %d printable ASCII characters", path,
-                  (long long)entry.line, entry.name, REEL_DEVICE_NAME_BYTES - 1);
+                  (long long)entry.line, entry.name, REEL_DEVICE_RATES_NAME_BYTES - 1);
         if (strcmp(entry.name, name) == 0) {
             REEL_NEED(!found, REEL_BAD_JOB, "%s:%lld: %s stands a second time, expected once", path,
                       (long long)entry.line, name);
@@ -170,7 +170,7 @@ static enum reel_status read_table(const char *path, char *text, int64_t *bytes)
     return REEL_OK;
 }
 
-enum reel_status reel_device_read(const char *path, const char *name, struct reel_device *device)
+enum reel_status reel_device_rates_read(const char *path, const char *name, struct reel_device_rates *device)
 {
     char usual[PATH_BYTES], *text = malloc(TABLE_BYTES);
     struct reel_yaml yaml = {0};

@@ -30,15 +30,15 @@ static int try_chunks(const struct reel_forecast *f, int64_t latent_frames,
                       struct reel_alternative *alternative)
 {
     struct reel_job job = *f->job;
-    struct reel_outline outline;
+    struct reel_timeline timeline;
     job.diffusion_forcing.base_frames = 4 * (latent_frames - 1) + 1;
-    if (reel_outline_make(&job, f->prefix_frames, f->end_frames, (struct reel_begun){.count = 0}, &outline) !=
-        REEL_OK) {
+    if (reel_timeline_make(&job, f->prefix_frames, f->end_frames, (struct reel_begun){.count = 0},
+                           &timeline) != REEL_OK) {
         reel_error_clear();
         return 0;
     }
-    struct reel_workload work = reel_forecast_workload(f, &job, &outline);
-    reel_outline_free(&outline);
+    struct reel_workload work = reel_forecast_workload(f, &job, &timeline);
+    reel_timeline_free(&timeline);
     snprintf(alternative->change, sizeof alternative->change, "diffusion_forcing.base_frames %lld",
              (long long)job.diffusion_forcing.base_frames);
     return fill(f, &work, &f->asked, f->ranks, 1, alternative);
@@ -49,19 +49,19 @@ static int try_chunks(const struct reel_forecast *f, int64_t latent_frames,
 static int smaller_chunks(const struct reel_forecast *f, struct reel_alternative *alternative)
 {
     int64_t block = f->job->diffusion_forcing.causal_block_size;
-    int64_t most = (reel_latent_frames(f->job->diffusion_forcing.base_frames) - 1) / block, least = 0;
-    while (least < most) {
-        int64_t middle = (least + most + 1) / 2;
+    int64_t max = (reel_latent_frames(f->job->diffusion_forcing.base_frames) - 1) / block, min = 0;
+    while (min < max) {
+        int64_t middle = (min + max + 1) / 2;
         struct reel_workload work = f->work;
         work.window_frames = middle * block < work.window_frames ? middle * block : work.window_frames;
         if (f->job->diffusion_forcing.overlap_frames > 0)
             work.chunk_frames = work.window_frames;
         if (reel_ranks_that_fit(&f->model, &work, &f->asked, f->ranks, f->ranks, &f->machine))
-            least = middle;
+            min = middle;
         else
-            most = middle - 1;
+            max = middle - 1;
     }
-    for (int64_t blocks = least; blocks > 0; blocks--)
+    for (int64_t blocks = min; blocks > 0; blocks--)
         if (try_chunks(f, blocks * block, alternative))
             return 1;
     return 0;

@@ -21,12 +21,12 @@ static enum reel_status frames_of(const struct reel_job *job, const struct reel_
 }
 
 struct reel_workload reel_forecast_workload(const struct reel_forecast *forecast, const struct reel_job *job,
-                                            const struct reel_outline *outline)
+                                            const struct reel_timeline *timeline)
 {
     int64_t number_bytes = reel_number_bytes(job->model.compute, forecast->machine.device.number_bytes);
     const struct reel_ops *ops = forecast->machine.device.memory_bytes > 0 ? &reel_ops_cuda : &reel_ops_cpu;
-    return reel_outline_workload(outline, job, &forecast->model, 1, number_bytes,
-                                 job->model.compute == REEL_COMPUTE_FP8, ops);
+    return reel_timeline_workload(timeline, job, &forecast->model, 1, number_bytes,
+                                  job->model.compute == REEL_COMPUTE_FP8, ops);
 }
 
 enum reel_status reel_forecast_open(const struct reel_job *job, int64_t ranks,
@@ -40,11 +40,11 @@ enum reel_status reel_forecast_open(const struct reel_job *job, int64_t ranks,
     REEL_PASS(frames_of(job, &f->model, job->diffusion_forcing.prefix_latents, "prefix_latents",
                         &f->prefix_frames));
     REEL_PASS(frames_of(job, &f->model, job->diffusion_forcing.end_latents, "end_latents", &f->end_frames));
-    REEL_PASS(reel_outline_make(job, f->prefix_frames, f->end_frames, (struct reel_begun){.count = 0},
-                                &f->outline));
-    f->work = reel_forecast_workload(f, job, &f->outline);
-    f->asked = reel_outline_mesh(job);
-    enum reel_status status = reel_outline_check(job, &f->model, &f->work);
+    REEL_PASS(reel_timeline_make(job, f->prefix_frames, f->end_frames, (struct reel_begun){.count = 0},
+                                 &f->timeline));
+    f->work = reel_forecast_workload(f, job, &f->timeline);
+    f->asked = reel_timeline_mesh(job);
+    enum reel_status status = reel_timeline_check(job, &f->model, &f->work);
     if (status == REEL_OK)
         status = reel_forecast_decide(f);
     if (status == REEL_OK)
@@ -64,9 +64,9 @@ static void fill_rank(const struct reel_forecast *f, int64_t rank, struct reel_f
     for (int m = 0; m < REEL_MEMORIES; m++)
         of->held.total += of->held.bytes[m];
     reel_traffic_iteration(&f->plan, rank, (struct reel_iteration){f->work.window_frames, 1}, of->sent.bytes);
-    reel_outline_traffic(&f->outline, &f->plan, rank, of->sent_by_job.bytes);
+    reel_timeline_traffic(&f->timeline, &f->plan, rank, of->sent_by_job.bytes);
     reel_traffic_prompts(&f->plan, rank, reel_plan_branches(&f->plan), of->sent_by_job.bytes);
-    for (int p = 0; p < REEL_PURPOSES; p++) {
+    for (int p = 0; p < REEL_TRAFFIC_CLASSES; p++) {
         of->sent.total += of->sent.bytes[p];
         of->sent_by_job.total += of->sent_by_job.bytes[p];
     }
@@ -74,7 +74,7 @@ static void fill_rank(const struct reel_forecast *f, int64_t rank, struct reel_f
 }
 
 /* Adds the seconds of iterations of one kind, and what skipping them saves. */
-static void add_seconds(struct reel_forecast *f, const struct reel_outline_kind *kind)
+static void add_seconds(struct reel_forecast *f, const struct reel_timeline_kind *kind)
 {
     double computed = reel_estimate_iteration(&f->plan, &f->machine, kind->of.frames).seconds;
     double each =
@@ -98,7 +98,7 @@ enum reel_status reel_forecast_make(struct reel_forecast *f)
     reel_candidates_why(&f->candidates, f->why);
     f->iteration = reel_estimate_iteration(&f->plan, &f->machine, f->work.window_frames);
     f->seconds = seconds_once(f);
-    for (struct reel_outline_kind kind = {.next = 0}; reel_outline_next(&f->outline, &kind);)
+    for (struct reel_timeline_kind kind = {.next = 0}; reel_timeline_next(&f->timeline, &kind);)
         add_seconds(f, &kind);
     f->of = calloc((size_t)f->ranks, sizeof *f->of);
     REEL_NEED(f->of, REEL_NO_MEMORY, "no memory for the table of %lld ranks", (long long)f->ranks);
@@ -109,7 +109,7 @@ enum reel_status reel_forecast_make(struct reel_forecast *f)
 
 void reel_forecast_close(struct reel_forecast *f)
 {
-    reel_outline_free(&f->outline);
+    reel_timeline_free(&f->timeline);
     free(f->of);
     f->of = NULL;
 }

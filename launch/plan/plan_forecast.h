@@ -13,7 +13,7 @@
 
 #include "choose.h"
 #include "estimate.h"
-#include "outline.h"
+#include "timeline.h"
 #include "teacache.h"
 #include "traffic.h"
 
@@ -22,7 +22,7 @@ struct reel_forecast_held {
 };
 
 struct reel_forecast_sent {
-    int64_t bytes[REEL_PURPOSES], total;
+    int64_t bytes[REEL_TRAFFIC_CLASSES], total;
 };
 
 /* Of one rank. */
@@ -37,7 +37,7 @@ struct reel_forecast {
     const struct reel_job *job;
     int64_t prefix_frames, end_frames; /* latent frames of the files that the job names */
     struct reel_model model;
-    struct reel_outline outline;
+    struct reel_timeline timeline;
     struct reel_teacache_rule teacache;
     struct reel_teacache_range range;
     int64_t skips; /* calls that are not computed */
@@ -73,7 +73,7 @@ void reel_forecast_close(struct reel_forecast *forecast);
 
 /* The counts of a job with the chunks of an outline, in the numbers that the machine computes with. */
 struct reel_workload reel_forecast_workload(const struct reel_forecast *forecast, const struct reel_job *job,
-                                            const struct reel_outline *outline);
+                                            const struct reel_timeline *timeline);
 
 /* Something that would fit, or at least come nearest. */
 enum { REEL_ALTERNATIVES_MAX = 4 };

@@ -10,9 +10,9 @@ static const char *memory_name(int m)
     return reel_memory_name((enum reel_memory)m);
 }
 
-static const char *purpose_name(int p)
+static const char *class_name(int p)
 {
-    return reel_purpose_name((enum reel_purpose)p);
+    return reel_traffic_class_name((enum reel_traffic_class)p);
 }
 
 static json_t *numbers(int count, const char *(*name)(int), const int64_t *values, int64_t total)
@@ -49,7 +49,7 @@ static json_t *candidate_json(int64_t ranks, const struct reel_candidate *candid
 
 static json_t *machine_json(const struct reel_machine *machine)
 {
-    const struct reel_device *d = &machine->device;
+    const struct reel_device_rates *d = &machine->device;
     return json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I}", "name", d->name, "gemm_flops_per_s",
                      d->gemm_rate, "attention_flops_per_s", d->attention_rate, "memory_bytes_per_s",
                      d->memory_rate, "near_bytes_per_s", d->near_rate, "far_bytes_per_s", d->far_rate,
@@ -61,8 +61,8 @@ static json_t *rank_json(const struct reel_forecast_rank *of)
 {
     return json_pack("{s:o, s:o, s:o, s:o}", "memory",
                      numbers(REEL_MEMORIES, memory_name, of->held.bytes, of->held.total), "sent_by_iteration",
-                     numbers(REEL_PURPOSES, purpose_name, of->sent.bytes, of->sent.total), "sent",
-                     numbers(REEL_PURPOSES, purpose_name, of->sent_by_job.bytes, of->sent_by_job.total),
+                     numbers(REEL_TRAFFIC_CLASSES, class_name, of->sent.bytes, of->sent.total), "sent",
+                     numbers(REEL_TRAFFIC_CLASSES, class_name, of->sent_by_job.bytes, of->sent_by_job.total),
                      "flops", flops_json(&of->flops));
 }
 
@@ -111,8 +111,8 @@ static json_t *teacache_json(const struct reel_forecast *f)
     }
     for (int64_t c = 0; c < f->teacache.coefficient_count; c++)
         json_array_append_new(coefficients, json_real(f->teacache.coefficients[c]));
-    for (int64_t c = 0; !f->undecided[0] && c < f->outline.call_count; c++) {
-        const struct reel_call *call = &f->outline.calls[c];
+    for (int64_t c = 0; !f->undecided[0] && c < f->timeline.call_count; c++) {
+        const struct reel_call *call = &f->timeline.calls[c];
         json_array_append_new(
             calls, json_pack("{s:I, s:I, s:I, s:b, s:o, s:o}", "chunk", (json_int_t)call->chunk, "iteration",
                              (json_int_t)call->iteration, "branch", (json_int_t)call->branch, "computed",
@@ -131,11 +131,11 @@ void reel_forecast_json(const struct reel_forecast *f, int every_mesh)
     json_t *all =
         json_pack("{s:b, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "fits", f->of != NULL, "device",
                   machine_json(&f->machine), "compute", f->work.number_bytes == 4 ? "fp32" : "bf16", "chunks",
-                  (json_int_t)f->outline.chunk_count, "iterations", (json_int_t)f->outline.iterations,
+                  (json_int_t)f->timeline.chunk_count, "iterations", (json_int_t)f->timeline.iterations,
                   "branches", (json_int_t)f->work.branches, "skips", (json_int_t)f->skips, "latent_frames",
                   (json_int_t)f->work.video_frames, "tokens",
                   (json_int_t)(f->work.window_frames * f->work.H * f->work.W), "embedding_rows",
-                  (json_int_t)f->outline.table.rows);
+                  (json_int_t)f->timeline.table.rows);
     json_object_set_new(all, "teacache", teacache_json(f));
     if (f->of)
         add_plan(f, all);

@@ -31,7 +31,7 @@ enum reel_status reel_forecast_decide(struct reel_forecast *f)
     struct reel_teacache_rule off = {.mode = REEL_TEACACHE_OFF};
     struct reader reader = {.tensor = NULL};
     REEL_PASS(reel_teacache_rule_of(f->job, &f->model, &f->teacache));
-    reel_teacache_decide(&off, f->job, &f->model, NULL, &f->outline, &f->range);
+    reel_teacache_decide(&off, f->job, &f->model, NULL, &f->timeline, &f->range);
     if (f->teacache.mode == REEL_TEACACHE_OFF)
         return REEL_OK;
     enum reel_status status = reel_model_open(f->job->model.path, &reader.files);
@@ -42,10 +42,10 @@ enum reel_status reel_forecast_decide(struct reel_forecast *f)
     }
     REEL_PASS(status);
     status =
-        reel_teacache_make(&f->teacache, f->job, &f->model, read_tensor, &reader, &f->outline, &f->range);
+        reel_teacache_make(&f->teacache, f->job, &f->model, read_tensor, &reader, &f->timeline, &f->range);
     free(reader.tensor);
     reel_model_close(&reader.files);
-    for (int64_t c = 0; c < f->outline.call_count; c++)
-        f->skips += !f->outline.calls[c].computed;
+    for (int64_t c = 0; c < f->timeline.call_count; c++)
+        f->skips += !f->timeline.calls[c].computed;
     return status;
 }

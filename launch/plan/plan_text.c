@@ -75,19 +75,19 @@ static void print_held(const struct reel_forecast *f)
 
 static void print_sent(const struct reel_forecast *f)
 {
-    int shown[REEL_PURPOSES] = {0};
+    int shown[REEL_TRAFFIC_CLASSES] = {0};
     for (int64_t rank = 0; rank < f->ranks; rank++)
-        for (int p = 0; p < REEL_PURPOSES; p++)
+        for (int p = 0; p < REEL_TRAFFIC_CLASSES; p++)
             shown[p] |= f->of[rank].sent.bytes[p] > 0;
     printf("\nGB sent       ");
-    for (int p = 0; p < REEL_PURPOSES; p++)
+    for (int p = 0; p < REEL_TRAFFIC_CLASSES; p++)
         if (shown[p])
-            printf(" %9s", reel_purpose_name((enum reel_purpose)p));
+            printf(" %9s", reel_traffic_class_name((enum reel_traffic_class)p));
     printf(" %9s %9s | %9s %9s TFLOP\n", "total", "by job", "gemm", "attention");
     for (int64_t rank = 0, next; rank < f->ranks; rank = next) {
         next = next_sender(f, rank);
         print_ranks(rank, next);
-        for (int p = 0; p < REEL_PURPOSES; p++)
+        for (int p = 0; p < REEL_TRAFFIC_CLASSES; p++)
             if (shown[p])
                 print_gigabytes(f->of[rank].sent.bytes[p]);
         print_gigabytes(f->of[rank].sent.total);
@@ -123,11 +123,11 @@ static void print_job(const struct reel_forecast *f)
     printf("job     %lld latent frames in %lld chunks, %lld iterations of %lld forwards, %lld skipped, at "
            "most %lld "
            "tokens each\n",
-           (long long)f->work.video_frames, (long long)f->outline.chunk_count,
-           (long long)f->outline.iterations, (long long)f->work.branches, (long long)f->skips,
+           (long long)f->work.video_frames, (long long)f->timeline.chunk_count,
+           (long long)f->timeline.iterations, (long long)f->work.branches, (long long)f->skips,
            (long long)(f->work.window_frames * f->work.H * f->work.W));
-    printf("rows    %lld distinct timesteps, %.2f MB of e and e0\n", (long long)f->outline.table.rows,
-           (double)(f->outline.table.rows * 7 * f->model.width * 4) * 1e-6);
+    printf("rows    %lld distinct timesteps, %.2f MB of e and e0\n", (long long)f->timeline.table.rows,
+           (double)(f->timeline.table.rows * 7 * f->model.width * 4) * 1e-6);
 }
 
 /* Iterations of a chunk that are skipped, in runs: 3 5-7 9. Its calls begin with number c; returns where they end. */
@@ -136,8 +136,8 @@ static int64_t print_skipped(const struct reel_forecast *f, int64_t chunk, int64
     int64_t first = -1, last = -1, any = 0, here = 1;
     printf("        chunk %lld skips", (long long)chunk + 1);
     for (; here; c += here) {
-        const struct reel_call *call = &f->outline.calls[c];
-        here = c < f->outline.call_count && call->chunk == chunk;
+        const struct reel_call *call = &f->timeline.calls[c];
+        here = c < f->timeline.call_count && call->chunk == chunk;
         if (here && call->branch > 0)
             continue;
         int skipped = here && !call->computed;
@@ -171,10 +171,10 @@ static void print_teacache(const struct reel_forecast *f)
     printf("\n");
     if (f->range.outside > 0)
         printf("        warning: %lld of %lld distances (%.4f to %.4f in all) are %s\n",
-               (long long)f->range.outside, (long long)f->range.compared, f->range.least, f->range.most,
-               f->teacache.most > 0 ? "outside of what the polynomial was calibrated on"
-                                    : "where the polynomial is negative");
-    for (int64_t k = 0, c = 0; k < f->outline.chunk_count; k++)
+               (long long)f->range.outside, (long long)f->range.compared, f->range.min, f->range.max,
+               f->teacache.max > 0 ? "outside of what the polynomial was calibrated on"
+                                   : "where the polynomial is negative");
+    for (int64_t k = 0, c = 0; k < f->timeline.chunk_count; k++)
         c = print_skipped(f, k, c);
 }
 

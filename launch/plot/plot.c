@@ -31,7 +31,7 @@ static const double line_width = 1.8, dash = 7, dash_gap = 5, dot_width = 6;
 
 /* What an axis shows: from least to most over the pixels from first to last, ticks at multiples of step. */
 struct axis {
-    double least, most, step;
+    double min, max, step;
     double first, last;
 };
 
@@ -41,7 +41,7 @@ struct field {
 
 static double pixel_of(const struct axis *axis, double value)
 {
-    return axis->first + (value - axis->least) / (axis->most - axis->least) * (axis->last - axis->first);
+    return axis->first + (value - axis->min) / (axis->max - axis->min) * (axis->last - axis->first);
 }
 
 static struct reel_point point_of(const struct field *field, const struct reel_plot_series *series, int64_t i)
@@ -64,39 +64,39 @@ static double round_step(double span, int parts, int whole)
 }
 
 /* margin is the share of the span that stays free at either end. */
-static struct axis axis_of(double least, double most, double margin, int parts, int whole)
+static struct axis axis_of(double min, double max, double margin, int parts, int whole)
 {
-    double span = most - least, size = fmax(fabs(least), fabs(most));
+    double span = max - min, size = fmax(fabs(min), fabs(max));
     if (span <= size * 1e-6) /* as good as all the same, and ticks any closer have no room for their digits */
-        span = whole || size == 0 ? 1 : size * 0.1, least -= span / 2, most += span / 2;
+        span = whole || size == 0 ? 1 : size * 0.1, min -= span / 2, max += span / 2;
     else
-        least -= margin * span, most += margin * span;
-    return (struct axis){.least = least, .most = most, .step = round_step(most - least, parts, whole)};
+        min -= margin * span, max += margin * span;
+    return (struct axis){.min = min, .max = max, .step = round_step(max - min, parts, whole)};
 }
 
 /* Spans the finite points; returns 0 where there is none. */
 static int span_points(const struct reel_plot_panel *panel, struct field *field)
 {
-    double least[2] = {INFINITY, INFINITY}, most[2] = {-INFINITY, -INFINITY};
+    double min[2] = {INFINITY, INFINITY}, max[2] = {-INFINITY, -INFINITY};
     for (int64_t s = 0; s < panel->series_count; s++)
         for (int64_t i = 0; i < panel->series[s].count; i++)
             if (is_drawn(&panel->series[s], i)) {
                 const double value[2] = {panel->series[s].x[i], panel->series[s].y[i]};
                 for (int d = 0; d < 2; d++) {
-                    least[d] = fmin(least[d], value[d]);
-                    most[d] = fmax(most[d], value[d]);
+                    min[d] = fmin(min[d], value[d]);
+                    max[d] = fmax(max[d], value[d]);
                 }
             }
-    int any = least[0] <= most[0];
-    field->x = any ? axis_of(least[0], most[0], 0.015, 12, panel->whole_x) : axis_of(0, 1, 0, 1, 1);
-    field->y = any ? axis_of(least[1], most[1], 0.08, 6, 0) : axis_of(0, 1, 0, 1, 1);
+    int any = min[0] <= max[0];
+    field->x = any ? axis_of(min[0], max[0], 0.015, 12, panel->whole_x) : axis_of(0, 1, 0, 1, 1);
+    field->y = any ? axis_of(min[1], max[1], 0.08, 6, 0) : axis_of(0, 1, 0, 1, 1);
     return any;
 }
 
 /* A tick's number, with as many places as its neighbours need. */
 static void tick_text(const struct axis *axis, double value, char text[TEXT_BYTES])
 {
-    double size = fmax(fabs(axis->least), fabs(axis->most));
+    double size = fmax(fabs(axis->min), fabs(axis->max));
     int places = (int)fmax(0, ceil(-log10(axis->step) - 1e-9));
     if (fabs(value) < axis->step * 1e-6)
         snprintf(text, TEXT_BYTES, "0");
@@ -121,7 +121,7 @@ static void draw_x_ticks(struct reel_canvas *canvas, const struct field *field)
 {
     char text[TEXT_BYTES];
     const struct axis *x = &field->x, *y = &field->y;
-    for (double n = ceil(x->least / x->step); n * x->step <= x->most; n++) {
+    for (double n = ceil(x->min / x->step); n * x->step <= x->max; n++) {
         double at = round(pixel_of(x, n * x->step)) + 0.5;
         const struct reel_point foot = {at, y->first}, head = {at, y->last}, end = {at, y->first + TICK};
         reel_canvas_line(canvas, foot, head, 1, GRID);
@@ -139,7 +139,7 @@ static double draw_y_ticks(struct reel_canvas *canvas, const struct field *field
     const struct axis *x = &field->x, *y = &field->y;
     const double right = x->first - 2 * TICK;
     double left = right;
-    for (double n = ceil(y->least / y->step); n * y->step <= y->most; n++) {
+    for (double n = ceil(y->min / y->step); n * y->step <= y->max; n++) {
         double at = round(pixel_of(y, n * y->step)) + 0.5;
         const struct reel_point start = {x->first, at}, end = {x->last, at}, out = {x->first - TICK, at};
         reel_canvas_line(canvas, start, end, 1, GRID);

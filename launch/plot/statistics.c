@@ -10,9 +10,9 @@ static void add(struct reel_statistics *s, double value)
         return;
     }
     if (s->count++ == 0)
-        s->least = s->most = s->first = value;
-    s->least = value < s->least ? value : s->least;
-    s->most = value > s->most ? value : s->most;
+        s->min = s->max = s->first = value;
+    s->min = value < s->min ? value : s->min;
+    s->max = value > s->max ? value : s->max;
     s->sum += value - s->first;
     s->squares += (value - s->first) * (value - s->first);
 }

@@ -12,7 +12,7 @@
 
 struct reel_statistics {
     int64_t count, not_finite; /* finite numbers, and others */
-    double least, most;        /* meaningless while count is 0 */
+    double min, max;           /* meaningless while count is 0 */
     double first; /* sums are taken from here, so that a large mean does not hide a small spread */
     double sum, squares;
 };

@@ -1,7 +1,7 @@
 /* Element types: sizes, names, conversion to float. */
 #include "dtype.h"
 
-#include "narrow.h"
+#include "float_convert.h"
 
 #include <string.h>
 

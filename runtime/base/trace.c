@@ -15,7 +15,7 @@ struct lane {
 };
 
 static struct reel_trace_span *spans;
-static int64_t most;
+static int64_t max;
 static atomic_llong begun; /* also those that found no room */
 static atomic_int on;
 
@@ -40,7 +40,7 @@ enum reel_status reel_trace_open(int64_t count)
     reel_trace_close();
     spans = count <= INT64_MAX / (int64_t)sizeof *spans ? calloc((size_t)count, sizeof *spans) : NULL;
     REEL_NEED(spans, REEL_NO_MEMORY, "no memory for a profile of %lld spans", (long long)count);
-    most = count;
+    max = count;
     openings++;
     return REEL_OK;
 }
@@ -50,7 +50,7 @@ void reel_trace_close(void)
     reel_trace_stop();
     free(spans);
     spans = NULL;
-    most = 0;
+    max = 0;
     atomic_store(&begun, 0);
     lane_count = queue_count = 0;
 }
@@ -118,7 +118,7 @@ int64_t reel_trace_begin(const struct reel_trace_what *what)
     if (!reel_trace_is_on())
         return -1;
     int64_t at = atomic_fetch_add(&begun, 1);
-    if (at >= most)
+    if (at >= max)
         return -1;
     struct reel_trace_span *span = &spans[at];
     span->kind = what->kind;
@@ -126,7 +126,7 @@ int64_t reel_trace_begin(const struct reel_trace_what *what)
     memcpy(span->numbers, what->numbers, sizeof span->numbers);
     span->lane = lane_of_thread();
     span->device_lane = -1;
-    span->mark[0] = span->mark[1] = -1;
+    span->event[0] = span->event[1] = -1;
     span->end_ns = 0;
     span->begin_ns = reel_trace_now();
     return at;
@@ -138,19 +138,19 @@ void reel_trace_end(int64_t span)
         spans[span].end_ns = reel_trace_now();
 }
 
-void reel_trace_marks(int64_t span, const void *queue, int64_t begin, int64_t end)
+void reel_trace_events(int64_t span, const void *queue, int64_t begin, int64_t end)
 {
     if (span < 0)
         return;
     spans[span].device_lane = lane_of_queue(queue);
-    spans[span].mark[0] = begin;
-    spans[span].mark[1] = end;
+    spans[span].event[0] = begin;
+    spans[span].event[1] = end;
 }
 
 const struct reel_trace_span *reel_trace_spans(int64_t *count, int64_t *lost)
 {
     int64_t all = atomic_load(&begun);
-    *count = all < most ? all : most;
+    *count = all < max ? all : max;
     *lost = all - *count;
     return spans;
 }

@@ -8,7 +8,7 @@
  *
  * A process records between start and stop, into memory that was taken before; a span that finds no room is
  * counted as lost. While nothing is recorded, begin is one relaxed load. The spans of a thread are a lane, in
- * which each is inside another or beside it; work of a device is in lanes of its own (reel_trace_marks).
+ * which each is inside another or beside it; work of a device is in lanes of its own (reel_trace_events).
  * begin, end and marks may be called by any thread, the others by one that is alone with them. Not
  * collective. */
 #ifndef REEL_TRACE_H
@@ -41,7 +41,7 @@ struct reel_trace_span {
     int32_t lane;             /* of the thread */
     int32_t device_lane;      /* of the queue; -1: no work of a device */
     int64_t begin_ns, end_ns; /* reel_trace_now; end 0: it has not ended */
-    int64_t mark[2];          /* of its begin and end on the device, by the backend; -1: not marked */
+    int64_t event[2];         /* of its begin and end on the device, by the backend; -1: not marked */
 };
 
 /* Takes memory for that many spans, and forgets what was recorded. REEL_NO_MEMORY. */
@@ -66,7 +66,7 @@ int64_t reel_trace_begin(const struct reel_trace_what *what);
 void reel_trace_end(int64_t span);
 
 /* The span was work of that queue of a device, between two marks. -1 is allowed for span and marks. */
-void reel_trace_marks(int64_t span, const void *queue, int64_t begin, int64_t end);
+void reel_trace_events(int64_t span, const void *queue, int64_t begin, int64_t end);
 
 /* What was recorded until stop: [*count] in the order in which they began, and how many found no room. */
 const struct reel_trace_span *reel_trace_spans(int64_t *count, int64_t *lost);

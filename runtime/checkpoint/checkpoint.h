@@ -5,10 +5,10 @@
  *
  *     /latents/video         float32 [C, finished frames, h, w]          the video so far
  *     /latents/x m0 m1 last  float32 [C, frames, h, w]                   of the chunk at hand: latents, solver's history
- *     /hashes/<array>        uint64 [blocks]                             XXH3 of every MiB (seal.h)
+ *     /hashes/<array>        uint64 [blocks]                             XXH3 of every MiB (checkpoint_checksums.h)
  *     /chunks                int64 [begun, 6]                            index, first frame, frames, prefix, end, kept
  *     /solver                int64 [frames, 3]                           where each frame's solver stands (schedule.h)
- *     /random/noise addnoise uint32 [624]                                both random streams (random.h)
+ *     /random/noise addnoise uint32 [624]                                both random streams (noise.h)
  *     /teacache/...          as in the output, all calls of the job
  *     attributes             job, fingerprint, chunk, iteration, ...     and the counters of the report
  *
@@ -23,16 +23,16 @@
 
 #include "chunk.h"
 #include "comm.h"
-#include "folder.h"
-#include "outline.h"
-#include "random.h"
-#include "schedule.h"
-#include "seal.h"
+#include "checkpoint_directory.h"
+#include "timeline.h"
+#include "noise.h"
+#include "solver.h"
+#include "checkpoint_checksums.h"
 
 enum { REEL_CHECKPOINT_ARRAYS = 5 };
 
 /* What is small and of fixed size. A value without pointers. */
-struct reel_checkpoint_head {
+struct reel_checkpoint_metadata {
     int64_t generation;       /* of its name */
     int64_t chunk, iteration; /* what comes next: chunk, and the row of its matrix */
     int64_t begun;            /* chunks whose noise is drawn */
@@ -50,7 +50,7 @@ struct reel_checkpoint_head {
     double seconds;                        /* of all iterations so far */
     double chunk_seconds, skipped_seconds; /* of the chunk at hand */
     int64_t saved_at;                      /* seconds since 1970 */
-    struct reel_random noise, addnoise;
+    struct reel_noise noise, addnoise;
 };
 
 /* Latents of every rank: [channels, room_frames, rows, columns] in memory, of which the first `frames` of every channel. */
@@ -60,10 +60,10 @@ struct reel_checkpoint_array {
     int64_t frames, room_frames;
 };
 
-enum { REEL_ALGORITHMS_BYTES = 1 << 14 }; /* of their text, at most */
+enum { REEL_GEMM_ALGORITHMS_BYTES = 1 << 14 }; /* of their text, at most */
 
 struct reel_checkpoint {
-    struct reel_checkpoint_head head;
+    struct reel_checkpoint_metadata metadata;
     struct reel_chunk *chunks;        /* [begun] */
     struct reel_solver_state *solver; /* [chunk_frames] */
     struct reel_call *calls;          /* [call_count] */
@@ -77,7 +77,7 @@ struct reel_checkpoint {
 
 /* What writing was. */
 struct reel_written {
-    char file[REEL_FOLDER_PATH_BYTES];
+    char file[REEL_CHECKPOINT_PATH_BYTES];
     int64_t bytes;
     double seconds;
 };
@@ -85,7 +85,7 @@ struct reel_written {
 /* Collective over world. Writes the checkpoint as the newest of the folder, which is rank 0's and locked; of
  * checkpoint only head, array_count and arrays matter elsewhere. REEL_BAD_OUTPUT, the same on every rank; what was there
  * before is untouched and nothing stays aside. */
-enum reel_status reel_checkpoint_write(struct reel_comm *comm, const struct reel_folder *folder,
+enum reel_status reel_checkpoint_write(struct reel_comm *comm, const struct reel_checkpoint_directory *folder,
                                        struct reel_checkpoint *checkpoint, struct reel_written *written);
 
 /* Collective over world. Checks every byte of the file, each rank a share. REEL_BAD_INPUT, the same on every rank, with

@@ -1,9 +1,9 @@
 /* Hyperslabs, whole channels a rank. */
 #include "checkpoint_arrays.h"
 
-#include "checkpoint_head.h"
+#include "checkpoint_metadata.h"
 #include "fault.h"
-#include "pulse.h"
+#include "heartbeat.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,31 +12,31 @@
 #include <xxhash.h>
 
 /* One call moves less than 2 GiB: beyond that writes fail, and ROMIO crashes in reading. */
-enum { MOST_BYTES = 512 << 20 };
+enum { MAX_BYTES = 512 << 20 };
 
 static int64_t plane_of(const struct reel_checkpoint *checkpoint)
 {
-    return checkpoint->head.rows * checkpoint->head.columns;
+    return checkpoint->metadata.rows * checkpoint->metadata.columns;
 }
 
 int64_t reel_checkpoint_array_bytes(const struct reel_checkpoint *checkpoint,
                                     const struct reel_checkpoint_array *array)
 {
-    return checkpoint->head.channels * array->frames * plane_of(checkpoint) * (int64_t)sizeof(float);
+    return checkpoint->metadata.channels * array->frames * plane_of(checkpoint) * (int64_t)sizeof(float);
 }
 
 struct reel_cut reel_checkpoint_channels(const struct reel_comm *comm,
                                          const struct reel_checkpoint *checkpoint)
 {
-    return reel_cut_even(checkpoint->head.channels, comm->world.size);
+    return reel_cut_even(checkpoint->metadata.channels, comm->world.size);
 }
 
 uint64_t reel_checkpoint_hash(const struct reel_checkpoint *checkpoint,
                               const struct reel_checkpoint_array *array, int64_t block)
 {
-    enum { FLOATS = REEL_SEAL_BLOCK_BYTES / sizeof(float) };
+    enum { FLOATS = REEL_CHECKSUMS_BLOCK_BYTES / sizeof(float) };
     int64_t channel = array->frames * plane_of(checkpoint), room = array->room_frames * plane_of(checkpoint);
-    int64_t at = block * FLOATS, all = channel * checkpoint->head.channels,
+    int64_t at = block * FLOATS, all = channel * checkpoint->metadata.channels,
             end = at + FLOATS < all ? at + FLOATS : all;
     XXH3_state_t state;
     XXH3_64bits_reset(&state);
@@ -55,24 +55,24 @@ struct piece {
 };
 
 /* The most that a piece may be: more than one channel only where they follow each other in memory too. */
-static struct piece most_of(const struct reel_checkpoint *checkpoint,
-                            const struct reel_checkpoint_array *array)
+static struct piece max_of(const struct reel_checkpoint *checkpoint,
+                           const struct reel_checkpoint_array *array)
 {
     int64_t plane = plane_of(checkpoint) * (int64_t)sizeof(float), channel = array->frames * plane;
-    struct piece most = {.channels = 1, .frames = array->frames};
-    if (array->room_frames == array->frames && channel <= MOST_BYTES)
-        most.channels = MOST_BYTES / channel;
-    if (channel > MOST_BYTES)
-        most.frames = MOST_BYTES / plane > 1 ? MOST_BYTES / plane : 1;
-    return most;
+    struct piece max = {.channels = 1, .frames = array->frames};
+    if (array->room_frames == array->frames && channel <= MAX_BYTES)
+        max.channels = MAX_BYTES / channel;
+    if (channel > MAX_BYTES)
+        max.frames = MAX_BYTES / plane > 1 ? MAX_BYTES / plane : 1;
+    return max;
 }
 
 static herr_t move_piece(const struct reel_checkpoint *checkpoint, const struct reel_checkpoint_array *array,
                          const struct piece *piece, hid_t set, enum reel_transfer transfer)
 {
     hsize_t start[4] = {(hsize_t)piece->channel, (hsize_t)piece->frame, 0, 0},
-            count[4] = {(hsize_t)piece->channels, (hsize_t)piece->frames, (hsize_t)checkpoint->head.rows,
-                        (hsize_t)checkpoint->head.columns},
+            count[4] = {(hsize_t)piece->channels, (hsize_t)piece->frames, (hsize_t)checkpoint->metadata.rows,
+                        (hsize_t)checkpoint->metadata.columns},
             all[1] = {count[0] * count[1] * count[2] * count[3]};
     hid_t space = H5Dget_space(set), memory = H5Screate_simple(1, all, NULL);
     H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
@@ -83,7 +83,7 @@ static herr_t move_piece(const struct reel_checkpoint *checkpoint, const struct 
                        : H5Dwrite(set, H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, values);
     H5Sclose(memory);
     H5Sclose(space);
-    reel_pulse();
+    reel_heartbeat();
     return moved;
 }
 
@@ -96,12 +96,12 @@ static int move_all(const struct reel_comm *comm, const struct reel_checkpoint *
     int64_t end = channels.first[comm->world.rank + 1];
     for (int64_t a = 0; a < checkpoint->array_count; a++) {
         const struct reel_checkpoint_array *array = &checkpoint->arrays[a];
-        struct piece most = most_of(checkpoint, array), piece = {.channel = channels.first[comm->world.rank]};
+        struct piece max = max_of(checkpoint, array), piece = {.channel = channels.first[comm->world.rank]};
         for (; piece.channel < end; piece.channel += piece.channels) {
-            piece.channels = end - piece.channel < most.channels ? end - piece.channel : most.channels;
+            piece.channels = end - piece.channel < max.channels ? end - piece.channel : max.channels;
             for (piece.frame = 0; piece.frame < array->frames; piece.frame += piece.frames) {
                 piece.frames =
-                    array->frames - piece.frame < most.frames ? array->frames - piece.frame : most.frames;
+                    array->frames - piece.frame < max.frames ? array->frames - piece.frame : max.frames;
                 if (move_piece(checkpoint, array, &piece, sets[a], transfer) < 0)
                     return 0;
             }

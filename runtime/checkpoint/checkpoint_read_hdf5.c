@@ -8,7 +8,7 @@
 
 static enum reel_status verify(const struct reel_comm *comm, const char *path, int *foreign)
 {
-    struct reel_seal seal;
+    struct reel_checksums checksums;
     *foreign = 0;
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), trouble = errno;
     char host[128] = "";
@@ -18,13 +18,13 @@ static enum reel_status verify(const struct reel_comm *comm, const char *path, i
         "%s: rank %lld on host %s cannot open the checkpoint: %s, expected checkpoint.directory on a file "
         "system that all hosts share",
         path, (long long)comm->world.rank, host, strerror(trouble));
-    enum reel_status status = reel_seal_read(file, path, &seal);
+    enum reel_status status = reel_checksums_read(file, path, &checksums);
     if (status != REEL_OK)
-        *foreign = seal.format != 0 && seal.format != REEL_SEAL_FORMAT;
+        *foreign = checksums.format != 0 && checksums.format != REEL_CHECKSUMS_FORMAT;
     if (status == REEL_OK && comm->world.rank == 0)
-        status = reel_seal_check_rest(file, path, &seal);
+        status = reel_checksums_check_rest(file, path, &checksums);
     if (status == REEL_OK)
-        status = reel_seal_check_blocks(file, path, &seal, comm->world.rank, comm->world.size);
+        status = reel_checksums_check_blocks(file, path, &checksums, comm->world.rank, comm->world.size);
     close(file);
     return status;
 }
@@ -40,7 +40,7 @@ enum reel_status reel_checkpoint_verify(struct reel_comm *comm, const char *path
 static enum reel_status share_channels(struct reel_comm *comm, const struct reel_checkpoint *checkpoint)
 {
     struct reel_cut cut = reel_checkpoint_channels(comm, checkpoint);
-    int64_t plane = checkpoint->head.rows * checkpoint->head.columns;
+    int64_t plane = checkpoint->metadata.rows * checkpoint->metadata.columns;
     for (int64_t a = 0; a < checkpoint->array_count; a++) {
         const struct reel_checkpoint_array *array = &checkpoint->arrays[a];
         for (int64_t rank = 0; rank < comm->world.size; rank++)
@@ -55,22 +55,23 @@ static enum reel_status share_channels(struct reel_comm *comm, const struct reel
 enum reel_status reel_checkpoint_compare_arrays(const char *path, const struct reel_checkpoint *checkpoint,
                                                 int64_t rank, int64_t ranks)
 {
-    struct reel_seal seal;
+    struct reel_checksums checksums;
     int file = open(path, O_RDONLY | O_CLOEXEC);
     REEL_NEED(file >= 0, REEL_BAD_INPUT, "%s: the checkpoint cannot be opened: %s", path, strerror(errno));
-    enum reel_status status = reel_seal_read(file, path, &seal);
-    if (status == REEL_OK && seal.run_count != checkpoint->array_count)
+    enum reel_status status = reel_checksums_read(file, path, &checksums);
+    if (status == REEL_OK && checksums.run_count != checkpoint->array_count)
         status = reel_fail(REEL_BAD_INPUT, "%s: has %lld arrays, expected %lld", path,
-                           (long long)seal.run_count, (long long)checkpoint->array_count);
+                           (long long)checksums.run_count, (long long)checkpoint->array_count);
     for (int64_t a = 0; a < checkpoint->array_count && status == REEL_OK; a++) {
-        int64_t blocks = reel_seal_blocks(&seal.runs[a]);
-        if (seal.runs[a].bytes != reel_checkpoint_array_bytes(checkpoint, &checkpoint->arrays[a]))
+        int64_t blocks = reel_checksums_blocks(&checksums.runs[a]);
+        if (checksums.runs[a].bytes != reel_checkpoint_array_bytes(checkpoint, &checkpoint->arrays[a]))
             status = reel_fail(REEL_BAD_INPUT, "%s: %s has %lld bytes, expected %lld", path,
-                               checkpoint->arrays[a].name, (long long)seal.runs[a].bytes,
+                               checkpoint->arrays[a].name, (long long)checksums.runs[a].bytes,
                                (long long)reel_checkpoint_array_bytes(checkpoint, &checkpoint->arrays[a]));
         for (int64_t b = blocks * rank / ranks; b < blocks * (rank + 1) / ranks && status == REEL_OK; b++) {
             uint64_t expected = 0, hash = reel_checkpoint_hash(checkpoint, &checkpoint->arrays[a], b);
-            status = reel_seal_read_at(file, path, seal.runs[a].hashes + b * (int64_t)sizeof expected,
+            status =
+                reel_checksums_read_at(file, path, checksums.runs[a].hashes + b * (int64_t)sizeof expected,
                                        &expected, sizeof expected);
             if (status == REEL_OK && hash != expected)
                 status = reel_fail(REEL_BAD_INPUT,

@@ -1,8 +1,8 @@
 /* The commit protocol. */
 #include "checkpoint_arrays.h"
-#include "checkpoint_head.h"
+#include "checkpoint_metadata.h"
 #include "fault.h"
-#include "pulse.h"
+#include "heartbeat.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { ALIGNED_FROM = 1 << 16, ALIGNMENT = 4096, SKELETON_LEAST = 1 << 20, SKELETON_PATH_BYTES = 256 };
+enum { ALIGNED_FROM = 1 << 16, ALIGNMENT = 4096, SKELETON_MIN = 1 << 20, SKELETON_PATH_BYTES = 256 };
 
 static const char skeleton_folder[] = "/dev/shm";
 
@@ -28,8 +28,9 @@ static enum reel_status hash_arrays(struct reel_comm *comm, const struct reel_ch
 {
     enum reel_status status = REEL_OK;
     for (int64_t a = 0; a < checkpoint->array_count; a++) {
-        struct reel_seal_run run = {.bytes = reel_checkpoint_array_bytes(checkpoint, &checkpoint->arrays[a])};
-        int64_t blocks = reel_seal_blocks(&run), rank = comm->world.rank, ranks = comm->world.size;
+        struct reel_checksum_range run = {
+            .bytes = reel_checkpoint_array_bytes(checkpoint, &checkpoint->arrays[a])};
+        int64_t blocks = reel_checksums_blocks(&run), rank = comm->world.rank, ranks = comm->world.size;
         hashes[a] = calloc((size_t)blocks + 1, sizeof *hashes[a]);
         if (!hashes[a] || reel_fault(REEL_FAULT_CHECKPOINT_HASH))
             status = reel_fail(REEL_NO_MEMORY, "no memory for the hashes of %lld blocks", (long long)blocks);
@@ -46,7 +47,7 @@ static enum reel_status hash_arrays(struct reel_comm *comm, const struct reel_ch
 
 /* A dataset whose room is in the file but not filled, and where it lies. */
 static void array_dataset(struct reel_hdf5 *file, const struct reel_checkpoint *checkpoint,
-                          const struct reel_checkpoint_array *array, struct reel_seal_run *run)
+                          const struct reel_checkpoint_array *array, struct reel_checksum_range *run)
 {
     char name[64];
     hsize_t shape[4];
@@ -62,7 +63,7 @@ static void array_dataset(struct reel_hdf5 *file, const struct reel_checkpoint *
     if (set >= 0) {
         run->offset = (int64_t)H5Dget_offset(set);
         run->bytes = reel_checkpoint_array_bytes(checkpoint, array);
-        file->failed |= run->offset < REEL_SEAL_BYTES || H5Dclose(set) < 0;
+        file->failed |= run->offset < REEL_CHECKSUMS_BYTES || H5Dclose(set) < 0;
     }
     H5Pclose(creation);
     H5Pclose(links);
@@ -70,10 +71,10 @@ static void array_dataset(struct reel_hdf5 *file, const struct reel_checkpoint *
 }
 
 static void hashes_dataset(struct reel_hdf5 *file, const char *array, const uint64_t *hashes,
-                           struct reel_seal_run *run)
+                           struct reel_checksum_range *run)
 {
     char name[64];
-    hsize_t blocks[1] = {(hsize_t)reel_seal_blocks(run)};
+    hsize_t blocks[1] = {(hsize_t)reel_checksums_blocks(run)};
     snprintf(name, sizeof name, "/hashes/%s", array);
     reel_hdf5_dataset(file, name, H5T_STD_U64LE, H5T_NATIVE_UINT64, 1, blocks, hashes);
     hid_t set = file->failed ? -1 : H5Dopen2(file->id, name, H5P_DEFAULT);
@@ -81,16 +82,16 @@ static void hashes_dataset(struct reel_hdf5 *file, const char *array, const uint
         run->hashes = (int64_t)H5Dget_offset(set);
         H5Dclose(set);
     }
-    file->failed |= set < 0 || run->hashes < REEL_SEAL_BYTES;
+    file->failed |= set < 0 || run->hashes < REEL_CHECKSUMS_BYTES;
 }
 
 /* Everything but the arrays' values, as a sparse file at path. Fills the seal's runs, in the order of the file. */
 static int build_skeleton(const char *path, const struct reel_checkpoint *checkpoint,
-                          uint64_t *const hashes[REEL_CHECKPOINT_ARRAYS], struct reel_seal *seal)
+                          uint64_t *const hashes[REEL_CHECKPOINT_ARRAYS], struct reel_checksums *checksums)
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS), creation = H5Pcreate(H5P_FILE_CREATE);
     H5Pset_alignment(access, ALIGNED_FROM, ALIGNMENT);
-    H5Pset_userblock(creation, REEL_SEAL_BYTES);
+    H5Pset_userblock(creation, REEL_CHECKSUMS_BYTES);
     struct reel_hdf5 file = {.id = H5Fcreate(path, H5F_ACC_TRUNC, creation, access)};
     H5Pclose(creation);
     H5Pclose(access);
@@ -98,25 +99,27 @@ static int build_skeleton(const char *path, const struct reel_checkpoint *checkp
         return 0;
     reel_checkpoint_put(&file, checkpoint);
     for (int64_t a = 0; a < checkpoint->array_count; a++)
-        array_dataset(&file, checkpoint, &checkpoint->arrays[a], &seal->runs[a]);
-    seal->run_count = checkpoint->array_count;
+        array_dataset(&file, checkpoint, &checkpoint->arrays[a], &checksums->runs[a]);
+    checksums->run_count = checkpoint->array_count;
     for (int64_t a = 0; a < checkpoint->array_count && !file.failed; a++)
-        hashes_dataset(&file, checkpoint->arrays[a].name, hashes[a], &seal->runs[a]);
+        hashes_dataset(&file, checkpoint->arrays[a].name, hashes[a], &checksums->runs[a]);
     for (int64_t a = 1; a < checkpoint->array_count; a++)
-        file.failed |= seal->runs[a].offset < seal->runs[a - 1].offset + seal->runs[a - 1].bytes;
+        file.failed |=
+            checksums->runs[a].offset < checksums->runs[a - 1].offset + checksums->runs[a - 1].bytes;
     return H5Fclose(file.id) >= 0 && !file.failed && !reel_fault(REEL_FAULT_CHECKPOINT_SKELETON);
 }
 
 /* Bytes that the skeleton may take at most. */
 static int64_t skeleton_bytes(const struct reel_checkpoint *checkpoint)
 {
-    const struct reel_checkpoint_head *head = &checkpoint->head;
+    const struct reel_checkpoint_metadata *metadata = &checkpoint->metadata;
     int64_t bytes =
-        SKELETON_LEAST + 128 * (head->call_count + head->saving_count + head->begun + head->chunk_frames) +
-        (int64_t)(strlen(checkpoint->job) + strlen(checkpoint->fingerprint)) + REEL_ALGORITHMS_BYTES;
+        SKELETON_MIN +
+        128 * (metadata->call_count + metadata->saving_count + metadata->begun + metadata->chunk_frames) +
+        (int64_t)(strlen(checkpoint->job) + strlen(checkpoint->fingerprint)) + REEL_GEMM_ALGORITHMS_BYTES;
     for (int64_t a = 0; a < checkpoint->array_count; a++)
-        bytes +=
-            2 * reel_checkpoint_array_bytes(checkpoint, &checkpoint->arrays[a]) / REEL_SEAL_BLOCK_BYTES * 8;
+        bytes += 2 * reel_checkpoint_array_bytes(checkpoint, &checkpoint->arrays[a]) /
+                 REEL_CHECKSUMS_BLOCK_BYTES * 8;
     return bytes;
 }
 
@@ -135,7 +138,7 @@ static void sweep_skeletons(const char *start)
 }
 
 /* A file of our own in the memory-backed file system, known to have room: HDF5 must not be the one to find out. */
-static enum reel_status begin_skeleton(const struct reel_folder *folder,
+static enum reel_status begin_skeleton(const struct reel_checkpoint_directory *folder,
                                        const struct reel_checkpoint *checkpoint,
                                        char path[SKELETON_PATH_BYTES])
 {
@@ -201,7 +204,7 @@ static enum reel_status copy_data(int from, int to, const char *path, int64_t by
     while (at < bytes && (at = lseek(from, at, SEEK_DATA)) >= 0 && (end = lseek(from, at, SEEK_HOLE)) >= 0)
         for (int64_t piece; at < end; at += piece) {
             piece = end - at < (int64_t)sizeof buffer ? end - at : (int64_t)sizeof buffer;
-            REEL_PASS(reel_seal_read_at(from, path, at, buffer, piece));
+            REEL_PASS(reel_checksums_read_at(from, path, at, buffer, piece));
             REEL_PASS(write_at(to, path, at, buffer, piece));
         }
     if (at < 0 && errno != ENXIO) /* ENXIO: no data behind */
@@ -210,7 +213,8 @@ static enum reel_status copy_data(int from, int to, const char *path, int64_t by
 }
 
 /* The file with everything but the arrays' values, sealed. On rank 0. */
-static enum reel_status place_skeleton(const char *skeleton, const char *path, struct reel_seal *seal)
+static enum reel_status commit_skeleton(const char *skeleton, const char *path,
+                                        struct reel_checksums *checksums)
 {
     struct stat facts;
     int from = open(skeleton, O_RDONLY | O_CLOEXEC);
@@ -222,9 +226,9 @@ static enum reel_status place_skeleton(const char *skeleton, const char *path, s
     if (status == REEL_OK)
         status = copy_data(from, to, path, facts.st_size);
     if (status == REEL_OK)
-        status = reel_seal_make(to, path, facts.st_size, seal);
+        status = reel_checksums_make(to, path, facts.st_size, checksums);
     if (status == REEL_OK)
-        status = write_at(to, path, 0, seal, sizeof *seal);
+        status = write_at(to, path, 0, checksums, sizeof *checksums);
     if (status == REEL_BAD_INPUT) /* what could not be read was to be written */
         status = reel_error_recast(REEL_BAD_OUTPUT);
     close(from);
@@ -233,29 +237,31 @@ static enum reel_status place_skeleton(const char *skeleton, const char *path, s
     return status;
 }
 
-static enum reel_status begin_file(const struct reel_folder *folder, const struct reel_checkpoint *checkpoint,
+static enum reel_status begin_file(const struct reel_checkpoint_directory *folder,
+                                   const struct reel_checkpoint *checkpoint,
                                    uint64_t *const hashes[REEL_CHECKPOINT_ARRAYS], const char *path,
-                                   struct reel_seal *seal)
+                                   struct reel_checksums *checksums)
 {
     char skeleton[SKELETON_PATH_BYTES];
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     REEL_PASS(begin_skeleton(folder, checkpoint, skeleton));
-    if (!build_skeleton(skeleton, checkpoint, hashes, seal)) {
+    if (!build_skeleton(skeleton, checkpoint, hashes, checksums)) {
         unlink(skeleton);
         return reel_fail(REEL_BAD_OUTPUT, "%s: HDF5 could not build the checkpoint's skeleton", skeleton);
     }
-    return place_skeleton(skeleton, path, seal);
+    return commit_skeleton(skeleton, path, checksums);
 }
 
 /* What is on the disk is what was meant: every rank reads a share back, and lets the file reach the disk. It was opened
  * before the arrays were written, so that the kernel reports whatever of them was lost since, whoever closed in between. */
 static enum reel_status look_again(const struct reel_comm *comm, int file, const char *path,
-                                   const struct reel_seal *seal)
+                                   const struct reel_checksums *checksums)
 {
     sync_file_range(file, 0, 0, SYNC_FILE_RANGE_WRITE); /* the disk begins while the bytes are looked at */
-    enum reel_status status = reel_seal_check_blocks(file, path, seal, comm->world.rank, comm->world.size);
+    enum reel_status status =
+        reel_checksums_check_blocks(file, path, checksums, comm->world.rank, comm->world.size);
     if (status == REEL_OK && comm->world.rank == 0)
-        status = reel_seal_check_rest(file, path, seal);
+        status = reel_checksums_check_rest(file, path, checksums);
     if (status == REEL_BAD_INPUT) {
         status = reel_error_recast(REEL_BAD_OUTPUT);
         reel_trail("reading back what was written");
@@ -266,27 +272,29 @@ static enum reel_status look_again(const struct reel_comm *comm, int file, const
 }
 
 /* Collective over world. From hashes to a file that only has to be renamed. */
-static enum reel_status write_aside(struct reel_comm *comm, const struct reel_folder *folder,
-                                    const struct reel_checkpoint *checkpoint, const char *path,
-                                    int64_t *bytes)
+static enum reel_status write_temporary(struct reel_comm *comm,
+                                        const struct reel_checkpoint_directory *folder,
+                                        const struct reel_checkpoint *checkpoint, const char *path,
+                                        int64_t *bytes)
 {
     uint64_t *hashes[REEL_CHECKPOINT_ARRAYS] = {0};
-    struct reel_seal seal;
-    memset(&seal, 0, sizeof seal);
+    struct reel_checksums checksums;
+    memset(&checksums, 0, sizeof checksums);
     enum reel_status status = hash_arrays(comm, checkpoint, hashes);
     if (status == REEL_OK)
-        status = reel_agree(comm, comm->world.rank == 0 ? begin_file(folder, checkpoint, hashes, path, &seal)
-                                                        : REEL_OK);
+        status = reel_agree(
+            comm, comm->world.rank == 0 ? begin_file(folder, checkpoint, hashes, path, &checksums) : REEL_OK);
     for (int a = 0; a < REEL_CHECKPOINT_ARRAYS; a++)
         free(hashes[a]);
     REEL_PASS(status);
-    REEL_PASS(reel_broadcast(comm, &seal, (int64_t)sizeof seal));
-    *bytes = seal.file_bytes;
+    REEL_PASS(reel_broadcast(comm, &checksums, (int64_t)sizeof checksums));
+    *bytes = checksums.file_bytes;
     int file = open(path, O_RDONLY | O_CLOEXEC), trouble = errno;
     status = reel_checkpoint_transfer_arrays(comm, path, checkpoint, REEL_TRANSFER_WRITE);
     if (status == REEL_OK) {
         errno = trouble;
-        status = reel_agree(comm, file < 0 ? cannot(path, "read back") : look_again(comm, file, path, &seal));
+        status =
+            reel_agree(comm, file < 0 ? cannot(path, "read back") : look_again(comm, file, path, &checksums));
     }
     if (file >= 0)
         close(file);
@@ -294,36 +302,37 @@ static enum reel_status write_aside(struct reel_comm *comm, const struct reel_fo
 }
 
 /* The number and the name of the next checkpoint. On rank 0. */
-static enum reel_status name_next(const struct reel_folder *folder, struct reel_checkpoint *checkpoint,
-                                  char path[REEL_FOLDER_PATH_BYTES])
+static enum reel_status name_next(const struct reel_checkpoint_directory *folder,
+                                  struct reel_checkpoint *checkpoint, char path[REEL_CHECKPOINT_PATH_BYTES])
 {
     int64_t *generations, count;
-    enum reel_status status = reel_folder_list(folder->path, &generations, &count);
-    checkpoint->head.generation = status == REEL_OK && count > 0 ? generations[0] + 1 : 1;
+    enum reel_status status = reel_checkpoint_directory_list(folder->path, &generations, &count);
+    checkpoint->metadata.generation = status == REEL_OK && count > 0 ? generations[0] + 1 : 1;
     free(generations);
     if (status == REEL_OK)
-        reel_folder_aside(folder, checkpoint->head.generation, path);
+        reel_checkpoint_directory_temporary(folder, checkpoint->metadata.generation, path);
     return status;
 }
 
-enum reel_status reel_checkpoint_write(struct reel_comm *comm, const struct reel_folder *folder,
+enum reel_status reel_checkpoint_write(struct reel_comm *comm, const struct reel_checkpoint_directory *folder,
                                        struct reel_checkpoint *checkpoint, struct reel_written *written)
 {
-    char path[REEL_FOLDER_PATH_BYTES] = "";
+    char path[REEL_CHECKPOINT_PATH_BYTES] = "";
     double began = MPI_Wtime();
     int first = comm->world.rank == 0;
     memset(written, 0, sizeof *written);
     REEL_PASS(reel_agree(comm, first ? name_next(folder, checkpoint, path) : REEL_OK));
     REEL_PASS(reel_broadcast(comm, path, (int64_t)sizeof path));
-    REEL_PASS(reel_broadcast(comm, &checkpoint->head, (int64_t)sizeof checkpoint->head));
-    enum reel_status status = write_aside(comm, folder, checkpoint, path, &written->bytes);
+    REEL_PASS(reel_broadcast(comm, &checkpoint->metadata, (int64_t)sizeof checkpoint->metadata));
+    enum reel_status status = write_temporary(comm, folder, checkpoint, path, &written->bytes);
     if (status == REEL_OK)
-        status =
-            reel_agree(comm, first ? reel_folder_place(folder, path, checkpoint->head.generation) : REEL_OK);
+        status = reel_agree(
+            comm, first ? reel_checkpoint_directory_commit(folder, path, checkpoint->metadata.generation)
+                        : REEL_OK);
     if (status != REEL_OK && first)
         unlink(path);
     if (first)
-        reel_folder_file(folder->path, checkpoint->head.generation, written->file);
+        reel_checkpoint_directory_file(folder->path, checkpoint->metadata.generation, written->file);
     written->seconds = MPI_Wtime() - began;
     return status;
 }

@@ -2,7 +2,7 @@
 #include "comm.h"
 
 #include "fault.h"
-#include "pulse.h"
+#include "heartbeat.h"
 #include "span.h"
 
 #include <string.h>
@@ -54,42 +54,43 @@ static void axis_close(struct reel_axis *axis)
 }
 
 /* Memory that the host cannot read is sent by the device, or from memory that it can. */
-static enum reel_status give_memory(struct reel_axis *axis, const struct reel_carrier *carrier)
+static enum reel_status give_memory(struct reel_axis *axis, const struct reel_transport *transport)
 {
-    axis->ops = carrier->ops;
+    axis->ops = transport->ops;
     if (axis->size == 1)
         return REEL_OK;
-    if (carrier->over_nccl)
-        return reel_nccl_open(axis->mpi, carrier->seconds, &axis->nccl);
-    if (carrier->ops->is_host)
+    if (transport->over_nccl)
+        return reel_nccl_open(axis->mpi, transport->seconds, &axis->nccl);
+    if (transport->ops->is_host)
         return REEL_OK;
-    axis->staging = reel_allocate_host(carrier->ops, 2 * STAGED);
+    axis->staging = reel_allocate_host(transport->ops, 2 * STAGED);
     REEL_NEED(axis->staging, REEL_NO_MEMORY, "no memory for what travels through the host");
     return REEL_OK;
 }
 
 enum reel_status reel_comm_mesh(struct reel_comm *comm, const struct reel_plan *plan,
-                                const struct reel_carrier *carrier)
+                                const struct reel_transport *transport)
 {
-    struct reel_seat seat = comm->seat = reel_plan_seat(plan, comm->world.rank);
+    struct reel_coords coords = comm->coords = reel_plan_coords(plan, comm->world.rank);
     int64_t U = plan->mesh.ulysses, T = plan->mesh.tensor;
     /* the ranks of an axis differ in their place on it alone; the colour is what they have in common */
     const struct {
         struct reel_axis *axis;
         int64_t colour, place;
-    } axes[] = {{&comm->sequence, seat.cfg, reel_plan_part(plan, seat)},
-                {&comm->cfg, reel_plan_part(plan, seat), seat.cfg},
-                {&comm->ring, (seat.cfg * U + seat.ulysses) * T + seat.tensor, seat.ring},
-                {&comm->ulysses, (seat.cfg * plan->mesh.ring + seat.ring) * T + seat.tensor, seat.ulysses},
-                {&comm->tensor, comm->world.rank / T, seat.tensor},
-                {&comm->blocks, seat.cfg * T + seat.tensor, seat.ring * U + seat.ulysses}};
+    } axes[] = {
+        {&comm->sequence, coords.cfg, reel_plan_part(plan, coords)},
+        {&comm->cfg, reel_plan_part(plan, coords), coords.cfg},
+        {&comm->ring, (coords.cfg * U + coords.ulysses) * T + coords.tensor, coords.ring},
+        {&comm->ulysses, (coords.cfg * plan->mesh.ring + coords.ring) * T + coords.tensor, coords.ulysses},
+        {&comm->tensor, comm->world.rank / T, coords.tensor},
+        {&comm->blocks, coords.cfg * T + coords.tensor, coords.ring * U + coords.ulysses}};
     for (size_t a = 0; a < sizeof axes / sizeof axes[0]; a++) {
         axis_close(axes[a].axis);
         REEL_PASS(axis_open(comm->world.mpi, axes[a].colour, axes[a].place, axes[a].axis));
     }
     for (size_t a = 0; a < sizeof axes / sizeof axes[0];
          a++) /* one verdict each: the next is collective again */
-        REEL_PASS(reel_agree(comm, give_memory(axes[a].axis, carrier)));
+        REEL_PASS(reel_agree(comm, give_memory(axes[a].axis, transport)));
     return REEL_OK;
 }
 
@@ -101,7 +102,7 @@ void reel_comm_close(struct reel_comm *comm)
         axis_close(axes[a]);
 }
 
-void reel_comm_abandon(struct reel_comm *comm)
+void reel_comm_abort(struct reel_comm *comm)
 {
     struct reel_axis *const axes[] = {&comm->blocks, &comm->tensor, &comm->ulysses,
                                       &comm->ring,   &comm->cfg,    &comm->sequence};
@@ -111,15 +112,15 @@ void reel_comm_abandon(struct reel_comm *comm)
     }
 }
 
-int64_t reel_comm_sent(const struct reel_comm *comm, enum reel_purpose purpose)
+int64_t reel_comm_sent(const struct reel_comm *comm, enum reel_traffic_class traffic_class)
 {
-    return comm->sequence.sent_bytes[purpose] + comm->cfg.sent_bytes[purpose] +
-           comm->ring.sent_bytes[purpose] + comm->ulysses.sent_bytes[purpose] +
-           comm->tensor.sent_bytes[purpose] + comm->blocks.sent_bytes[purpose];
+    return comm->sequence.sent_bytes[traffic_class] + comm->cfg.sent_bytes[traffic_class] +
+           comm->ring.sent_bytes[traffic_class] + comm->ulysses.sent_bytes[traffic_class] +
+           comm->tensor.sent_bytes[traffic_class] + comm->blocks.sent_bytes[traffic_class];
 }
 
 /* Waits for both, asleep between looks. */
-static int wait_patiently(MPI_Request requests[2])
+static int wait_and_yield(MPI_Request requests[2])
 {
     static const struct timespec pause = {.tv_nsec = PATIENCE_NS};
     for (;;) {
@@ -136,8 +137,8 @@ static int64_t smaller(int64_t a, int64_t b)
 }
 
 /* One message each way, of at most a piece; a count below 1 is none. Returns MPI's verdict. */
-static int swap_piece(const struct reel_axis *axis, int64_t to, const void *send, int64_t send_bytes,
-                      int64_t from, void *receive, int64_t receive_bytes, int patient)
+static int sendrecv_piece(const struct reel_axis *axis, int64_t to, const void *send, int64_t send_bytes,
+                          int64_t from, void *receive, int64_t receive_bytes, int yields)
 {
     MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
     int failed = MPI_SUCCESS;
@@ -145,99 +146,104 @@ static int swap_piece(const struct reel_axis *axis, int64_t to, const void *send
         failed |= MPI_Irecv(receive, (int)receive_bytes, MPI_BYTE, (int)from, 0, axis->mpi, &requests[0]);
     if (send_bytes > 0)
         failed |= MPI_Isend(send, (int)send_bytes, MPI_BYTE, (int)to, 0, axis->mpi, &requests[1]);
-    failed |= patient ? wait_patiently(requests) : MPI_Waitall(2, requests, MPI_STATUSES_IGNORE);
-    reel_pulse();
+    failed |= yields ? wait_and_yield(requests) : MPI_Waitall(2, requests, MPI_STATUSES_IGNORE);
+    reel_heartbeat();
     return failed;
 }
 
 /* The same through the host's memory, in the order of the stream. */
-static int swap_staged(const struct reel_axis *axis, struct reel_stream *stream, int64_t to, const char *send,
-                       int64_t send_bytes, int64_t from, char *receive, int64_t receive_bytes, int patient)
+static int sendrecv_staged(const struct reel_axis *axis, struct reel_stream *stream, int64_t to,
+                           const char *send, int64_t send_bytes, int64_t from, char *receive,
+                           int64_t receive_bytes, int yields)
 {
     if (send_bytes > 0)
         reel_download(stream, axis->staging, send, send_bytes);
-    int failed =
-        swap_piece(axis, to, axis->staging, send_bytes, from, axis->staging + STAGED, receive_bytes, patient);
+    int failed = sendrecv_piece(axis, to, axis->staging, send_bytes, from, axis->staging + STAGED,
+                                receive_bytes, yields);
     if (receive_bytes > 0)
         reel_upload(stream, receive, axis->staging + STAGED, receive_bytes);
     return failed;
 }
 
 /* Piece by piece: both ends cut a message alike, for both know its size. */
-static enum reel_status swap_over_mpi(const struct reel_axis *axis, struct reel_stream *stream,
-                                      enum reel_purpose purpose, const struct reel_swap *swap)
+static enum reel_status sendrecv_over_mpi(const struct reel_axis *axis, struct reel_stream *stream,
+                                          enum reel_traffic_class traffic_class,
+                                          const struct reel_sendrecv *message)
 {
-    int64_t most = swap->send_bytes > swap->receive_bytes ? swap->send_bytes : swap->receive_bytes,
+    int64_t max = message->send_bytes > message->receive_bytes ? message->send_bytes : message->receive_bytes,
             piece = axis->staging ? STAGED : PIECE;
     int failed = MPI_SUCCESS;
-    int64_t span = reel_trace_begin(&(struct reel_trace_what){.kind = REEL_TRACE_EXCHANGE,
-                                                              .name = reel_purpose_name(purpose),
-                                                              .numbers = {{"sent", swap->send_bytes},
-                                                                          {"to", swap->to},
-                                                                          {"received", swap->receive_bytes},
-                                                                          {"from", swap->from}}});
-    for (int64_t at = 0; at < most; at += piece) {
-        const char *out = (const char *)swap->send + at;
-        char *in = (char *)swap->receive + at;
-        int64_t out_bytes = smaller(piece, swap->send_bytes - at),
-                in_bytes = smaller(piece, swap->receive_bytes - at);
-        failed |=
-            axis->staging
-                ? swap_staged(axis, stream, swap->to, out, out_bytes, swap->from, in, in_bytes, swap->patient)
-                : swap_piece(axis, swap->to, out, out_bytes, swap->from, in, in_bytes, swap->patient);
+    int64_t span =
+        reel_trace_begin(&(struct reel_trace_what){.kind = REEL_TRACE_EXCHANGE,
+                                                   .name = reel_traffic_class_name(traffic_class),
+                                                   .numbers = {{"sent", message->send_bytes},
+                                                               {"to", message->to},
+                                                               {"received", message->receive_bytes},
+                                                               {"from", message->from}}});
+    for (int64_t at = 0; at < max; at += piece) {
+        const char *out = (const char *)message->send + at;
+        char *in = (char *)message->receive + at;
+        int64_t out_bytes = smaller(piece, message->send_bytes - at),
+                in_bytes = smaller(piece, message->receive_bytes - at);
+        failed |= axis->staging ? sendrecv_staged(axis, stream, message->to, out, out_bytes, message->from,
+                                                  in, in_bytes, message->yields)
+                                : sendrecv_piece(axis, message->to, out, out_bytes, message->from, in,
+                                                 in_bytes, message->yields);
     }
     reel_trace_end(span);
     REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM,
               "an exchange between rank %lld and ranks %lld and %lld of an axis failed",
-              (long long)axis->rank, (long long)swap->to, (long long)swap->from);
+              (long long)axis->rank, (long long)message->to, (long long)message->from);
     return REEL_OK;
 }
 
 /* As one group. */
-static enum reel_status swap_over_nccl(const struct reel_axis *axis, struct reel_stream *stream,
-                                       enum reel_purpose purpose, const struct reel_swap *swaps,
-                                       int64_t count)
+static enum reel_status sendrecv_over_nccl(const struct reel_axis *axis, struct reel_stream *stream,
+                                           enum reel_traffic_class traffic_class,
+                                           const struct reel_sendrecv *messages, int64_t count)
 {
     struct reel_trace_what what = {.kind = REEL_TRACE_EXCHANGE,
-                                   .name = reel_purpose_name(purpose),
+                                   .name = reel_traffic_class_name(traffic_class),
                                    .numbers = {{"sent", 0}, {"received", 0}, {"peers", count}}};
     for (int64_t i = 0; i < count; i++) {
-        what.numbers[0].value += swaps[i].send_bytes;
-        what.numbers[1].value += swaps[i].receive_bytes;
+        what.numbers[0].value += messages[i].send_bytes;
+        what.numbers[1].value += messages[i].receive_bytes;
     }
     struct reel_span span = reel_span_begin(stream, &what);
     enum reel_status status = reel_nccl_begin(axis->nccl);
     for (int64_t i = 0; i < count && status == REEL_OK; i++)
-        status = reel_nccl_swap(axis->nccl, stream, swaps[i].to, swaps[i].send, swaps[i].send_bytes,
-                                swaps[i].from, swaps[i].receive, swaps[i].receive_bytes);
+        status =
+            reel_nccl_sendrecv(axis->nccl, stream, messages[i].to, messages[i].send, messages[i].send_bytes,
+                               messages[i].from, messages[i].receive, messages[i].receive_bytes);
     enum reel_status ended = reel_nccl_end(axis->nccl);
     reel_span_end(stream, span);
-    reel_pulse();
+    reel_heartbeat();
     return status != REEL_OK ? status : ended;
 }
 
-enum reel_status reel_swap(const struct reel_axis *axis, struct reel_stream *stream,
-                           enum reel_purpose purpose, const struct reel_swap *swaps, int64_t count)
+enum reel_status reel_sendrecv(const struct reel_axis *axis, struct reel_stream *stream,
+                               enum reel_traffic_class traffic_class, const struct reel_sendrecv *messages,
+                               int64_t count)
 {
     if (axis->nccl)
-        return swap_over_nccl(axis, stream, purpose, swaps, count);
+        return sendrecv_over_nccl(axis, stream, traffic_class, messages, count);
     enum reel_status status = REEL_OK;
     for (int64_t i = 0; i < count; i++) { /* to the end also after a failure: the others come by */
-        enum reel_status swapped = swap_over_mpi(axis, stream, purpose, &swaps[i]);
+        enum reel_status swapped = sendrecv_over_mpi(axis, stream, traffic_class, &messages[i]);
         status = status == REEL_OK ? swapped : status;
     }
     return status;
 }
 
 /* As part of a stream of work: its failure is the stream's. */
-static void swap_all(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose,
-                     const struct reel_swap *swaps)
+static void sendrecv_all(struct reel_axis *axis, struct reel_stream *stream,
+                         enum reel_traffic_class traffic_class, const struct reel_sendrecv *messages)
 {
-    enum reel_status status = reel_swap(axis, stream, purpose, swaps, axis->size - 1);
+    enum reel_status status = reel_sendrecv(axis, stream, traffic_class, messages, axis->size - 1);
     if (status != REEL_OK)
         reel_stream_fail(stream, status, "%s", reel_error_here()->cause);
     for (int64_t i = 0; i + 1 < axis->size; i++)
-        axis->sent_bytes[purpose] += swaps[i].send_bytes;
+        axis->sent_bytes[traffic_class] += messages[i].send_bytes;
 }
 
 /* Where part p begins when parts are dense and in order. */
@@ -257,50 +263,50 @@ static void keep_own(struct reel_stream *stream, void *to, const void *from, int
                   .direction = REEL_ON_DEVICE, .rows = 1, .row_bytes = bytes, .from = from, .to = to});
 }
 
-void reel_exchange(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose,
+void reel_alltoall(struct reel_axis *axis, struct reel_stream *stream, enum reel_traffic_class traffic_class,
                    const void *send, const int64_t *send_bytes, void *receive, const int64_t *receive_bytes,
-                   int patient)
+                   int yields)
 {
     int64_t me = axis->rank, size = axis->size;
     const char *out = send;
     char *in = receive;
-    struct reel_swap swaps[REEL_PARTS_MAX];
+    struct reel_sendrecv messages[REEL_PARTS_MAX];
     keep_own(stream, in + offset_of(receive_bytes, me), out + offset_of(send_bytes, me), send_bytes[me]);
     for (int64_t s = 1; s < size; s++) {
         int64_t to = (me + s) % size, from = (me - s + size) % size;
-        swaps[s - 1] = (struct reel_swap){.to = to,
-                                          .from = from,
-                                          .send = out + offset_of(send_bytes, to),
-                                          .send_bytes = send_bytes[to],
-                                          .receive = in + offset_of(receive_bytes, from),
-                                          .receive_bytes = receive_bytes[from],
-                                          .patient = patient};
+        messages[s - 1] = (struct reel_sendrecv){.to = to,
+                                                 .from = from,
+                                                 .send = out + offset_of(send_bytes, to),
+                                                 .send_bytes = send_bytes[to],
+                                                 .receive = in + offset_of(receive_bytes, from),
+                                                 .receive_bytes = receive_bytes[from],
+                                                 .yields = yields};
         if (reel_fault(REEL_FAULT_EXCHANGE))
             reel_stream_fail(stream, REEL_BAD_COMM, "planted: an exchange failed");
     }
-    swap_all(axis, stream, purpose, swaps);
+    sendrecv_all(axis, stream, traffic_class, messages);
 }
 
-void reel_gather(struct reel_axis *axis, struct reel_stream *stream, enum reel_purpose purpose,
-                 const struct reel_cut *rows, int64_t row_bytes, const void *mine, void *all)
+void reel_allgather(struct reel_axis *axis, struct reel_stream *stream, enum reel_traffic_class traffic_class,
+                    const struct reel_cut *rows, int64_t row_bytes, const void *mine, void *all)
 {
     int64_t me = axis->rank, size = axis->size, bytes = reel_cut_count(rows, me) * row_bytes;
     char *in = all, *own = in + rows->first[me] * row_bytes;
-    struct reel_swap swaps[REEL_PARTS_MAX];
+    struct reel_sendrecv messages[REEL_PARTS_MAX];
     if (mine != own)
         keep_own(stream, own, mine, bytes);
     for (int64_t s = 1; s < size; s++) {
         int64_t to = (me + s) % size, from = (me - s + size) % size;
-        swaps[s - 1] = (struct reel_swap){.to = to,
-                                          .from = from,
-                                          .send = mine,
-                                          .send_bytes = bytes,
-                                          .receive = in + rows->first[from] * row_bytes,
-                                          .receive_bytes = reel_cut_count(rows, from) * row_bytes};
+        messages[s - 1] = (struct reel_sendrecv){.to = to,
+                                                 .from = from,
+                                                 .send = mine,
+                                                 .send_bytes = bytes,
+                                                 .receive = in + rows->first[from] * row_bytes,
+                                                 .receive_bytes = reel_cut_count(rows, from) * row_bytes};
         if (reel_fault(REEL_FAULT_GATHER))
             reel_stream_fail(stream, REEL_BAD_COMM, "planted: gathering failed");
     }
-    swap_all(axis, stream, purpose, swaps);
+    sendrecv_all(axis, stream, traffic_class, messages);
 }
 
 enum reel_status reel_comm_check(const struct reel_comm *comm)
@@ -321,7 +327,7 @@ enum reel_status reel_broadcast_from(struct reel_comm *comm, int64_t rank, void 
     for (int64_t at = 0; at < count && failed == MPI_SUCCESS; at += PIECE) {
         int64_t piece = smaller(PIECE, count - at);
         failed = MPI_Bcast((char *)bytes + at, (int)piece, MPI_BYTE, (int)rank, comm->world.mpi);
-        reel_pulse();
+        reel_heartbeat();
     }
     reel_trace_end(span);
     REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "rank %lld did not receive what rank %lld sent to all",

@@ -1,7 +1,7 @@
 /* Exchanges over NCCL: communicators that do not block are looked at until they are done. */
-#include "nccl.h"
+#include "comm_nccl.h"
 
-#include "pulse.h"
+#include "heartbeat.h"
 
 #include <errno.h>
 #include <nccl.h> /* NVIDIA's, named like ours: this folder is not on the include path of this file */
@@ -121,7 +121,7 @@ static ncclResult_t look(struct reel_nccl *nccl)
 static enum reel_status settle(struct reel_nccl *nccl, const char *doing, ncclResult_t result)
 {
     double end = give_up_at(nccl);
-    reel_pulse();
+    reel_heartbeat();
     for (int64_t looks = 0; result == ncclInProgress; looks++) {
         if (looks >= LOOKS)
             nap(looks < 2 * LOOKS ? SHORT_NAP_NS : LONG_NAP_NS);
@@ -129,7 +129,7 @@ static enum reel_status settle(struct reel_nccl *nccl, const char *doing, ncclRe
         if (result == ncclInProgress && now() > end)
             break;
     }
-    reel_pulse();
+    reel_heartbeat();
     return result == ncclSuccess ? REEL_OK : fail(nccl, doing, result);
 }
 
@@ -149,7 +149,7 @@ static enum reel_status share_id(MPI_Comm ranks, int rank, ncclUniqueId *id)
     }
     REEL_NEED(MPI_Bcast(&first, sizeof first, MPI_BYTE, 0, ranks) == MPI_SUCCESS, REEL_BAD_COMM,
               "the id of an NCCL communicator did not reach every rank");
-    reel_pulse();
+    reel_heartbeat();
     *id = first.id;
     if (first.error.status != REEL_OK)
         reel_error_set(&first.error);
@@ -204,7 +204,7 @@ static enum reel_status share_error(MPI_Comm ranks, int64_t rank)
 static enum reel_status meet(MPI_Comm ranks, struct reel_nccl *nccl, enum reel_status mine, int rank)
 {
     double end = nccl ? give_up_at(nccl) : 0;
-    reel_pulse();
+    reel_heartbeat();
     for (int connected = 0;;) {
         ncclResult_t found = mine == REEL_OK && !connected ? look(nccl) : ncclSuccess;
         if (found != ncclSuccess && (found != ncclInProgress || now() > end))
@@ -239,7 +239,7 @@ enum reel_status reel_nccl_open(MPI_Comm ranks, double seconds, struct reel_nccl
     if (status == REEL_OK)
         status = start(*nccl, id);
     status = meet(ranks, *nccl, status, rank);
-    reel_pulse();
+    reel_heartbeat();
     if (status != REEL_OK) {
         reel_nccl_close(*nccl);
         *nccl = NULL;
@@ -385,9 +385,9 @@ static enum reel_status issue(struct reel_nccl *nccl, cudaStream_t queue, int64_
     return REEL_OK;
 }
 
-enum reel_status reel_nccl_swap(struct reel_nccl *nccl, struct reel_stream *stream, int64_t to,
-                                const void *send, int64_t send_bytes, int64_t from, void *receive,
-                                int64_t receive_bytes)
+enum reel_status reel_nccl_sendrecv(struct reel_nccl *nccl, struct reel_stream *stream, int64_t to,
+                                    const void *send, int64_t send_bytes, int64_t from, void *receive,
+                                    int64_t receive_bytes)
 {
     if (grouped != nccl)
         REEL_PASS(first_failure(nccl));

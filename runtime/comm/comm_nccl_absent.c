@@ -1,5 +1,5 @@
 /* In place of NCCL, where the program is built without it. */
-#include "nccl.h"
+#include "comm_nccl.h"
 
 static enum reel_status refuse(void)
 {
@@ -38,9 +38,9 @@ enum reel_status reel_nccl_end(struct reel_nccl *nccl)
     return refuse();
 }
 
-enum reel_status reel_nccl_swap(struct reel_nccl *nccl, struct reel_stream *stream, int64_t to,
-                                const void *send, int64_t send_bytes, int64_t from, void *receive,
-                                int64_t receive_bytes)
+enum reel_status reel_nccl_sendrecv(struct reel_nccl *nccl, struct reel_stream *stream, int64_t to,
+                                    const void *send, int64_t send_bytes, int64_t from, void *receive,
+                                    int64_t receive_bytes)
 {
     (void)nccl;
     (void)stream;

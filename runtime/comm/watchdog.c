@@ -1,8 +1,8 @@
 /* The thread that listens for signs of life. */
 #include "watchdog.h"
 
-#include "nccl.h"
-#include "pulse.h"
+#include "comm_nccl.h"
+#include "heartbeat.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -42,8 +42,8 @@ static int sleep_for(struct reel_watchdog *watchdog, double seconds)
 /* Ends the process, after so long by that key, because of what is guessed or known. */
 static void leave(const struct reel_watchdog *watchdog, double seconds, const char *key, const char *because)
 {
-    char words[REEL_PULSE_WORDS], host[128] = "";
-    reel_pulse_words(words);
+    char words[REEL_HEARTBEAT_TEXT_BYTES], host[128] = "";
+    reel_heartbeat_text(words);
     gethostname(host, sizeof host - 1);
     fprintf(stderr,
             "reel: error: rank %lld of %lld (host %s, process %lld) got nowhere for %g s%s while "
@@ -60,15 +60,15 @@ static void *listen(void *context)
     struct reel_watchdog *watchdog = context;
     double pause = watchdog->timeout_s / 20 < 1 ? watchdog->timeout_s / 20 : 1, heard_at = now(),
            woke_at = heard_at;
-    int64_t heard = reel_pulse_count();
+    int64_t heard = reel_heartbeat_count();
     pthread_mutex_lock(&watchdog->lock);
     while (!sleep_for(watchdog, pause)) {
         if (now() - woke_at > 3 * pause + 1) /* this process itself was stopped: the silence says nothing */
             heard_at = now();
         woke_at = now();
         double later = seconds_between_speakers * (double)(watchdog->rank % SPEAKERS);
-        if (reel_pulse_count() != heard) {
-            heard = reel_pulse_count();
+        if (reel_heartbeat_count() != heard) {
+            heard = reel_heartbeat_count();
             heard_at = now();
         } else if (now() - heard_at > watchdog->timeout_s + later) {
             leave(watchdog, watchdog->timeout_s, " (communication.timeout_s)",

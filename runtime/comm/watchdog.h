@@ -1,7 +1,7 @@
 /* Ends a rank that gets nowhere.
  *
  * A rank that is stopped, a host that is lost or a network that is gone leaves the others waiting in an exchange; MPI
- * notices after minutes or never. Every rank has a thread that listens to its signs of life (pulse.h): without one for the
+ * notices after minutes or never. Every rank has a thread that listens to its signs of life (heartbeat.h): without one for the
  * job's communication.timeout_s it says where the rank stands and leaves with REEL_BAD_COMM, and mpirun ends the rest.
  * Long arithmetic is no silence: every tile of an operation is a sign of life.
  *

@@ -44,23 +44,23 @@ static int64_t group_allows(void)
 {
     char line[512], path[600];
     FILE *file = fopen("/proc/self/cgroup", "re");
-    int64_t most = INT64_MAX;
+    int64_t max = INT64_MAX;
     while (file && fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = '\0';
         if (strncmp(line, "0::", 3) != 0)
             continue;
         snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", line + 3);
-        most = number_in(path);
+        max = number_in(path);
         snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.current", line + 3);
         int64_t used = number_in(path);
         snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.stat", line + 3);
-        if (most != INT64_MAX && used != INT64_MAX)
-            most -= used - file_cache_in(path);
-        most = most < 0 ? 0 : most;
+        if (max != INT64_MAX && used != INT64_MAX)
+            max -= used - file_cache_in(path);
+        max = max < 0 ? 0 : max;
     }
     if (file)
         fclose(file);
-    return most;
+    return max;
 }
 
 int64_t reel_memory_available(void)

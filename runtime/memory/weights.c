@@ -3,8 +3,8 @@
 
 #include "dtype.h"
 #include "fault.h"
-#include "pieces.h"
-#include "pulse.h"
+#include "load_units.h"
+#include "heartbeat.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +15,9 @@
 struct loader {
     const struct reel_model_files *files;
     const struct reel_axis *host;
-    struct reel_pieces pieces;
-    struct reel_holder *holders; /* [host->size] */
-    struct reel_stream *stream;  /* whose memory it is */
+    struct reel_load_units units;
+    struct reel_rank_weights *rank_weights; /* [host->size] */
+    struct reel_stream *stream;             /* whose memory it is */
     char *memory;
     int is_plain; /* rows can be read, or received, where they are held: as float, by the host */
     float *read, *packed, *received;
@@ -29,8 +29,8 @@ struct loader {
 
 int64_t reel_weights_bytes(const struct reel_plan *plan, int64_t rank, enum reel_holding holding)
 {
-    struct reel_holder holder = reel_holder_of(plan, rank, holding);
-    return reel_holder_bytes(&holder, &plan->model);
+    struct reel_rank_weights rank_weights = reel_rank_weights_of(plan, rank, holding);
+    return reel_rank_weights_bytes(&rank_weights, &plan->model);
 }
 
 const void *reel_weight(const struct reel_weights *weights, enum reel_tensor tensor)
@@ -52,7 +52,7 @@ const void *reel_weights_block(const struct reel_weights *weights, int64_t layer
 static struct reel_portion portion_of(const struct loader *l, int64_t host_rank,
                                       const struct reel_tensor_rows *rows)
 {
-    return reel_portion_of(&l->files->model, &l->holders[host_rank], rows);
+    return reel_portion_of(&l->files->model, &l->rank_weights[host_rank], rows);
 }
 
 static float *plain_at(const struct loader *l, int64_t to)
@@ -118,10 +118,10 @@ static void place(const struct loader *l, const struct reel_portion *portion,
 static const struct reel_tensor_rows *rows_of(const struct loader *l, int64_t host_rank, int64_t round,
                                               int64_t *count)
 {
-    int64_t all = l->pieces.count, size = l->host->size, piece = all * host_rank / size + round;
-    int there = piece < all * (host_rank + 1) / size;
-    *count = there ? l->pieces.first[piece + 1] - l->pieces.first[piece] : 0;
-    return there ? &l->pieces.rows[l->pieces.first[piece]] : NULL;
+    int64_t all = l->units.count, size = l->host->size, unit = all * host_rank / size + round;
+    int there = unit < all * (host_rank + 1) / size;
+    *count = there ? l->units.first[unit + 1] - l->units.first[unit] : 0;
+    return there ? &l->units.rows[l->units.first[unit]] : NULL;
 }
 
 /* A sum over rows, each with its place: whoever reads which of them, and whatever type they were stored as. */
@@ -136,11 +136,11 @@ static uint64_t hash_rows(const struct reel_tensor_rows *rows, const float *valu
     return sum;
 }
 
-static enum reel_status read_piece(struct loader *l, int64_t round)
+static enum reel_status read_unit(struct loader *l, int64_t round)
 {
     int64_t count;
     const struct reel_tensor_rows *rows = rows_of(l, l->host->rank, round, &count);
-    reel_pulse();
+    reel_heartbeat();
     REEL_NEED(!reel_fault(REEL_FAULT_WEIGHTS_READ), REEL_BAD_INPUT, "planted: the weights cannot be read");
     for (const struct reel_tensor_rows *end = rows + count; rows < end; rows++) {
         struct reel_portion mine = portion_of(l, l->host->rank, rows);
@@ -213,13 +213,13 @@ static enum reel_status exchange(const struct loader *l, int64_t round)
         int64_t to = (me + s) % size, from = (me - s + size) % size;
         const float *send = pack(l, round, to, &send_count);
         float *receive = arrival(l, round, from, &receive_count);
-        struct reel_swap values = {.to = to,
-                                   .from = from,
-                                   .send = send,
-                                   .send_bytes = send_count * (int64_t)sizeof *send,
-                                   .receive = receive,
-                                   .receive_bytes = receive_count * (int64_t)sizeof *receive};
-        enum reel_status swapped = reel_swap(l->host, l->stream, REEL_SENT_WEIGHTS, &values, 1);
+        struct reel_sendrecv values = {.to = to,
+                                       .from = from,
+                                       .send = send,
+                                       .send_bytes = send_count * (int64_t)sizeof *send,
+                                       .receive = receive,
+                                       .receive_bytes = receive_count * (int64_t)sizeof *receive};
+        enum reel_status swapped = reel_sendrecv(l->host, l->stream, REEL_TRAFFIC_WEIGHTS, &values, 1);
         unpack(l, round, from);
         if (status == REEL_OK)
             status = swapped;
@@ -241,10 +241,10 @@ static int has_failed(const struct reel_axis *host, enum reel_status *status)
  * it all ranks of the host stop. A hang here means that a rank has left its rounds. */
 static enum reel_status read_all(struct loader *l, const struct reel_loading *loading)
 {
-    int64_t size = l->host->size, all = l->pieces.count;
+    int64_t size = l->host->size, all = l->units.count;
     enum reel_status status = REEL_OK;
     for (int64_t round = 0; round * size < all; round++) {
-        status = read_piece(l, round);
+        status = read_unit(l, round);
         if (status == REEL_OK && loading->cancelled && loading->cancelled(loading->context))
             status = reel_fail(REEL_PREEMPTED,
                                "a notice came while the weights were read: nothing was lost by it, and "
@@ -265,25 +265,25 @@ static enum reel_status read_all(struct loader *l, const struct reel_loading *lo
 /* Collective over world. The hash of all values; every host has read all of them. */
 static enum reel_status share_hash(struct reel_comm *comm, uint64_t mine, uint64_t *hash)
 {
-    uint64_t least, most, all = 0;
+    uint64_t min, max, all = 0;
     int failed = MPI_Allreduce(&mine, &all, 1, MPI_UINT64_T, MPI_SUM, comm->host.mpi);
     if (reel_fault(REEL_FAULT_WEIGHTS_HASH))
         all++;
-    failed |= MPI_Allreduce(&all, &least, 1, MPI_UINT64_T, MPI_MIN, comm->world.mpi);
-    failed |= MPI_Allreduce(&all, &most, 1, MPI_UINT64_T, MPI_MAX, comm->world.mpi);
+    failed |= MPI_Allreduce(&all, &min, 1, MPI_UINT64_T, MPI_MIN, comm->world.mpi);
+    failed |= MPI_Allreduce(&all, &max, 1, MPI_UINT64_T, MPI_MAX, comm->world.mpi);
     REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "the ranks could not compare their weights");
-    REEL_NEED(least == most, REEL_BAD_INPUT,
+    REEL_NEED(min == max, REEL_BAD_INPUT,
               "the hosts have read different weights, hashes from %016llx to %016llx, expected the same "
               "files on all",
-              (unsigned long long)least, (unsigned long long)most);
+              (unsigned long long)min, (unsigned long long)max);
     *hash += all;
     return REEL_OK;
 }
 
 static void close_loader(struct loader *l)
 {
-    reel_pieces_free(&l->pieces);
-    free(l->holders);
+    reel_load_units_free(&l->units);
+    free(l->rank_weights);
     reel_release_host(l->stream->ops, l->read, l->buffer_bytes);
 }
 
@@ -296,17 +296,17 @@ static enum reel_status open_loader(const struct reel_comm *comm, const struct r
     REEL_NEED(MPI_Allgather(&comm->world.rank, 1, MPI_INT64_T, ranks, 1, MPI_INT64_T, l->host->mpi) ==
                   MPI_SUCCESS,
               REEL_BAD_COMM, "the ranks of a host could not tell each other who they are");
-    REEL_PASS(reel_pieces_make(&plan->model, holding, size, &l->pieces));
-    l->holders = malloc((size_t)size * sizeof *l->holders);
-    l->buffer_bytes = l->pieces.largest * (buffers * (int64_t)sizeof *l->read + held_bytes);
+    REEL_PASS(reel_load_units_make(&plan->model, holding, size, &l->units));
+    l->rank_weights = malloc((size_t)size * sizeof *l->rank_weights);
+    l->buffer_bytes = l->units.largest * (buffers * (int64_t)sizeof *l->read + held_bytes);
     l->read = reel_allocate_host(l->stream->ops, l->buffer_bytes);
-    REEL_NEED(l->holders && l->read, REEL_NO_MEMORY, "no memory to read weights in pieces of %lld bytes",
-              (long long)(l->pieces.largest * (int64_t)sizeof *l->read));
-    l->packed = l->read + (buffers > 1 ? l->pieces.largest : 0);
-    l->received = l->read + (buffers > 2 ? 2 * l->pieces.largest : 0);
-    l->rounded = l->read + buffers * l->pieces.largest;
+    REEL_NEED(l->rank_weights && l->read, REEL_NO_MEMORY, "no memory to read weights in pieces of %lld bytes",
+              (long long)(l->units.largest * (int64_t)sizeof *l->read));
+    l->packed = l->read + (buffers > 1 ? l->units.largest : 0);
+    l->received = l->read + (buffers > 2 ? 2 * l->units.largest : 0);
+    l->rounded = l->read + buffers * l->units.largest;
     for (int64_t r = 0; r < size; r++)
-        l->holders[r] = reel_holder_of(plan, ranks[r], holding);
+        l->rank_weights[r] = reel_rank_weights_of(plan, ranks[r], holding);
     return REEL_OK;
 }
 
@@ -330,7 +330,7 @@ enum reel_status reel_weights_load(struct reel_comm *comm, const struct reel_mod
         status = reel_agree(comm, read_all(&l, loading));
     }
     if (status == REEL_OK) {
-        const struct reel_holder *mine = &l.holders[comm->host.rank];
+        const struct reel_rank_weights *mine = &l.rank_weights[comm->host.rank];
         *weights = (struct reel_weights){
             .base = memory, .layout = mine->layout, .held = mine->held, .scales = files->scales};
         loading->loaded =

@@ -19,8 +19,8 @@
 struct reel_weights {
     char *base; /* the global tensors, then of each block what the rank holds, one after the other */
     struct reel_layout layout;
-    struct reel_run held; /* bytes of a block's slice that are here: all, or this rank's share */
-    const float *scales;  /* of fp8 weights (model_file.h); NULL: there are none */
+    struct reel_range held; /* bytes of a block's slice that are here: all, or this rank's share */
+    const float *scales;    /* of fp8 weights (model_file.h); NULL: there are none */
 };
 
 /* What loading was for a rank. */

@@ -6,7 +6,7 @@
 #define REEL_OUTPUT_H
 
 #include "job.h"
-#include "outline.h"
+#include "timeline.h"
 #include "status.h"
 #include "timesteps.h"
 

@@ -2,7 +2,7 @@
 #include "output.h"
 
 #include "fault.h"
-#include "folder_sync.h"
+#include "directory_sync.h"
 #include "hdf5_write.h"
 
 #include <dirent.h>
@@ -179,7 +179,7 @@ static enum reel_status replace(const char *path, const char *bytes, ssize_t cou
         unlink(name);
     if (status == REEL_OK) { /* the rename has to reach the disk too */
         snprintf(name, sizeof name, "%s", path);
-        status = reel_folder_sync(dirname(name)) == 0 ? REEL_OK : cannot(path, "flushed");
+        status = reel_directory_sync(dirname(name)) == 0 ? REEL_OK : cannot(path, "flushed");
     }
     return status;
 }

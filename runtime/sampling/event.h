@@ -6,12 +6,12 @@
 
 #include "comm.h"
 #include "job.h"
-#include "outline.h"
+#include "timeline.h"
 #include "plan.h"
 #include "weights.h"
 
 enum reel_event_kind {
-    REEL_EVENT_PLACE, /* where a rank computes: rank, text */
+    REEL_EVENT_DEVICE, /* where a rank computes: rank, text */
     REEL_EVENT_PLAN, /* the plan is made: plan, why (text), bytes that a rank may take, threads, chunks, iterations */
     REEL_EVENT_LOADING, /* weights are being read: done, all, seconds so far */
     REEL_EVENT_WEIGHTS, /* weights are in place: bytes of all, seconds, what loading was for every rank */
@@ -27,7 +27,7 @@ enum reel_event_kind {
 struct reel_report {
     int64_t planned_bytes[REEL_MEMORIES], peak_bytes[REEL_MEMORIES];
     int64_t process_peak_bytes; /* of resident memory */
-    int64_t planned_sent_bytes[REEL_PURPOSES], sent_bytes[REEL_PURPOSES];
+    int64_t planned_sent_bytes[REEL_TRAFFIC_CLASSES], sent_bytes[REEL_TRAFFIC_CLASSES];
 };
 
 /* The finished latents, for those who want to look at them. */

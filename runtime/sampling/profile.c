@@ -2,7 +2,7 @@
 #include "sampler.h"
 
 #include "profile_text.h"
-#include "pulse.h"
+#include "heartbeat.h"
 #include "trace.h"
 
 #include <errno.h>
@@ -12,15 +12,15 @@
 #include <unistd.h>
 
 enum {
-    MOST_SPANS = 1 << 17, /* of a rank in an iteration: 14B on a tensor axis of 8 has 60,000 */
-    QUESTIONS = 64,       /* to each rank for its time; the quickest answer counts */
-    PIECE = 1 << 28       /* bytes of one message */
+    MAX_SPANS = 1 << 17, /* of a rank in an iteration: 14B on a tensor axis of 8 has 60,000 */
+    QUESTIONS = 64,      /* to each rank for its time; the quickest answer counts */
+    PIECE = 1 << 28      /* bytes of one message */
 };
 
 struct reel_profile reel_profile_of(const struct reel_start *start)
 {
     return (struct reel_profile){.file = start->profile ? start->profile : "",
-                                 .most_spans = start->profile_spans > 0 ? start->profile_spans : MOST_SPANS,
+                                 .max_spans = start->profile_spans > 0 ? start->profile_spans : MAX_SPANS,
                                  .call = -1};
 }
 
@@ -29,8 +29,8 @@ struct reel_profile reel_profile_of(const struct reel_start *start)
 static int64_t choose_call(const struct reel_sampler *s)
 {
     int64_t found = -1, seen = 0;
-    for (int64_t c = s->call_count; c < s->outline.call_count && seen < 2; c += s->plan.work.branches)
-        if (s->outline.calls[c].computed) {
+    for (int64_t c = s->call_count; c < s->timeline.call_count && seen < 2; c += s->plan.work.branches)
+        if (s->timeline.calls[c].computed) {
             found = c;
             seen++;
         }
@@ -54,7 +54,7 @@ static int ask_time(struct reel_sampler *s, int rank, int64_t found[2])
             found[1] = trip;
         }
     }
-    reel_pulse();
+    reel_heartbeat();
     return failed | MPI_Send(found, 2, MPI_INT64_T, rank, 0, s->comm->world.mpi);
 }
 
@@ -110,11 +110,11 @@ enum reel_status reel_profile_before(struct reel_sampler *s, int64_t row)
         s->profile.call = choose_call(s);
     if (s->call_count != s->profile.call || !reel_timesteps_runs(s->now.matrix, row))
         return REEL_OK;
-    enum reel_status status = reel_trace_open(s->profile.most_spans);
+    enum reel_status status = reel_trace_open(s->profile.max_spans);
     status = reel_agree(s->comm, status);
     if (status != REEL_OK)
         return give_up(s, status);
-    s->profile.on_device = s->ops->marks_open && s->ops->marks_open(&s->stream);
+    s->profile.on_device = s->ops->events_open && s->ops->events_open(&s->stream);
     REEL_PASS(set_clocks(s));
     reel_trace_start();
     return REEL_OK;
@@ -124,12 +124,12 @@ enum reel_status reel_profile_before(struct reel_sampler *s, int64_t row)
 static enum reel_status make_text(const struct reel_sampler *s, int64_t row, struct reel_profile_text *text)
 {
     const struct reel_timesteps *matrix = s->now.matrix;
-    int64_t planned[REEL_PURPOSES] = {0}, rank = s->comm->world.rank;
+    int64_t planned[REEL_TRAFFIC_CLASSES] = {0}, rank = s->comm->world.rank;
     struct reel_iteration iteration = {.frames = matrix->interval[2 * row + 1] - matrix->interval[2 * row],
                                        .computed = 1};
     reel_traffic_iteration(&s->plan, rank, iteration, planned);
     struct reel_profile_rank mine = {.rank = rank,
-                                     .place = s->place.text[0] ? s->place.text : s->ops->name,
+                                     .device = s->device.text[0] ? s->device.text : s->ops->name,
                                      .ops = s->ops,
                                      .began_ns = s->profile.began_ns - s->profile.ahead_ns,
                                      .ended_ns = s->profile.ended_ns,
@@ -149,7 +149,7 @@ static int receive_all(struct reel_sampler *s, const char *mine, const int64_t *
             int64_t bytes = sizes[rank] - at < PIECE ? sizes[rank] - at : PIECE;
             failed |=
                 MPI_Recv(room + at, (int)bytes, MPI_BYTE, rank, 0, s->comm->world.mpi, MPI_STATUS_IGNORE);
-            reel_pulse();
+            reel_heartbeat();
         }
         fputs(",\n", file);
         fwrite(room, 1, (size_t)sizes[rank], file);
@@ -163,7 +163,7 @@ static int send_text(struct reel_sampler *s, const char *mine, int64_t size)
     for (int64_t at = 0; at < size; at += PIECE) {
         int64_t bytes = size - at < PIECE ? size - at : PIECE;
         failed |= MPI_Send(mine + at, (int)bytes, MPI_BYTE, 0, 0, s->comm->world.mpi);
-        reel_pulse();
+        reel_heartbeat();
     }
     return failed;
 }
@@ -172,7 +172,7 @@ static int send_text(struct reel_sampler *s, const char *mine, int64_t size)
  * caller sees. */
 static enum reel_status collect(struct reel_sampler *s, const char *mine, FILE *file)
 {
-    int64_t size = (int64_t)strlen(mine), ranks = s->comm->world.size, most = 1, *sizes = NULL;
+    int64_t size = (int64_t)strlen(mine), ranks = s->comm->world.size, max = 1, *sizes = NULL;
     char *room = NULL;
     enum reel_status status = REEL_OK;
     if (s->comm->world.rank == 0 && !(sizes = calloc((size_t)ranks, sizeof *sizes)))
@@ -180,11 +180,11 @@ static enum reel_status collect(struct reel_sampler *s, const char *mine, FILE *
     REEL_PASS(reel_agree(s->comm, status));
     int failed = MPI_Gather(&size, 1, MPI_INT64_T, sizes, 1, MPI_INT64_T, 0, s->comm->world.mpi);
     for (int64_t rank = 1; sizes && rank < ranks; rank++)
-        most = sizes[rank] > most ? sizes[rank] : most;
+        max = sizes[rank] > max ? sizes[rank] : max;
     if (failed != MPI_SUCCESS)
         status = reel_fail(REEL_BAD_COMM, "the ranks could not say how much they have recorded");
-    else if (sizes && !(room = malloc((size_t)most)))
-        status = reel_fail(REEL_NO_MEMORY, "no memory for a rank's profile, %lld bytes", (long long)most);
+    else if (sizes && !(room = malloc((size_t)max)))
+        status = reel_fail(REEL_NO_MEMORY, "no memory for a rank's profile, %lld bytes", (long long)max);
     status = reel_agree(s->comm, status);
     if (status == REEL_OK)
         failed = sizes ? receive_all(s, mine, sizes, room, file) : send_text(s, mine, size);
@@ -254,7 +254,7 @@ static void tell(const struct reel_sampler *s, int64_t row, int64_t lost)
         snprintf(words, sizeof words, "; %lld spans found no room and are missing", (long long)lost);
     reel_sampler_note(s, "%s: the profile of chunk %lld, iteration %lld%s%s", s->profile.file,
                       (long long)s->now.chunk->index, (long long)row, words,
-                      s->ops->marks_open && !s->profile.on_device
+                      s->ops->events_open && !s->profile.on_device
                           ? "; the device could not be timed, only when it was given work"
                           : "");
 }
@@ -273,7 +273,7 @@ enum reel_status reel_profile_after(struct reel_sampler *s, int64_t row, int ran
         return REEL_OK;
     }
     if (s->profile.on_device)
-        s->ops->marks_settle(&s->stream);
+        s->ops->events_settle(&s->stream);
     enum reel_status status = reel_agree(s->comm, make_text(s, row, &text));
     if (status == REEL_OK)
         status = count_lost(s, &lost);

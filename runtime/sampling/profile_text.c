@@ -28,21 +28,22 @@ struct sums {
 };
 
 /* Where a span is drawn. */
-struct place {
+struct device {
     int64_t lane, begin_ns, end_ns;
     const char *category;
 };
 
 static void write_event(FILE *out, const struct reel_profile_rank *rank, const struct reel_trace_span *span,
-                        const struct place *place)
+                        const struct device *device)
 {
     const char *comma = "";
     fprintf(
         out,
         ",\n{\"name\":\"%s\",\"cat\":\"%s\",\"ph\":\"X\",\"pid\":%lld,\"tid\":%lld,\"ts\":%.3f,\"dur\":%.3f,"
         "\"args\":{",
-        span->name, place->category, (long long)rank->rank, (long long)place->lane,
-        1e-3 * (double)(place->begin_ns - rank->began_ns), 1e-3 * (double)(place->end_ns - place->begin_ns));
+        span->name, device->category, (long long)rank->rank, (long long)device->lane,
+        1e-3 * (double)(device->begin_ns - rank->began_ns),
+        1e-3 * (double)(device->end_ns - device->begin_ns));
     for (int n = 0; n < REEL_TRACE_NUMBERS && span->numbers[n].label; n++, comma = ",")
         fprintf(out, "%s\"%s\":%lld", comma, span->numbers[n].label, (long long)span->numbers[n].value);
     fputs("}}", out);
@@ -50,15 +51,15 @@ static void write_event(FILE *out, const struct reel_profile_rank *rank, const s
 
 /* Where the device was at it; 0 where that is not known. */
 static int place_on_device(const struct reel_profile_rank *rank, const struct reel_trace_span *span,
-                           struct place *place)
+                           struct device *device)
 {
-    if (span->device_lane < 0 || span->mark[0] < 0 || span->mark[1] < 0)
+    if (span->device_lane < 0 || span->event[0] < 0 || span->event[1] < 0)
         return 0;
-    *place = (struct place){.lane = span->device_lane,
-                            .begin_ns = rank->ops->mark_ns(span->mark[0]),
-                            .end_ns = rank->ops->mark_ns(span->mark[1]),
-                            .category = kinds[span->kind]};
-    return place->begin_ns >= 0 && place->end_ns >= place->begin_ns;
+    *device = (struct device){.lane = span->device_lane,
+                              .begin_ns = rank->ops->event_ns(span->event[0]),
+                              .end_ns = rank->ops->event_ns(span->event[1]),
+                              .category = kinds[span->kind]};
+    return device->begin_ns >= 0 && device->end_ns >= device->begin_ns;
 }
 
 /* What was sent; exchanges that nobody plans say nothing of it. */
@@ -89,7 +90,7 @@ static void add(struct sums *sums, const struct reel_trace_span *span, int64_t n
 static void write_span(FILE *out, const struct reel_profile_rank *rank, const struct reel_trace_span *span,
                        struct sums *sums)
 {
-    struct place host = {span->lane, span->begin_ns, span->end_ns, kinds[span->kind]}, device;
+    struct device host = {span->lane, span->begin_ns, span->end_ns, kinds[span->kind]}, device;
     int is_issued = span->device_lane >= 0, is_timed = place_on_device(rank, span, &device);
     int64_t ns = is_issued ? 0 : host.end_ns - host.begin_ns;
     if (span->end_ns == 0) /* it was not over */
@@ -123,7 +124,7 @@ static void write_name(FILE *out, const char *before, const char *what, int64_t 
 static void write_names(FILE *out, const struct reel_profile_rank *rank)
 {
     char name[640];
-    snprintf(name, sizeof name, "rank %lld, %s", (long long)rank->rank, rank->place);
+    snprintf(name, sizeof name, "rank %lld, %s", (long long)rank->rank, rank->device);
     write_name(out, "", "process_name", rank->rank, 0, name);
     for (int64_t lane = 0; reel_trace_lane(lane); lane++)
         write_name(out, ",\n", "thread_name", rank->rank, lane, reel_trace_lane(lane));
@@ -142,11 +143,11 @@ static json_t *object_of(const struct sums *sums, enum reel_trace_kind kind, con
             json_object_set_new(one, "sent_bytes", json_integer((json_int_t)sum->sent_bytes));
         json_object_set_new(object, sum->name, one);
     }
-    for (int p = 0; planned_bytes && p < REEL_PURPOSES; p++) {
-        json_t *one = json_object_get(object, reel_purpose_name((enum reel_purpose)p));
+    for (int p = 0; planned_bytes && p < REEL_TRAFFIC_CLASSES; p++) {
+        json_t *one = json_object_get(object, reel_traffic_class_name((enum reel_traffic_class)p));
         if (!one && planned_bytes[p] > 0) { /* planned, and not seen */
             one = json_pack("{s:i, s:f, s:i}", "calls", 0, "seconds", 0.0, "sent_bytes", 0);
-            json_object_set_new(object, reel_purpose_name((enum reel_purpose)p), one);
+            json_object_set_new(object, reel_traffic_class_name((enum reel_traffic_class)p), one);
         }
         if (one)
             json_object_set_new(one, "planned_bytes", json_integer((json_int_t)planned_bytes[p]));
@@ -158,7 +159,7 @@ static char *summary_of(const struct reel_profile_rank *rank, const struct sums 
 {
     json_t *object =
         json_pack("{s:I, s:s, s:s, s:f, s:I, s:I, s:I, s:{s:f, s:f}, s:o, s:o, s:o}", "rank",
-                  (json_int_t)rank->rank, "place", rank->place, "backend", rank->ops->name, "seconds",
+                  (json_int_t)rank->rank, "place", rank->device, "backend", rank->ops->name, "seconds",
                   1e-9 * (double)(rank->ended_ns - rank->began_ns), "spans", (json_int_t)sums->recorded,
                   "lost_spans", (json_int_t)lost, "untimed_spans", (json_int_t)sums->unmarked, "clock",
                   "ahead_seconds", 1e-9 * (double)rank->ahead_ns, "trip_seconds",

@@ -15,11 +15,11 @@
 
 struct reel_profile_rank {
     int64_t rank;
-    const char *place; /* "host a, NVIDIA H100 80GB HBM3" */
+    const char *device; /* "host a, NVIDIA H100 80GB HBM3" */
     const struct reel_ops *ops;
     int64_t began_ns, ended_ns;   /* of what was recorded, by this rank's clock; the file begins at 0 */
     int64_t ahead_ns, trip_ns;    /* rank 0's clock is so much ahead of this one's; how long it took to ask */
-    const int64_t *planned_bytes; /* [REEL_PURPOSES] that it was to send */
+    const int64_t *planned_bytes; /* [REEL_TRAFFIC_CLASSES] that it was to send */
 };
 
 /* The caller's to free. */

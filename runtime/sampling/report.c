@@ -23,9 +23,9 @@ enum reel_status reel_sampler_output(struct reel_sampler *s)
                                  .columns = 2 * s->plan.work.W,
                                  .finished_frames = s->finished_frames,
                                  .latents = s->arena.at[REEL_LATENTS_VIDEO],
-                                 .matrices = s->outline.matrices,
+                                 .matrices = s->timeline.matrices,
                                  .chunks = chunks,
-                                 .calls = s->outline.calls,
+                                 .calls = s->timeline.calls,
                                  .call_count = s->call_count,
                                  .savings = s->savings,
                                  .saving_count = s->saving_count,
@@ -36,14 +36,14 @@ enum reel_status reel_sampler_output(struct reel_sampler *s)
     return reel_agree(s->comm, status);
 }
 
-void reel_sampler_traffic(const struct reel_sampler *s, int64_t bytes[REEL_PURPOSES])
+void reel_sampler_traffic(const struct reel_sampler *s, int64_t bytes[REEL_TRAFFIC_CLASSES])
 {
-    memset(bytes, 0, REEL_PURPOSES * sizeof *bytes);
+    memset(bytes, 0, REEL_TRAFFIC_CLASSES * sizeof *bytes);
     if (!s->loaded)
         return;
-    int64_t rank = s->comm->world.rank, first = s->resume.found ? s->resume.saved.head.chunk : 0;
-    reel_outline_traffic(&s->outline, &s->plan, rank, bytes);
-    for (int64_t k = first; k < s->outline.chunk_count; k++) {
+    int64_t rank = s->comm->world.rank, first = s->resume.found ? s->resume.saved.metadata.chunk : 0;
+    reel_timeline_traffic(&s->timeline, &s->plan, rank, bytes);
+    for (int64_t k = first; k < s->timeline.chunk_count; k++) {
         int64_t prompts = 0;
         for (int64_t slot = 0; slot < reel_plan_branches(&s->plan); slot++) {
             int changed;
@@ -81,8 +81,8 @@ enum reel_status reel_sampler_report(struct reel_sampler *s)
     reel_sampler_traffic(s, mine.planned_sent_bytes);
     memcpy(mine.peak_bytes, s->arena.bytes, sizeof mine.peak_bytes);
     mine.peak_bytes[REEL_MEMORY_LIBRARIES] = libraries_peak(s, mine.process_peak_bytes);
-    for (int p = 0; p < REEL_PURPOSES; p++)
-        mine.sent_bytes[p] = reel_comm_sent(s->comm, (enum reel_purpose)p);
+    for (int p = 0; p < REEL_TRAFFIC_CLASSES; p++)
+        mine.sent_bytes[p] = reel_comm_sent(s->comm, (enum reel_traffic_class)p);
     if (s->comm->world.rank == 0)
         all = calloc((size_t)ranks, sizeof *all);
     if ((s->comm->world.rank == 0 && !all) || reel_fault(REEL_FAULT_REPORT))

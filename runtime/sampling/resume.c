@@ -3,9 +3,9 @@
 
 #include "fault.h"
 #include "fingerprint.h"
-#include "notice.h"
+#include "preempt_signal.h"
 #include "output_read.h"
-#include "pulse.h"
+#include "heartbeat.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,8 +28,8 @@ static enum reel_status lock_folder(struct reel_sampler *s)
     for (int busy = 1;;) {
         enum reel_status status = REEL_OK;
         if (is_first(s))
-            status = reel_folder_lock(s->job->checkpoint.directory, &s->resume.folder, &busy);
-        if (status == REEL_OK && reel_notice_seconds() >= 0)
+            status = reel_checkpoint_directory_lock(s->job->checkpoint.directory, &s->resume.folder, &busy);
+        if (status == REEL_OK && reel_preempt_signal_seconds() >= 0)
             status = reel_fail(REEL_PREEMPTED,
                                "a notice came while the job waited for its checkpoints: nothing was "
                                "lost by it, and the same command starts again");
@@ -41,7 +41,7 @@ static enum reel_status lock_folder(struct reel_sampler *s)
                 s->job->checkpoint.directory, s->resume.folder.owner);
         REEL_PASS(reel_agree(s->comm, status));
         REEL_PASS(reel_broadcast(s->comm, &busy, (int64_t)sizeof busy));
-        reel_pulse();
+        reel_heartbeat();
         if (!busy)
             return REEL_OK;
         nanosleep(&(struct timespec){.tv_nsec = (long)(lock_pause_s * 1e9)}, NULL);
@@ -55,7 +55,7 @@ static enum reel_status share_list(struct reel_sampler *s, int64_t **generations
     *generations = NULL;
     *count = 0;
     if (is_first(s))
-        status = reel_folder_list(s->job->checkpoint.directory, generations, count);
+        status = reel_checkpoint_directory_list(s->job->checkpoint.directory, generations, count);
     status = reel_agree(s->comm, status);
     if (status == REEL_OK)
         status = reel_broadcast(s->comm, count, (int64_t)sizeof *count);
@@ -80,7 +80,7 @@ static enum reel_status find_whole(struct reel_sampler *s)
     int foreign = 0;
     REEL_PASS(share_list(s, &generations, &count));
     for (int64_t g = 0; g < count && !s->resume.found; g++) {
-        reel_folder_file(s->job->checkpoint.directory, generations[g], s->resume.file);
+        reel_checkpoint_directory_file(s->job->checkpoint.directory, generations[g], s->resume.file);
         status = reel_checkpoint_verify(s->comm, s->resume.file, &foreign);
         if (status != REEL_OK && (foreign || status != REEL_BAD_INPUT))
             break;
@@ -133,17 +133,18 @@ static void *share_table(struct reel_sampler *s, void *mine, int64_t bytes, enum
 static enum reel_status share_saved(struct reel_sampler *s)
 {
     struct reel_checkpoint *saved = &s->resume.saved;
-    const struct reel_checkpoint_head *head = &saved->head;
+    const struct reel_checkpoint_metadata *metadata = &saved->metadata;
     enum reel_status status =
         reel_agree(s->comm, is_first(s) ? reel_checkpoint_read(s->resume.file, saved) : REEL_OK);
     if (status == REEL_OK)
-        status = reel_broadcast(s->comm, &saved->head, (int64_t)sizeof saved->head);
-    saved->chunks = share_table(s, saved->chunks, head->begun * (int64_t)sizeof *saved->chunks, &status);
+        status = reel_broadcast(s->comm, &saved->metadata, (int64_t)sizeof saved->metadata);
+    saved->chunks = share_table(s, saved->chunks, metadata->begun * (int64_t)sizeof *saved->chunks, &status);
     saved->solver =
-        share_table(s, saved->solver, head->chunk_frames * (int64_t)sizeof *saved->solver, &status);
-    saved->calls = share_table(s, saved->calls, head->call_count * (int64_t)sizeof *saved->calls, &status);
+        share_table(s, saved->solver, metadata->chunk_frames * (int64_t)sizeof *saved->solver, &status);
+    saved->calls =
+        share_table(s, saved->calls, metadata->call_count * (int64_t)sizeof *saved->calls, &status);
     saved->savings =
-        share_table(s, saved->savings, head->saving_count * (int64_t)sizeof *saved->savings, &status);
+        share_table(s, saved->savings, metadata->saving_count * (int64_t)sizeof *saved->savings, &status);
     return status;
 }
 
@@ -151,13 +152,14 @@ static enum reel_status share_saved(struct reel_sampler *s)
 static int output_is_complete(const struct reel_sampler *s)
 {
     struct reel_output_file output;
-    const struct reel_checkpoint_head *head = &s->resume.saved.head;
-    const int64_t shape[4] = {head->channels, head->finished_frames, head->rows, head->columns};
+    const struct reel_checkpoint_metadata *metadata = &s->resume.saved.metadata;
+    const int64_t shape[4] = {metadata->channels, metadata->finished_frames, metadata->rows,
+                              metadata->columns};
     int complete = reel_output_open(s->job->output.latents, &output) == REEL_OK;
     if (complete) {
         struct reel_checkpoint video = {
-            .head = *head,
-            .arrays = {{"video", output.latents, head->finished_frames, head->finished_frames}},
+            .metadata = *metadata,
+            .arrays = {{"video", output.latents, metadata->finished_frames, metadata->finished_frames}},
             .array_count = 1};
         complete = output.complete && memcmp(output.shape, shape, sizeof shape) == 0 &&
                    reel_checkpoint_compare_arrays(s->resume.file, &video, 0, 1) == REEL_OK;
@@ -178,7 +180,7 @@ int reel_resume_is_elsewhere(const struct reel_sampler *s)
 /* Nothing is left to do when the job is complete, its output is there, and its weights lie where they lay. On rank 0. */
 static int has_nothing_to_do(const struct reel_sampler *s)
 {
-    return s->resume.saved.head.complete && !s->resume.grown && !reel_resume_is_elsewhere(s) &&
+    return s->resume.saved.metadata.complete && !s->resume.grown && !reel_resume_is_elsewhere(s) &&
            output_is_complete(s);
 }
 
@@ -186,13 +188,13 @@ enum reel_status reel_resume_find(struct reel_sampler *s, int fresh)
 {
     enum reel_status status = REEL_OK;
     int known[2] = {0};
-    s->pause.chunk = s->pause.iteration = -1;
+    s->preempt.chunk = s->preempt.iteration = -1;
     if (!s->job->checkpoint.directory[0])
         return REEL_OK;
-    reel_pulse_at("looking for checkpoints");
+    reel_heartbeat_at("looking for checkpoints");
     REEL_PASS(lock_folder(s));
     if (is_first(s)) {
-        reel_folder_sweep(&s->resume.folder);
+        reel_checkpoint_directory_sweep(&s->resume.folder);
         if (s->job->output.latents[0])
             reel_output_sweep(s->job->output.latents);
         if (s->resume.folder.lock < 0)
@@ -215,7 +217,7 @@ enum reel_status reel_resume_find(struct reel_sampler *s, int fresh)
     REEL_PASS(reel_broadcast(s->comm, known, (int64_t)sizeof known));
     s->resume.grown = known[0];
     s->nothing_to_do = known[1];
-    reel_notice_hurry(REEL_PREEMPTED);
+    reel_preempt_signal_hurry(REEL_PREEMPTED);
     return REEL_OK;
 }
 
@@ -225,21 +227,21 @@ enum reel_status reel_resume_decide(struct reel_sampler *s)
     int64_t rows = 0, changed = 0;
     if (!s->resume.found)
         return REEL_OK;
-    while (rows < saved->head.call_count && saved->calls[rows].chunk < saved->head.begun)
+    while (rows < saved->metadata.call_count && saved->calls[rows].chunk < saved->metadata.begun)
         rows++;
-    int fits = rows <= 2 * s->outline.rows && saved->head.calls_made <= rows &&
-               (s->outline.call_count == 0 || rows <= s->outline.call_count);
+    int fits = rows <= 2 * s->timeline.rows && saved->metadata.calls_made <= rows &&
+               (s->timeline.call_count == 0 || rows <= s->timeline.call_count);
     for (int64_t c = 0; fits && c < rows; c++) {
-        const struct reel_call *now = &s->outline.calls[c], *then = &saved->calls[c];
-        if (c < s->outline.call_count) {
+        const struct reel_call *now = &s->timeline.calls[c], *then = &saved->calls[c];
+        if (c < s->timeline.call_count) {
             fits =
                 now->chunk == then->chunk && now->iteration == then->iteration && now->branch == then->branch;
             changed += now->computed != then->computed;
         }
-        s->outline.calls[c] = *then;
+        s->timeline.calls[c] = *then;
     }
-    if (s->outline.call_count < rows)
-        s->outline.call_count = rows;
+    if (s->timeline.call_count < rows)
+        s->timeline.call_count = rows;
     REEL_NEED(fits, REEL_BAD_INPUT, "%s: its table of calls is not that of this job", s->resume.file);
     if (changed > 0)
         reel_sampler_note(
@@ -252,16 +254,17 @@ enum reel_status reel_resume_decide(struct reel_sampler *s)
 
 int reel_resume_is_within(const struct reel_sampler *s, int64_t k)
 {
-    return s->resume.found && s->resume.saved.head.chunk_frames > 0 && k == s->resume.saved.head.chunk;
+    return s->resume.found && s->resume.saved.metadata.chunk_frames > 0 &&
+           k == s->resume.saved.metadata.chunk;
 }
 
 /* The weights are those that the checkpoint was made with. */
 static enum reel_status compare_weights(const struct reel_sampler *s)
 {
-    REEL_NEED(!s->loaded || s->weights_hash == s->resume.saved.head.weights, REEL_BAD_INPUT,
+    REEL_NEED(!s->loaded || s->weights_hash == s->resume.saved.metadata.weights, REEL_BAD_INPUT,
               "%s: was made with weights of hash %016" PRIx64 ", and model.path %s has %016" PRIx64
               ", expected the same, or --fresh to start over",
-              s->resume.file, s->resume.saved.head.weights, s->job->model.path, s->weights_hash);
+              s->resume.file, s->resume.saved.metadata.weights, s->job->model.path, s->weights_hash);
     return REEL_OK;
 }
 
@@ -269,7 +272,7 @@ static enum reel_status compare_weights(const struct reel_sampler *s)
 static int output_is_behind(const struct reel_sampler *s)
 {
     struct reel_output_file output;
-    if (s->resume.saved.head.complete)
+    if (s->resume.saved.metadata.complete)
         return !output_is_complete(s) || s->resume.grown;
     int behind = reel_output_open(s->job->output.latents, &output) != REEL_OK;
     if (!behind) {
@@ -281,25 +284,25 @@ static int output_is_behind(const struct reel_sampler *s)
 }
 
 /* Counters and streams of the run so far. */
-static void restore_head(struct reel_sampler *s)
+static void restore_metadata(struct reel_sampler *s)
 {
-    const struct reel_checkpoint_head *head = &s->resume.saved.head;
-    s->noise = head->noise;
-    s->addnoise = head->addnoise;
-    s->call_count = head->calls_made;
-    s->done = head->done;
-    s->attempts = head->attempts + 1;
-    s->earlier_seconds = head->seconds;
-    s->finished_frames = head->finished_frames;
-    s->saving_count = head->saving_count;
-    memcpy(s->savings, s->resume.saved.savings, (size_t)head->saving_count * sizeof *s->savings);
-    s->pause.chunk = head->chunk;
-    s->pause.iteration = head->iteration;
+    const struct reel_checkpoint_metadata *metadata = &s->resume.saved.metadata;
+    s->noise = metadata->noise;
+    s->addnoise = metadata->addnoise;
+    s->call_count = metadata->calls_made;
+    s->done = metadata->done;
+    s->attempts = metadata->attempts + 1;
+    s->earlier_seconds = metadata->seconds;
+    s->finished_frames = metadata->finished_frames;
+    s->saving_count = metadata->saving_count;
+    memcpy(s->savings, s->resume.saved.savings, (size_t)metadata->saving_count * sizeof *s->savings);
+    s->preempt.chunk = metadata->chunk;
+    s->preempt.iteration = metadata->iteration;
 }
 
 static int is_another_mesh(const struct reel_sampler *s)
 {
-    const struct reel_mesh *then = &s->resume.saved.head.mesh, *now = &s->plan.mesh;
+    const struct reel_mesh *then = &s->resume.saved.metadata.mesh, *now = &s->plan.mesh;
     return then->ring != now->ring || then->tensor != now->tensor;
 }
 
@@ -309,13 +312,13 @@ enum reel_status reel_resume_restore(struct reel_sampler *s)
     if (!s->resume.found)
         return REEL_OK;
     REEL_PASS(reel_agree(s->comm, compare_weights(s)));
-    reel_pulse_at("restoring %s", s->resume.file);
+    reel_heartbeat_at("restoring %s", s->resume.file);
     REEL_PASS(reel_agree(s->comm, reel_sampler_arrays(s, saved)));
     REEL_PASS(reel_checkpoint_read_arrays(s->comm, s->resume.file, saved));
     REEL_PASS(reel_agree(s->comm, reel_sampler_store(s, saved)));
-    restore_head(s);
+    restore_metadata(s);
     reel_sampler_note(s, "goes on from %s: chunk %lld, iteration %lld, %lld latent frames finished%s",
-                      s->resume.file, (long long)saved->head.chunk, (long long)saved->head.iteration,
+                      s->resume.file, (long long)saved->metadata.chunk, (long long)saved->metadata.iteration,
                       (long long)s->finished_frames,
                       is_another_mesh(s) ? "; on another mesh, whose sums are in another order" : "");
     int behind = 0;
@@ -327,7 +330,7 @@ enum reel_status reel_resume_restore(struct reel_sampler *s)
 
 void reel_resume_close(struct reel_resume *resume)
 {
-    reel_folder_unlock(&resume->folder);
+    reel_checkpoint_directory_unlock(&resume->folder);
     reel_checkpoint_free(&resume->saved);
     free(resume->fingerprint);
     memset(resume, 0, sizeof *resume);

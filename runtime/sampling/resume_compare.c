@@ -3,7 +3,7 @@
 
 #include "fingerprint.h"
 #include "gpu.h"
-#include "pulse.h"
+#include "heartbeat.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,19 +84,19 @@ static enum reel_status make_fingerprint(struct reel_sampler *s)
     if (out) {
         reel_fingerprint_job(out, s->job_text);
         fprintf(out, "model.compute: %s\n",
-                s->place.fp8                 ? "fp8"
-                : s->place.number_bytes == 4 ? "fp32"
-                                             : "bf16");
+                s->device.fp8                 ? "fp8"
+                : s->device.number_bytes == 4 ? "fp32"
+                                              : "bf16");
         model_line(out, model);
         coefficients_line(out, &s->teacache);
         reel_inputs_fingerprint(s->job, model, &s->inputs, out);
     }
-    for (int64_t k = 0; k < s->outline.chunk_count && status == REEL_OK; k++) {
+    for (int64_t k = 0; k < s->timeline.chunk_count && status == REEL_OK; k++) {
         if (out)
-            status = reel_inputs_fingerprint_chunk(s->job, model, &s->outline.chunks[k],
-                                                   s->outline.matrices[k].rows, &s->inputs, out);
+            status = reel_inputs_fingerprint_chunk(s->job, model, &s->timeline.chunks[k],
+                                                   s->timeline.matrices[k].rows, &s->inputs, out);
         status = reel_agree(s->comm, status);
-        reel_pulse();
+        reel_heartbeat();
     }
     if (out) {
         int failed = ferror(out);
@@ -111,7 +111,7 @@ static enum reel_status make_fingerprint(struct reel_sampler *s)
 static void tell_growth(const struct reel_sampler *s)
 {
     struct reel_chunk *fresh;
-    int64_t count, begun = s->resume.saved.head.begun;
+    int64_t count, begun = s->resume.saved.metadata.begun;
     int same = reel_chunks_make(s->job, s->inputs.prefix_frames, s->inputs.end_frames,
                                 (struct reel_begun){.count = 0}, &fresh, &count) == REEL_OK;
     same =
@@ -120,7 +120,7 @@ static void tell_growth(const struct reel_sampler *s)
     reel_error_clear();
     reel_sampler_note(
         s, "the video grows to %lld frames: %lld finished latent frames are kept, new chunks follow%s",
-        (long long)s->job->video.frames, (long long)s->resume.saved.head.finished_frames,
+        (long long)s->job->video.frames, (long long)s->resume.saved.metadata.finished_frames,
         same ? "; the result is that of a fresh job of this length"
              : "; the last chunk was shorter than the others, so the result is not that of a fresh job of "
                "this "
@@ -131,25 +131,25 @@ static void tell_growth(const struct reel_sampler *s)
 static int64_t calls_before(const struct reel_sampler *s, int64_t chunk, int64_t row, int64_t branches)
 {
     int64_t calls = 0;
-    for (int64_t k = 0; k <= chunk && k < s->outline.chunk_count; k++)
-        for (int64_t r = 0; r < (k < chunk ? s->outline.matrices[k].rows : row); r++)
-            calls += branches * reel_timesteps_runs(&s->outline.matrices[k], r);
+    for (int64_t k = 0; k <= chunk && k < s->timeline.chunk_count; k++)
+        for (int64_t r = 0; r < (k < chunk ? s->timeline.matrices[k].rows : row); r++)
+            calls += branches * reel_timesteps_runs(&s->timeline.matrices[k], r);
     return calls;
 }
 
 /* The chunks that have begun follow each other as chunks do. */
 static int chunks_fit(const struct reel_sampler *s)
 {
-    const struct reel_checkpoint_head *head = &s->resume.saved.head;
+    const struct reel_checkpoint_metadata *metadata = &s->resume.saved.metadata;
     int64_t overlap = reel_latent_frames(s->job->diffusion_forcing.overlap_frames),
             video = reel_latent_frames(s->job->video.frames);
-    for (int64_t k = 0; k < head->begun; k++) {
+    for (int64_t k = 0; k < metadata->begun; k++) {
         const struct reel_chunk *c = &s->resume.saved.chunks[k], *before = k > 0 ? c - 1 : NULL;
         if (c->index != k || c->first_frame != (before ? before->kept - overlap : 0) || c->frames <= 0 ||
             c->frames > video || c->kept != c->first_frame + c->frames || c->kept > video ||
             c->prefix_frames < 0 || c->prefix_frames >= c->frames ||
             (before && (c->prefix_frames != overlap || c->kept <= before->kept)) || c->end_frames < 0 ||
-            c->end_frames != (k + 1 == s->outline.chunk_count ? s->inputs.end_frames : 0))
+            c->end_frames != (k + 1 == s->timeline.chunk_count ? s->inputs.end_frames : 0))
             return 0;
     }
     return 1;
@@ -160,22 +160,23 @@ static int chunks_fit(const struct reel_sampler *s)
 static enum reel_status check_state(const struct reel_sampler *s)
 {
     const struct reel_checkpoint *saved = &s->resume.saved;
-    const struct reel_checkpoint_head *head = &saved->head;
-    int64_t k = head->chunk, branches = s->job->sampler.guidance_scale > 1 ? 2 : 1;
-    int within = head->chunk_frames > 0;
-    int fits = k >= 0 && k + within <= s->outline.chunk_count && head->begun == k + within && chunks_fit(s) &&
-               head->finished_frames == (k > 0 ? saved->chunks[k - 1].kept : 0) &&
-               head->saving_count == k * branches && head->channels == s->model_files.model.out_channels &&
-               head->rows == s->job->video.height / 8 && head->columns == s->job->video.width / 8;
+    const struct reel_checkpoint_metadata *metadata = &saved->metadata;
+    int64_t k = metadata->chunk, branches = s->job->sampler.guidance_scale > 1 ? 2 : 1;
+    int within = metadata->chunk_frames > 0;
+    int fits = k >= 0 && k + within <= s->timeline.chunk_count && metadata->begun == k + within &&
+               chunks_fit(s) && metadata->finished_frames == (k > 0 ? saved->chunks[k - 1].kept : 0) &&
+               metadata->saving_count == k * branches &&
+               metadata->channels == s->model_files.model.out_channels &&
+               metadata->rows == s->job->video.height / 8 && metadata->columns == s->job->video.width / 8;
     if (fits)
-        fits = within
-                   ? head->iteration >= 0 && head->iteration < s->outline.matrices[k].rows &&
-                         head->chunk_frames == s->outline.chunks[k].frames + s->outline.chunks[k].end_frames
-                   : head->iteration == 0;
+        fits = within ? metadata->iteration >= 0 && metadata->iteration < s->timeline.matrices[k].rows &&
+                            metadata->chunk_frames ==
+                                s->timeline.chunks[k].frames + s->timeline.chunks[k].end_frames
+                      : metadata->iteration == 0;
     if (fits)
-        fits = head->calls_made == calls_before(s, k, head->iteration, branches) &&
-               head->calls_made <= head->call_count;
-    for (int64_t f = 0; fits && f < head->chunk_frames; f++) {
+        fits = metadata->calls_made == calls_before(s, k, metadata->iteration, branches) &&
+               metadata->calls_made <= metadata->call_count;
+    for (int64_t f = 0; fits && f < metadata->chunk_frames; f++) {
         const struct reel_solver_state *solver = &saved->solver[f];
         fits = solver->step >= 0 && solver->step <= s->job->sampler.steps && solver->last_order >= 0 &&
                solver->last_order <= 2 && solver->lower_order >= 0 && solver->lower_order <= 2;
@@ -183,7 +184,7 @@ static enum reel_status check_state(const struct reel_sampler *s)
     REEL_NEED(
         fits, REEL_BAD_INPUT,
         "%s: stands at chunk %lld, iteration %lld in a way that this job cannot, expected a checkpoint of it",
-        s->resume.file, (long long)k, (long long)head->iteration);
+        s->resume.file, (long long)k, (long long)metadata->iteration);
     return REEL_OK;
 }
 
@@ -196,7 +197,7 @@ enum reel_status reel_resume_compare(struct reel_sampler *s)
     REEL_PASS(make_fingerprint(s));
     if (is_first(s) && s->resume.found) {
         struct reel_fingerprint_rules rules = {
-            .file = s->resume.file, .begun = saved->head.begun, .grown = s->resume.grown};
+            .file = s->resume.file, .begun = saved->metadata.begun, .grown = s->resume.grown};
         status = reel_fingerprint_compare(saved->fingerprint, s->resume.fingerprint, &rules);
         if (status == REEL_OK && s->resume.grown)
             tell_growth(s);
@@ -205,7 +206,7 @@ enum reel_status reel_resume_compare(struct reel_sampler *s)
     if (!s->resume.found)
         return REEL_OK;
     REEL_PASS(check_state(s));
-    s->outline.first_call = saved->head.calls_made;
+    s->timeline.first_call = saved->metadata.calls_made;
     return REEL_OK;
 }
 
@@ -224,7 +225,7 @@ void reel_resume_compare_algorithms(struct reel_sampler *s)
     const char *line = s->resume.found ? s->resume.saved.algorithms : NULL;
     if (!line || !is_first(s))
         return;
-    reel_gpu_algorithms(s->algorithms, sizeof s->algorithms);
+    reel_gpu_gemm_algorithms(s->algorithms, sizeof s->algorithms);
     while (*line) {
         size_t bytes = strcspn(line, "\n"), key = strcspn(line, ":\n");
         const char *now = line_like(s->algorithms, line, key + 1);

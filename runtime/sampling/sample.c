@@ -2,7 +2,7 @@
 #include "sampler.h"
 
 #include "fault.h"
-#include "pulse.h"
+#include "heartbeat.h"
 #include "span.h"
 
 #include <math.h>
@@ -76,7 +76,7 @@ static enum reel_status fill_latents(struct reel_sampler *s)
     if (s->job->sampler.noise[0])
         REEL_TRY(reel_inputs_noise(s->comm, s->job, &s->plan.model, chunk, noise), "reading sampler.noise");
     else
-        reel_random_normal(&s->noise, C * chunk->frames * plane, noise);
+        reel_noise_normal(&s->noise, C * chunk->frames * plane, noise);
     copy_frames(s, REEL_TO_DEVICE, C, chunk->frames, (struct const_frames){noise, chunk->frames, 0}, x);
     if (chunk->prefix_frames > 0)
         copy_frames(s, REEL_TO_DEVICE, C, chunk->prefix_frames, prefix, x);
@@ -103,8 +103,8 @@ static enum reel_status allocate_measured(struct reel_sampler *s)
 static enum reel_status allocate_chunk(struct reel_sampler *s, int64_t k)
 {
     reel_chunk_free(s);
-    s->now = (struct reel_chunk_state){.chunk = &s->outline.chunks[k], .matrix = &s->outline.matrices[k]};
-    s->now.frames = s->outline.chunks[k].frames + s->outline.chunks[k].end_frames;
+    s->now = (struct reel_chunk_state){.chunk = &s->timeline.chunks[k], .matrix = &s->timeline.matrices[k]};
+    s->now.frames = s->timeline.chunks[k].frames + s->timeline.chunks[k].end_frames;
     s->now.solver = calloc((size_t)s->now.frames, sizeof *s->now.solver);
     s->now.timesteps = calloc((size_t)s->now.frames, sizeof *s->now.timesteps);
     REEL_NEED(s->now.solver && s->now.timesteps && !reel_fault(REEL_FAULT_CHUNK_MEMORY), REEL_NO_MEMORY,
@@ -143,11 +143,11 @@ static void take_up_chunk(struct reel_sampler *s)
 {
     const struct reel_checkpoint *saved = &s->resume.saved;
     memcpy(s->now.solver, saved->solver, (size_t)s->now.frames * sizeof *s->now.solver);
-    s->now.seconds = saved->head.chunk_seconds;
-    s->now.skipped_iterations = saved->head.skipped_iterations;
-    s->now.skipped_seconds = saved->head.skipped_seconds;
+    s->now.seconds = saved->metadata.chunk_seconds;
+    s->now.skipped_iterations = saved->metadata.skipped_iterations;
+    s->now.skipped_seconds = saved->metadata.skipped_seconds;
     s->now.signal_is_lost = 1;
-    if (s->job->sampler.scheduler != REEL_UNIPC) /* which has none that is saved */
+    if (!reel_solver_of(s->job->sampler.scheduler)->keeps_history) /* it is not in the checkpoint */
         clear_history(s);
 }
 
@@ -156,16 +156,16 @@ static enum reel_status read_condition(struct reel_sampler *s)
 {
     const struct reel_model *model = &s->plan.model;
     int64_t count = (model->in_channels - model->out_channels) * s->now.frames * plane_of(s);
-    float *place = s->arena.at[REEL_LATENTS_CONDITION], *read = place;
+    float *device = s->arena.at[REEL_LATENTS_CONDITION], *read = device;
     if (!s->ops->is_host)
         read = malloc((size_t)count * sizeof *read);
     enum reel_status status = read ? REEL_OK : reel_fail(REEL_NO_MEMORY, "no memory for y of a chunk");
     status = reel_agree(s->comm, status);
     if (status == REEL_OK)
         status = reel_inputs_condition(s->comm, s->job, model, s->now.chunk, read);
-    if (read != place) {
+    if (read != device) {
         if (status == REEL_OK)
-            reel_upload(&s->stream, place, read, count * (int64_t)sizeof *read);
+            reel_upload(&s->stream, device, read, count * (int64_t)sizeof *read);
         free(read);
     }
     return status;
@@ -174,14 +174,14 @@ static enum reel_status read_condition(struct reel_sampler *s)
 enum reel_status reel_chunk_begin(struct reel_sampler *s, int64_t k)
 {
     const struct reel_model *model = &s->plan.model;
-    reel_pulse_at("beginning chunk %lld", (long long)k);
+    reel_heartbeat_at("beginning chunk %lld", (long long)k);
     REEL_PASS(reel_agree(s->comm, allocate_chunk(s, k)));
     if (reel_resume_is_within(s, k))
         take_up_chunk(s);
     else
         REEL_PASS(fill_latents(s));
     if (s->job->sampler.noise[0] && s->job->diffusion_forcing.addnoise_condition > 0 &&
-        s->outline.chunks[k].prefix_frames > 0)
+        s->timeline.chunks[k].prefix_frames > 0)
         REEL_TRY(
             reel_inputs_addnoise(s->comm, s->job, model, s->now.chunk, s->now.matrix->rows, &s->now.addnoise),
             "reading sampler.noise");
@@ -203,7 +203,7 @@ static void noise_prefix(struct reel_sampler *s, int64_t row, int64_t first, int
                     (struct const_frames){s->now.addnoise + row * C * prefix * plane, prefix, first},
                     (struct frames){z, count, 0});
     else {
-        reel_random_normal(&s->addnoise, C * count * plane, drawn);
+        reel_noise_normal(&s->addnoise, C * count * plane, drawn);
         reel_upload(&s->stream, z, drawn, C * count * plane * (int64_t)sizeof *z);
     }
     reel_blend(&s->stream,
@@ -267,15 +267,15 @@ static void check_distance(struct reel_sampler *s, int64_t row, const struct ree
 }
 
 /* The calls of an iteration, as decided. 0 where it was abandoned. */
-static int make_calls(struct reel_sampler *s, int64_t window, struct reel_asks asks, float *velocity,
+static int make_calls(struct reel_sampler *s, int64_t window, struct reel_cancel cancel, float *velocity,
                       int64_t count)
 {
-    const struct reel_call *decided = &s->outline.calls[s->call_count];
+    const struct reel_call *decided = &s->timeline.calls[s->call_count];
     struct reel_forward forwards[2];
-    struct reel_moment moment = {.frames = window,
-                                 .timesteps = s->now.timesteps,
-                                 .input = s->arena.at[REEL_LATENTS_INPUT],
-                                 .asks = asks};
+    struct reel_dit_inputs moment = {.frames = window,
+                                     .timesteps = s->now.timesteps,
+                                     .input = s->arena.at[REEL_LATENTS_INPUT],
+                                     .cancel = cancel};
     reel_dit_begin(&s->dit, &moment);
     if (measures_distance(s))
         reel_dit_measure(&s->dit);
@@ -305,18 +305,19 @@ static void measure(struct reel_sampler *s, int64_t row, const float *velocity, 
 
 /* One forward per branch, each branch on its part of the cfg axis, then the guided velocity of both on every rank, in
  * the first branch's place; NULL where the iteration was abandoned. Collective over world. */
-static float *guided_velocity(struct reel_sampler *s, int64_t row, struct reel_asks asks)
+static float *guided_velocity(struct reel_sampler *s, int64_t row, struct reel_cancel cancel)
 {
     const struct reel_timesteps *matrix = s->now.matrix;
     int64_t window = matrix->interval[2 * row + 1] - matrix->interval[2 * row];
     int64_t count = s->plan.model.out_channels * window * plane_of(s);
     float *velocity = s->arena.at[REEL_LATENTS_VELOCITY];
-    if (!make_calls(s, window, asks, velocity, count))
+    if (!make_calls(s, window, cancel, velocity, count))
         return NULL;
     struct reel_cut branches = reel_cut_even(s->plan.work.branches, s->comm->cfg.size);
     struct reel_span part = reel_part_begin(&s->stream, "guide");
-    reel_gather(&s->comm->cfg, &s->stream, REEL_SENT_VELOCITY, &branches, count * (int64_t)sizeof *velocity,
-                velocity + reel_sampler_first_branch(s) * count, velocity);
+    reel_allgather(&s->comm->cfg, &s->stream, REEL_TRAFFIC_VELOCITY, &branches,
+                   count * (int64_t)sizeof *velocity, velocity + reel_sampler_first_branch(s) * count,
+                   velocity);
     measure(s, row, velocity, s->plan.work.branches * count);
     if (s->plan.work.branches == 2)
         reel_guide(&s->stream, (struct reel_guide){.count = count,
@@ -341,7 +342,7 @@ static void step_frames(struct reel_sampler *s, int64_t row, const float *veloci
     for (int64_t f = first; f < end; f++) {
         if (!matrix->update[row * matrix->frames + f])
             continue;
-        struct reel_solver_step step = reel_solver_next(&s->outline.schedule, &s->now.solver[f]);
+        struct reel_solver_step step = reel_solver_next(&s->timeline.schedule, &s->now.solver[f]);
         reel_solve(&s->stream, (struct reel_solve){.channels = s->plan.model.out_channels,
                                                    .frames = s->now.frames,
                                                    .plane = plane_of(s),
@@ -387,7 +388,7 @@ static enum reel_status check_finite(struct reel_sampler *s, int64_t row, const 
 static enum reel_status check(struct reel_sampler *s, int64_t row, const float *velocity)
 {
     if (measures_distance(s))
-        check_distance(s, row, &s->outline.calls[s->call_count - s->plan.work.branches]);
+        check_distance(s, row, &s->timeline.calls[s->call_count - s->plan.work.branches]);
     REEL_PASS(check_finite(s, row, velocity));
     return reel_comm_check(s->comm);
 }
@@ -395,12 +396,12 @@ static enum reel_status check(struct reel_sampler *s, int64_t row, const float *
 static enum reel_status iterate(struct reel_sampler *s, int64_t row, int *ran)
 {
     double began = reel_seconds();
-    reel_pulse_at("sampling chunk %lld, iteration %lld", (long long)s->now.chunk->index, (long long)row);
+    reel_heartbeat_at("sampling chunk %lld, iteration %lld", (long long)s->now.chunk->index, (long long)row);
     s->now.addnoise_before = s->addnoise;
-    struct reel_asks asks = reel_pause_begin(s);
+    struct reel_cancel cancel = reel_preempt_begin(s);
     assemble(s, row);
-    const float *velocity = guided_velocity(s, row, asks);
-    reel_pause_end(s);
+    const float *velocity = guided_velocity(s, row, cancel);
+    reel_preempt_end(s);
     if (!velocity) { /* nothing has changed but the stream of noise */
         s->addnoise = s->now.addnoise_before;
         *ran = 0;
@@ -410,10 +411,10 @@ static enum reel_status iterate(struct reel_sampler *s, int64_t row, int *ran)
     step_frames(s, row, velocity);
     double seconds = reel_seconds() - began;
     s->now.seconds += seconds;
-    s->pause.since_save++;
-    if (s->outline.calls[s->call_count - 1].computed)
-        s->pause.iteration_seconds = seconds;
-    if (!s->outline.calls[s->call_count - 1].computed) {
+    s->preempt.since_save++;
+    if (s->timeline.calls[s->call_count - 1].computed)
+        s->preempt.iteration_seconds = seconds;
+    if (!s->timeline.calls[s->call_count - 1].computed) {
         s->now.skipped_iterations++;
         s->now.skipped_seconds += seconds;
     }
@@ -426,15 +427,15 @@ static enum reel_status iterate(struct reel_sampler *s, int64_t row, int *ran)
         &(struct reel_event){
             .kind = REEL_EVENT_STEP,
             .chunk = s->now.chunk->index,
-            .chunks = s->outline.chunk_count,
+            .chunks = s->timeline.chunk_count,
             .iteration = row,
             .of = s->now.matrix->rows,
             .done = s->done,
-            .iterations = s->outline.iterations,
-            .computed = {s->outline.calls[s->call_count - 1].computed,
-                         s->plan.work.branches == 2 ? s->outline.calls[s->call_count - 1].computed : -1},
+            .iterations = s->timeline.iterations,
+            .computed = {s->timeline.calls[s->call_count - 1].computed,
+                         s->plan.work.branches == 2 ? s->timeline.calls[s->call_count - 1].computed : -1},
             .seconds = seconds,
-            .seconds_left = s->step_seconds / (double)s->timed * (double)(s->outline.iterations - s->done)});
+            .seconds_left = s->step_seconds / (double)s->timed * (double)(s->timeline.iterations - s->done)});
     return REEL_OK;
 }
 
@@ -453,8 +454,8 @@ enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ra
 static void count_savings(struct reel_sampler *s)
 {
     int64_t branches = s->plan.work.branches, computed = 0, skipped = s->now.skipped_iterations;
-    for (int64_t c = s->call_count - 1; c >= 0 && s->outline.calls[c].chunk == s->now.chunk->index; c--)
-        computed += s->outline.calls[c].branch == 0 && s->outline.calls[c].computed;
+    for (int64_t c = s->call_count - 1; c >= 0 && s->timeline.calls[c].chunk == s->now.chunk->index; c--)
+        computed += s->timeline.calls[c].branch == 0 && s->timeline.calls[c].computed;
     double each = computed > 0 ? (s->now.seconds - s->now.skipped_seconds) / (double)computed : 0;
     for (int64_t branch = 0; branch < branches; branch++)
         s->savings[s->saving_count++] = (struct reel_saving){
@@ -468,14 +469,14 @@ static void count_savings(struct reel_sampler *s)
 enum reel_status reel_chunk_end(struct reel_sampler *s)
 {
     const struct reel_chunk *chunk = s->now.chunk;
-    reel_pulse_at("writing chunk %lld", (long long)chunk->index);
+    reel_heartbeat_at("writing chunk %lld", (long long)chunk->index);
     count_savings(s);
     copy_frames(s, REEL_FROM_DEVICE, s->plan.model.out_channels, chunk->frames,
                 reads(frames_of(s, REEL_LATENTS_X, s->now.frames, 0)),
                 frames_of(s, REEL_LATENTS_VIDEO, s->plan.work.video_frames, chunk->first_frame));
     REEL_PASS(reel_sampler_agree(s, REEL_OK));
     s->finished_frames = chunk->kept;
-    REEL_PASS(reel_pause_save_chunk(s)); /* an output that cannot be written costs no chunk */
+    REEL_PASS(reel_preempt_save_chunk(s)); /* an output that cannot be written costs no chunk */
     REEL_PASS(reel_sampler_output(s));
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_CHUNK,
                                               .plan = &s->plan,
@@ -487,7 +488,7 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
                                                           .first_frame = chunk->first_frame,
                                                           .prefix_frames = chunk->prefix_frames},
                                               .chunk = chunk->index,
-                                              .chunks = s->outline.chunk_count,
+                                              .chunks = s->timeline.chunk_count,
                                               .finished_frames = s->finished_frames,
                                               .savings = s->savings + s->saving_count - s->plan.work.branches,
                                               .saving_count = s->plan.work.branches,
@@ -497,26 +498,26 @@ enum reel_status reel_chunk_end(struct reel_sampler *s)
 
 enum reel_status reel_sample_run(struct reel_sampler *s)
 {
-    int64_t first = s->resume.found ? s->resume.saved.head.chunk : 0;
+    int64_t first = s->resume.found ? s->resume.saved.metadata.chunk : 0;
     if (s->nothing_to_do) {
         reel_profile_end(s);
         return REEL_OK;
     }
-    for (int64_t k = first; k < s->outline.chunk_count; k++) {
-        int64_t row = reel_resume_is_within(s, k) ? s->resume.saved.head.iteration : 0;
+    for (int64_t k = first; k < s->timeline.chunk_count; k++) {
+        int64_t row = reel_resume_is_within(s, k) ? s->resume.saved.metadata.iteration : 0;
         REEL_TRY(reel_chunk_begin(s, k), "beginning chunk %lld", (long long)k);
-        while (row < s->outline.matrices[k].rows) {
+        while (row < s->timeline.matrices[k].rows) {
             int ran;
-            REEL_TRY(reel_pause_before(s, row), "before chunk %lld, iteration %lld", (long long)k,
+            REEL_TRY(reel_preempt_before(s, row), "before chunk %lld, iteration %lld", (long long)k,
                      (long long)row);
             REEL_TRY(reel_profile_before(s, row), "beginning a profile");
             REEL_TRY(reel_chunk_iterate(s, row, &ran), "sampling chunk %lld, iteration %lld", (long long)k,
                      (long long)row);
             REEL_TRY(reel_profile_after(s, row, ran), "writing a profile");
-            row += !s->pause.abandoned; /* else it is saved and left, before the same row */
+            row += !s->preempt.cancelled; /* else it is saved and left, before the same row */
         }
         REEL_TRY(reel_chunk_end(s), "writing chunk %lld", (long long)k);
-        REEL_TRY(reel_pause_after(s), "after chunk %lld", (long long)k);
+        REEL_TRY(reel_preempt_after(s), "after chunk %lld", (long long)k);
     }
     reel_profile_end(s);
     return reel_sampler_report(s);

@@ -3,8 +3,8 @@
 
 #include "fault.h"
 #include "fingerprint.h"
-#include "notice.h"
-#include "pulse.h"
+#include "preempt_signal.h"
+#include "heartbeat.h"
 #include "trace.h"
 
 #include <omp.h>
@@ -37,7 +37,7 @@ enum reel_status reel_sampler_agree(struct reel_sampler *s, enum reel_status sta
 
 void reel_sampler_note(const struct reel_sampler *s, const char *format, ...)
 {
-    char text[REEL_CAUSE_BYTES + REEL_FOLDER_PATH_BYTES];
+    char text[REEL_CAUSE_BYTES + REEL_CHECKPOINT_PATH_BYTES];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
@@ -72,42 +72,42 @@ static enum reel_status check_output(const struct reel_sampler *s)
 }
 
 /* Collective over world. */
-static enum reel_status tell_places(struct reel_sampler *s)
+static enum reel_status log_devices(struct reel_sampler *s)
 {
-    enum { BYTES = REEL_PLACE_TEXT_BYTES };
+    enum { BYTES = REEL_DEVICE_TEXT_BYTES };
     int64_t ranks = s->comm->world.size;
     char *all = s->comm->world.rank == 0 ? malloc((size_t)ranks * BYTES) : NULL;
     enum reel_status status = REEL_OK;
     if (s->comm->world.rank == 0 && !all)
         status = reel_fail(REEL_NO_MEMORY, "no memory for the places of %lld ranks", (long long)ranks);
     REEL_PASS(reel_agree(s->comm, status));
-    int failed = MPI_Gather(s->place.text, BYTES, MPI_BYTE, all, BYTES, MPI_BYTE, 0, s->comm->world.mpi);
+    int failed = MPI_Gather(s->device.text, BYTES, MPI_BYTE, all, BYTES, MPI_BYTE, 0, s->comm->world.mpi);
     for (int64_t rank = 0; all && failed == MPI_SUCCESS && rank < ranks; rank++)
         reel_sampler_tell(
-            s, &(struct reel_event){.kind = REEL_EVENT_PLACE, .rank = rank, .text = all + rank * BYTES});
+            s, &(struct reel_event){.kind = REEL_EVENT_DEVICE, .rank = rank, .text = all + rank * BYTES});
     free(all);
     REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "where the ranks compute did not reach rank 0");
     return REEL_OK;
 }
 
 /* Where the ranks compute, chosen and told, once it is known that they have to. Collective over world. */
-static enum reel_status find_place(struct reel_sampler *s)
+static enum reel_status find_device(struct reel_sampler *s)
 {
-    if (!s->places)
+    if (!s->device_from_job)
         return REEL_OK;
-    s->place.number_bytes = reel_number_bytes(s->job->model.compute, s->place.number_bytes);
-    s->place.fp8 = s->job->model.compute == REEL_COMPUTE_FP8;
+    s->device.number_bytes = reel_number_bytes(s->job->model.compute, s->device.number_bytes);
+    s->device.fp8 = s->job->model.compute == REEL_COMPUTE_FP8;
     if (s->nothing_to_do)
         return REEL_OK;
-    REEL_PASS(reel_place_choose(s->comm, s->job, &s->place));
-    s->ops = s->place.ops;
-    REEL_PASS(tell_places(s));
-    if (s->place.without >= 0)
+    REEL_PASS(reel_device_choose(s->comm, s->job, &s->device));
+    s->ops = s->device.ops;
+    REEL_PASS(log_devices(s));
+    if (s->device.without >= 0)
         reel_sampler_note(
             s,
             "warning: device is auto and rank %lld finds no GPU of compute capability 8.0 or newer, "
             "though others do: every rank computes on the CPU",
-            (long long)s->place.without);
+            (long long)s->device.without);
     return REEL_OK;
 }
 
@@ -118,21 +118,22 @@ static enum reel_status settle_numbers(struct reel_sampler *s)
     char saved[REEL_LINE_BYTES];
     if (s->job->model.compute == REEL_COMPUTE_AUTO && s->resume.found && s->comm->world.rank == 0 &&
         reel_fingerprint_value(s->resume.saved.fingerprint, "model.compute", saved)) {
-        s->place.number_bytes = strcmp(saved, "fp32") == 0 ? 4 : 2;
-        s->place.fp8 = strcmp(saved, "fp8") == 0;
+        s->device.number_bytes = strcmp(saved, "fp32") == 0 ? 4 : 2;
+        s->device.fp8 = strcmp(saved, "fp8") == 0;
     }
-    REEL_PASS(reel_broadcast(s->comm, &s->place.number_bytes, (int64_t)sizeof s->place.number_bytes));
-    REEL_PASS(reel_broadcast(s->comm, &s->place.fp8, (int64_t)sizeof s->place.fp8));
-    if (s->places && !s->nothing_to_do && s->place.number_bytes == 2 && s->ops->widens && s->ops->widens())
+    REEL_PASS(reel_broadcast(s->comm, &s->device.number_bytes, (int64_t)sizeof s->device.number_bytes));
+    REEL_PASS(reel_broadcast(s->comm, &s->device.fp8, (int64_t)sizeof s->device.fp8));
+    if (s->device_from_job && !s->nothing_to_do && s->device.number_bytes == 2 && s->ops->widens &&
+        s->ops->widens())
         reel_sampler_note(
             s,
             "bf16 is multiplied as float, widened as it is packed, for want of instructions (%s); sums and "
             "the residual stream are float",
             s->ops->arithmetic());
-    if (!s->place.fp8)
+    if (!s->device.fp8)
         return REEL_OK;
     enum reel_status status = REEL_OK;
-    if (s->place.lacks_fp8)
+    if (s->device.lacks_fp8)
         status = reel_fail(REEL_BAD_DEVICE,
                            "the checkpoint is of a job in fp8 and the GPU of rank %lld is older than compute "
                            "capability 8.9, expected a newer one, or device cpu",
@@ -157,19 +158,20 @@ static enum reel_status prepare(struct reel_sampler *s, int fresh)
     REEL_PASS(reel_agree(comm, status));
     REEL_PASS(check_same_model(s));
     REEL_PASS(reel_resume_find(s, fresh));
-    REEL_PASS(find_place(s));
+    REEL_PASS(find_device(s));
     REEL_PASS(settle_numbers(s));
     REEL_PASS(reel_inputs_open(comm, job, &s->model_files.model, &s->inputs));
-    struct reel_begun begun = {.chunks = s->resume.saved.chunks, .count = s->resume.saved.head.begun};
-    status = reel_outline_make(job, s->inputs.prefix_frames, s->inputs.end_frames, begun, &s->outline);
-    if (status == REEL_OK && !(s->savings = calloc((size_t)(2 * s->outline.chunk_count), sizeof *s->savings)))
+    struct reel_begun begun = {.chunks = s->resume.saved.chunks, .count = s->resume.saved.metadata.begun};
+    status = reel_timeline_make(job, s->inputs.prefix_frames, s->inputs.end_frames, begun, &s->timeline);
+    if (status == REEL_OK &&
+        !(s->savings = calloc((size_t)(2 * s->timeline.chunk_count), sizeof *s->savings)))
         status = reel_fail(REEL_NO_MEMORY, "no memory for what %lld chunks save",
-                           (long long)s->outline.chunk_count);
+                           (long long)s->timeline.chunk_count);
     if (status == REEL_OK && reel_fault(REEL_FAULT_CHUNKS))
         status = reel_fail(REEL_NO_MEMORY, "planted: no memory for chunks");
     REEL_PASS(reel_agree(comm, status));
-    REEL_PASS(reel_inputs_chunks(comm, job, &s->model_files.model, s->outline.chunks, s->outline.matrices,
-                                 s->outline.chunk_count, &s->inputs));
+    REEL_PASS(reel_inputs_chunks(comm, job, &s->model_files.model, s->timeline.chunks, s->timeline.matrices,
+                                 s->timeline.chunk_count, &s->inputs));
     if (comm->world.rank == 0) /* it may read a file, which others need not have */
         status = reel_teacache_rule_of(job, &s->model_files.model, &s->teacache);
     REEL_PASS(reel_agree(comm, status));
@@ -181,14 +183,15 @@ static enum reel_status prepare(struct reel_sampler *s, int fresh)
  * poorest rank may take. Collective over world. */
 static enum reel_status describe_machine(struct reel_sampler *s, struct reel_machine *machine)
 {
-    int64_t ranks = s->comm->host.size, least[2];
-    int64_t room = s->place.room_bytes > 0 ? s->place.room_bytes : reel_memory_available() / ranks;
+    int64_t ranks = s->comm->host.size, min[2];
+    int64_t room = s->device.room_bytes > 0 ? s->device.room_bytes : reel_memory_available() / ranks;
     const int64_t mine[2] = {ranks, room + 1}; /* never 0, which is unknown */
-    REEL_NEED(MPI_Allreduce(mine, least, 2, MPI_INT64_T, MPI_MIN, s->comm->world.mpi) == MPI_SUCCESS,
+    REEL_NEED(MPI_Allreduce(mine, min, 2, MPI_INT64_T, MPI_MIN, s->comm->world.mpi) == MPI_SUCCESS,
               REEL_BAD_COMM, "the ranks could not compare their memory");
-    *machine = (struct reel_machine){.device = s->place.room_bytes > 0 ? reel_device_gpu : reel_device_core,
-                                     .ranks_per_node = least[0],
-                                     .room_bytes = least[1]};
+    *machine = (struct reel_machine){.device = s->device.room_bytes > 0 ? reel_device_rates_gpu
+                                                                        : reel_device_rates_core,
+                                     .ranks_per_node = min[0],
+                                     .room_bytes = min[1]};
     return REEL_OK;
 }
 
@@ -203,8 +206,8 @@ static enum reel_status choose(struct reel_sampler *s, const struct reel_workloa
                                const struct reel_machine *machine, char why[REEL_WHY_BYTES])
 {
     const struct reel_model *model = &s->model_files.model;
-    const struct reel_checkpoint_head *saved = &s->resume.saved.head;
-    struct reel_mesh mesh = reel_outline_mesh(s->job), same = mesh;
+    const struct reel_checkpoint_metadata *saved = &s->resume.saved.metadata;
+    struct reel_mesh mesh = reel_timeline_mesh(s->job), same = mesh;
     if (s->resume.found && saved->ranks == s->comm->world.size) {
         fill_open_ways(&same.cfg, saved->mesh.cfg);
         fill_open_ways(&same.ring, saved->mesh.ring);
@@ -223,10 +226,10 @@ static enum reel_status choose(struct reel_sampler *s, const struct reel_workloa
 static enum reel_status allocate(struct reel_sampler *s)
 {
     const struct reel_model *model = &s->model_files.model;
-    struct reel_workload work = reel_outline_workload(&s->outline, s->job, model, omp_get_max_threads(),
-                                                      s->place.number_bytes, s->place.fp8, s->ops);
+    struct reel_workload work = reel_timeline_workload(&s->timeline, s->job, model, omp_get_max_threads(),
+                                                       s->device.number_bytes, s->device.fp8, s->ops);
     struct reel_machine machine;
-    enum reel_status status = reel_outline_check(s->job, model, &work);
+    enum reel_status status = reel_timeline_check(s->job, model, &work);
     REEL_PASS(reel_agree(s->comm, status));
     REEL_PASS(reel_agree(s->comm, describe_machine(s, &machine)));
     char why[REEL_WHY_BYTES] = "";
@@ -249,13 +252,13 @@ static enum reel_status allocate(struct reel_sampler *s)
                                               .bytes = machine.room_bytes,
                                               .libraries_bytes = s->libraries_bytes,
                                               .threads = omp_get_max_threads(),
-                                              .iterations = s->outline.iterations,
-                                              .chunks = s->outline.chunk_count});
-    const struct reel_carrier carrier = {
-        .ops = s->ops, .over_nccl = s->place.over_nccl, .seconds = s->job->communication.timeout_s};
-    REEL_PASS(reel_agree(s->comm, reel_comm_mesh(s->comm, &s->plan, &carrier)));
+                                              .iterations = s->timeline.iterations,
+                                              .chunks = s->timeline.chunk_count});
+    const struct reel_transport transport = {
+        .ops = s->ops, .over_nccl = s->device.over_nccl, .seconds = s->job->communication.timeout_s};
+    REEL_PASS(reel_agree(s->comm, reel_comm_mesh(s->comm, &s->plan, &transport)));
     REEL_PASS(reel_agree(s->comm, reel_arena_open(&s->plan, s->comm->world.rank, s->ops, &s->arena)));
-    struct reel_scratch scratch = reel_outline_scratch(&s->plan.model, omp_get_max_threads(), s->place.fp8);
+    struct reel_scratch scratch = reel_timeline_scratch(&s->plan.model, omp_get_max_threads(), s->device.fp8);
     reel_stream_open(&s->stream, s->ops, &scratch, s->arena.at[REEL_SCRATCH]);
     reel_clear(
         &s->stream, /* the first signal is measured against it, and the result is not asked for */
@@ -295,22 +298,22 @@ static void tell_decisions(const struct reel_sampler *s)
 {
     char text[512];
     int64_t skipped = 0;
-    for (int64_t c = 0; c < s->outline.call_count; c++)
-        skipped += !s->outline.calls[c].computed;
+    for (int64_t c = 0; c < s->timeline.call_count; c++)
+        skipped += !s->timeline.calls[c].computed;
     snprintf(text, sizeof text, "TeaCache skips %lld of %lld calls; coefficients: %s", (long long)skipped,
-             (long long)s->outline.call_count, s->teacache.set);
+             (long long)s->timeline.call_count, s->teacache.set);
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
     if (s->range.outside == 0)
         return;
     char fitted[64] = "the range in which the polynomial is positive";
-    if (s->teacache.most > 0)
-        snprintf(fitted, sizeof fitted, "the %.4f to %.4f it was calibrated on", s->teacache.least,
-                 s->teacache.most);
+    if (s->teacache.max > 0)
+        snprintf(fitted, sizeof fitted, "the %.4f to %.4f it was calibrated on", s->teacache.min,
+                 s->teacache.max);
     snprintf(
         text, sizeof text,
         "warning: in %lld of %lld iterations that could be skipped the distance (%.4f to %.4f in all) is "
         "outside of %s: the polynomial was not fitted for such jobs; see reel calibrate",
-        (long long)s->range.outside, (long long)s->range.compared, s->range.least, s->range.most, fitted);
+        (long long)s->range.outside, (long long)s->range.compared, s->range.min, s->range.max, fitted);
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
 }
 
@@ -322,15 +325,15 @@ static enum reel_status decide(struct reel_sampler *s, struct reel_weights *weig
     if (reel_fault(REEL_FAULT_DECISIONS))
         status = reel_fail(REEL_NO_MEMORY, "planted: no memory for the signals");
     if (status == REEL_OK && s->comm->world.rank == 0)
-        status = reel_teacache_make(&s->teacache, s->job, &s->plan.model, tensor_of, &tensors, &s->outline,
+        status = reel_teacache_make(&s->teacache, s->job, &s->plan.model, tensor_of, &tensors, &s->timeline,
                                     &s->range);
     free(tensors.copy);
     REEL_PASS(reel_agree(s->comm, status));
-    REEL_PASS(reel_broadcast(s->comm, &s->outline.call_count, (int64_t)sizeof s->outline.call_count));
-    REEL_PASS(
-        reel_broadcast(s->comm, s->outline.calls, s->outline.call_count * (int64_t)sizeof *s->outline.calls));
+    REEL_PASS(reel_broadcast(s->comm, &s->timeline.call_count, (int64_t)sizeof s->timeline.call_count));
+    REEL_PASS(reel_broadcast(s->comm, s->timeline.calls,
+                             s->timeline.call_count * (int64_t)sizeof *s->timeline.calls));
     REEL_PASS(reel_resume_decide(s));
-    reel_outline_count(&s->outline);
+    reel_timeline_count(&s->timeline);
     if (s->teacache.mode != REEL_TEACACHE_OFF)
         tell_decisions(s);
     return REEL_OK;
@@ -345,7 +348,7 @@ static enum reel_status make_embedding(struct reel_sampler *s, struct reel_loadi
     char *memory = s->arena.at[REEL_WEIGHTS];
     REEL_PASS(reel_weights_load(s->comm, &s->model_files, &s->plan, REEL_HELD_FOR_EMBEDDING, memory, loading,
                                 &s->stream, &weights));
-    reel_time_embedding_make(&s->outline.table, &s->plan.model, &weights, s->job->video.fps, &s->arena,
+    reel_time_embedding_make(&s->timeline.table, &s->plan.model, &weights, s->job->video.fps, &s->arena,
                              (float *)(void *)(memory + bytes), &s->stream, &s->embedding);
     REEL_PASS(reel_sampler_agree(s, REEL_OK));
     return decide(s, &weights);
@@ -369,7 +372,7 @@ static void tell_progress(void *context, int64_t done, int64_t all)
 static int notice_came(void *context)
 {
     (void)context;
-    return reel_notice_seconds() >= 0;
+    return reel_preempt_signal_seconds() >= 0;
 }
 
 /* What loading was for every rank. Collective over world. */
@@ -399,9 +402,8 @@ static enum reel_status tell_loaded(struct reel_sampler *s, const struct reel_lo
 static enum reel_status load(struct reel_sampler *s)
 {
     struct listener listener = {.sampler = s, .began = reel_seconds()};
-    struct reel_loading loading = {
-        .progress = tell_progress, .cancelled = notice_came, .context = &listener};
-    reel_pulse_at("reading the weights");
+    struct reel_loading loading = {.progress = tell_progress, .cancelled = notice_came, .context = &listener};
+    reel_heartbeat_at("reading the weights");
     REEL_PASS(make_embedding(s, &loading));
     struct reel_loaded before = loading.loaded;
     REEL_PASS(reel_weights_load(s->comm, &s->model_files, &s->plan, REEL_HELD_ALWAYS,
@@ -421,7 +423,7 @@ static enum reel_status load(struct reel_sampler *s)
 /* A complete job whose weights lie where they lay needs them no more. Collective over world. */
 static enum reel_status needs_weights(struct reel_sampler *s, int *needs)
 {
-    *needs = !s->resume.found || s->resume.saved.head.chunk < s->outline.chunk_count ||
+    *needs = !s->resume.found || s->resume.saved.metadata.chunk < s->timeline.chunk_count ||
              (s->comm->world.rank == 0 && reel_resume_is_elsewhere(s));
     return reel_broadcast(s->comm, needs, (int64_t)sizeof *needs);
 }
@@ -436,10 +438,10 @@ static enum reel_status make_ready(struct reel_sampler *s)
         REEL_PASS(load(s));
     } else {
         REEL_PASS(reel_resume_decide(s));
-        s->weights_hash = s->resume.saved.head.weights;
+        s->weights_hash = s->resume.saved.metadata.weights;
     }
-    reel_random_seed(&s->noise, (uint64_t)s->job->sampler.seed);
-    reel_random_seed(&s->addnoise, (uint64_t)s->job->sampler.seed ^ 0x9E3779B9u);
+    reel_noise_seed(&s->noise, (uint64_t)s->job->sampler.seed);
+    reel_noise_seed(&s->addnoise, (uint64_t)s->job->sampler.seed ^ 0x9E3779B9u);
     return reel_resume_restore(s);
 }
 
@@ -454,13 +456,13 @@ enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct re
     sampler->observer = *observer;
     sampler->began = reel_seconds();
     sampler->attempts = 1;
-    sampler->place =
-        start->place ? *start->place : (struct reel_place){.ops = &reel_ops_cpu, .number_bytes = 4};
-    sampler->ops = sampler->place.ops;
-    sampler->places = start->places;
+    sampler->device =
+        start->device ? *start->device : (struct reel_device){.ops = &reel_ops_cpu, .number_bytes = 4};
+    sampler->ops = sampler->device.ops;
+    sampler->device_from_job = start->device_from_job;
     sampler->profile = reel_profile_of(start);
     sampler->fresh = start->fresh;
-    reel_pulse_at("opening the job");
+    reel_heartbeat_at("opening the job");
     enum reel_status status = prepare(sampler, start->fresh);
     if (status == REEL_OK && sampler->inputs.prompts_made && !sampler->nothing_to_do)
         reel_sampler_tell(sampler, &(struct reel_event){
@@ -477,13 +479,13 @@ void reel_sampler_close(struct reel_sampler *sampler)
 {
     /* first of all: to release what a device knows may wait for what it still has to do */
     if (sampler->comm && reel_error_here()->status != REEL_OK && reel_error_here()->status != REEL_PREEMPTED)
-        reel_comm_abandon(sampler->comm);
+        reel_comm_abort(sampler->comm);
     reel_chunk_free(sampler);
     for (int a = 0; a < REEL_CHECKPOINT_ARRAYS && sampler->ops; a++)
         reel_sampler_free_view(sampler, a);
     free(sampler->savings);
     reel_resume_close(&sampler->resume);
-    reel_outline_free(&sampler->outline);
+    reel_timeline_free(&sampler->timeline);
     reel_dit_close(&sampler->dit);
     reel_trace_close();
     reel_stream_close(&sampler->stream);

@@ -19,11 +19,11 @@
 #include "inputs.h"
 #include "job.h"
 #include "model_file.h"
-#include "outline.h"
+#include "timeline.h"
 #include "output.h"
-#include "place.h"
-#include "random.h"
-#include "schedule.h"
+#include "device.h"
+#include "noise.h"
+#include "solver.h"
 #include "teacache.h"
 #include "time_embedding.h"
 #include "timesteps.h"
@@ -40,8 +40,8 @@ struct reel_chunk_state {
     float *measured; /* [branches, C, frames, h, w] what an observer sees of a device's velocities */
     double seconds;  /* since it began */
     int64_t skipped_iterations;
-    double skipped_seconds;             /* of them */
-    struct reel_random addnoise_before; /* the stream as the iteration found it */
+    double skipped_seconds;            /* of them */
+    struct reel_noise addnoise_before; /* the stream as the iteration found it */
     int signal_is_lost; /* the previous signal was that of another process: it cannot be compared with */
 };
 
@@ -51,15 +51,15 @@ struct reel_start {
     int64_t profile_spans; /* that a rank records at most; 0: 131,072 */
     const char *job_text;  /* the effective job, YAML */
     int fresh;             /* do not go on from a checkpoint */
-    const struct reel_place *place; /* where the ranks compute; NULL: on the CPU, in fp32 */
-    int places;                     /* it is chosen by the job instead */
+    const struct reel_device *device; /* where the ranks compute; NULL: on the CPU, in fp32 */
+    int device_from_job;              /* it is chosen by the job instead */
 };
 
 /* From where a run goes on. */
 struct reel_resume {
-    struct reel_folder folder; /* rank 0's, locked */
-    int found;                 /* a checkpoint of this job, in `saved`, from `file` */
-    char file[REEL_FOLDER_PATH_BYTES];
+    struct reel_checkpoint_directory folder; /* rank 0's, locked */
+    int found;                               /* a checkpoint of this job, in `saved`, from `file` */
+    char file[REEL_CHECKPOINT_PATH_BYTES];
     /* Generations in (first, last] are damaged, or of a job that was started over: they count no more once another is saved. */
     int64_t obsolete_first, obsolete_last;
     struct reel_checkpoint saved; /* texts on rank 0 only */
@@ -68,22 +68,22 @@ struct reel_resume {
 };
 
 /* When a run saves, and when it stops. */
-struct reel_pause {
+struct reel_preempt {
     int64_t since_save;       /* iterations */
     int64_t chunk, iteration; /* of the last checkpoint; -1: none */
     double iteration_seconds; /* of the last iteration that computed; 0: not known */
     double save_seconds;      /* of the last checkpoint; an estimate before */
     double began;             /* seconds from the process\' start to its first iteration */
-    int abandoned;            /* the iteration at hand was, on every rank */
+    int cancelled;            /* the iteration at hand was, on every rank */
     double iteration_began;
-    double excess, most_excess; /* seconds by which the iteration would end too late; of this rank, of all */
+    double excess, max_excess; /* seconds by which the iteration would end too late; of this rank, of all */
     MPI_Request asked;
 };
 
 /* Which iteration is profiled, and how far that is. */
 struct reel_profile {
     const char *file;           /* "": none. The same on every rank; written by rank 0 */
-    int64_t most_spans;         /* of a rank */
+    int64_t max_spans;          /* of a rank */
     int64_t call;               /* the first of the iteration's calls; -1: not yet chosen */
     int on_device;              /* the device marks when it comes by */
     int64_t ahead_ns, trip_ns;  /* rank 0's clock is so much ahead of this one's; how long it took to ask */
@@ -98,12 +98,12 @@ struct reel_sampler {
 
     struct reel_model_files model_files;
     struct reel_inputs inputs;
-    struct reel_outline outline;
+    struct reel_timeline timeline;
 
     struct reel_plan plan;
     int64_t libraries_bytes; /* that libraries may take beside the plan */
-    struct reel_place place;
-    int places;                 /* as in reel_start */
+    struct reel_device device;
+    int device_from_job;        /* as in reel_start */
     const struct reel_ops *ops; /* the place's */
     struct reel_arena arena;
     struct reel_stream stream;
@@ -113,14 +113,14 @@ struct reel_sampler {
     struct reel_time_embedding embedding;
     struct reel_dit dit;
 
-    struct reel_random noise, addnoise;
+    struct reel_noise noise, addnoise;
     struct reel_chunk_state now;
     struct reel_teacache_rule teacache;
     struct reel_teacache_range range;
     struct reel_resume resume;
-    struct reel_pause pause;
+    struct reel_preempt preempt;
     struct reel_profile profile;
-    char algorithms[REEL_ALGORITHMS_BYTES]; /* of the GEMMs so far */
+    char algorithms[REEL_GEMM_ALGORITHMS_BYTES]; /* of the GEMMs so far */
     uint64_t weights_hash;
     int fresh;                   /* the job was told to start over */
     int nothing_to_do;           /* the job is complete, and so is its output */
@@ -185,15 +185,15 @@ int reel_resume_is_elsewhere(const struct reel_sampler *sampler);
 /* Not collective. Chunk k goes on where it was saved, in its midst. */
 int reel_resume_is_within(const struct reel_sampler *sampler, int64_t k);
 
-/* pause.c. All collective over world. before: saves before that row where it is due, and says REEL_PREEMPTED once it is
+/* preempt.c. All collective over world. before: saves before that row where it is due, and says REEL_PREEMPTED once it is
  * saved after a notice or the time limit; save_chunk: saves a chunk that is finished; after: leaves behind it likewise.
  * begin and end stand around an iteration, whose inputs carry what begin returns: the transformer then asks before every
  * block whether to go on. */
-enum reel_status reel_pause_before(struct reel_sampler *sampler, int64_t row);
-enum reel_status reel_pause_save_chunk(struct reel_sampler *sampler);
-enum reel_status reel_pause_after(struct reel_sampler *sampler);
-struct reel_asks reel_pause_begin(struct reel_sampler *sampler);
-void reel_pause_end(struct reel_sampler *sampler);
+enum reel_status reel_preempt_before(struct reel_sampler *sampler, int64_t row);
+enum reel_status reel_preempt_save_chunk(struct reel_sampler *sampler);
+enum reel_status reel_preempt_after(struct reel_sampler *sampler);
+struct reel_cancel reel_preempt_begin(struct reel_sampler *sampler);
+void reel_preempt_end(struct reel_sampler *sampler);
 
 /* profile.c. Not collective: what is asked. Before and after, collective over world, stand around an iteration: where
  * it is the one that a profile was asked of, it is recorded, and written afterwards. That is the second of this process
@@ -226,7 +226,7 @@ int64_t reel_sampler_first_branch(const struct reel_sampler *sampler);
 enum reel_status reel_sampler_report(struct reel_sampler *sampler);
 
 /* Not collective. The bytes that this rank sends over the whole job, as planned: iterations, prompts, image. */
-void reel_sampler_traffic(const struct reel_sampler *sampler, int64_t bytes[REEL_PURPOSES]);
+void reel_sampler_traffic(const struct reel_sampler *sampler, int64_t bytes[REEL_TRAFFIC_CLASSES]);
 
 /* Collective over world. One verdict on this rank's status and on what the stream was given, once that has
  * ended; also after a failure, for peers wait for the exchanges that were issued nevertheless. */

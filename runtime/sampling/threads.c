@@ -23,8 +23,8 @@ static int64_t count_sharing(const struct reel_comm *comm, const cpu_set_t *mine
     int knows = all != NULL, all_know = 0;
     if (MPI_Allreduce(&knows, &all_know, 1, MPI_INT, MPI_MIN, comm->host.mpi) != MPI_SUCCESS)
         all_know = 0;
-    if (all_know &&
-        MPI_Allgather(mine, sizeof *mine, MPI_BYTE, all, sizeof *mine, MPI_BYTE, comm->host.mpi) == MPI_SUCCESS)
+    if (all_know && MPI_Allgather(mine, sizeof *mine, MPI_BYTE, all, sizeof *mine, MPI_BYTE,
+                                  comm->host.mpi) == MPI_SUCCESS)
         for (int64_t r = 0; r < size; r++) {
             CPU_AND(&common, mine, &all[r]);
             sharing += CPU_COUNT(&common) > 0;
@@ -36,7 +36,7 @@ static int64_t count_sharing(const struct reel_comm *comm, const cpu_set_t *mine
 enum reel_status reel_threads_choose(struct reel_comm *comm)
 {
     cpu_set_t cores;
-    int threads = omp_get_max_threads(), least = 1;
+    int threads = omp_get_max_threads(), min = 1;
     CPU_ZERO(&cores);
     int is_known = sched_getaffinity(0, sizeof cores, &cores) == 0;
     int64_t sharing = count_sharing(comm, &cores);
@@ -44,10 +44,10 @@ enum reel_status reel_threads_choose(struct reel_comm *comm)
         threads = (int)(CPU_COUNT(&cores) / sharing);
     if (threads < 1)
         threads = 1;
-    REEL_NEED(MPI_Allreduce(&threads, &least, 1, MPI_INT, MPI_MIN, comm->world.mpi) == MPI_SUCCESS,
+    REEL_NEED(MPI_Allreduce(&threads, &min, 1, MPI_INT, MPI_MIN, comm->world.mpi) == MPI_SUCCESS,
               REEL_BAD_COMM, "the ranks could not agree on a number of threads");
     REEL_NEED(!reel_fault(REEL_FAULT_THREADS), REEL_BAD_COMM, "planted: no number of threads");
     omp_set_dynamic(0); /* a team that follows the machine's load is slower where it matters */
-    omp_set_num_threads(least);
+    omp_set_num_threads(min);
     return REEL_OK;
 }

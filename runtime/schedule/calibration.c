@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* Five numbers and the text of a job. */
-enum { BYTES_MOST = 1 << 20 };
+enum { BYTES_MAX = 1 << 20 };
 
 static enum reel_status take(const char *path, json_t *root, struct reel_calibration *calibration)
 {
@@ -18,16 +18,15 @@ static enum reel_status take(const char *path, json_t *root, struct reel_calibra
     const char *mode = "";
     json_t *list = NULL;
     REEL_NEED(json_unpack(root, "{s:I, s:s, s:o, s:[F, F]}", "reel_calibration", &version, "mode", &mode,
-                          "coefficients", &list, "range", &calibration->least, &calibration->most) == 0 &&
+                          "coefficients", &list, "range", &calibration->min, &calibration->max) == 0 &&
                   version == 1,
               REEL_BAD_INPUT, "%s: this is no coefficient file, expected one that reel calibrate has written",
               path);
     REEL_NEED(strcmp(mode, "e") == 0 || strcmp(mode, "e0") == 0, REEL_BAD_INPUT,
               "%s: mode is %s, expected e or e0", path, mode);
-    REEL_NEED(calibration->least >= 0 && calibration->least <= calibration->most &&
-                  isfinite(calibration->most),
+    REEL_NEED(calibration->min >= 0 && calibration->min <= calibration->max && isfinite(calibration->max),
               REEL_BAD_INPUT, "%s: range is [%g, %g], expected two distances, the smaller first", path,
-              calibration->least, calibration->most);
+              calibration->min, calibration->max);
     size_t count = json_array_size(list);
     REEL_NEED(count >= 1 && count <= REEL_COEFFICIENTS_MAX, REEL_BAD_INPUT,
               "%s: there are %zu coefficients, expected a list of 1 to %d", path, count,
@@ -50,10 +49,10 @@ enum reel_status reel_calibration_read(const char *path, struct reel_calibration
     memset(calibration, 0, sizeof *calibration);
     REEL_NEED(stat(path, &file) == 0, REEL_BAD_INPUT, "%s: teacache.coefficients cannot be read: %s", path,
               strerror(errno));
-    REEL_NEED(S_ISREG(file.st_mode) && file.st_size <= BYTES_MOST, REEL_BAD_INPUT,
+    REEL_NEED(S_ISREG(file.st_mode) && file.st_size <= BYTES_MAX, REEL_BAD_INPUT,
               "%s: this is no coefficient file, expected a file of at most %d bytes, not a folder, a pipe or "
               "a device",
-              path, BYTES_MOST);
+              path, BYTES_MAX);
     json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     REEL_NEED(root, REEL_BAD_INPUT, "%s: teacache.coefficients cannot be read: %s", path, error.text);
     enum reel_status status = take(path, root, calibration);
@@ -69,7 +68,7 @@ enum reel_status reel_calibration_write(const char *path, const struct reel_cali
         json_array_append_new(list, json_real(calibration->coefficients[c]));
     json_t *root = json_pack("{s:i, s:s, s:o, s:[f, f], s:s}", "reel_calibration", 1, "mode",
                              calibration->mode == REEL_TEACACHE_E ? "e" : "e0", "coefficients", list, "range",
-                             calibration->least, calibration->most, "job", job_text);
+                             calibration->min, calibration->max, "job", job_text);
     REEL_NEED(root, REEL_NO_MEMORY, "no memory for the coefficients' JSON, or the job is not UTF-8");
     char aside[REEL_PATH_BYTES + 96];
     snprintf(aside, sizeof aside, "%s.tmp.%lld", path, (long long)getpid());

@@ -13,7 +13,7 @@ struct reel_calibration {
     enum reel_teacache_mode mode;
     int64_t coefficient_count;
     double coefficients[REEL_COEFFICIENTS_MAX]; /* highest power first */
-    double least, most;                         /* distances that they were fitted on */
+    double min, max;                            /* distances that they were fitted on */
 };
 
 /* REEL_BAD_INPUT when the file is no calibration, with what was expected. */

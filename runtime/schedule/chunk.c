@@ -127,7 +127,7 @@ enum reel_status reel_chunks_make(const struct reel_job *job, int64_t prefix_fra
     return REEL_OK;
 }
 
-int64_t reel_chunk_window(const struct reel_job *job, const struct reel_chunk *chunk)
+int64_t reel_row_window(const struct reel_job *job, const struct reel_chunk *chunk)
 {
     int64_t base = reel_latent_frames(job->diffusion_forcing.base_frames);
     return chunk->frames > base ? base : chunk->frames + chunk->end_frames;

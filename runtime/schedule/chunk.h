@@ -45,6 +45,6 @@ enum reel_status reel_chunks_make(const struct reel_job *job, int64_t prefix_fra
 
 /* Not collective. The latent frames of a chunk that go through the transformer at once: all of them with the
  * end frames, or those of base_frames where the window slides. */
-int64_t reel_chunk_window(const struct reel_job *job, const struct reel_chunk *chunk);
+int64_t reel_row_window(const struct reel_job *job, const struct reel_chunk *chunk);
 
 #endif

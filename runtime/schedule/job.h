@@ -21,7 +21,7 @@ enum reel_embedding { REEL_EMBEDDING_ROWS, REEL_EMBEDDING_EXPANDED };
 enum reel_residual { REEL_RESIDUAL_BF16, REEL_RESIDUAL_FP32 };
 enum reel_placement { REEL_WEIGHTS_AUTO, REEL_WEIGHTS_RESIDENT, REEL_WEIGHTS_GATHERED };
 enum reel_device_kind { REEL_DEVICE_AUTO, REEL_DEVICE_CPU, REEL_DEVICE_CUDA };
-enum reel_transport { REEL_TRANSPORT_AUTO, REEL_TRANSPORT_MPI, REEL_TRANSPORT_NCCL };
+enum reel_transport_kind { REEL_TRANSPORT_AUTO, REEL_TRANSPORT_MPI, REEL_TRANSPORT_NCCL };
 enum reel_on_error { REEL_ON_ERROR_CONTINUE, REEL_ON_ERROR_STOP };
 
 /* A number that may be left to reel. */
@@ -77,7 +77,7 @@ struct reel_job {
     } partition;
     enum reel_device_kind device;
     struct {
-        enum reel_transport transport;
+        enum reel_transport_kind transport;
         double timeout_s;
     } communication;
     struct {

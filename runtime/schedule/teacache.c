@@ -83,8 +83,8 @@ enum reel_status reel_teacache_rule_of(const struct reel_job *job, const struct 
             job->teacache.coefficient_file, mode_name(calibration.mode), mode_name(rule->mode));
         rule->coefficient_count = calibration.coefficient_count;
         memcpy(rule->coefficients, calibration.coefficients, sizeof rule->coefficients);
-        rule->least = calibration.least;
-        rule->most = calibration.most;
+        rule->min = calibration.min;
+        rule->max = calibration.max;
         snprintf(rule->set, sizeof rule->set, "a file of reel calibrate");
         return REEL_OK;
     }
@@ -110,20 +110,20 @@ static int64_t timestep_of(const struct reel_job *job, const struct reel_chunk *
 }
 
 /* The relative distance of iteration row from the one before it that ran, over their common window. */
-static double distance_of(const struct reel_teacache_rule *rule, const struct reel_outline *outline,
+static double distance_of(const struct reel_teacache_rule *rule, const struct reel_timeline *timeline,
                           const struct reel_job *job, int64_t k, int64_t row, int64_t before, int64_t columns,
                           const double *signals)
 {
-    const struct reel_timesteps *matrix = &outline->matrices[k];
-    const struct reel_chunk *chunk = &outline->chunks[k];
+    const struct reel_timesteps *matrix = &timeline->matrices[k];
+    const struct reel_chunk *chunk = &timeline->chunks[k];
     double difference = 0, magnitude = 0;
     for (int64_t f = matrix->interval[2 * row]; f < matrix->interval[2 * row + 1]; f++) {
         if (!rule->all_frames && !matrix->update[row * matrix->frames + f])
             continue;
         const double *now =
-            signals + columns * outline->table.row_of[timestep_of(job, chunk, matrix, row, f)];
+            signals + columns * timeline->table.row_of[timestep_of(job, chunk, matrix, row, f)];
         const double *then =
-            signals + columns * outline->table.row_of[timestep_of(job, chunk, matrix, before, f)];
+            signals + columns * timeline->table.row_of[timestep_of(job, chunk, matrix, before, f)];
         for (int64_t i = 0; i < columns; i++) {
             difference += fabs(now[i] - then[i]);
             magnitude += fabs(then[i]);
@@ -145,8 +145,8 @@ static double rescaled(const struct reel_teacache_rule *rule, double distance)
 static int is_outside(const struct reel_teacache_rule *rule, double distance, double step)
 {
     const double slack = 1e-6;
-    if (rule->most > 0)
-        return distance < rule->least * (1 - slack) || distance > rule->most * (1 + slack);
+    if (rule->max > 0)
+        return distance < rule->min * (1 - slack) || distance > rule->max * (1 + slack);
     return step < 0;
 }
 
@@ -167,7 +167,7 @@ static int is_forced(const struct reel_teacache_rule *rule, int64_t row, int64_t
 /* What all decisions are made from. */
 struct maker {
     const struct reel_teacache_rule *rule;
-    const struct reel_outline *outline;
+    const struct reel_timeline *timeline;
     const struct reel_job *job;
     int64_t columns;
     const double *signals;
@@ -178,13 +178,13 @@ struct maker {
 static struct reel_call decide(const struct maker *m, int64_t k, int64_t row, int64_t before, int64_t last,
                                double *accumulated)
 {
-    const struct reel_timesteps *matrix = &m->outline->matrices[k];
+    const struct reel_timesteps *matrix = &m->timeline->matrices[k];
     struct reel_call call = {.chunk = k, .iteration = row, .computed = 1, .distance = (double)NAN};
     int comparable =
         m->rule->mode != REEL_TEACACHE_OFF && before >= 0 &&
         memcmp(matrix->interval + 2 * row, matrix->interval + 2 * before, 2 * sizeof *matrix->interval) == 0;
     if (comparable)
-        call.distance = distance_of(m->rule, m->outline, m->job, k, row, before, m->columns, m->signals);
+        call.distance = distance_of(m->rule, m->timeline, m->job, k, row, before, m->columns, m->signals);
     if (!comparable || is_forced(m->rule, row, last)) {
         *accumulated = 0;
         return call;
@@ -197,51 +197,51 @@ static struct reel_call decide(const struct maker *m, int64_t k, int64_t row, in
         *accumulated = 0;
     m->range->compared++;
     m->range->outside += is_outside(m->rule, call.distance, step);
-    m->range->least = fmin(m->range->least, call.distance);
-    m->range->most = fmax(m->range->most, call.distance);
+    m->range->min = fmin(m->range->min, call.distance);
+    m->range->max = fmax(m->range->max, call.distance);
     return call;
 }
 
 void reel_teacache_decide(const struct reel_teacache_rule *rule, const struct reel_job *job,
-                          const struct reel_model *model, const double *signals, struct reel_outline *outline,
-                          struct reel_teacache_range *range)
+                          const struct reel_model *model, const double *signals,
+                          struct reel_timeline *timeline, struct reel_teacache_range *range)
 {
     int64_t branches = job->sampler.guidance_scale > 1 ? 2 : 1;
-    struct maker maker = {rule, outline, job, reel_teacache_columns(model, rule->mode), signals, range};
-    *range = (struct reel_teacache_range){.least = HUGE_VAL};
-    outline->call_count = 0;
-    for (int64_t k = 0; k < outline->chunk_count; k++) {
+    struct maker maker = {rule, timeline, job, reel_teacache_columns(model, rule->mode), signals, range};
+    *range = (struct reel_teacache_range){.min = HUGE_VAL};
+    timeline->call_count = 0;
+    for (int64_t k = 0; k < timeline->chunk_count; k++) {
         double accumulated = 0;
-        int64_t last = last_of(&outline->matrices[k]);
-        for (int64_t row = 0, before = -1; row < outline->matrices[k].rows; row++) {
-            if (!reel_timesteps_runs(&outline->matrices[k], row))
+        int64_t last = last_of(&timeline->matrices[k]);
+        for (int64_t row = 0, before = -1; row < timeline->matrices[k].rows; row++) {
+            if (!reel_timesteps_runs(&timeline->matrices[k], row))
                 continue;
             /* both branches hear the same timesteps, so that one accumulator is as good as two */
             struct reel_call call = decide(&maker, k, row, before, last, &accumulated);
             for (call.branch = 0; call.branch < branches; call.branch++)
-                outline->calls[outline->call_count++] = call;
+                timeline->calls[timeline->call_count++] = call;
             before = row;
         }
     }
-    reel_outline_count(outline);
+    reel_timeline_count(timeline);
 }
 
 enum reel_status reel_teacache_make(const struct reel_teacache_rule *rule, const struct reel_job *job,
                                     const struct reel_model *model, reel_tensor_source *tensor, void *context,
-                                    struct reel_outline *outline, struct reel_teacache_range *range)
+                                    struct reel_timeline *timeline, struct reel_teacache_range *range)
 {
     double *signals = NULL;
     enum reel_status status = REEL_OK;
     if (rule->mode != REEL_TEACACHE_OFF) {
-        int64_t numbers = outline->table.rows * reel_teacache_columns(model, rule->mode);
+        int64_t numbers = timeline->table.rows * reel_teacache_columns(model, rule->mode);
         signals = malloc((size_t)numbers * sizeof *signals);
         REEL_NEED(signals, REEL_NO_MEMORY, "no memory for the signals of %" PRId64 " timesteps",
-                  outline->table.rows);
-        status = reel_teacache_signals(&outline->table, model, tensor, context, job->video.fps, rule->mode,
+                  timeline->table.rows);
+        status = reel_teacache_signals(&timeline->table, model, tensor, context, job->video.fps, rule->mode,
                                        signals);
     }
     if (status == REEL_OK)
-        reel_teacache_decide(rule, job, model, signals, outline, range);
+        reel_teacache_decide(rule, job, model, signals, timeline, range);
     free(signals);
     return status;
 }

@@ -20,7 +20,7 @@
 #ifndef REEL_TEACACHE_H
 #define REEL_TEACACHE_H
 
-#include "outline.h"
+#include "timeline.h"
 #include "status.h"
 
 enum { REEL_SET_NAME_BYTES = 96 };
@@ -33,7 +33,7 @@ struct reel_teacache_rule {
     int64_t start_step,
         end_step; /* iterations that may be skipped: start_step .. end_step - 1; -1: all but the last */
     int signed_rescale, all_frames;
-    double least, most;            /* distances that a calibration was fitted on; most 0: not known */
+    double min, max;               /* distances that a calibration was fitted on; most 0: not known */
     char set[REEL_SET_NAME_BYTES]; /* where the coefficients are from */
 };
 
@@ -58,20 +58,20 @@ enum reel_status reel_teacache_signals(const struct reel_timestep_table *table,
 /* What the calls that were not forced have come to. */
 struct reel_teacache_range {
     int64_t compared,
-        outside;        /* calls, and those whose distance the polynomial was not fitted on: it is beyond the
+        outside;     /* calls, and those whose distance the polynomial was not fitted on: it is beyond the
                                 * calibration's range, or made negative where that is not known */
-    double least, most; /* of their distances */
+    double min, max; /* of their distances */
 };
 
 /* Fills the outline's calls. With mode off all are computed; signals may then be NULL. */
 void reel_teacache_decide(const struct reel_teacache_rule *rule, const struct reel_job *job,
-                          const struct reel_model *model, const double *signals, struct reel_outline *outline,
-                          struct reel_teacache_range *range);
+                          const struct reel_model *model, const double *signals,
+                          struct reel_timeline *timeline, struct reel_teacache_range *range);
 
 /* Fills the outline's calls from the tensors: signals and decisions. With mode off no tensor is asked for. REEL_NO_MEMORY,
  * and the errors of the source. */
 enum reel_status reel_teacache_make(const struct reel_teacache_rule *rule, const struct reel_job *job,
                                     const struct reel_model *model, reel_tensor_source *tensor, void *context,
-                                    struct reel_outline *outline, struct reel_teacache_range *range);
+                                    struct reel_timeline *timeline, struct reel_teacache_range *range);
 
 #endif

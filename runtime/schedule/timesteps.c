@@ -39,12 +39,12 @@ static enum reel_status check(const struct reel_timesteps_request *request, int6
               "diffusion_forcing.base_frames gives a sliding window of %lld latent frames, not a multiple of "
               "diffusion_forcing.causal_block_size %lld",
               (long long)request->window_frames, (long long)block);
-    int64_t window = request->window_frames / block, least = (steps + window - 1) / window;
+    int64_t window = request->window_frames / block, min = (steps + window - 1) / window;
     REEL_NEED(
-        request->ar_step >= least, REEL_BAD_JOB,
+        request->ar_step >= min, REEL_BAD_JOB,
         "diffusion_forcing.ar_step is %lld, expected %lld or more: %lld steps (sampler.steps) over a sliding "
         "window of %lld blocks (diffusion_forcing.base_frames)",
-        (long long)request->ar_step, (long long)least, (long long)steps, (long long)window);
+        (long long)request->ar_step, (long long)min, (long long)steps, (long long)window);
     return REEL_OK;
 }
 

@@ -8,7 +8,7 @@
 #ifndef REEL_HDF5_WRITE_H
 #define REEL_HDF5_WRITE_H
 
-#include "outline.h"
+#include "timeline.h"
 
 #include <hdf5.h>
 

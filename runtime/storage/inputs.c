@@ -2,7 +2,7 @@
 #include "inputs.h"
 
 #include "fault.h"
-#include "random.h"
+#include "noise.h"
 #include "tensor_input.h"
 
 #include <stdio.h>
@@ -127,11 +127,11 @@ static const char *const prompt_names[2] = {"prompt_embeds", "negative_prompt_em
 static enum reel_status make_prompt(const struct reel_model *model, int64_t branch, float **out)
 {
     int64_t count = model->text_rows * model->text_width;
-    struct reel_random random;
+    struct reel_noise random;
     *out = malloc((size_t)count * sizeof **out);
     REEL_NEED(*out, REEL_NO_MEMORY, "no memory for a prompt of %lld numbers", (long long)count);
-    reel_random_seed(&random, 0x7e47u + (uint64_t)branch);
-    reel_random_normal(&random, count, *out);
+    reel_noise_seed(&random, 0x7e47u + (uint64_t)branch);
+    reel_noise_normal(&random, count, *out);
     return REEL_OK;
 }
 

@@ -14,13 +14,13 @@ enum { VALUE_BYTES = 120, TWO_IMAGES_ROWS = 514, ONE_IMAGE_ROWS = 257 };
 struct field {
     const char *key;
     size_t place;
-    int64_t least, most;
+    int64_t min, max;
     int required;
 };
 
-#define FIELD(key, member, least, most, required)                                                            \
+#define FIELD(key, member, min, max, required)                                                               \
     {                                                                                                        \
-        key, offsetof(struct reel_model, member), least, most, required                                      \
+        key, offsetof(struct reel_model, member), min, max, required                                         \
     }
 
 /* The upper ends keep products of two extents far from overflow. */
@@ -85,9 +85,9 @@ static enum reel_status read_fields(const char *path, json_t *config, const stru
         if (!value)
             continue;
         int64_t number = json_integer_value(value);
-        REEL_NEED(json_is_integer(value) && number >= field->least && number <= field->most, REEL_BAD_INPUT,
+        REEL_NEED(json_is_integer(value) && number >= field->min && number <= field->max, REEL_BAD_INPUT,
                   "%s: %s is %s, expected an integer from %" PRId64 " to %" PRId64, path, field->key,
-                  text_of(value, text), field->least, field->most);
+                  text_of(value, text), field->min, field->max);
         memcpy((char *)model + field->place, &number, sizeof number);
     }
     return REEL_OK;
@@ -169,9 +169,9 @@ enum reel_status reel_model_check(const char *path, const struct reel_model *mod
         const struct field *field = &native_fields[f];
         int64_t number;
         memcpy(&number, (const char *)model + field->place, sizeof number);
-        REEL_NEED(number >= field->least && number <= field->most, REEL_BAD_INPUT,
+        REEL_NEED(number >= field->min && number <= field->max, REEL_BAD_INPUT,
                   "%s: %s is %" PRId64 ", expected an integer from %" PRId64 " to %" PRId64, path, field->key,
-                  number, field->least, field->most);
+                  number, field->min, field->max);
     }
     REEL_NEED(model->image_rows == 0 || (model->image_width >= 1 && model->image_width <= 65536),
               REEL_BAD_INPUT, "%s: the image width is %" PRId64 ", expected 1 to 65536", path,

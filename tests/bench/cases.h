@@ -1,7 +1,7 @@
 /* Every operation of ops.h at the size of a model, as the forward pass calls it, in the size's numbers unless its
  * name says otherwise. */
-#ifndef REEL_BENCH_CASES_H
-#define REEL_BENCH_CASES_H
+#ifndef REEL_CASES_H
+#define REEL_CASES_H
 
 #include "measure.h"
 
@@ -10,7 +10,7 @@ struct cases_size {
     int64_t width, ffn, heads, channels, text_rows; /* D, -, N, C, S */
     int64_t F, H, W;                                /* tokens of the whole window */
     int64_t tokens;                                 /* of this rank, which is as if one of several */
-    enum reel_precision numbers;
+    enum reel_precision dtype;
 };
 
 /* The names are MODEL.TOKENS.KIND.WHAT. */
@@ -33,7 +33,7 @@ void cases_passes_others(struct measure *measure, const struct cases_size *size)
 
 /* Attention of so many queries to so many keys by so many heads, of new arrays. */
 struct reel_attention cases_attention_of(struct measure *measure, const struct cases_size *size,
-                                         enum reel_precision numbers, int64_t queries, int64_t keys,
+                                         enum reel_precision dtype, int64_t queries, int64_t keys,
                                          int64_t heads);
 
 /* "14b.8190.gemm.q", and whether it is to be measured. */

@@ -25,33 +25,33 @@ struct layer {
     const char *what;
     int64_t in, out;
     enum reel_activation activation;
-    enum reel_precision weights, result;
+    enum reel_precision weight_dtype, y_dtype;
 };
 
 static void measure_layer(struct measure *measure, const struct cases_size *size, const struct layer *layer)
 {
     char name[80];
     int64_t rows = size->tokens, in = layer->in, out = layer->out;
-    enum reel_precision numbers = layer->weights == REEL_FP32 ? REEL_FP32 : REEL_BFLOAT16;
+    enum reel_precision dtype = layer->weight_dtype == REEL_FP32 ? REEL_FP32 : REEL_BFLOAT16;
     if (!cases_begin(measure, size, layer->what, name))
         return;
     struct reel_gemm gemm = {.rows = rows,
                              .in = in,
                              .out = out,
-                             .numbers = numbers,
-                             .weights = layer->weights,
-                             .result = layer->result,
+                             .dtype = dtype,
+                             .weight_dtype = layer->weight_dtype,
+                             .y_dtype = layer->y_dtype,
                              .weight_scale = 0x1p-8,
-                             .x = measure_array(measure, numbers, rows * in),
-                             .weight = measure_array(measure, layer->weights, out * in),
-                             .bias = measure_array(measure, numbers, out),
-                             .y = measure_array(measure, layer->result, rows * out),
+                             .x = measure_array(measure, dtype, rows * in),
+                             .weight = measure_array(measure, layer->weight_dtype, out * in),
+                             .bias = measure_array(measure, dtype, out),
+                             .y = measure_array(measure, layer->y_dtype, rows * out),
                              .activation = layer->activation};
     struct measure_work work = {2.0 * (double)rows * (double)in * (double)out,
-                                (double)(rows * in * reel_precision_bytes(numbers) +
-                                         out * in * reel_precision_bytes(layer->weights) +
-                                         rows * out * reel_precision_bytes(layer->result)),
-                                layer->weights,
+                                (double)(rows * in * reel_precision_bytes(dtype) +
+                                         out * in * reel_precision_bytes(layer->weight_dtype) +
+                                         rows * out * reel_precision_bytes(layer->y_dtype)),
+                                layer->weight_dtype,
                                 .rows = rows,
                                 .in = in,
                                 .out = out};
@@ -61,13 +61,13 @@ static void measure_layer(struct measure *measure, const struct cases_size *size
 void cases_gemm(struct measure *measure, const struct cases_size *size)
 {
     int64_t D = size->width;
-    const enum reel_precision numbers = size->numbers;
+    const enum reel_precision dtype = size->dtype;
     const struct layer layers[] = {
-        {"gemm.q-k-v-o", D, D, REEL_IDENTITY, numbers, numbers},
-        {"gemm.ffn-in", D, size->ffn, REEL_GELU_TANH, numbers, numbers},
-        {"gemm.ffn-out", size->ffn, D, REEL_IDENTITY, numbers, numbers},
-        {"gemm.head", D, 64, REEL_IDENTITY, numbers, REEL_FP32},
-        {"gemm.patch", 64, D, REEL_IDENTITY, numbers, REEL_FP32},
+        {"gemm.q-k-v-o", D, D, REEL_IDENTITY, dtype, dtype},
+        {"gemm.ffn-in", D, size->ffn, REEL_GELU_TANH, dtype, dtype},
+        {"gemm.ffn-out", size->ffn, D, REEL_IDENTITY, dtype, dtype},
+        {"gemm.head", D, 64, REEL_IDENTITY, dtype, REEL_FP32},
+        {"gemm.patch", 64, D, REEL_IDENTITY, dtype, REEL_FP32},
     };
     for (size_t l = 0; l < sizeof layers / sizeof layers[0]; l++)
         measure_layer(measure, size, &layers[l]);
@@ -92,11 +92,11 @@ struct attends {
     const char *what;
     int64_t queries, keys, heads;
     int with_lse, merges;
-    enum reel_precision numbers;
+    enum reel_precision dtype;
 };
 
 struct reel_attention cases_attention_of(struct measure *measure, const struct cases_size *size,
-                                         enum reel_precision numbers, int64_t queries, int64_t keys,
+                                         enum reel_precision dtype, int64_t queries, int64_t keys,
                                          int64_t heads)
 {
     int64_t columns = heads * size->channels;
@@ -105,13 +105,13 @@ struct reel_attention cases_attention_of(struct measure *measure, const struct c
                                    .heads = heads,
                                    .channels = size->channels,
                                    .scale = 1 / sqrt((double)size->channels),
-                                   .numbers = numbers,
-                                   .q = measure_array(measure, numbers, queries * columns),
+                                   .dtype = dtype,
+                                   .q = measure_array(measure, dtype, queries * columns),
                                    .q_stride = columns,
-                                   .k = measure_array(measure, numbers, keys * columns),
-                                   .v = measure_array(measure, numbers, keys * columns),
+                                   .k = measure_array(measure, dtype, keys * columns),
+                                   .v = measure_array(measure, dtype, keys * columns),
                                    .kv_stride = columns,
-                                   .out = measure_array(measure, numbers, queries * columns),
+                                   .out = measure_array(measure, dtype, queries * columns),
                                    .out_stride = columns};
 }
 
@@ -122,16 +122,15 @@ static void measure_attention(struct measure *measure, const struct cases_size *
     int64_t columns = to->heads * size->channels, queries = to->queries, keys = to->keys;
     if (!cases_begin(measure, size, to->what, name))
         return;
-    struct reel_attention attention =
-        cases_attention_of(measure, size, to->numbers, queries, keys, to->heads);
+    struct reel_attention attention = cases_attention_of(measure, size, to->dtype, queries, keys, to->heads);
     attention.merge = to->merges;
     if (to->with_lse)
         attention.lse = measure_array(measure, REEL_FP32, queries * to->heads);
-    double bytes = (double)(columns * reel_precision_bytes(to->numbers)) *
+    double bytes = (double)(columns * reel_precision_bytes(to->dtype)) *
                    (double)((to->merges ? 3 : 2) * queries + 2 * keys);
     struct measure_work work = {4.0 * (double)queries * (double)keys * (double)columns,
                                 bytes,
-                                to->numbers,
+                                to->dtype,
                                 .rows = queries,
                                 .in = size->channels,
                                 .out = keys,
@@ -150,8 +149,8 @@ void cases_attention(struct measure *measure, const struct cases_size *size)
 {
     int64_t L = size->F * size->H * size->W;
     const struct attends all[] = {
-        {"attention.self", size->tokens, L, size->heads, 0, 0, size->numbers},
-        {"attention.text", size->tokens, size->text_rows, size->heads, 0, 0, size->numbers},
+        {"attention.self", size->tokens, L, size->heads, 0, 0, size->dtype},
+        {"attention.text", size->tokens, size->text_rows, size->heads, 0, 0, size->dtype},
     };
     measure_all(measure, size, all, sizeof all / sizeof all[0]);
 }
@@ -162,13 +161,13 @@ void cases_attention_others(struct measure *measure, const struct cases_size *si
 {
     int64_t L = size->F * size->H * size->W, N = size->heads, n = size->tokens, few = L < 4095 ? L : 4095,
             cut = N / 4;
-    const enum reel_precision numbers = size->numbers;
+    const enum reel_precision dtype = size->dtype;
     const struct attends all[] = {
-        {"attention.self-lse", n, n, N, 1, 0, numbers},
-        {"attention.self-lse-merge", n, n, N, 1, 1, numbers},
-        {"attention.self-ulysses-4", L, L, cut, 0, 0, numbers},
-        {"attention.self-own", few, L, N, 0, 0, numbers},
-        {"attention.self-own-lse-merge", few, L, N, 1, 1, numbers},
+        {"attention.self-lse", n, n, N, 1, 0, dtype},
+        {"attention.self-lse-merge", n, n, N, 1, 1, dtype},
+        {"attention.self-ulysses-4", L, L, cut, 0, 0, dtype},
+        {"attention.self-own", few, L, N, 0, 0, dtype},
+        {"attention.self-own-lse-merge", few, L, N, 1, 1, dtype},
         {"attention.self-fp32", few, few, cut, 0, 0, REEL_FP32},
     };
     measure_all(measure, size, all, sizeof all / sizeof all[0]);

@@ -54,41 +54,41 @@ static struct reel_rows rows_of(struct measure *measure, const struct cases_size
 
 static void norms(struct measure *m, const struct cases_size *s)
 {
-    const enum reel_precision numbers = s->numbers;
-    const int64_t b = reel_precision_bytes(numbers);
+    const enum reel_precision dtype = s->dtype;
+    const int64_t b = reel_precision_bytes(dtype);
     int64_t n = s->tokens, D = s->width;
     char name[80];
     if (cases_begin(m, s, "pass.layer-norm", name)) {
         struct reel_layer_norm a = {.rows = n,
                                     .width = D,
-                                    .numbers = numbers,
+                                    .dtype = dtype,
                                     .x = measure_array(m, REEL_FP32, n * D),
-                                    .weight = measure_array(m, numbers, D),
-                                    .bias = measure_array(m, numbers, D),
+                                    .weight = measure_array(m, dtype, D),
+                                    .bias = measure_array(m, dtype, D),
                                     .epsilon = 1e-6,
-                                    .y = measure_array(m, numbers, n * D)};
+                                    .y = measure_array(m, dtype, n * D)};
         measure_operation(m, name, issue_layer_norm, &a, moves(n * D, 4 + b));
     }
     if (cases_begin(m, s, "pass.modulate", name)) {
         struct reel_modulate a = {.rows = n,
                                   .width = D,
-                                  .numbers = numbers,
+                                  .dtype = dtype,
                                   .x = measure_array(m, REEL_FP32, n * D),
                                   .epsilon = 1e-6,
-                                  .shift = measure_array(m, numbers, D),
-                                  .scale = measure_array(m, numbers, D),
+                                  .shift = measure_array(m, dtype, D),
+                                  .scale = measure_array(m, dtype, D),
                                   .embedding = rows_of(m, s, 6 * D),
                                   .scale_at = D,
-                                  .y = measure_array(m, numbers, n * D)};
+                                  .y = measure_array(m, dtype, n * D)};
         measure_operation(m, name, issue_modulate, &a, moves(n * D, 4 + b));
     }
     if (cases_begin(m, s, "pass.gated-add", name)) {
         struct reel_gated_add a = {.rows = n,
                                    .width = D,
-                                   .numbers = numbers,
+                                   .dtype = dtype,
                                    .x = measure_array(m, REEL_FP32, n * D),
-                                   .y = measure_array(m, numbers, n * D),
-                                   .gate = measure_array(m, numbers, D),
+                                   .y = measure_array(m, dtype, n * D),
+                                   .gate = measure_array(m, dtype, D),
                                    .embedding = rows_of(m, s, 6 * D),
                                    .gate_at = 2 * D};
         measure_operation(m, name, issue_gated_add, &a, moves(n * D, 4 + 4 + b));
@@ -110,8 +110,8 @@ static struct reel_rope rope_of(struct measure *m, const struct cases_size *s)
 
 static void heads(struct measure *m, const struct cases_size *s)
 {
-    const enum reel_precision numbers = s->numbers;
-    const int64_t b = reel_precision_bytes(numbers);
+    const enum reel_precision dtype = s->dtype;
+    const int64_t b = reel_precision_bytes(dtype);
     const int64_t one[] = {0, s->heads},
                   four[] = {0, s->heads / 4, s->heads / 2, s->heads / 2 + s->heads / 4, s->heads};
     int64_t n = s->tokens, D = s->width;
@@ -119,8 +119,8 @@ static void heads(struct measure *m, const struct cases_size *s)
     if (cases_begin(m, s, "pass.squares", name)) {
         struct reel_squares a = {.rows = n,
                                  .width = D,
-                                 .numbers = numbers,
-                                 .x = measure_array(m, numbers, n * D),
+                                 .dtype = dtype,
+                                 .x = measure_array(m, dtype, n * D),
                                  .sums = measure_array(m, REEL_FP32, 2 * n)};
         measure_operation(m, name, issue_squares, &a, moves(n * D, b));
     }
@@ -128,29 +128,29 @@ static void heads(struct measure *m, const struct cases_size *s)
         if (!cases_begin(m, s, parts == 1 ? "pass.norm-rope" : "pass.norm-rope-ulysses-4", name))
             continue;
         struct reel_rope rope = rope_of(m, s);
-        void *x = measure_array(m, numbers, n * D);
+        void *x = measure_array(m, dtype, n * D);
         struct reel_split_heads a = {.rows = n,
                                      .heads = s->heads,
                                      .channels = s->channels,
-                                     .numbers = numbers,
+                                     .dtype = dtype,
                                      .x = x,
-                                     .norm = measure_array(m, numbers, D),
+                                     .norm = measure_array(m, dtype, D),
                                      .epsilon = 1e-6,
                                      .rope = &rope,
                                      .parts = parts,
                                      .first_head = parts == 1 ? one : four,
-                                     .y = parts == 1 ? x : measure_array(m, numbers, n * D)};
+                                     .y = parts == 1 ? x : measure_array(m, dtype, n * D)};
         measure_operation(m, name, issue_split_heads, &a, moves(n * D, b + b));
     }
     if (cases_begin(m, s, "pass.merge-heads-ulysses-4", name)) {
         struct reel_merge_heads a = {.rows = n,
                                      .heads = s->heads,
                                      .channels = s->channels,
-                                     .numbers = numbers,
+                                     .dtype = dtype,
                                      .parts = 4,
                                      .first_head = four,
-                                     .x = measure_array(m, numbers, n * D),
-                                     .y = measure_array(m, numbers, n * D)};
+                                     .x = measure_array(m, dtype, n * D),
+                                     .y = measure_array(m, dtype, n * D)};
         measure_operation(m, name, issue_merge_heads, &a, moves(n * D, b + b));
     }
 }
@@ -158,8 +158,8 @@ static void heads(struct measure *m, const struct cases_size *s)
 /* What tensor ranks and skipped iterations do to tokens. */
 static void sums(struct measure *m, const struct cases_size *s)
 {
-    const enum reel_precision numbers = s->numbers;
-    const int64_t b = reel_precision_bytes(numbers);
+    const enum reel_precision dtype = s->dtype;
+    const int64_t b = reel_precision_bytes(dtype);
     int64_t n = s->tokens, D = s->width;
     char name[80];
     if (cases_begin(m, s, "pass.sum-parts-2", name)) {
@@ -167,18 +167,18 @@ static void sums(struct measure *m, const struct cases_size *s)
                                    .width = D,
                                    .parts = 2,
                                    .part_stride = n * D,
-                                   .numbers = numbers,
-                                   .x = measure_array(m, numbers, 2 * n * D),
-                                   .row = measure_array(m, numbers, D),
-                                   .y = measure_array(m, numbers, n * D)};
+                                   .dtype = dtype,
+                                   .x = measure_array(m, dtype, 2 * n * D),
+                                   .row = measure_array(m, dtype, D),
+                                   .y = measure_array(m, dtype, n * D)};
         measure_operation(m, name, issue_sum_parts, &a, moves(n * D, 3 * b));
     }
     if (cases_begin(m, s, "pass.add-row", name)) {
         struct reel_add_row a = {.rows = n,
                                  .width = D,
-                                 .numbers = numbers,
-                                 .row = measure_array(m, numbers, D),
-                                 .y = measure_array(m, numbers, n * D)};
+                                 .dtype = dtype,
+                                 .row = measure_array(m, dtype, D),
+                                 .y = measure_array(m, dtype, n * D)};
         measure_operation(m, name, issue_add_row, &a, moves(n * D, b + b));
     }
     if (cases_begin(m, s, "pass.keep-residual", name)) {
@@ -186,21 +186,21 @@ static void sums(struct measure *m, const struct cases_size *s)
                                        .number_bytes = b,
                                        .after = measure_array(m, REEL_FP32, n * D),
                                        .before = measure_array(m, REEL_FP32, n * D),
-                                       .residual = measure_array(m, numbers, n * D)};
+                                       .residual = measure_array(m, dtype, n * D)};
         measure_operation(m, name, issue_keep_residual, &a, moves(n * D, 4 + 4 + b));
     }
     if (cases_begin(m, s, "pass.add-residual", name)) {
         struct reel_add_residual a = {.count = n * D,
                                       .number_bytes = b,
-                                      .residual = measure_array(m, numbers, n * D),
+                                      .residual = measure_array(m, dtype, n * D),
                                       .x = measure_array(m, REEL_FP32, n * D)};
         measure_operation(m, name, issue_add_residual, &a, moves(n * D, b + 4 + 4));
     }
     if (cases_begin(m, s, "pass.convert", name)) {
         struct reel_convert a = {.count = n * D,
-                                 .numbers = numbers,
+                                 .dtype = dtype,
                                  .x = measure_array(m, REEL_FP32, n * D),
-                                 .y = measure_array(m, numbers, n * D)};
+                                 .y = measure_array(m, dtype, n * D)};
         measure_operation(m, name, issue_convert, &a, moves(n * D, 4 + b));
     }
     if (cases_begin(m, s, "pass.clear", name)) {
@@ -250,11 +250,11 @@ static void patches(struct measure *m, const struct cases_size *s)
                                   .H = s->H,
                                   .W = s->W,
                                   .channels = CHANNELS,
-                                  .numbers = s->numbers,
+                                  .dtype = s->dtype,
                                   .latents = measure_array(m, REEL_FP32, count),
-                                  .columns = measure_array(m, s->numbers, n * 4 * CHANNELS)};
+                                  .columns = measure_array(m, s->dtype, n * 4 * CHANNELS)};
         measure_operation(m, name, issue_patchify, &a,
-                          moves(n * 4 * CHANNELS, 4 + reel_precision_bytes(s->numbers)));
+                          moves(n * 4 * CHANNELS, 4 + reel_precision_bytes(s->dtype)));
     }
     if (cases_begin(m, s, "latents.unpatchify", name)) {
         struct reel_unpatchify a = {.F = s->F,

@@ -4,12 +4,12 @@
  *     build/tests/cpu_bench [tiny] [long] [--json FILE]
  *
  * The size is that of SkyReels-V2 1.3B at 240x416, 33 frames: 3,510 tokens. Operation and floor alternate, for the
- * clock of a machine wanders; medians. The floor of a product and of attention is the same shape by oneDNN (alone.h), that
+ * clock of a machine wanders; medians. The floor of a product and of attention is the same shape by oneDNN (baseline.h), that
  * of all others their bytes, each array read or written once, at the rate of a copy that no cache holds and that empties
  * them for the next round; a pass that reads more than it writes may be faster. long: attention to 32,760 tokens too,
  * which takes a minute, against the rate of oneDNN's product of the model's width. tiny: that it works. Threads are
  * OpenMP's (OMP_NUM_THREADS). */
-#include "alone.h"
+#include "baseline.h"
 #include "cases.h"
 #include "cpu.h"
 
@@ -27,15 +27,15 @@ struct bench {
     const char *json; /* NULL: none */
     struct cases_size size;
     int64_t long_tokens;
-    struct alone_copy copy;
+    struct baseline_copy copy;
     double copy_rates[1024];
     int64_t copies;
     json_t *rows, *scratch;
 };
 
-static const char *name_of(enum reel_precision numbers)
+static const char *name_of(enum reel_precision dtype)
 {
-    return numbers == REEL_FP32 ? "fp32" : "bf16";
+    return dtype == REEL_FP32 ? "fp32" : "bf16";
 }
 
 /* Seconds of one. */
@@ -53,9 +53,9 @@ static double time_of(struct measure *measure, measure_issue *issue, const void 
 
 static double copy_rate(struct bench *bench)
 {
-    int64_t most = (int64_t)(sizeof bench->copy_rates / sizeof *bench->copy_rates);
-    double rate = alone_copy_rate(&bench->copy);
-    bench->copy_rates[bench->copies++ % most] = rate;
+    int64_t max = (int64_t)(sizeof bench->copy_rates / sizeof *bench->copy_rates);
+    double rate = baseline_copy_rate(&bench->copy);
+    bench->copy_rates[bench->copies++ % max] = rate;
     return rate;
 }
 
@@ -64,12 +64,12 @@ static void tell(struct bench *bench, const char *name, const struct measure_wor
 {
     int is_product = work->rows > 0;
     double rate = 1e-9 * (is_product ? work->flops : work->bytes) / seconds;
-    const char *numbers = name_of(bench->size.numbers), *unit = is_product ? "GFLOP/s" : "GB/s";
-    printf("%-34s %s  %9.4g  %9.4g  %6.3f  %7.1f %s\n", name, numbers, seconds, floor, floor / seconds, rate,
+    const char *dtype = name_of(bench->size.dtype), *unit = is_product ? "GFLOP/s" : "GB/s";
+    printf("%-34s %s  %9.4g  %9.4g  %6.3f  %7.1f %s\n", name, dtype, seconds, floor, floor / seconds, rate,
            unit);
     fflush(stdout);
     json_array_append_new(bench->rows,
-                          json_pack("{s:s, s:s, s:f, s:f, s:f, s:s}", "operation", name, "numbers", numbers,
+                          json_pack("{s:s, s:s, s:f, s:f, s:f, s:s}", "operation", name, "numbers", dtype,
                                     "seconds", seconds, "floor", floor, "rate", rate, "unit", unit));
 }
 
@@ -78,22 +78,22 @@ static void meter(struct measure *measure, const char *name, measure_issue *issu
                   const struct measure_work *work)
 {
     struct bench *bench = measure->meter_context;
-    struct alone alone;
+    struct baseline baseline;
     double seconds[ROUNDS], floors[ROUNDS];
     int is_product = work->rows > 0;
     if (is_product)
-        alone_open(&alone, &(struct alone_work){work->rows, work->in, work->out, work->heads},
-                   work->numbers == REEL_BFLOAT16);
+        baseline_open(&baseline, &(struct baseline_work){work->rows, work->in, work->out, work->heads},
+                      work->dtype == REEL_BFLOAT16);
     for (int r = -1; r < ROUNDS; r++) {
         double once = time_of(measure, issue, arguments),
-               floor = is_product ? alone_seconds(&alone) : work->bytes / copy_rate(bench);
+               floor = is_product ? baseline_seconds(&baseline) : work->bytes / copy_rate(bench);
         if (r < 0)
             continue;
         seconds[r] = once;
         floors[r] = floor;
     }
     if (is_product)
-        alone_close(&alone);
+        baseline_close(&baseline);
     int prefix = snprintf(NULL, 0, "%s.%lld.", bench->size.model, (long long)bench->size.tokens);
     tell(bench, name + prefix, work, measure_median(seconds, ROUNDS), measure_median(floors, ROUNDS));
 }
@@ -113,9 +113,9 @@ static int64_t scratch_used(struct measure *measure, struct bench *bench, int64_
     uint32_t *words = measure->scratch;
     int64_t count = measure->scratch_bytes / (int64_t)sizeof *words,
             of_thread = measure->stream.thread_floats;
-    int64_t most = 0;
+    int64_t max = 0;
     struct reel_attention attention =
-        cases_attention_of(measure, &bench->size, bench->size.numbers, tokens, tokens, bench->size.heads);
+        cases_attention_of(measure, &bench->size, bench->size.dtype, tokens, tokens, bench->size.heads);
     for (int64_t i = 0; i < count; i++)
         words[i] = paint;
     *seconds = time_of(measure, issue_attention, &attention);
@@ -123,15 +123,15 @@ static int64_t scratch_used(struct measure *measure, struct bench *bench, int64_
         int64_t used = 0;
         for (int64_t i = first; i < first + of_thread; i++)
             used += words[i] != paint;
-        most = used > most ? used : most;
+        max = used > max ? used : max;
     }
     measure_drop(measure);
     printf("scratch of attention to %lld tokens in %s: %lld bytes of a thread's %lld\n", (long long)tokens,
-           name_of(bench->size.numbers), (long long)most * 4, (long long)of_thread * 4);
+           name_of(bench->size.dtype), (long long)max * 4, (long long)of_thread * 4);
     json_array_append_new(bench->scratch, json_pack("{s:I, s:s, s:I, s:I}", "tokens", (json_int_t)tokens,
-                                                    "numbers", name_of(bench->size.numbers), "used",
-                                                    (json_int_t)most * 4, "held", (json_int_t)of_thread * 4));
-    return most;
+                                                    "numbers", name_of(bench->size.dtype), "used",
+                                                    (json_int_t)max * 4, "held", (json_int_t)of_thread * 4));
+    return max;
 }
 
 /* 1 where attention to many tokens uses other scratch than to few. Few are whole tiles: those of any other number may be
@@ -140,21 +140,21 @@ static int attend_to_many(struct measure *measure, struct bench *bench)
 {
     const struct cases_size *size = &bench->size;
     int64_t few = (bench->tiny ? 1 : 12) * REEL_QUERY_TILE, many = bench->long_tokens, width = size->width;
-    struct alone_work product = {size->tokens, width, width, 0};
+    struct baseline_work product = {size->tokens, width, width, 0};
     double seconds, rates[ROUNDS - 1];
-    struct alone alone;
+    struct baseline baseline;
     char name[80];
     int64_t few_used = scratch_used(measure, bench, few, &seconds);
     if (!bench->is_long)
         return 0;
-    alone_open(&alone, &product, size->numbers == REEL_BFLOAT16);
-    alone_seconds(&alone);
+    baseline_open(&baseline, &product, size->dtype == REEL_BFLOAT16);
+    baseline_seconds(&baseline);
     for (int r = 0; r < ROUNDS / 2; r++)
-        rates[r] = alone_flops(&product) / alone_seconds(&alone);
+        rates[r] = baseline_flops(&product) / baseline_seconds(&baseline);
     int64_t many_used = scratch_used(measure, bench, many, &seconds);
     for (int r = ROUNDS / 2; r < ROUNDS - 1; r++)
-        rates[r] = alone_flops(&product) / alone_seconds(&alone);
-    alone_close(&alone);
+        rates[r] = baseline_flops(&product) / baseline_seconds(&baseline);
+    baseline_close(&baseline);
     struct measure_work work = {.flops = 4.0 * (double)many * (double)many * (double)width, .rows = many};
     snprintf(name, sizeof name, "attention.self of %lld", (long long)many);
     tell(bench, name, &work, seconds, work.flops / measure_median(rates, ROUNDS - 1));
@@ -169,10 +169,10 @@ static int attend_to_many(struct measure *measure, struct bench *bench)
 
 static int measure_all(struct bench *bench)
 {
-    struct reel_scratch most = {
+    struct reel_scratch max = {
         .in = bench->size.ffn, .channels = bench->size.channels, .threads = omp_get_max_threads()};
     struct measure measure;
-    measure_open(&measure, &reel_ops_cpu, &most);
+    measure_open(&measure, &reel_ops_cpu, &max);
     measure.meter = meter;
     measure.meter_context = bench;
     cases_gemm(&measure, &bench->size);
@@ -186,9 +186,9 @@ static int measure_all(struct bench *bench)
 
 static int write_json(struct bench *bench, double rate)
 {
-    json_t *all = json_pack("{s:s, s:i, s:s, s:f, s:O, s:O}", "library", alone_library(), "threads",
-                            omp_get_max_threads(), "bf16_floor", alone_has_bf16() ? "bf16" : "fp32", "copy",
-                            rate, "rows", bench->rows, "scratch", bench->scratch);
+    json_t *all = json_pack("{s:s, s:i, s:s, s:f, s:O, s:O}", "library", baseline_library(), "threads",
+                            omp_get_max_threads(), "bf16_floor", baseline_has_bf16() ? "bf16" : "fp32",
+                            "copy", rate, "rows", bench->rows, "scratch", bench->scratch);
     int failed = !all || json_dump_file(all, bench->json, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) != 0;
     json_decref(all);
     if (failed)
@@ -224,20 +224,20 @@ int main(int argc, char **argv)
     bench.long_tokens = bench.tiny ? 4 * REEL_QUERY_TILE : 32760; /* which makes whole tiles too */
     bench.rows = json_array();
     bench.scratch = json_array();
-    alone_check();
-    alone_copy_open(&bench.copy, bench.tiny ? 1 << 20 : 1 << 28);
-    printf("%s, %d threads; bf16 products against oneDNN's in %s\n", alone_library(), omp_get_max_threads(),
-           alone_has_bf16() ? "bf16" : "fp32, for it has none in bf16 on this CPU");
+    baseline_check();
+    baseline_copy_open(&bench.copy, bench.tiny ? 1 << 20 : 1 << 28);
+    printf("%s, %d threads; bf16 products against oneDNN's in %s\n", baseline_library(),
+           omp_get_max_threads(), baseline_has_bf16() ? "bf16" : "fp32, for it has none in bf16 on this CPU");
     printf("%-34s %s  %9s  %9s  %6s  %7s\n", "operation", "    ", "seconds", "floor", "of it", "rate");
     for (int bf16 = 0; bf16 < 2; bf16++) {
-        bench.size.numbers = bf16 ? REEL_BFLOAT16 : REEL_FP32;
+        bench.size.dtype = bf16 ? REEL_BFLOAT16 : REEL_FP32;
         failed |= measure_all(&bench);
     }
-    int64_t most = (int64_t)(sizeof bench.copy_rates / sizeof *bench.copy_rates);
-    double rate = measure_median(bench.copy_rates, bench.copies < most ? bench.copies : most);
+    int64_t max = (int64_t)(sizeof bench.copy_rates / sizeof *bench.copy_rates);
+    double rate = measure_median(bench.copy_rates, bench.copies < max ? bench.copies : max);
     printf("copy: %.1f GB/s\n", 1e-9 * rate);
     failed |= bench.json && write_json(&bench, rate);
-    alone_copy_close(&bench.copy);
+    baseline_copy_close(&bench.copy);
     json_decref(bench.rows);
     json_decref(bench.scratch);
     return failed;

@@ -14,7 +14,7 @@
  * read. */
 #include "forward_shapes.h"
 #include "measure.h"
-#include "rig.h"
+#include "fixture.h"
 
 #include "estimate.h"
 #include "threads.h"
@@ -42,10 +42,10 @@ struct result {
 struct bench {
     struct options options;
     struct reel_comm comm;
-    struct rig rig;
-    struct rig_inputs inputs;
+    struct fixture fixture;
+    struct fixture_inputs inputs;
     struct forward_shapes shapes;
-    double seconds[SHAPES_ROUNDS_MOST];
+    double seconds[SHAPES_ROUNDS_MAX];
     struct result mine, *all; /* all: on rank 0 */
 };
 
@@ -64,7 +64,7 @@ static enum reel_status parse(int argc, char **argv, struct options *o)
         const char **text;
     } all[] = {{"--frames", &o->frames, NULL},     {"--height", &o->height, NULL},
                {"--width", &o->width, NULL},       {"--rounds", &o->rounds, NULL},
-               {"--ulysses", &o->ulysses, NULL},   {"--layers", &rig_layers, NULL},
+               {"--ulysses", &o->ulysses, NULL},   {"--layers", &fixture_layers, NULL},
                {"--compute", NULL, &compute},      {"--inputs", NULL, &o->inputs},
                {"--velocity", NULL, &o->velocity}, {"--json", NULL, &o->json}};
     const size_t count = sizeof all / sizeof all[0];
@@ -91,29 +91,29 @@ static enum reel_status parse(int argc, char **argv, struct options *o)
     REEL_NEED(o->bf16 || strcmp(compute, "fp32") == 0, REEL_BAD_JOB, "--compute is %s, expected fp32 or bf16",
               compute);
     REEL_NEED(o->model && (o->inputs || (o->frames && o->height && o->width)), REEL_BAD_JOB, "%s", usage);
-    REEL_NEED(rig_layers == 0 || strncmp(o->model, "synthetic:", 10) == 0, REEL_BAD_JOB,
+    REEL_NEED(fixture_layers == 0 || strncmp(o->model, "synthetic:", 10) == 0, REEL_BAD_JOB,
               "%s has layers of its own, expected a synthetic: model with --layers", o->model);
-    REEL_NEED(o->rounds <= SHAPES_ROUNDS_MOST, REEL_BAD_JOB, "--rounds is %lld, expected at most %d",
-              (long long)o->rounds, SHAPES_ROUNDS_MOST);
+    REEL_NEED(o->rounds <= SHAPES_ROUNDS_MAX, REEL_BAD_JOB, "--rounds is %lld, expected at most %d",
+              (long long)o->rounds, SHAPES_ROUNDS_MAX);
     return REEL_OK;
 }
 
 static float *random_floats(int64_t count)
 {
     int64_t bytes = count * (int64_t)sizeof(float);
-    float *numbers = measure_need(malloc((size_t)bytes), bytes);
-    measure_fill(REEL_FP32, count, numbers);
-    return numbers;
+    float *dtype = measure_need(malloc((size_t)bytes), bytes);
+    measure_fill(REEL_FP32, count, dtype);
+    return dtype;
 }
 
 /* The same on every rank; they live as long as the program. */
-static struct rig_inputs random_inputs(const struct options *o, const struct reel_model *m)
+static struct fixture_inputs random_inputs(const struct options *o, const struct reel_model *m)
 {
     int64_t plane = o->frames * 4 * o->height * o->width, bytes = o->frames * (int64_t)sizeof(int64_t);
     int64_t *timesteps = measure_need(malloc((size_t)bytes), bytes);
     for (int64_t f = 0; f < o->frames; f++)
         timesteps[f] = 999 - 998 * f / o->frames;
-    return (struct rig_inputs){
+    return (struct fixture_inputs){
         .F = o->frames,
         .h = 2 * o->height,
         .w = 2 * o->width,
@@ -131,7 +131,7 @@ static enum reel_status open_inputs(struct bench *b)
 {
     struct reel_model model;
     REEL_PASS(reel_model_sizes(b->options.model, &model));
-    b->inputs = b->options.inputs ? rig_inputs_of(reference_open(b->options.inputs))
+    b->inputs = b->options.inputs ? fixture_inputs_of(reference_open(b->options.inputs))
                                   : random_inputs(&b->options, &model);
     return REEL_OK;
 }
@@ -143,8 +143,8 @@ static enum reel_status open_bench(struct bench *b)
     struct reel_mesh mesh = {.cfg = 1, .ring = ranks / ulysses, .ulysses = ulysses, .tensor = 1};
     REEL_PASS(reel_threads_choose(&b->comm));
     REEL_PASS(reel_agree(&b->comm, open_inputs(b)));
-    rig_number_bytes = b->options.bf16 ? 2 : 4;
-    if (!rig_open_for(&b->rig, MPI_COMM_WORLD, b->options.model, &b->inputs, 1, &mesh, NULL))
+    fixture_number_bytes = b->options.bf16 ? 2 : 4;
+    if (!fixture_open_for(&b->fixture, MPI_COMM_WORLD, b->options.model, &b->inputs, 1, &mesh, NULL))
         return reel_error_here()->status;
     return REEL_OK;
 }
@@ -157,7 +157,7 @@ static double forward(struct bench *b)
     double seconds;
     MPI_Barrier(b->comm.world.mpi);
     double began = measure_now();
-    rig_forward_at(&b->rig, b->inputs.timesteps, 0);
+    fixture_forward_at(&b->fixture, b->inputs.timesteps, 0);
     seconds = measure_now() - began;
     MPI_Allreduce(MPI_IN_PLACE, &seconds, 1, MPI_DOUBLE, MPI_MAX, b->comm.world.mpi);
     return seconds;
@@ -166,11 +166,11 @@ static double forward(struct bench *b)
 /* Collective over world: ranks measure a shape at the same time. Round -1 warms up. */
 static void measure_shapes(struct bench *b, int64_t round)
 {
-    for (int64_t s = 0; s < SHAPES_MOST; s++) {
+    for (int64_t s = 0; s < SHAPES_MAX; s++) {
         MPI_Barrier(b->comm.world.mpi);
         if (s >= b->shapes.count)
             continue;
-        double seconds = alone_seconds(&b->shapes.all[s].alone);
+        double seconds = baseline_seconds(&b->shapes.all[s].baseline);
         if (round >= 0)
             b->shapes.all[s].seconds[round] = seconds;
     }
@@ -206,7 +206,7 @@ static enum reel_status trace_forward(struct bench *b)
     REEL_PASS(reel_agree(&b->comm, reel_trace_open(SPANS)));
     MPI_Barrier(b->comm.world.mpi);
     reel_trace_start();
-    rig_forward_at(&b->rig, b->inputs.timesteps, 0);
+    fixture_forward_at(&b->fixture, b->inputs.timesteps, 0);
     reel_trace_stop();
     add_spans(&b->mine);
     reel_trace_close();
@@ -217,9 +217,9 @@ static enum reel_status trace_forward(struct bench *b)
 static enum reel_status measure_rounds(struct bench *b)
 {
     struct reel_flops planned =
-        reel_flops_iteration(&b->rig.plan, b->comm.world.rank, b->rig.plan.work.window_frames);
+        reel_flops_iteration(&b->fixture.plan, b->comm.world.rank, b->fixture.plan.work.window_frames);
     int64_t bytes = b->comm.world.size * (int64_t)sizeof *b->all;
-    forward_shapes_open(&b->shapes, &b->rig.plan, b->comm.world.rank, b->options.bf16);
+    forward_shapes_open(&b->shapes, &b->fixture.plan, b->comm.world.rank, b->options.bf16);
     b->shapes.rounds = b->options.rounds;
     b->mine.flops = forward_shapes_flops(&b->shapes);
     REEL_PASS(reel_agree(&b->comm,
@@ -282,8 +282,8 @@ static void serve(struct bench *b)
 static enum reel_status write_velocity(const struct bench *b)
 {
     FILE *file = fopen(b->options.velocity, "wb");
-    size_t count = (size_t)b->rig.outputs;
-    int failed = !file || fwrite(b->rig.velocity, sizeof *b->rig.velocity, count, file) != count;
+    size_t count = (size_t)b->fixture.outputs;
+    int failed = !file || fwrite(b->fixture.velocity, sizeof *b->fixture.velocity, count, file) != count;
     failed |= file && fclose(file) != 0;
     REEL_NEED(!failed, REEL_BAD_OUTPUT, "%s cannot be written: %s", b->options.velocity, strerror(errno));
     return REEL_OK;
@@ -294,14 +294,14 @@ static json_t *shapes_json(const struct forward_shapes *shapes)
     json_t *list = json_array();
     for (int64_t s = 0; s < shapes->count; s++) {
         const struct forward_shape *shape = &shapes->all[s];
-        double sorted[SHAPES_ROUNDS_MOST];
+        double sorted[SHAPES_ROUNDS_MAX];
         memcpy(sorted, shape->seconds, sizeof sorted);
-        json_array_append_new(list,
-                              json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f}", "what", shape->what, "rows",
-                                        (json_int_t)shape->work.rows, "in", (json_int_t)shape->work.in, "out",
-                                        (json_int_t)shape->work.out, "heads", (json_int_t)shape->work.heads,
-                                        "times", shape->times, "rate",
-                                        alone_flops(&shape->work) / measure_median(sorted, shapes->rounds)));
+        json_array_append_new(
+            list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f}", "what", shape->what, "rows",
+                            (json_int_t)shape->work.rows, "in", (json_int_t)shape->work.in, "out",
+                            (json_int_t)shape->work.out, "heads", (json_int_t)shape->work.heads, "times",
+                            shape->times, "rate",
+                            baseline_flops(&shape->work) / measure_median(sorted, shapes->rounds)));
     }
     return list;
 }
@@ -317,14 +317,14 @@ static enum reel_status write_json(const struct bench *b, double seconds, double
                         json_pack("{s:f, s:f}", "seconds", b->mine.exchange, "floor", 0.0));
     for (int64_t rank = 0; rank < b->comm.world.size; rank++)
         json_array_append_new(floors, json_real(b->all[rank].floor));
-    json_t *all =
-        json_pack("{s:s, s:s, s:s, s:I, s:i, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:o, s:o, s:o}", "library",
-                  alone_library(), "model", b->options.model, "numbers", b->options.bf16 ? "bf16" : "fp32",
-                  "ranks", (json_int_t)b->comm.world.size, "threads", omp_get_max_threads(), "ulysses",
-                  (json_int_t)b->rig.plan.mesh.ulysses, "layers", (json_int_t)b->rig.plan.model.layers,
-                  "tokens", (json_int_t)(b->inputs.F * b->inputs.h * b->inputs.w / 4), "rounds",
-                  (json_int_t)b->options.rounds, "seconds", seconds, "floor", floor, "flops", flops, "floors",
-                  floors, "parts", parts, "shapes", shapes_json(&b->shapes));
+    json_t *all = json_pack(
+        "{s:s, s:s, s:s, s:I, s:i, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:o, s:o, s:o}", "library",
+        baseline_library(), "model", b->options.model, "numbers", b->options.bf16 ? "bf16" : "fp32", "ranks",
+        (json_int_t)b->comm.world.size, "threads", omp_get_max_threads(), "ulysses",
+        (json_int_t)b->fixture.plan.mesh.ulysses, "layers", (json_int_t)b->fixture.plan.model.layers,
+        "tokens", (json_int_t)(b->inputs.F * b->inputs.h * b->inputs.w / 4), "rounds",
+        (json_int_t)b->options.rounds, "seconds", seconds, "floor", floor, "flops", flops, "floors", floors,
+        "parts", parts, "shapes", shapes_json(&b->shapes));
     int failed = !all || json_dump_file(all, b->options.json, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) != 0;
     json_decref(all);
     REEL_NEED(!failed, REEL_BAD_OUTPUT, "%s cannot be written: %s", b->options.json, strerror(errno));
@@ -334,7 +334,7 @@ static enum reel_status write_json(const struct bench *b, double seconds, double
 /* The floor of a forward is that of the rank that has the most to do. */
 static enum reel_status tell(struct bench *b)
 {
-    const struct reel_plan *plan = &b->rig.plan;
+    const struct reel_plan *plan = &b->fixture.plan;
     double seconds = measure_median(b->seconds, b->options.rounds), floor = 0, flops = 0, shared = 0;
     for (int64_t rank = 0; rank < b->comm.world.size; rank++) {
         floor = b->all[rank].floor > floor ? b->all[rank].floor : floor;
@@ -347,8 +347,8 @@ static enum reel_status tell(struct bench *b)
            b->options.model, (long long)plan->model.layers,
            (long long)(b->inputs.F * b->inputs.h * b->inputs.w / 4), b->options.bf16 ? "bf16" : "fp32",
            (long long)plan->ranks, omp_get_max_threads(), (long long)plan->mesh.ring,
-           (long long)plan->mesh.ulysses, alone_library(),
-           b->options.bf16 && alone_has_bf16() ? "bf16" : "fp32");
+           (long long)plan->mesh.ulysses, baseline_library(),
+           b->options.bf16 && baseline_has_bf16() ? "bf16" : "fp32");
     printf("seconds %.4f floor %.4f fraction %.3f rate %.1f GFLOP/s\n", seconds, floor, floor / seconds,
            1e-9 * flops / seconds);
     for (enum forward_part p = 0; p < FORWARD_PARTS; p++)
@@ -388,8 +388,8 @@ int main(int argc, char **argv)
     if (status != REEL_OK && b.comm.world.rank == 0)
         fprintf(stderr, "forward_bench: error: %s\n", reel_error_here()->cause);
     forward_shapes_close(&b.shapes);
-    if (b.rig.stream.ops)
-        rig_close(&b.rig);
+    if (b.fixture.stream.ops)
+        fixture_close(&b.fixture);
     free(b.all);
     reel_comm_close(&b.comm);
     MPI_Finalize();

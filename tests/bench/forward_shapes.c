@@ -21,15 +21,15 @@ static void add(struct forward_shapes *shapes, const struct forward_shape *shape
 void forward_shapes_open(struct forward_shapes *shapes, const struct reel_plan *plan, int64_t rank, int bf16)
 {
     const struct reel_model *m = &plan->model;
-    struct reel_seat seat = reel_plan_seat(plan, rank);
+    struct reel_coords coords = reel_plan_coords(plan, rank);
     struct reel_cut tokens = reel_plan_tokens(plan, plan->work.window_frames),
                     inner = reel_ffn_cut(m, plan->mesh.tensor);
-    int64_t C = reel_model_head_channels(m), D = m->width, n = reel_plan_own(plan, &tokens, seat).count,
-            g = reel_plan_group(plan, &tokens, seat).count,
-            l = reel_plan_segment(plan, &tokens, seat.ring).count,
+    int64_t C = reel_model_head_channels(m), D = m->width, n = reel_plan_own(plan, &tokens, coords).count,
+            g = reel_plan_group(plan, &tokens, coords).count,
+            l = reel_plan_segment(plan, &tokens, coords.ring).count,
             L = plan->work.window_frames * plan->work.H * plan->work.W,
-            heads = reel_plan_tensor_heads(plan, seat).count, d = heads * C,
-            f = reel_cut_count(&inner, seat.tensor), h = reel_plan_own_heads(plan, seat).count;
+            heads = reel_plan_tensor_heads(plan, coords).count, d = heads * C,
+            f = reel_cut_count(&inner, coords.tensor), h = reel_plan_own_heads(plan, coords).count;
     double layers = (double)m->layers;
     const struct forward_shape all[] = {
         {"patch", FORWARD_ENDS, {n, 4 * m->in_channels, D, 0}, .times = 1},
@@ -47,13 +47,13 @@ void forward_shapes_open(struct forward_shapes *shapes, const struct reel_plan *
     for (size_t s = 0; s < sizeof all / sizeof all[0]; s++)
         add(shapes, &all[s]);
     for (int64_t s = 0; s < shapes->count; s++)
-        alone_open(&shapes->all[s].alone, &shapes->all[s].work, bf16);
+        baseline_open(&shapes->all[s].baseline, &shapes->all[s].work, bf16);
 }
 
 void forward_shapes_close(struct forward_shapes *shapes)
 {
     for (int64_t s = 0; s < shapes->count; s++)
-        alone_close(&shapes->all[s].alone);
+        baseline_close(&shapes->all[s].baseline);
     shapes->count = 0;
 }
 
@@ -61,13 +61,13 @@ double forward_shapes_flops(const struct forward_shapes *shapes)
 {
     double sum = 0;
     for (int64_t s = 0; s < shapes->count; s++)
-        sum += shapes->all[s].times * alone_flops(&shapes->all[s].work);
+        sum += shapes->all[s].times * baseline_flops(&shapes->all[s].work);
     return sum;
 }
 
 double forward_shapes_floor(const struct forward_shapes *shapes, enum forward_part part)
 {
-    double sum = 0, sorted[SHAPES_ROUNDS_MOST];
+    double sum = 0, sorted[SHAPES_ROUNDS_MAX];
     for (int64_t s = 0; s < shapes->count; s++) {
         if (part != FORWARD_PARTS && shapes->all[s].part != part)
             continue;

@@ -1,9 +1,9 @@
 /* The products that a rank computes in one forward of one branch, by shape, and what oneDNN takes for them alone
- * (alone.h): the floor of the forward. */
-#ifndef REEL_BENCH_FORWARD_SHAPES_H
-#define REEL_BENCH_FORWARD_SHAPES_H
+ * (baseline.h): the floor of the forward. */
+#ifndef REEL_FORWARD_SHAPES_H
+#define REEL_FORWARD_SHAPES_H
 
-#include "alone.h"
+#include "baseline.h"
 #include "plan.h"
 
 enum forward_part { FORWARD_SELF, FORWARD_CROSS, FORWARD_FFN, FORWARD_ENDS, FORWARD_PARTS };
@@ -11,20 +11,20 @@ enum forward_part { FORWARD_SELF, FORWARD_CROSS, FORWARD_FFN, FORWARD_ENDS, FORW
 /* "self attention" and so on, as a trace (trace.h) calls them; patch embedding and head are the ends. */
 const char *forward_part_name(enum forward_part part);
 
-enum { SHAPES_MOST = 10, SHAPES_ROUNDS_MOST = 64 };
+enum { SHAPES_MAX = 10, SHAPES_ROUNDS_MAX = 64 };
 
 /* One shape, how often a part of the forward has it, and its times so far. */
 struct forward_shape {
     const char *what;
     enum forward_part part;
-    struct alone_work work;
+    struct baseline_work work;
     double times;
-    struct alone alone;
-    double seconds[SHAPES_ROUNDS_MOST];
+    struct baseline baseline;
+    double seconds[SHAPES_ROUNDS_MAX];
 };
 
 struct forward_shapes {
-    struct forward_shape all[SHAPES_MOST];
+    struct forward_shape all[SHAPES_MAX];
     int64_t count, rounds;
 };
 

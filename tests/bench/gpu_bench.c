@@ -58,7 +58,7 @@ int main(int argc, char **argv)
     const char *word = argc > 1 ? argv[1] : "";
     int is_tiny = strcmp(word, "cpu") == 0, names = strcmp(word, "names") == 0;
     const struct reel_ops *ops = is_tiny || names ? &reel_ops_cpu : &reel_ops_cuda;
-    struct reel_scratch most = {.in = 13824, .channels = 128, .threads = 1, .fp8 = 1};
+    struct reel_scratch max = {.in = 13824, .channels = 128, .threads = 1, .fp8 = 1};
     struct measure measure;
     struct reel_gpu gpu;
     char why[REEL_CAUSE_BYTES];
@@ -74,7 +74,7 @@ int main(int argc, char **argv)
         printf("device: %s, sm_%lld%lld, %.1f GB\n", gpu.name, (long long)gpu.major, (long long)gpu.minor,
                1e-9 * (double)gpu.memory_bytes);
     }
-    measure_open(&measure, ops, &most);
+    measure_open(&measure, ops, &max);
     measure.only_names = names;
     if (!is_tiny && !names && argc > 1)
         measure.seconds = atof(word);

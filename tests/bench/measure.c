@@ -23,12 +23,12 @@ void *measure_need(void *memory, int64_t bytes)
     exit(10);
 }
 
-void measure_open(struct measure *measure, const struct reel_ops *ops, const struct reel_scratch *most)
+void measure_open(struct measure *measure, const struct reel_ops *ops, const struct reel_scratch *max)
 {
     *measure = (struct measure){.ops = ops, .began = measure_now(), .seconds = 1e9, .round_seconds = 0.02};
-    measure->scratch_bytes = reel_scratch_bytes(ops, most);
+    measure->scratch_bytes = reel_scratch_bytes(ops, max);
     measure->scratch = measure_need(ops->allocate(measure->scratch_bytes), measure->scratch_bytes);
-    reel_stream_open(&measure->stream, ops, most, measure->scratch);
+    reel_stream_open(&measure->stream, ops, max, measure->scratch);
 }
 
 void measure_close(struct measure *measure)
@@ -40,7 +40,7 @@ void measure_close(struct measure *measure)
 
 /* What the first numbers of an array are: uniform floats, or the upper half of them, or codes that are no
  * NaN. */
-void measure_fill(enum reel_precision numbers, int64_t count, void *out)
+void measure_fill(enum reel_precision dtype, int64_t count, void *out)
 {
     static uint64_t state = 88172645463325252u;
     for (int64_t i = 0; i < count; i++) {
@@ -50,26 +50,26 @@ void measure_fill(enum reel_precision numbers, int64_t count, void *out)
         float value = (float)(state >> 40) * 0x1p-23f - 1;
         uint32_t bits;
         memcpy(&bits, &value, sizeof bits);
-        if (numbers == REEL_FP32)
+        if (dtype == REEL_FP32)
             ((float *)out)[i] = value;
-        else if (numbers == REEL_BFLOAT16)
+        else if (dtype == REEL_BFLOAT16)
             ((uint16_t *)out)[i] = (uint16_t)(bits >> 16);
         else
             ((uint8_t *)out)[i] = (uint8_t)((state >> 40 & 0x80) | (state >> 48) % 0x7f);
     }
 }
 
-void *measure_array(struct measure *measure, enum reel_precision numbers, int64_t count)
+void *measure_array(struct measure *measure, enum reel_precision dtype, int64_t count)
 {
-    int64_t bytes = count * reel_precision_bytes(numbers), first = count < SEQUENCE ? count : SEQUENCE;
-    first *= reel_precision_bytes(numbers);
+    int64_t bytes = count * reel_precision_bytes(dtype), first = count < SEQUENCE ? count : SEQUENCE;
+    first *= reel_precision_bytes(dtype);
     if (measure->array_count == MEASURE_ARRAYS) {
         fprintf(stderr, "an operation has more than %d arrays\n", MEASURE_ARRAYS);
         exit(70);
     }
     char *memory = measure_need(measure->ops->allocate(bytes), bytes);
     void *sequence = measure_need(malloc((size_t)first), first);
-    measure_fill(numbers, first / reel_precision_bytes(numbers), sequence);
+    measure_fill(dtype, first / reel_precision_bytes(dtype), sequence);
     reel_upload(&measure->stream, memory, sequence, first);
     free(sequence);
     for (int64_t done = first, more; done < bytes; done += more) {
@@ -152,8 +152,7 @@ void measure_operation(struct measure *measure, const char *name, measure_issue 
         measure_drop(measure);
         return;
     }
-    double seconds = measure_seconds(measure, name, issue, arguments),
-           rate = measure->gemm_rate[work.numbers];
+    double seconds = measure_seconds(measure, name, issue, arguments), rate = measure->gemm_rate[work.dtype];
     double by_flops = rate > 0 ? work.flops / rate : 0, by_bytes = work.bytes / measure->copy_rate;
     double floor = by_flops > by_bytes ? by_flops : by_bytes;
     if (seconds > 0 && by_flops > by_bytes)
@@ -209,17 +208,17 @@ static double gemm_rate(struct measure *measure, const char *name, int64_t size,
 {
     if (!measure_wants(measure, name))
         return 0;
-    enum reel_precision numbers = weights == REEL_FP8 ? REEL_BFLOAT16 : weights;
+    enum reel_precision dtype = weights == REEL_FP8 ? REEL_BFLOAT16 : weights;
     struct reel_gemm gemm = {.rows = size,
                              .in = size,
                              .out = size,
-                             .numbers = numbers,
-                             .weights = weights,
-                             .result = numbers,
+                             .dtype = dtype,
+                             .weight_dtype = weights,
+                             .y_dtype = dtype,
                              .weight_scale = 0x1p-8,
-                             .x = measure_array(measure, numbers, size * size),
+                             .x = measure_array(measure, dtype, size * size),
                              .weight = measure_array(measure, weights, size * size),
-                             .y = measure_array(measure, numbers, size * size)};
+                             .y = measure_array(measure, dtype, size * size)};
     double seconds = measure_seconds(measure, name, issue_gemm, &gemm);
     double rate = seconds > 0 ? 2.0 * (double)size * (double)size * (double)size / seconds : 0;
     if (seconds > 0)

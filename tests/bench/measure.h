@@ -13,8 +13,8 @@
  * that of a copy, each array read or written once. Operations are enqueued many times over and then waited
  * for: a host's pause between two is no part of them. Medians of MEASURE_ROUNDS rounds after one that
  * warms up. */
-#ifndef REEL_BENCH_MEASURE_H
-#define REEL_BENCH_MEASURE_H
+#ifndef REEL_MEASURE_H
+#define REEL_MEASURE_H
 
 #include "ops.h"
 
@@ -26,7 +26,7 @@ struct measure;
  * [in, out], or of attention of `rows` queries to `out` keys by heads of `in` channels, the shape as well. */
 struct measure_work {
     double flops, bytes;
-    enum reel_precision numbers;
+    enum reel_precision dtype;
     int64_t rows, in, out, heads; /* heads 0: no attention */
 };
 
@@ -63,18 +63,18 @@ double measure_now(void);
 double measure_median(double *values, int64_t count);
 
 /* So many random numbers as measure_array's, in memory of the host. */
-void measure_fill(enum reel_precision numbers, int64_t count, void *out);
+void measure_fill(enum reel_precision dtype, int64_t count, void *out);
 
 /* The memory; ends the program with a sentence where it is NULL. */
 void *measure_need(void *memory, int64_t bytes);
 
 /* Ends the program when there is no memory. */
-void measure_open(struct measure *measure, const struct reel_ops *ops, const struct reel_scratch *most);
+void measure_open(struct measure *measure, const struct reel_ops *ops, const struct reel_scratch *max);
 void measure_close(struct measure *measure);
 
 /* Random numbers between -1 and 1, of a sequence that is repeated where there are many; as float, bfloat16
  * or codes of fp8 without NaN. */
-void *measure_array(struct measure *measure, enum reel_precision numbers, int64_t count);
+void *measure_array(struct measure *measure, enum reel_precision dtype, int64_t count);
 
 /* Frees all arrays. */
 void measure_drop(struct measure *measure);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETS_MOST = 8 };
+enum { SETS_MAX = 8 };
 
 /* What a key takes, and that what it prints is the same value again. */
 static void check_set(const char *set)
@@ -61,9 +61,9 @@ static void check_ranges(const struct reel_job *job)
         memcpy(&integer, (const char *)job + key->offset, sizeof integer);
         memcpy(&real, (const char *)job + key->offset, sizeof real);
         if (key->type == REEL_KEY_INTEGER)
-            FUZZ_NEED(integer >= key->least && integer <= key->most);
+            FUZZ_NEED(integer >= key->min && integer <= key->max);
         if (key->type == REEL_KEY_INTEGER_OR_AUTO)
-            FUZZ_NEED(integer == REEL_AUTO || (integer >= key->least && integer <= key->most));
+            FUZZ_NEED(integer == REEL_AUTO || (integer >= key->min && integer <= key->max));
         if (key->type == REEL_KEY_REAL)
             FUZZ_NEED(real >= key->from && real <= key->to);
     }
@@ -93,10 +93,10 @@ static void check_echo(const struct reel_job *job)
 void fuzz_job(const uint8_t *bytes, size_t count)
 {
     static struct reel_job job;
-    char *sets[SETS_MOST];
+    char *sets[SETS_MAX];
     int64_t set_count = 0;
     size_t file_bytes = strnlen((const char *)bytes, count), at = file_bytes + 1;
-    for (; at < count && set_count < SETS_MOST; at += strlen(sets[set_count++]) + 1) {
+    for (; at < count && set_count < SETS_MAX; at += strlen(sets[set_count++]) + 1) {
         sets[set_count] = strndup((const char *)bytes + at, count - at);
         FUZZ_NEED(sets[set_count]);
     }

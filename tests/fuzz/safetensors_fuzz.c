@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Elements read of one tensor, tensors read as a job's input, rows and columns of a prompt. */
-enum { ELEMENTS_MOST = 4096, INPUTS_MOST = 4, ROWS_MOST = 64, COLUMNS_MOST = 1024 };
+enum { ELEMENTS_MAX = 4096, INPUTS_MAX = 4, ROWS_MAX = 64, COLUMNS_MAX = 1024 };
 
 static int is_floating(enum reel_dtype dtype)
 {
@@ -50,7 +50,7 @@ static void read_range(const struct reel_safetensors *file, const struct reel_sa
 static void read_entry(const struct reel_safetensors *file, const struct reel_safetensors_entry *entry,
                        const uint8_t *bytes, size_t file_bytes)
 {
-    int64_t some = entry->elements < ELEMENTS_MOST ? entry->elements : ELEMENTS_MOST, elements = 1;
+    int64_t some = entry->elements < ELEMENTS_MAX ? entry->elements : ELEMENTS_MAX, elements = 1;
     char text[REEL_SHAPE_TEXT_BYTES];
     for (int d = 0; d < entry->dims; d++)
         elements *= entry->shape[d];
@@ -99,12 +99,12 @@ static void read_input(const char *path, const struct reel_safetensors_entry *en
     status = reel_input_check(path, entry->name, entry->dims + 1, shape);
     fuzz_end(status, REEL_BAD_INPUT);
     FUZZ_NEED(status != REEL_OK);
-    if (entry->dims != 2 || entry->shape[1] > COLUMNS_MOST)
+    if (entry->dims != 2 || entry->shape[1] > COLUMNS_MAX)
         return;
     fuzz_begin();
-    status = reel_input_prompt(path, entry->name, ROWS_MOST, entry->shape[1], &values);
+    status = reel_input_prompt(path, entry->name, ROWS_MAX, entry->shape[1], &values);
     fuzz_end(status, REEL_BAD_INPUT);
-    FUZZ_NEED((status == REEL_OK) == (values != NULL) && (status != REEL_OK || entry->shape[0] <= ROWS_MOST));
+    FUZZ_NEED((status == REEL_OK) == (values != NULL) && (status != REEL_OK || entry->shape[0] <= ROWS_MAX));
     free(values);
 }
 
@@ -153,7 +153,7 @@ static void walk(const char *path, struct reel_safetensors *file, const uint8_t 
         const struct reel_safetensors_entry *entry = reel_safetensors_at(file, i);
         FUZZ_NEED(i == 0 || strcmp(reel_safetensors_at(file, i - 1)->name, entry->name) < 0);
         read_entry(file, entry, bytes, count);
-        if (i < INPUTS_MOST)
+        if (i < INPUTS_MAX)
             read_input(path, entry);
     }
     const char *format = reel_safetensors_metadata(file, "format");

@@ -2,14 +2,14 @@
  * whatever the stand-in refuses, the process goes on, and a stream of before is closed. */
 #include "gpu.h"
 #include "ops.h"
-#include "stand_in.h"
+#include "fake.h"
 #include "test.h"
 
 #include <string.h>
 
 enum { ILLEGAL_ADDRESS = 700, NO_CODE = 209, OUT_OF_MEMORY = 2, OLD_DRIVER = 35, COUNT = 64 };
 
-static const struct reel_scratch most = {.in = 64, .channels = 32, .threads = 1};
+static const struct reel_scratch max = {.in = 64, .channels = 32, .threads = 1};
 static struct reel_stream stream, aside;
 static void *scratch;
 static float *x;
@@ -17,21 +17,21 @@ static float *x;
 static void begin(void)
 {
     reel_error_clear();
-    scratch = reel_ops_cuda.allocate(reel_scratch_bytes(&reel_ops_cuda, &most));
+    scratch = reel_ops_cuda.allocate(reel_scratch_bytes(&reel_ops_cuda, &max));
     x = reel_ops_cuda.allocate(COUNT * 4);
-    reel_stream_open(&stream, &reel_ops_cuda, &most, scratch);
-    reel_stream_open_aside(&aside, &reel_ops_cuda);
+    reel_stream_open(&stream, &reel_ops_cuda, &max, scratch);
+    reel_stream_open_side(&aside, &reel_ops_cuda);
     reel_clear(&stream, (struct reel_clear){COUNT * 4, x});
     CHECK(stream.status == REEL_OK && aside.status == REEL_OK, "%s", reel_error_here()->cause);
 }
 
 static void end(void)
 {
-    reel_stand_in_refuse(NULL, 0, 0);
+    reel_fake_refuse(NULL, 0, 0);
     reel_stream_close(&aside);
     reel_stream_close(&stream);
     reel_ops_cuda.release(x, COUNT * 4);
-    reel_ops_cuda.release(scratch, reel_scratch_bytes(&reel_ops_cuda, &most));
+    reel_ops_cuda.release(scratch, reel_scratch_bytes(&reel_ops_cuda, &max));
 }
 
 static void silu(void)
@@ -62,12 +62,12 @@ static void finish(void)
 
 static void pace(void)
 {
-    reel_pace(&stream);
+    reel_throttle(&stream);
 }
 
 static void order(void)
 {
-    reel_order(&stream, &aside);
+    reel_stream_wait(&stream, &aside);
 }
 
 static void what_cuda_refuses_fails_the_stream(void)
@@ -90,7 +90,7 @@ static void what_cuda_refuses_fails_the_stream(void)
                  {"cudaStreamWaitEvent", order, "ordering two streams on the GPU"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         begin();
-        reel_stand_in_refuse(cases[i].call, 0, ILLEGAL_ADDRESS);
+        reel_fake_refuse(cases[i].call, 0, ILLEGAL_ADDRESS);
         cases[i].operation();
         const char *cause = reel_error_here()->cause;
         CHECK(stream.status == REEL_BAD_DEVICE, "%s was refused: status %d", cases[i].call,
@@ -98,7 +98,7 @@ static void what_cuda_refuses_fails_the_stream(void)
         CHECK(strncmp(cause, cases[i].words, strlen(cases[i].words)) == 0 &&
                   strstr(cause, "cudaErrorIllegalAddress"),
               "%s was refused: %s", cases[i].call, cause);
-        reel_stand_in_refuse("cudaLaunchKernel", 0, ILLEGAL_ADDRESS);
+        reel_fake_refuse("cudaLaunchKernel", 0, ILLEGAL_ADDRESS);
         silu();
         order();
         pace();
@@ -118,14 +118,14 @@ static void a_stream_that_is_not_opened_is_closed(void)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct reel_stream other;
         reel_error_clear();
-        reel_stand_in_refuse(cases[i].call, cases[i].after, ILLEGAL_ADDRESS);
-        reel_stream_open_aside(&other, &reel_ops_cuda);
+        reel_fake_refuse(cases[i].call, cases[i].after, ILLEGAL_ADDRESS);
+        reel_stream_open_side(&other, &reel_ops_cuda);
         CHECK(other.status == REEL_BAD_DEVICE, "%s was refused: status %d", cases[i].call, (int)other.status);
         CHECK(strstr(reel_error_here()->cause, "opening a stream on the GPU"), "%s",
               reel_error_here()->cause);
-        reel_order(&other, &stream);
-        reel_order(&stream, &other);
-        reel_pace(&other);
+        reel_stream_wait(&other, &stream);
+        reel_stream_wait(&stream, &other);
+        reel_throttle(&other);
         reel_finish(&other);
         reel_stream_close(&other);
         CHECK(stream.status == REEL_OK, "another stream failed with it");
@@ -135,9 +135,9 @@ static void a_stream_that_is_not_opened_is_closed(void)
 
 static void memory_that_is_refused_is_none(void)
 {
-    reel_stand_in_refuse("cudaMalloc", 0, OUT_OF_MEMORY);
+    reel_fake_refuse("cudaMalloc", 0, OUT_OF_MEMORY);
     CHECK(reel_ops_cuda.allocate(4096) == NULL, "device memory");
-    reel_stand_in_refuse("cudaHostAlloc", 0, OUT_OF_MEMORY);
+    reel_fake_refuse("cudaHostAlloc", 0, OUT_OF_MEMORY);
     CHECK(reel_ops_cuda.allocate_host(4096) == NULL, "host memory");
     begin();
     silu();
@@ -152,9 +152,9 @@ static void gpus_are_described_or_refused(void)
     char why[REEL_CAUSE_BYTES];
     struct reel_gpu gpu;
     reel_error_clear();
-    reel_stand_in_refuse("cudaGetDeviceCount", 0, OLD_DRIVER);
+    reel_fake_refuse("cudaGetDeviceCount", 0, OLD_DRIVER);
     CHECK(reel_gpu_count(why) == 0 && strstr(why, "cudaErrorInsufficientDriver"), "%s", why);
-    reel_stand_in_refuse(NULL, 0, 0);
+    reel_fake_refuse(NULL, 0, 0);
     CHECK(reel_gpu_count(why) == 1, "%s", why);
     CHECK(reel_gpu_describe(0, &gpu) == REEL_OK, "%s", reel_error_here()->cause);
     CHECK(gpu.major >= 8 && gpu.name[0] && gpu.free_bytes > 0 && gpu.free_bytes <= gpu.memory_bytes &&
@@ -164,13 +164,13 @@ static void gpus_are_described_or_refused(void)
     reel_error_clear();
     CHECK(reel_gpu_use(1) == REEL_BAD_DEVICE, "a GPU that there is not");
     reel_error_clear();
-    reel_stand_in_refuse("cudaMemGetInfo", 0, ILLEGAL_ADDRESS);
+    reel_fake_refuse("cudaMemGetInfo", 0, ILLEGAL_ADDRESS);
     CHECK(reel_gpu_describe(0, &gpu) == REEL_BAD_DEVICE, "free memory that nobody knows");
     reel_error_clear();
-    reel_stand_in_refuse("cudaFuncGetAttributes", 0, NO_CODE);
+    reel_fake_refuse("cudaFuncGetAttributes", 0, NO_CODE);
     CHECK(reel_gpu_use(0) == REEL_BAD_DEVICE && strstr(reel_error_here()->cause, "holds no code for sm_"),
           "%s", reel_error_here()->cause);
-    reel_stand_in_refuse(NULL, 0, 0);
+    reel_fake_refuse(NULL, 0, 0);
     CHECK(reel_gpu_use(0) == REEL_OK, "%s", reel_error_here()->cause);
 }
 

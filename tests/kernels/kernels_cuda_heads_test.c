@@ -1,6 +1,6 @@
 /* The CUDA backend's layout by heads, patches, solver, copies and streams against the CPU's. */
 #include "test.h"
-#include "twins.h"
+#include "host_device.h"
 
 #include <math.h>
 #include <string.h>
@@ -19,21 +19,21 @@ enum { CASES = sizeof heads_cases / sizeof *heads_cases };
 
 /* What an operation on heads is given. */
 struct heads_arrays {
-    struct twins_array x, norm, table, squares, y, back;
+    struct host_device_array x, norm, table, squares, y, back;
 };
 
-static struct heads_arrays heads_make(const struct heads_case *c, enum reel_precision numbers)
+static struct heads_arrays heads_make(const struct heads_case *c, enum reel_precision dtype)
 {
     int64_t width = c->heads * c->channels;
     double squares[2 * ROWS];
     for (int64_t i = 0; i < 2 * ROWS; i++)
         squares[i] = (double)(i + 1) * (double)width;
-    return (struct heads_arrays){.x = twins_random(numbers, ROWS * width, 1, 2),
-                                 .norm = twins_random(numbers, width, 2, 1),
-                                 .table = twins_random(REEL_FP32, 3 * 16 * c->channels, 3, 1),
-                                 .squares = twins_bytes(squares, sizeof squares),
-                                 .y = twins_blank(numbers, ROWS * width),
-                                 .back = twins_blank(numbers, ROWS * width)};
+    return (struct heads_arrays){.x = host_device_random(dtype, ROWS * width, 1, 2),
+                                 .norm = host_device_random(dtype, width, 2, 1),
+                                 .table = host_device_random(REEL_FP32, 3 * 16 * c->channels, 3, 1),
+                                 .squares = host_device_bytes(squares, sizeof squares),
+                                 .y = host_device_blank(dtype, ROWS * width),
+                                 .back = host_device_blank(dtype, ROWS * width)};
 }
 
 /* With a norm over all heads (1) or by sums of squares of every part (1 and 2), with a rotation (4). */
@@ -52,13 +52,12 @@ static void split(const struct heads_case *c, const struct heads_arrays *h, int 
                              .H = 2,
                              .W = 3,
                              .first_token = 8 + ROWS - rows};
-    char *x =
-        (char *)h->x.at[on] + (ROWS - rows) * c->heads * c->channels * reel_precision_bytes(h->x.numbers);
-    reel_split_heads(twins_stream(on),
+    char *x = (char *)h->x.at[on] + (ROWS - rows) * c->heads * c->channels * reel_precision_bytes(h->x.dtype);
+    reel_split_heads(host_device_stream(on),
                      (struct reel_split_heads){.rows = rows,
                                                .heads = c->heads,
                                                .channels = c->channels,
-                                               .numbers = h->x.numbers,
+                                               .dtype = h->x.dtype,
                                                .x = y ? x : h->x.at[on],
                                                .norm = variant & 1 ? h->norm.at[on] : NULL,
                                                .epsilon = 1e-6,
@@ -73,40 +72,40 @@ static void split(const struct heads_case *c, const struct heads_arrays *h, int 
 
 static void merge(const struct heads_case *c, const struct heads_arrays *h, int on)
 {
-    reel_merge_heads(twins_stream(on), (struct reel_merge_heads){.rows = ROWS,
-                                                                 .heads = c->heads,
-                                                                 .channels = c->channels,
-                                                                 .numbers = h->x.numbers,
-                                                                 .parts = PARTS,
-                                                                 .first_head = c->first_head,
-                                                                 .x = h->y.at[on],
-                                                                 .y = h->back.at[on]});
+    reel_merge_heads(host_device_stream(on), (struct reel_merge_heads){.rows = ROWS,
+                                                                       .heads = c->heads,
+                                                                       .channels = c->channels,
+                                                                       .dtype = h->x.dtype,
+                                                                       .parts = PARTS,
+                                                                       .first_head = c->first_head,
+                                                                       .x = h->y.at[on],
+                                                                       .y = h->back.at[on]});
 }
 
-static void split_is(const struct heads_case *c, enum reel_precision numbers, int variant)
+static void split_is(const struct heads_case *c, enum reel_precision dtype, int variant)
 {
-    struct heads_arrays h = heads_make(c, numbers);
-    int64_t row_bytes = c->heads * c->channels * reel_precision_bytes(numbers);
+    struct heads_arrays h = heads_make(c, dtype);
+    int64_t row_bytes = c->heads * c->channels * reel_precision_bytes(dtype);
     for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
         split(c, &h, variant, PARTS, ROWS, on, h.y.at[on]);
         merge(c, &h, on);
     }
     if ((variant & 3) == 1) { /* the only sum that the device adds in its own order */
-        twins_close_to("split_heads", &h.y);
-        twins_close_to("merge_heads", &h.back);
+        host_device_close_to("split_heads", &h.y);
+        host_device_close_to("merge_heads", &h.back);
     } else {
-        twins_equal("split_heads", &h.y);
-        twins_equal("merge_heads", &h.back);
+        host_device_equal("split_heads", &h.y);
+        host_device_equal("merge_heads", &h.back);
     }
     /* Alone, the last row is laid out as all of it; and in place all rows are. */
     char *last = (char *)h.y.at[TWINS_DEVICE] + (ROWS - 1) * row_bytes;
     if (!(variant & 2)) {
         split(c, &h, variant, 1, 1, TWINS_DEVICE, last);
-        twins_same_rows("split_heads", &h.y, &h.back, ROWS - 1, 1, row_bytes);
+        host_device_same_rows("split_heads", &h.y, &h.back, ROWS - 1, 1, row_bytes);
     }
     split(c, &h, variant, 1, ROWS, TWINS_DEVICE, NULL);
-    twins_same_rows("split_heads in place", &h.x, &h.back, 0, ROWS, row_bytes);
-    twins_free();
+    host_device_same_rows("split_heads in place", &h.x, &h.back, 0, ROWS, row_bytes);
+    host_device_free();
 }
 
 static void heads_are_laid_out_as_on_the_host(void)
@@ -122,19 +121,20 @@ static void patches_have_the_host_s_bits(void)
 {
     enum { F = 3, H = 5, W = 7, C = 6, TOKENS = 61, FIRST = 20 };
     for (int p = 0; p < BOTH; p++) {
-        struct twins_array latents = twins_random(REEL_FP32, C * F * 4 * H * W, 1, 3),
-                           columns = twins_blank(precisions[p], TOKENS * 4 * C),
-                           tokens = twins_random(REEL_FP32, F * H * W * 4 * C, 2, 3),
-                           velocity = twins_blank(REEL_FP32, C * F * 4 * H * W);
+        struct host_device_array latents = host_device_random(REEL_FP32, C * F * 4 * H * W, 1, 3),
+                                 columns = host_device_blank(precisions[p], TOKENS * 4 * C),
+                                 tokens = host_device_random(REEL_FP32, F * H * W * 4 * C, 2, 3),
+                                 velocity = host_device_blank(REEL_FP32, C * F * 4 * H * W);
         for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
-            reel_patchify(twins_stream(on), (struct reel_patchify){TOKENS, FIRST, F, H, W, C, precisions[p],
-                                                                   latents.at[on], columns.at[on]});
-            reel_unpatchify(twins_stream(on),
+            reel_patchify(host_device_stream(on),
+                          (struct reel_patchify){TOKENS, FIRST, F, H, W, C, precisions[p], latents.at[on],
+                                                 columns.at[on]});
+            reel_unpatchify(host_device_stream(on),
                             (struct reel_unpatchify){F, H, W, C, tokens.at[on], velocity.at[on]});
         }
-        twins_equal("patchify", &columns);
-        twins_equal("unpatchify", &velocity);
-        twins_free();
+        host_device_equal("patchify", &columns);
+        host_device_equal("unpatchify", &velocity);
+        host_device_free();
     }
 }
 
@@ -142,11 +142,11 @@ static void a_step_of_the_solver_has_the_host_s_bits(void)
 {
     enum { C = 3, F = 4, PLANE = 35 };
     for (int variant = 0; variant < 4; variant++) {
-        struct twins_array v = twins_random(REEL_FP32, C * 2 * PLANE, 1, 2),
-                           x = twins_random(REEL_FP32, C * F * PLANE, 2, 2),
-                           m0 = twins_random(REEL_FP32, C * F * PLANE, 3, 2),
-                           m1 = twins_random(REEL_FP32, C * F * PLANE, 4, 2),
-                           last = twins_random(REEL_FP32, C * F * PLANE, 5, 2);
+        struct host_device_array v = host_device_random(REEL_FP32, C * 2 * PLANE, 1, 2),
+                                 x = host_device_random(REEL_FP32, C * F * PLANE, 2, 2),
+                                 m0 = host_device_random(REEL_FP32, C * F * PLANE, 3, 2),
+                                 m1 = host_device_random(REEL_FP32, C * F * PLANE, 4, 2),
+                                 last = host_device_random(REEL_FP32, C * F * PLANE, 5, 2);
         struct reel_solve a = {.channels = C,
                                .frames = F,
                                .plane = PLANE,
@@ -166,13 +166,13 @@ static void a_step_of_the_solver_has_the_host_s_bits(void)
                                .predict_v = 0.01};
         for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
             a.v = v.at[on], a.x = x.at[on], a.m0 = m0.at[on], a.m1 = m1.at[on], a.last = last.at[on];
-            reel_solve(twins_stream(on), a);
+            reel_solve(host_device_stream(on), a);
         }
-        twins_equal("x", &x);
-        twins_equal("m0", &m0);
-        twins_equal("m1", &m1);
-        twins_equal("last", &last);
-        twins_free();
+        host_device_equal("x", &x);
+        host_device_equal("m0", &m0);
+        host_device_equal("m1", &m1);
+        host_device_equal("last", &last);
+        host_device_free();
     }
 }
 
@@ -180,8 +180,8 @@ static void what_is_not_finite_is_found(void)
 {
     enum { COUNT = 5003 };
     static const int64_t places[] = {COUNT, 0, 7, 8, 2500, COUNT - 1};
-    struct reel_stream *device = twins_stream(TWINS_DEVICE);
-    struct twins_array x = twins_random(REEL_FP32, COUNT, 1, 3);
+    struct reel_stream *device = host_device_stream(TWINS_DEVICE);
+    struct host_device_array x = host_device_random(REEL_FP32, COUNT, 1, 3);
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         float *host = x.at[TWINS_HOST], former = 0;
         int64_t place = places[i], found = place == COUNT ? -1 : place;
@@ -197,22 +197,23 @@ static void what_is_not_finite_is_found(void)
             host[place] = former;
     }
     CHECK(reel_first_nonfinite(device, x.at[TWINS_DEVICE], 4096) == -1, "found in whole chunks of numbers");
-    twins_free();
+    host_device_free();
 }
 
 static void copies_go_by_rows(void)
 {
     enum { WIDE = 40, NARROW = 12, LINES = 9 };
-    struct reel_stream *device = twins_stream(TWINS_DEVICE);
-    struct twins_array from = twins_random(REEL_FP32, WIDE * LINES / 4, 1, 3),
-                       to = twins_blank(REEL_FP32, WIDE * LINES / 4);
+    struct reel_stream *device = host_device_stream(TWINS_DEVICE);
+    struct host_device_array from = host_device_random(REEL_FP32, WIDE * LINES / 4, 1, 3),
+                             to = host_device_blank(REEL_FP32, WIDE * LINES / 4);
     char back[NARROW * LINES];
     for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
-        reel_copy(twins_stream(on), (struct reel_copy){REEL_ON_DEVICE, LINES, NARROW, (char *)from.at[on] + 4,
-                                                       WIDE, (char *)to.at[on] + 8, WIDE - 8});
-        reel_clear(twins_stream(on), (struct reel_clear){5, (char *)to.at[on] + 3 * (WIDE - 8)});
+        reel_copy(host_device_stream(on),
+                  (struct reel_copy){REEL_ON_DEVICE, LINES, NARROW, (char *)from.at[on] + 4, WIDE,
+                                     (char *)to.at[on] + 8, WIDE - 8});
+        reel_clear(host_device_stream(on), (struct reel_clear){5, (char *)to.at[on] + 3 * (WIDE - 8)});
     }
-    twins_equal("a copy with room between", &to);
+    host_device_equal("a copy with room between", &to);
     reel_copy(device,
               (struct reel_copy){REEL_FROM_DEVICE, LINES, NARROW, from.at[TWINS_DEVICE], WIDE, back, NARROW});
     int64_t wrong = 0;
@@ -225,72 +226,74 @@ static void copies_go_by_rows(void)
     memset(back, 2, sizeof back); /* is the caller's again at once */
     wrong = 0;
     for (int64_t r = 0; r < LINES; r++)
-        wrong += ((const char *)twins_device(&to))[r * WIDE + NARROW - 1] != 1;
+        wrong += ((const char *)host_device_device(&to))[r * WIDE + NARROW - 1] != 1;
     CHECK(wrong == 0, "%lld rows went as others", (long long)wrong);
-    twins_free();
+    host_device_free();
 }
 
 /* A stream aside brings what the other made, and the other goes on when it is there. */
 static void streams_are_ordered(void)
 {
     enum { COUNT = 1 << 16, TURNS = 6 };
-    struct reel_stream *device = twins_stream(TWINS_DEVICE), aside;
-    struct twins_array x = twins_random(REEL_FP32, COUNT, 1, 1), y = twins_blank(REEL_FP32, COUNT),
-                       z = twins_random(REEL_FP32, COUNT, 2, 1);
+    struct reel_stream *device = host_device_stream(TWINS_DEVICE), aside;
+    struct host_device_array x = host_device_random(REEL_FP32, COUNT, 1, 1),
+                             y = host_device_blank(REEL_FP32, COUNT),
+                             z = host_device_random(REEL_FP32, COUNT, 2, 1);
     const float *first = z.at[TWINS_HOST];
     float right = first[0];
-    reel_stream_open_aside(&aside, &reel_ops_cuda);
+    reel_stream_open_side(&aside, &reel_ops_cuda);
     for (int turn = 0; turn < TURNS; turn++) {
         reel_silu(device, (struct reel_silu){COUNT, x.at[TWINS_DEVICE], x.at[TWINS_DEVICE]});
-        reel_order(&aside, device);
+        reel_stream_wait(&aside, device);
         reel_copy(&aside, (struct reel_copy){.direction = REEL_ON_DEVICE,
                                              .rows = 1,
                                              .row_bytes = COUNT * 4,
                                              .from = x.at[TWINS_DEVICE],
                                              .to = y.at[TWINS_DEVICE]});
-        reel_order(device, &aside);
+        reel_stream_wait(device, &aside);
         reel_add_residual(device,
                           (struct reel_add_residual){COUNT, 4, y.at[TWINS_DEVICE], z.at[TWINS_DEVICE]});
-        reel_pace(device);
+        reel_throttle(device);
         float *host = x.at[TWINS_HOST];
-        reel_silu(twins_stream(TWINS_HOST), (struct reel_silu){COUNT, host, host});
+        reel_silu(host_device_stream(TWINS_HOST), (struct reel_silu){COUNT, host, host});
         right += host[0];
     }
     reel_finish(device);
-    CHECK(((const float *)twins_device(&z))[0] == right, "an order was lost");
-    twins_same_rows("the last copy", &y, &x, 0, 1, COUNT * 4);
+    CHECK(((const float *)host_device_device(&z))[0] == right, "an order was lost");
+    host_device_same_rows("the last copy", &y, &x, 0, 1, COUNT * 4);
     CHECK(aside.status == REEL_OK, "%s", reel_error_here()->cause);
     reel_stream_close(&aside);
-    twins_free();
+    host_device_free();
 }
 
 /* Copies with memory of the host that a device could read and write at leisure are done when they return. */
 static void copies_are_done_with_the_host_s_memory(void)
 {
     enum { COUNT = 5000 };
-    struct reel_stream *device = twins_stream(TWINS_DEVICE);
-    struct twins_array x = twins_random(REEL_FP32, COUNT, 1, 1), y = twins_blank(REEL_FP32, COUNT);
+    struct reel_stream *device = host_device_stream(TWINS_DEVICE);
+    struct host_device_array x = host_device_random(REEL_FP32, COUNT, 1, 1),
+                             y = host_device_blank(REEL_FP32, COUNT);
     float *pinned = reel_ops_cuda.allocate_host(COUNT * 4);
     CHECK(pinned != NULL, "no memory of the host");
     memcpy(pinned, x.at[TWINS_HOST], COUNT * 4);
     reel_upload(device, y.at[TWINS_DEVICE], pinned, COUNT * 4);
     memset(pinned, 0, COUNT * 4);
-    twins_same_rows("an upload", &y, &x, 0, 1, COUNT * 4);
+    host_device_same_rows("an upload", &y, &x, 0, 1, COUNT * 4);
     reel_silu(device, (struct reel_silu){COUNT, y.at[TWINS_DEVICE], y.at[TWINS_DEVICE]});
     reel_download(device, pinned, y.at[TWINS_DEVICE], COUNT * 4);
     float *host = x.at[TWINS_HOST];
-    reel_silu(twins_stream(TWINS_HOST), (struct reel_silu){COUNT, host, host});
+    reel_silu(host_device_stream(TWINS_HOST), (struct reel_silu){COUNT, host, host});
     CHECK(memcmp(pinned, host, COUNT * 4) == 0, "a download came late");
     reel_ops_cuda.release_host(pinned, COUNT * 4);
     reel_ops_cuda.release_host(NULL, 0);
     reel_ops_cuda.release(NULL, 0);
-    twins_free();
+    host_device_free();
 }
 
 int main(void)
 {
-    const struct reel_scratch most = {.in = 64, .channels = 32, .threads = 2};
-    int skipped = twins_open(&most);
+    const struct reel_scratch max = {.in = 64, .channels = 32, .threads = 2};
+    int skipped = host_device_open(&max);
     if (skipped)
         return skipped;
     RUN(heads_are_laid_out_as_on_the_host);
@@ -300,6 +303,6 @@ int main(void)
     RUN(copies_go_by_rows);
     RUN(streams_are_ordered);
     RUN(copies_are_done_with_the_host_s_memory);
-    twins_close();
+    host_device_close();
     return test_end();
 }

@@ -1,7 +1,7 @@
 /* Every operation of the CUDA backend but GEMM and attention against its twin on the CPU: the same bits where
  * the arithmetic is the same, rounding apart where sums are added in another order. */
 #include "test.h"
-#include "twins.h"
+#include "host_device.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,46 +14,47 @@ static const int32_t of_token[ROWS] = {0, 2, 1, 1, 0, 2, 2};
 static const enum reel_precision precisions[BOTH] = {REEL_FP32, REEL_BFLOAT16};
 
 /* Calls check(rows, width, precision) for all of them. */
-static void each_shape(void (*check)(int64_t rows, int64_t width, enum reel_precision numbers))
+static void each_shape(void (*check)(int64_t rows, int64_t width, enum reel_precision dtype))
 {
     for (int w = 0; w < WIDTHS; w++)
         for (int p = 0; p < BOTH; p++) {
             check(1, widths[w], precisions[p]);
-            twins_free();
+            host_device_free();
             check(ROWS, widths[w], precisions[p]);
-            twins_free();
+            host_device_free();
         }
 }
 
 /* Element `index` of an array, on one side. */
-static void *at(const struct twins_array *array, int on, int64_t index)
+static void *at(const struct host_device_array *array, int on, int64_t index)
 {
-    return (char *)array->at[on] + index * reel_precision_bytes(array->numbers);
+    return (char *)array->at[on] + index * reel_precision_bytes(array->dtype);
 }
 
-static void layer_norm_is(int64_t rows, int64_t width, enum reel_precision numbers)
+static void layer_norm_is(int64_t rows, int64_t width, enum reel_precision dtype)
 {
     for (int from = 0; from < BOTH; from++) {
-        struct twins_array x = twins_random(precisions[from], rows * width, 1, 3),
-                           weight = twins_random(numbers, width, 2, 1),
-                           bias = twins_random(numbers, width, 3, 1), y = twins_blank(numbers, rows * width),
-                           alone = twins_blank(numbers, rows * width);
+        struct host_device_array x = host_device_random(precisions[from], rows * width, 1, 3),
+                                 weight = host_device_random(dtype, width, 2, 1),
+                                 bias = host_device_random(dtype, width, 3, 1),
+                                 y = host_device_blank(dtype, rows * width),
+                                 alone = host_device_blank(dtype, rows * width);
         struct reel_layer_norm a = {
-            .rows = rows, .width = width, .from = precisions[from], .numbers = numbers, .epsilon = 1e-6};
+            .rows = rows, .width = width, .x_dtype = precisions[from], .dtype = dtype, .epsilon = 1e-6};
         for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
             a.x = x.at[on], a.weight = weight.at[on], a.bias = bias.at[on], a.y = y.at[on];
-            reel_layer_norm(twins_stream(on), a);
+            reel_layer_norm(host_device_stream(on), a);
         }
-        twins_close_to("layer_norm", &y);
+        host_device_close_to("layer_norm", &y);
         int64_t last = (rows - 1) * width;
         a.rows = 1, a.x = at(&x, TWINS_DEVICE, last), a.y = at(&alone, TWINS_DEVICE, last);
-        reel_layer_norm(twins_stream(TWINS_DEVICE), a);
-        twins_same_rows("layer_norm", &alone, &y, rows - 1, 1, width * reel_precision_bytes(numbers));
-        if (from != (int)numbers)
+        reel_layer_norm(host_device_stream(TWINS_DEVICE), a);
+        host_device_same_rows("layer_norm", &alone, &y, rows - 1, 1, width * reel_precision_bytes(dtype));
+        if (from != (int)dtype)
             continue;
         a.rows = rows, a.x = x.at[TWINS_DEVICE], a.y = x.at[TWINS_DEVICE];
-        reel_layer_norm(twins_stream(TWINS_DEVICE), a);
-        twins_same_rows("layer_norm in place", &x, &y, 0, rows, width * reel_precision_bytes(numbers));
+        reel_layer_norm(host_device_stream(TWINS_DEVICE), a);
+        host_device_same_rows("layer_norm in place", &x, &y, 0, rows, width * reel_precision_bytes(dtype));
     }
 }
 
@@ -62,35 +63,37 @@ static void a_layer_norm_is_the_host_s(void)
     each_shape(layer_norm_is);
 }
 
-static void modulate_is(int64_t rows, int64_t width, enum reel_precision numbers)
+static void modulate_is(int64_t rows, int64_t width, enum reel_precision dtype)
 {
-    struct twins_array x = twins_random(REEL_FP32, rows * width, 1, 3),
-                       shift = twins_random(numbers, width, 2, 1), scale = twins_random(numbers, width, 3, 1),
-                       table = twins_random(REEL_FP32, TABLE_ROWS * 3 * width, 4, 1),
-                       index = twins_bytes(of_token, sizeof of_token), y = twins_blank(numbers, rows * width),
-                       alone = twins_blank(numbers, rows * width);
+    struct host_device_array x = host_device_random(REEL_FP32, rows * width, 1, 3),
+                             shift = host_device_random(dtype, width, 2, 1),
+                             scale = host_device_random(dtype, width, 3, 1),
+                             table = host_device_random(REEL_FP32, TABLE_ROWS * 3 * width, 4, 1),
+                             index = host_device_bytes(of_token, sizeof of_token),
+                             y = host_device_blank(dtype, rows * width),
+                             alone = host_device_blank(dtype, rows * width);
     struct reel_modulate a = {.rows = rows,
                               .width = width,
-                              .numbers = numbers,
+                              .dtype = dtype,
                               .epsilon = 1e-6,
                               .shift_at = width,
                               .scale_at = 2 * width};
     for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
         a.x = x.at[on], a.shift = shift.at[on], a.scale = scale.at[on], a.y = y.at[on];
         a.embedding = (struct reel_rows){table.at[on], 3 * width, index.at[on]};
-        reel_modulate(twins_stream(on), a);
+        reel_modulate(host_device_stream(on), a);
     }
-    twins_close_to("modulate", &y);
+    host_device_close_to("modulate", &y);
     int64_t last = (rows - 1) * width;
     a.rows = 1, a.x = at(&x, TWINS_DEVICE, last), a.y = at(&alone, TWINS_DEVICE, last);
     a.embedding.of_token += rows - 1;
-    reel_modulate(twins_stream(TWINS_DEVICE), a);
-    twins_same_rows("modulate", &alone, &y, rows - 1, 1, width * reel_precision_bytes(numbers));
-    if (numbers != REEL_FP32)
+    reel_modulate(host_device_stream(TWINS_DEVICE), a);
+    host_device_same_rows("modulate", &alone, &y, rows - 1, 1, width * reel_precision_bytes(dtype));
+    if (dtype != REEL_FP32)
         return;
     a.rows = rows, a.embedding.of_token -= rows - 1, a.x = x.at[TWINS_DEVICE], a.y = x.at[TWINS_DEVICE];
-    reel_modulate(twins_stream(TWINS_DEVICE), a);
-    twins_same_rows("modulate in place", &x, &y, 0, rows, width * 4);
+    reel_modulate(host_device_stream(TWINS_DEVICE), a);
+    host_device_same_rows("modulate in place", &x, &y, 0, rows, width * 4);
 }
 
 static void a_modulation_is_the_host_s(void)
@@ -99,21 +102,21 @@ static void a_modulation_is_the_host_s(void)
 }
 
 /* By rows of a table, by rows in order, and without a gate. */
-static void gated_add_is(int64_t rows, int64_t width, enum reel_precision numbers)
+static void gated_add_is(int64_t rows, int64_t width, enum reel_precision dtype)
 {
     for (int variant = 0; variant < 3; variant++) {
-        struct twins_array x = twins_random(REEL_FP32, rows * width, 1, 3),
-                           y = twins_random(numbers, rows * width, 2, 1),
-                           gate = twins_random(numbers, width, 3, 1),
-                           table = twins_random(REEL_FP32, ROWS * 2 * width, 4, 1),
-                           index = twins_bytes(of_token, sizeof of_token);
-        struct reel_gated_add a = {.rows = rows, .width = width, .numbers = numbers, .gate_at = width};
+        struct host_device_array x = host_device_random(REEL_FP32, rows * width, 1, 3),
+                                 y = host_device_random(dtype, rows * width, 2, 1),
+                                 gate = host_device_random(dtype, width, 3, 1),
+                                 table = host_device_random(REEL_FP32, ROWS * 2 * width, 4, 1),
+                                 index = host_device_bytes(of_token, sizeof of_token);
+        struct reel_gated_add a = {.rows = rows, .width = width, .dtype = dtype, .gate_at = width};
         for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
             a.x = x.at[on], a.y = y.at[on], a.gate = variant == 2 ? NULL : gate.at[on];
             a.embedding = (struct reel_rows){table.at[on], 2 * width, variant == 0 ? index.at[on] : NULL};
-            reel_gated_add(twins_stream(on), a);
+            reel_gated_add(host_device_stream(on), a);
         }
-        twins_equal("gated_add", &x);
+        host_device_equal("gated_add", &x);
     }
 }
 
@@ -123,9 +126,9 @@ static void a_gated_sum_has_the_host_s_bits(void)
 }
 
 /* Sums in double that are added in another order: relative to the host's. */
-static void sums_close(const char *what, const struct twins_array *sums, int64_t count)
+static void sums_close(const char *what, const struct host_device_array *sums, int64_t count)
 {
-    const double *right = sums->at[TWINS_HOST], *found = twins_device(sums);
+    const double *right = sums->at[TWINS_HOST], *found = host_device_device(sums);
     const double bound = 2e-7;
     for (int64_t i = 0; i < count; i++) {
         CHECK(right[i] > 0 && found[i] > right[i] * (1 - bound) && found[i] < right[i] * (1 + bound),
@@ -134,20 +137,21 @@ static void sums_close(const char *what, const struct twins_array *sums, int64_t
     }
 }
 
-static void squares_is(int64_t rows, int64_t width, enum reel_precision numbers)
+static void squares_is(int64_t rows, int64_t width, enum reel_precision dtype)
 {
-    struct twins_array x = twins_random(numbers, rows * width, 5, 3), sums = twins_blank(REEL_FP32, rows * 2),
-                       alone = twins_blank(REEL_FP32, rows * 2);
-    struct reel_squares a = {.rows = rows, .width = width, .numbers = numbers};
+    struct host_device_array x = host_device_random(dtype, rows * width, 5, 3),
+                             sums = host_device_blank(REEL_FP32, rows * 2),
+                             alone = host_device_blank(REEL_FP32, rows * 2);
+    struct reel_squares a = {.rows = rows, .width = width, .dtype = dtype};
     for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
         a.x = x.at[on], a.sums = sums.at[on];
-        reel_squares(twins_stream(on), a);
+        reel_squares(host_device_stream(on), a);
     }
     sums_close("squares", &sums, rows);
     a.rows = 1, a.x = at(&x, TWINS_DEVICE, (rows - 1) * width),
     a.sums = (double *)alone.at[TWINS_DEVICE] + rows - 1;
-    reel_squares(twins_stream(TWINS_DEVICE), a);
-    twins_same_rows("squares", &alone, &sums, rows - 1, 1, sizeof(double));
+    reel_squares(host_device_stream(TWINS_DEVICE), a);
+    host_device_same_rows("squares", &alone, &sums, rows - 1, 1, sizeof(double));
 }
 
 static void squares_are_the_host_s(void)
@@ -155,25 +159,25 @@ static void squares_are_the_host_s(void)
     each_shape(squares_is);
 }
 
-static void distances_is(int64_t rows, int64_t width, enum reel_precision numbers)
+static void distances_is(int64_t rows, int64_t width, enum reel_precision dtype)
 {
-    struct twins_array x = twins_random(REEL_FP32, rows * width, 6, 3),
-                       previous = twins_random(REEL_FP32, rows * width, 7, 3),
-                       difference = twins_blank(REEL_FP32, rows * 2),
-                       magnitude = twins_blank(REEL_FP32, rows * 2);
-    (void)numbers;
+    struct host_device_array x = host_device_random(REEL_FP32, rows * width, 6, 3),
+                             previous = host_device_random(REEL_FP32, rows * width, 7, 3),
+                             difference = host_device_blank(REEL_FP32, rows * 2),
+                             magnitude = host_device_blank(REEL_FP32, rows * 2);
+    (void)dtype;
     for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++)
-        reel_distances(twins_stream(on), (struct reel_distances){.rows = rows,
-                                                                 .width = width,
-                                                                 .x = x.at[on],
-                                                                 .previous = previous.at[on],
-                                                                 .difference = difference.at[on],
-                                                                 .magnitude = magnitude.at[on],
-                                                                 .stride = 1});
+        reel_distances(host_device_stream(on), (struct reel_distances){.rows = rows,
+                                                                       .width = width,
+                                                                       .x = x.at[on],
+                                                                       .previous = previous.at[on],
+                                                                       .difference = difference.at[on],
+                                                                       .magnitude = magnitude.at[on],
+                                                                       .stride = 1});
     sums_close("difference", &difference, rows);
     sums_close("magnitude", &magnitude, rows);
-    twins_equal("previous", &previous);
-    twins_same_rows("x is kept", &previous, &x, 0, rows, width * 4);
+    host_device_equal("previous", &previous);
+    host_device_same_rows("x is kept", &previous, &x, 0, rows, width * 4);
 }
 
 static void distances_are_the_host_s(void)
@@ -181,28 +185,29 @@ static void distances_are_the_host_s(void)
     each_shape(distances_is);
 }
 
-static void rows_is(int64_t rows, int64_t width, enum reel_precision numbers)
+static void rows_is(int64_t rows, int64_t width, enum reel_precision dtype)
 {
     int64_t part_stride = (rows * width + 23) / 8 * 8;
-    struct twins_array parts = twins_random(numbers, 3 * part_stride, 8, 3),
-                       row = twins_random(numbers, width, 9, 1), y = twins_blank(numbers, rows * width),
-                       table = twins_random(REEL_FP32, TABLE_ROWS * width, 10, 1),
-                       index = twins_bytes(of_token, sizeof of_token),
-                       expanded = twins_blank(REEL_FP32, rows * width),
-                       mixed = twins_random(REEL_FP32, rows * (width + 8), 11, 1);
+    struct host_device_array parts = host_device_random(dtype, 3 * part_stride, 8, 3),
+                             row = host_device_random(dtype, width, 9, 1),
+                             y = host_device_blank(dtype, rows * width),
+                             table = host_device_random(REEL_FP32, TABLE_ROWS * width, 10, 1),
+                             index = host_device_bytes(of_token, sizeof of_token),
+                             expanded = host_device_blank(REEL_FP32, rows * width),
+                             mixed = host_device_random(REEL_FP32, rows * (width + 8), 11, 1);
     for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
-        struct reel_stream *stream = twins_stream(on);
-        reel_sum_parts(stream, (struct reel_sum_parts){rows, width, 3, part_stride, numbers, parts.at[on],
+        struct reel_stream *stream = host_device_stream(on);
+        reel_sum_parts(stream, (struct reel_sum_parts){rows, width, 3, part_stride, dtype, parts.at[on],
                                                        row.at[on], y.at[on]});
-        reel_add_row(stream, (struct reel_add_row){rows, width, numbers, row.at[on], parts.at[on]});
+        reel_add_row(stream, (struct reel_add_row){rows, width, dtype, row.at[on], parts.at[on]});
         reel_expand(stream,
                     (struct reel_expand){rows, width, {table.at[on], width, index.at[on]}, expanded.at[on]});
         reel_blend(stream, (struct reel_blend){rows, width, 0.3, mixed.at[on], width + 8, expanded.at[on]});
     }
-    twins_equal("sum_parts", &y);
-    twins_equal("add_row", &parts);
-    twins_equal("expand", &expanded);
-    twins_equal("blend", &mixed);
+    host_device_equal("sum_parts", &y);
+    host_device_equal("add_row", &parts);
+    host_device_equal("expand", &expanded);
+    host_device_equal("blend", &mixed);
 }
 
 static void operations_on_rows_have_the_host_s_bits(void)
@@ -210,29 +215,31 @@ static void operations_on_rows_have_the_host_s_bits(void)
     each_shape(rows_is);
 }
 
-static void flat_is(int64_t rows, int64_t width, enum reel_precision numbers)
+static void flat_is(int64_t rows, int64_t width, enum reel_precision dtype)
 {
-    int64_t count = rows * width, bytes = reel_precision_bytes(numbers);
-    struct twins_array x = twins_random(REEL_FP32, count, 12, 90), y = twins_random(REEL_FP32, count, 13, 3),
-                       silu = twins_blank(REEL_FP32, count), guided = twins_blank(REEL_FP32, count),
-                       narrow = twins_blank(numbers, count), kept = twins_blank(numbers, count);
+    int64_t count = rows * width, bytes = reel_precision_bytes(dtype);
+    struct host_device_array x = host_device_random(REEL_FP32, count, 12, 90),
+                             y = host_device_random(REEL_FP32, count, 13, 3),
+                             silu = host_device_blank(REEL_FP32, count),
+                             guided = host_device_blank(REEL_FP32, count),
+                             narrow = host_device_blank(dtype, count), kept = host_device_blank(dtype, count);
     for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
-        struct reel_stream *stream = twins_stream(on);
+        struct reel_stream *stream = host_device_stream(on);
         reel_silu(stream, (struct reel_silu){count, x.at[on], silu.at[on]});
         reel_guide(stream, (struct reel_guide){count, x.at[on], y.at[on], 4.5, guided.at[on]});
-        reel_convert(stream, (struct reel_convert){count, numbers, x.at[on], narrow.at[on]});
+        reel_convert(stream, (struct reel_convert){count, dtype, x.at[on], narrow.at[on]});
         reel_keep_residual(stream,
                            (struct reel_keep_residual){count, bytes, x.at[on], y.at[on], kept.at[on]});
         reel_add_residual(stream, (struct reel_add_residual){count, bytes, kept.at[on], x.at[on]});
         reel_guide(stream, (struct reel_guide){count, x.at[on], y.at[on], 1.5, y.at[on]});
         reel_silu(stream, (struct reel_silu){count, x.at[on], x.at[on]});
     }
-    twins_equal("silu", &silu);
-    twins_equal("guide", &guided);
-    twins_equal("convert", &narrow);
-    twins_equal("keep_residual", &kept);
-    twins_equal("guide in place", &y);
-    twins_equal("add_residual, and silu in place", &x);
+    host_device_equal("silu", &silu);
+    host_device_equal("guide", &guided);
+    host_device_equal("convert", &narrow);
+    host_device_equal("keep_residual", &kept);
+    host_device_equal("guide in place", &y);
+    host_device_equal("add_residual, and silu in place", &x);
 }
 
 static void operations_on_numbers_have_the_host_s_bits(void)
@@ -244,25 +251,25 @@ enum { OFF_WIDTH = 264 };
 
 /* A modulation with one of its arrays (0 .. 3) where no access of 16 bytes may begin, and one with none (4);
  * the same. */
-static void modulated_off(enum reel_precision numbers, int which, struct twins_array *y)
+static void modulated_off(enum reel_precision dtype, int which, struct host_device_array *y)
 {
-    struct twins_array x = twins_random(REEL_FP32, ROWS * OFF_WIDTH + 1, 14, 3),
-                       table = twins_random(REEL_FP32, ROWS * OFF_WIDTH + 1, 15, 1),
-                       row = twins_random(numbers, OFF_WIDTH + 1, 16, 1);
-    struct twins_array *arrays[] = {&x, &table, &row, y};
+    struct host_device_array x = host_device_random(REEL_FP32, ROWS * OFF_WIDTH + 1, 14, 3),
+                             table = host_device_random(REEL_FP32, ROWS * OFF_WIDTH + 1, 15, 1),
+                             row = host_device_random(dtype, OFF_WIDTH + 1, 16, 1);
+    struct host_device_array *arrays[] = {&x, &table, &row, y};
     if (which < 4) { /* the same numbers, one further on */
-        int64_t number = reel_precision_bytes(arrays[which]->numbers);
+        int64_t number = reel_precision_bytes(arrays[which]->dtype);
         memmove((char *)arrays[which]->at[TWINS_HOST] + number, arrays[which]->at[TWINS_HOST],
                 (size_t)(arrays[which]->bytes - number));
-        reel_upload(twins_stream(TWINS_DEVICE), arrays[which]->at[TWINS_DEVICE],
+        reel_upload(host_device_stream(TWINS_DEVICE), arrays[which]->at[TWINS_DEVICE],
                     arrays[which]->at[TWINS_HOST], arrays[which]->bytes);
     }
     for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++)
         reel_modulate(
-            twins_stream(on),
+            host_device_stream(on),
             (struct reel_modulate){.rows = ROWS,
                                    .width = OFF_WIDTH,
-                                   .numbers = numbers,
+                                   .dtype = dtype,
                                    .x = at(&x, on, which == 0),
                                    .epsilon = 1e-6,
                                    .shift = at(&row, on, which == 2),
@@ -277,14 +284,14 @@ static void a_row_does_not_depend_on_where_it_lies(void)
     for (int p = 0; p < BOTH; p++)
         for (int which = 4; which >= 0; which--) {
             size_t number = (size_t)reel_precision_bytes(precisions[p]), bytes = ROWS * OFF_WIDTH * number;
-            struct twins_array y = twins_blank(precisions[p], ROWS * OFF_WIDTH + 1);
+            struct host_device_array y = host_device_blank(precisions[p], ROWS * OFF_WIDTH + 1);
             modulated_off(precisions[p], which, &y);
-            twins_close_to("modulate off by one", &y);
-            const char *found = (const char *)twins_device(&y) + (which == 3 ? number : 0);
+            host_device_close_to("modulate off by one", &y);
+            const char *found = (const char *)host_device_device(&y) + (which == 3 ? number : 0);
             if (which == 4)
                 memcpy(right, found, bytes);
             CHECK(memcmp(right, found, bytes) == 0, "with array %d off by one", which);
-            twins_free();
+            host_device_free();
         }
 }
 
@@ -293,34 +300,37 @@ static void split_many(int64_t rows)
 {
     enum { HEADS = 2, CHANNELS = 16 };
     const int64_t first_head[] = {0, 1, HEADS};
-    struct twins_array x = twins_random(REEL_BFLOAT16, rows * HEADS * CHANNELS, 20, 3),
-                       y = twins_blank(REEL_BFLOAT16, rows * HEADS * CHANNELS);
+    struct host_device_array x = host_device_random(REEL_BFLOAT16, rows * HEADS * CHANNELS, 20, 3),
+                             y = host_device_blank(REEL_BFLOAT16, rows * HEADS * CHANNELS);
     for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
         struct reel_split_heads a = {.rows = rows,
                                      .heads = HEADS,
                                      .channels = CHANNELS,
-                                     .numbers = REEL_BFLOAT16,
+                                     .dtype = REEL_BFLOAT16,
                                      .x = x.at[on],
                                      .parts = 2,
                                      .first_head = first_head,
                                      .y = y.at[on]};
-        reel_split_heads(twins_stream(on), a);
-        reel_merge_heads(twins_stream(on), (struct reel_merge_heads){rows, HEADS, CHANNELS, REEL_BFLOAT16, 2,
-                                                                     first_head, y.at[on], x.at[on]});
+        reel_split_heads(host_device_stream(on), a);
+        reel_merge_heads(host_device_stream(on),
+                         (struct reel_merge_heads){rows, HEADS, CHANNELS, REEL_BFLOAT16, 2, first_head,
+                                                   y.at[on], x.at[on]});
     }
-    twins_equal("split_heads of many rows", &y);
-    twins_equal("merge_heads of many rows", &x);
+    host_device_equal("split_heads of many rows", &y);
+    host_device_equal("merge_heads of many rows", &x);
 }
 
 /* More blocks than a grid has: those of a row, and those of chunks. */
 static void grids_go_on_where_they_end(void)
 {
     enum { MANY = (1 << 16) + 5, LARGE = (1 << 25) + 16 };
-    struct reel_stream *device = twins_stream(TWINS_DEVICE);
-    struct twins_array x = twins_random(REEL_BFLOAT16, MANY, 17, 3), sums = twins_blank(REEL_FP32, MANY * 2);
+    struct reel_stream *device = host_device_stream(TWINS_DEVICE);
+    struct host_device_array x = host_device_random(REEL_BFLOAT16, MANY, 17, 3),
+                             sums = host_device_blank(REEL_FP32, MANY * 2);
     for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++)
-        reel_squares(twins_stream(on), (struct reel_squares){MANY, 1, REEL_BFLOAT16, x.at[on], sums.at[on]});
-    twins_equal("squares of one number", &sums);
+        reel_squares(host_device_stream(on),
+                     (struct reel_squares){MANY, 1, REEL_BFLOAT16, x.at[on], sums.at[on]});
+    host_device_equal("squares of one number", &sums);
     split_many(MANY);
     const float nan = NAN;
     float *large = reel_ops_cuda.allocate(LARGE * 4);
@@ -331,14 +341,14 @@ static void grids_go_on_where_they_end(void)
     CHECK(reel_first_nonfinite(device, large, LARGE) == LARGE - 3, "not found in the last chunk");
     reel_finish(device);
     reel_ops_cuda.release(large, LARGE * 4);
-    twins_free();
+    host_device_free();
 }
 
 static void nothing_is_done_to_no_rows(void)
 {
-    struct twins_array x = twins_random(REEL_FP32, 8, 19, 1);
+    struct host_device_array x = host_device_random(REEL_FP32, 8, 19, 1);
     for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
-        struct reel_stream *stream = twins_stream(on);
+        struct reel_stream *stream = host_device_stream(on);
         void *a = x.at[on];
         const int64_t heads[] = {0, 1};
         reel_layer_norm(stream, (struct reel_layer_norm){.width = 8, .x = a, .weight = a, .bias = a, .y = a});
@@ -355,14 +365,14 @@ static void nothing_is_done_to_no_rows(void)
         CHECK(stream->status == REEL_OK, "%s", reel_error_here()->cause);
         CHECK(reel_first_nonfinite(stream, a, 0) == -1, "found in nothing");
     }
-    twins_equal("nothing", &x);
-    twins_free();
+    host_device_equal("nothing", &x);
+    host_device_free();
 }
 
 int main(void)
 {
-    const struct reel_scratch most = {.in = 64, .channels = 32, .threads = 2};
-    int skipped = twins_open(&most);
+    const struct reel_scratch max = {.in = 64, .channels = 32, .threads = 2};
+    int skipped = host_device_open(&max);
     if (skipped)
         return skipped;
     RUN(a_layer_norm_is_the_host_s);
@@ -375,6 +385,6 @@ int main(void)
     RUN(a_row_does_not_depend_on_where_it_lies);
     RUN(grids_go_on_where_they_end);
     RUN(nothing_is_done_to_no_rows);
-    twins_close();
+    host_device_close();
     return test_end();
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct reel_scratch most = {.in = 8960, .channels = 128, .threads = 2};
+static const struct reel_scratch max = {.in = 8960, .channels = 128, .threads = 2};
 static struct reel_stream stream;
 
 static float *noise(int64_t count, uint32_t state)
@@ -111,8 +111,8 @@ static void a_failed_stream_does_nothing_more(void)
 
 int main(void)
 {
-    void *scratch = aligned_alloc(64, (size_t)reel_scratch_bytes(&reel_ops_cpu, &most));
-    reel_stream_open(&stream, &reel_ops_cpu, &most, scratch);
+    void *scratch = aligned_alloc(64, (size_t)reel_scratch_bytes(&reel_ops_cpu, &max));
+    reel_stream_open(&stream, &reel_ops_cpu, &max, scratch);
     RUN(every_shape_of_the_models_gives_rows_of_their_own);
     RUN(a_gemm_agrees_with_double_precision);
     RUN(a_failed_stream_does_nothing_more);

@@ -1,6 +1,6 @@
 /* GEMM and attention of the GPU against those of the CPU; and that a row's bits are its own there too. */
 #include "gpu.h"
-#include "matrix_rig.h"
+#include "matrix_fixture.h"
 #include "test.h"
 
 #include <string.h>
@@ -13,7 +13,7 @@
 
 struct gemm_case {
     int64_t rows, in, out;
-    enum reel_precision numbers, weights, result;
+    enum reel_precision dtype, weight_dtype, y_dtype;
     enum reel_activation activation;
     int has_bias;
 };
@@ -22,20 +22,21 @@ struct gemm_case {
  * sums of fp8. */
 static double gemm_tolerance(const struct gemm_case *c)
 {
-    return c->result == REEL_BFLOAT16 ? 4e-3 : c->weights == REEL_FP8 ? 1e-3 : 4e-6;
+    return c->y_dtype == REEL_BFLOAT16 ? 4e-3 : c->weight_dtype == REEL_FP8 ? 1e-3 : 4e-6;
 }
 
-static void gemm_equals_the_twin(const struct gemm_case *c)
+static void gemm_equals_the_host(const struct gemm_case *c)
 {
-    struct rig_array x = rig_noise(c->rows * c->in, c->numbers, 1),
-                     w = rig_noise(c->out * c->in, c->weights, 2), bias = rig_noise(c->out, c->numbers, 3),
-                     y = rig_room(c->rows * c->out, c->result);
-    float *right = rig_floats(c->rows * c->out), *wrong = rig_floats(c->rows * c->out), *found;
+    struct fixture_array x = fixture_noise(c->rows * c->in, c->dtype, 1),
+                         w = fixture_noise(c->out * c->in, c->weight_dtype, 2),
+                         bias = fixture_noise(c->out, c->dtype, 3),
+                         y = fixture_room(c->rows * c->out, c->y_dtype);
+    float *right = fixture_floats(c->rows * c->out), *wrong = fixture_floats(c->rows * c->out), *found;
     const struct reel_gemm on_host = {.rows = c->rows,
                                       .in = c->in,
                                       .out = c->out,
-                                      .numbers = c->numbers,
-                                      .weights = c->weights,
+                                      .dtype = c->dtype,
+                                      .weight_dtype = c->weight_dtype,
                                       .weight_scale = 0.625,
                                       .x = x.host,
                                       .weight = w.host,
@@ -43,25 +44,25 @@ static void gemm_equals_the_twin(const struct gemm_case *c)
                                       .y = right,
                                       .activation = c->activation};
     struct reel_gemm a = on_host;
-    reel_gemm(&rig_cpu, a);
-    a.result = c->result;
+    reel_gemm(&fixture_cpu, a);
+    a.y_dtype = c->y_dtype;
     a.x = x.device;
     a.weight = w.device;
     a.bias = c->has_bias ? bias.device : NULL;
     a.y = y.device;
-    reel_gemm(&rig_gpu, a);
-    found = rig_found(&y);
+    reel_gemm(&fixture_gpu, a);
+    found = fixture_found(&y);
     /* without the last column of x: what a loop that ends too early makes */
     for (int64_t r = 0; r < c->rows; r++)
-        memset((char *)x.host + ((r + 1) * c->in - 1) * reel_precision_bytes(c->numbers), 0,
-               (size_t)reel_precision_bytes(c->numbers));
+        memset((char *)x.host + ((r + 1) * c->in - 1) * reel_precision_bytes(c->dtype), 0,
+               (size_t)reel_precision_bytes(c->dtype));
     a = on_host;
     a.y = wrong;
-    reel_gemm(&rig_cpu, a);
-    rig_compare("gemm", found, right, wrong, c->rows * c->out, gemm_tolerance(c));
-    CHECK(rig_gpu.status == REEL_OK && rig_cpu.status == REEL_OK, "%lld x %lld x %lld: %s",
+    reel_gemm(&fixture_cpu, a);
+    fixture_compare("gemm", found, right, wrong, c->rows * c->out, gemm_tolerance(c));
+    CHECK(fixture_gpu.status == REEL_OK && fixture_cpu.status == REEL_OK, "%lld x %lld x %lld: %s",
           (long long)c->rows, (long long)c->in, (long long)c->out, reel_error_here()->cause);
-    rig_free(&x), rig_free(&w), rig_free(&bias), rig_free(&y);
+    fixture_free(&x), fixture_free(&w), fixture_free(&bias), fixture_free(&y);
     free(right), free(wrong), free(found);
 }
 
@@ -79,7 +80,7 @@ static void every_precision_and_activation_is_that_of_the_cpu(void)
         for (int p = 0; p < 7; p++)
             for (int activation = REEL_IDENTITY; activation <= REEL_SILU; activation++)
                 for (int has_bias = 0; has_bias < 2; has_bias++)
-                    gemm_equals_the_twin(&(struct gemm_case){shapes[s][0], shapes[s][1], shapes[s][2],
+                    gemm_equals_the_host(&(struct gemm_case){shapes[s][0], shapes[s][1], shapes[s][2],
                                                              gemm_precisions[p][0], gemm_precisions[p][1],
                                                              gemm_precisions[p][2],
                                                              (enum reel_activation)activation, has_bias});
@@ -88,9 +89,9 @@ static void every_precision_and_activation_is_that_of_the_cpu(void)
 /* Rows that are more than go through scratch memory at once. */
 static void long_gemms_in_pieces_are_those_of_the_cpu(void)
 {
-    gemm_equals_the_twin(
+    gemm_equals_the_host(
         &(struct gemm_case){4100, 16, 24, REEL_BFLOAT16, REEL_FP8, REEL_BFLOAT16, REEL_SILU, 1});
-    gemm_equals_the_twin(
+    gemm_equals_the_host(
         &(struct gemm_case){3, 8, 1 << 22, REEL_BFLOAT16, REEL_BFLOAT16, REEL_BFLOAT16, REEL_GELU_ERF, 1});
 }
 
@@ -101,36 +102,36 @@ static void rows_are_their_own(int64_t in, int64_t out, const enum reel_precisio
     int64_t rows = REEL_TEST_EMULATED ? 150 : 5000, x_bytes = reel_precision_bytes(p[0]),
             y_bytes = reel_precision_bytes(p[2]);
     static const int64_t counts[] = {1, 17, 64, 131};
-    struct rig_array x = rig_noise(rows * in, p[0], 4), w = rig_noise(out * in, p[1], 5),
-                     bias = rig_noise(out, p[0], 6), y = rig_room(rows * out, p[2]),
-                     part = rig_room(rows * out, p[2]);
+    struct fixture_array x = fixture_noise(rows * in, p[0], 4), w = fixture_noise(out * in, p[1], 5),
+                         bias = fixture_noise(out, p[0], 6), y = fixture_room(rows * out, p[2]),
+                         part = fixture_room(rows * out, p[2]);
     struct reel_gemm a = {.rows = rows,
                           .in = in,
                           .out = out,
-                          .numbers = p[0],
-                          .weights = p[1],
-                          .result = p[2],
+                          .dtype = p[0],
+                          .weight_dtype = p[1],
+                          .y_dtype = p[2],
                           .weight_scale = 1,
                           .x = x.device,
                           .weight = w.device,
                           .bias = bias.device,
                           .y = y.device,
                           .activation = activation};
-    reel_gemm(&rig_gpu, a);
-    rig_fetch(&y);
+    reel_gemm(&fixture_gpu, a);
+    fixture_fetch(&y);
     for (int c = 0; c < 4; c++) {
         int64_t first = (rows - counts[c]) / 8 * 8 * c / 4 / 8 * 8;
         a.rows = counts[c];
         a.x = (const char *)x.device + first * in * x_bytes;
         a.y = part.device;
-        reel_gemm(&rig_gpu, a);
-        rig_fetch(&part);
+        reel_gemm(&fixture_gpu, a);
+        fixture_fetch(&part);
         CHECK(memcmp(part.host, (char *)y.host + first * out * y_bytes,
                      (size_t)(counts[c] * out * y_bytes)) == 0,
               "%lld to %lld: %lld rows from %lld differ", (long long)in, (long long)out, (long long)counts[c],
               (long long)first);
     }
-    rig_free(&x), rig_free(&w), rig_free(&bias), rig_free(&y), rig_free(&part);
+    fixture_free(&x), fixture_free(&w), fixture_free(&bias), fixture_free(&y), fixture_free(&part);
 }
 
 static void rows_of_a_gemm_do_not_depend_on_their_number(void)
@@ -150,42 +151,43 @@ static void rows_of_a_gemm_do_not_depend_on_their_number(void)
 
 struct attention_case {
     int64_t queries, keys, heads, channels, gap; /* between rows */
-    enum reel_precision numbers;
+    enum reel_precision dtype;
     int add, with_lse;
     int64_t parts; /* of the keys, merged */
 };
 
 struct attention_arrays {
-    struct rig_array q, k, v, out, lse;
+    struct fixture_array q, k, v, out, lse;
 };
 
 static struct attention_arrays attention_make(const struct attention_case *c)
 {
     int64_t stride = c->heads * c->channels + c->gap;
     return (struct attention_arrays){
-        rig_noise(c->queries * stride, c->numbers, 7), rig_noise(c->keys * stride, c->numbers, 8),
-        rig_noise(c->keys * stride, c->numbers, 9), rig_noise(c->queries * stride, c->numbers, 10),
-        rig_room(c->queries * c->heads, REEL_FP32)};
+        fixture_noise(c->queries * stride, c->dtype, 7), fixture_noise(c->keys * stride, c->dtype, 8),
+        fixture_noise(c->keys * stride, c->dtype, 9), fixture_noise(c->queries * stride, c->dtype, 10),
+        fixture_room(c->queries * c->heads, REEL_FP32)};
 }
 
 static void attention_free(struct attention_arrays *a)
 {
-    rig_free(&a->q), rig_free(&a->k), rig_free(&a->v), rig_free(&a->out), rig_free(&a->lse);
+    fixture_free(&a->q), fixture_free(&a->k), fixture_free(&a->v), fixture_free(&a->out),
+        fixture_free(&a->lse);
 }
 
 /* Attention of arrays to the first keys, part by part. */
 static void attend(struct reel_stream *stream, const struct attention_case *c,
                    const struct attention_arrays *arrays, int64_t keys)
 {
-    int64_t stride = c->heads * c->channels + c->gap, bytes = reel_precision_bytes(c->numbers);
-    int on_host = stream == &rig_cpu;
+    int64_t stride = c->heads * c->channels + c->gap, bytes = reel_precision_bytes(c->dtype);
+    int on_host = stream == &fixture_cpu;
     const char *k = on_host ? arrays->k.host : arrays->k.device,
                *v = on_host ? arrays->v.host : arrays->v.device;
     struct reel_attention a = {.queries = c->queries,
                                .heads = c->heads,
                                .channels = c->channels,
                                .scale = 0.3,
-                               .numbers = c->numbers,
+                               .dtype = c->dtype,
                                .q = on_host ? arrays->q.host : arrays->q.device,
                                .q_stride = stride,
                                .kv_stride = stride,
@@ -205,33 +207,35 @@ static void attend(struct reel_stream *stream, const struct attention_case *c,
 
 /* The whole of out is compared: what lies between rows has to stay. The twin computes in float what the GPU
  * is given. */
-static void attention_equals_the_twin(const struct attention_case *c)
+static void attention_equals_the_host(const struct attention_case *c)
 {
     struct attention_arrays arrays = attention_make(c), wide = arrays, less;
     struct attention_case exact = *c;
-    exact.numbers = REEL_FP32;
+    exact.dtype = REEL_FP32;
     exact.parts = 1;
-    wide.q = rig_widened(&arrays.q), wide.k = rig_widened(&arrays.k), wide.v = rig_widened(&arrays.v);
-    wide.out = rig_widened(&arrays.out), wide.lse = rig_room(c->queries * c->heads, REEL_FP32);
+    wide.q = fixture_widened(&arrays.q), wide.k = fixture_widened(&arrays.k),
+    wide.v = fixture_widened(&arrays.v);
+    wide.out = fixture_widened(&arrays.out), wide.lse = fixture_room(c->queries * c->heads, REEL_FP32);
     less = wide;
-    less.out = rig_widened(&arrays.out), less.lse = rig_room(c->queries * c->heads, REEL_FP32);
-    attend(&rig_cpu, &exact, &wide, c->keys);
-    attend(&rig_cpu, &exact, &less, c->keys > 1 ? c->keys - 1 : 1);
-    attend(&rig_gpu, c, &arrays, c->keys);
-    float *out = rig_found(&arrays.out);
-    int narrow = c->numbers == REEL_BFLOAT16;
-    rig_compare("attention", out, wide.out.host, c->keys > 1 ? less.out.host : NULL, arrays.out.count,
-                narrow ? 8e-3 : 1e-5);
+    less.out = fixture_widened(&arrays.out), less.lse = fixture_room(c->queries * c->heads, REEL_FP32);
+    attend(&fixture_cpu, &exact, &wide, c->keys);
+    attend(&fixture_cpu, &exact, &less, c->keys > 1 ? c->keys - 1 : 1);
+    attend(&fixture_gpu, c, &arrays, c->keys);
+    float *out = fixture_found(&arrays.out);
+    int narrow = c->dtype == REEL_BFLOAT16;
+    fixture_compare("attention", out, wide.out.host, c->keys > 1 ? less.out.host : NULL, arrays.out.count,
+                    narrow ? 8e-3 : 1e-5);
     free(out);
     if (c->with_lse) {
-        float *lse = rig_found(&arrays.lse);
-        rig_compare("log-sum-exp", lse, wide.lse.host, c->keys > 1 ? less.lse.host : NULL, arrays.lse.count,
-                    narrow ? 1e-4 : 1e-5);
+        float *lse = fixture_found(&arrays.lse);
+        fixture_compare("log-sum-exp", lse, wide.lse.host, c->keys > 1 ? less.lse.host : NULL,
+                        arrays.lse.count, narrow ? 1e-4 : 1e-5);
         free(lse);
     }
-    CHECK(rig_gpu.status == REEL_OK && rig_cpu.status == REEL_OK, "%lld queries, %lld keys of %lld: %s",
-          (long long)c->queries, (long long)c->keys, (long long)c->channels, reel_error_here()->cause);
-    rig_free(&less.out), rig_free(&less.lse);
+    CHECK(fixture_gpu.status == REEL_OK && fixture_cpu.status == REEL_OK,
+          "%lld queries, %lld keys of %lld: %s", (long long)c->queries, (long long)c->keys,
+          (long long)c->channels, reel_error_here()->cause);
+    fixture_free(&less.out), fixture_free(&less.lse);
     attention_free(&wide), attention_free(&arrays);
 }
 
@@ -243,7 +247,7 @@ static void attention_of_every_shape_is_that_of_the_cpu(void)
     for (int s = 0; s < 9; s++)
         for (int narrow = 0; narrow < 2; narrow++)
             for (int kind = 0; kind < 4; kind++)
-                attention_equals_the_twin(
+                attention_equals_the_host(
                     &(struct attention_case){shapes[s][0], shapes[s][1], shapes[s][2], shapes[s][3],
                                              shapes[s][4], narrow ? REEL_BFLOAT16 : REEL_FP32, kind == 1,
                                              kind >= 2, kind == 3 && shapes[s][1] >= 3 ? 3 : 1});
@@ -253,11 +257,11 @@ static void attention_of_every_shape_is_that_of_the_cpu(void)
 static void attention_of_long_sequences_is_that_of_the_cpu(void)
 {
     for (int kind = 0; kind < 4; kind++)
-        attention_equals_the_twin(&(struct attention_case){17000, 4100 + (kind == 3 ? 8200 : 0), 2, 128, 8,
+        attention_equals_the_host(&(struct attention_case){17000, 4100 + (kind == 3 ? 8200 : 0), 2, 128, 8,
                                                            REEL_BFLOAT16, kind == 1, kind >= 2,
                                                            kind == 3 ? 3 : 1});
     if (!REEL_TEST_EMULATED) /* more queries than have room aside */
-        attention_equals_the_twin(&(struct attention_case){124000, 4100, 1, 128, 8, REEL_BFLOAT16, 1, 0, 1});
+        attention_equals_the_host(&(struct attention_case){124000, 4100, 1, 128, 8, REEL_BFLOAT16, 1, 0, 1});
 }
 
 /* The heads of a case apart, as ulysses cuts them, and its queries apart where `cuts_queries`, as cuts of
@@ -265,19 +269,19 @@ static void attention_of_long_sequences_is_that_of_the_cpu(void)
 static void parts_are_their_own(const struct attention_case *c, int cuts_queries)
 {
     struct attention_arrays arrays = attention_make(c);
-    int64_t stride = c->heads * c->channels + c->gap, bytes = reel_precision_bytes(c->numbers);
+    int64_t stride = c->heads * c->channels + c->gap, bytes = reel_precision_bytes(c->dtype);
     int64_t out_bytes = c->queries * stride * bytes;
     char *whole = malloc((size_t)out_bytes), *out = arrays.out.device;
-    attend(&rig_gpu, c, &arrays, c->keys);
-    rig_fetch(&arrays.out);
+    attend(&fixture_gpu, c, &arrays, c->keys);
+    fixture_fetch(&arrays.out);
     memcpy(whole, arrays.out.host, (size_t)out_bytes);
     memset(arrays.out.host, 0xff, (size_t)out_bytes);
-    reel_upload(&rig_gpu, arrays.out.device, arrays.out.host, out_bytes);
+    reel_upload(&fixture_gpu, arrays.out.device, arrays.out.host, out_bytes);
     struct reel_attention a = {.keys = c->keys,
                                .heads = 1,
                                .channels = c->channels,
                                .scale = 0.3,
-                               .numbers = c->numbers,
+                               .dtype = c->dtype,
                                .q_stride = stride,
                                .kv_stride = stride,
                                .out_stride = stride};
@@ -290,9 +294,9 @@ static void parts_are_their_own(const struct attention_case *c, int cuts_queries
             a.k = (char *)arrays.k.device + column;
             a.v = (char *)arrays.v.device + column;
             a.out = out + row + column;
-            reel_attention(&rig_gpu, a);
+            reel_attention(&fixture_gpu, a);
         }
-    rig_fetch(&arrays.out);
+    fixture_fetch(&arrays.out);
     CHECK(memcmp(whole, arrays.out.host, (size_t)out_bytes) == 0,
           "%lld queries of %lld heads of %lld apart differ", (long long)c->queries, (long long)c->heads,
           (long long)c->channels);
@@ -316,7 +320,7 @@ static void what_was_chosen_is_told_in_order_and_once(void)
 {
     char text[65536], last[512] = "", few[40];
     int64_t lines = 0;
-    reel_gpu_algorithms(text, sizeof text);
+    reel_gpu_gemm_algorithms(text, sizeof text);
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
         CHECK(strcmp(last, line) < 0, "'%s' does not come after '%s'", line, last);
         CHECK(strncmp(line, "gemm ", 5) == 0 || strncmp(line, "attention ", 10) == 0, "'%s'", line);
@@ -324,13 +328,13 @@ static void what_was_chosen_is_told_in_order_and_once(void)
         lines++;
     }
     CHECK(lines > 10, "%lld lines", (long long)lines);
-    reel_gpu_algorithms(few, sizeof few);
+    reel_gpu_gemm_algorithms(few, sizeof few);
     CHECK(strlen(few) < sizeof few, "'%s'", few);
 }
 
 int main(void)
 {
-    int began = rig_begin();
+    int began = fixture_begin();
     if (began != 0)
         return began;
     RUN(every_precision_and_activation_is_that_of_the_cpu);
@@ -341,6 +345,6 @@ int main(void)
         RUN(attention_of_long_sequences_is_that_of_the_cpu);
     RUN(heads_and_queries_do_not_depend_on_their_number);
     RUN(what_was_chosen_is_told_in_order_and_once);
-    rig_end();
+    fixture_end();
     return test_end();
 }

@@ -1,7 +1,7 @@
 /* GEMMs of bfloat16 and with weights of fp8: what they compute, and that a row's result is its own. */
 #include "dtype.h"
-#include "lanes.h"
-#include "numbers.h"
+#include "simd.h"
+#include "test_array.h"
 #include "ops.h"
 #include "test.h"
 
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct reel_scratch most = {.in = 8960, .channels = 128, .threads = 2, .fp8 = 1};
+static const struct reel_scratch max = {.in = 8960, .channels = 128, .threads = 2, .fp8 = 1};
 static struct reel_stream stream;
 
 static void *room(int64_t bytes)
@@ -35,8 +35,8 @@ static uint8_t *codes_make(int64_t count)
 static void equals_that_of_floats(int64_t rows, int64_t in, int64_t out, enum reel_activation activation,
                                   int has_bias)
 {
-    struct numbers x = numbers_make(rows * in, 1, 1), w = numbers_make(out * in, 2, 0.25f),
-                   b = numbers_make(out, 3, 1);
+    struct test_array x = test_array_make(rows * in, 1, 1), w = test_array_make(out * in, 2, 0.25f),
+                      b = test_array_make(out, 3, 1);
     float *right = room(rows * out * 4), *wide = room(rows * out * 4);
     uint16_t *narrow = room(rows * out * 2);
     struct reel_gemm a = {.rows = rows,
@@ -48,29 +48,29 @@ static void equals_that_of_floats(int64_t rows, int64_t in, int64_t out, enum re
                           .y = right,
                           .activation = activation};
     reel_gemm(&stream, a);
-    a.result = REEL_BFLOAT16;
+    a.y_dtype = REEL_BFLOAT16;
     a.y = narrow;
     reel_gemm(&stream, a);
-    numbers_check("floats to bfloat16", narrow, right, rows * out);
-    a.numbers = a.weights = REEL_BFLOAT16;
+    test_array_check("floats to bfloat16", narrow, right, rows * out);
+    a.dtype = a.weight_dtype = REEL_BFLOAT16;
     a.x = x.narrow;
     a.weight = w.narrow;
     a.bias = has_bias ? b.narrow : NULL;
-    a.result = REEL_FP32;
+    a.y_dtype = REEL_FP32;
     a.y = wide;
     reel_gemm(&stream, a);
-    int is_of_pairs = stream.lanes->pairs.multiply && in % 2 == 0; /* sums of another order */
+    int is_of_pairs = stream.simd->bf16_dot.multiply && in % 2 == 0; /* sums of another order */
     CHECK(is_of_pairs ? test_relative_error(wide, right, rows * out) < 2e-6
                       : memcmp(wide, right, (size_t)(rows * out) * sizeof *wide) == 0,
           "bfloat16 to float: %lld x %lld x %lld", (long long)rows, (long long)in, (long long)out);
-    a.result = REEL_BFLOAT16;
+    a.y_dtype = REEL_BFLOAT16;
     a.y = narrow;
     memset(narrow, 0, (size_t)(rows * out) * sizeof *narrow);
     reel_gemm(&stream, a);
-    numbers_check("bfloat16 to bfloat16", narrow, wide, rows * out);
-    numbers_free(&x);
-    numbers_free(&w);
-    numbers_free(&b);
+    test_array_check("bfloat16 to bfloat16", narrow, wide, rows * out);
+    test_array_free(&x);
+    test_array_free(&w);
+    test_array_free(&b);
     free(right);
     free(wide);
     free(narrow);
@@ -103,7 +103,8 @@ static void weights_of_fp8_agree_with_a_plain_loop(void)
 {
     enum { M = 101, K = 203, OUT = 787 };
     const double scale = 0.0003;
-    struct numbers x = numbers_make(M * K, 4, 500), b = numbers_make(OUT, 5, 1); /* some beyond 448 */
+    struct test_array x = test_array_make(M * K, 4, 500),
+                      b = test_array_make(OUT, 5, 1); /* some beyond 448 */
     uint8_t *codes = codes_make(OUT * K);
     float *right = room(M * OUT * 4), *unrounded = room(M * OUT * 4), *y = room(M * OUT * 4);
     uint16_t *narrow = room(M * OUT * 2);
@@ -115,7 +116,7 @@ static void weights_of_fp8_agree_with_a_plain_loop(void)
     struct reel_gemm a = {.rows = M,
                           .in = K,
                           .out = OUT,
-                          .weights = REEL_FP8,
+                          .weight_dtype = REEL_FP8,
                           .weight_scale = scale,
                           .x = x.wide,
                           .weight = codes,
@@ -126,19 +127,19 @@ static void weights_of_fp8_agree_with_a_plain_loop(void)
     double error = test_relative_error(y, right, M * OUT);
     CHECK(error < 1e-6, "error %g", error);
     CHECK(test_relative_error(y, unrounded, M * OUT) > 1e-3, "x may as well not be rounded");
-    a.numbers = a.result = REEL_BFLOAT16;
+    a.dtype = a.y_dtype = REEL_BFLOAT16;
     a.x = x.narrow;
     a.bias = b.narrow;
     a.y = narrow;
     reel_gemm(&stream, a);
-    numbers_check("fp8 to bfloat16", narrow, y, M * OUT);
+    test_array_check("fp8 to bfloat16", narrow, y, M * OUT);
     a.weight_scale *= 1.01;
-    a.result = REEL_FP32;
+    a.y_dtype = REEL_FP32;
     a.y = y;
     reel_gemm(&stream, a);
     CHECK(test_relative_error(y, right, M * OUT) > 1e-6, "another scale passes");
-    numbers_free(&x);
-    numbers_free(&b);
+    test_array_free(&x);
+    test_array_free(&b);
     free(codes);
     free(right);
     free(unrounded);
@@ -149,7 +150,7 @@ static void weights_of_fp8_agree_with_a_plain_loop(void)
 static void a_nan_stays_in_its_row(void)
 {
     enum { M = 3, K = 16, OUT = 5 };
-    struct numbers x = numbers_make(M * K, 6, 1);
+    struct test_array x = test_array_make(M * K, 6, 1);
     uint8_t *codes = codes_make(OUT * K);
     float y[M * OUT];
     x.wide[K + 3] = NAN;
@@ -157,7 +158,7 @@ static void a_nan_stays_in_its_row(void)
     reel_gemm(&stream, (struct reel_gemm){.rows = M,
                                           .in = K,
                                           .out = OUT,
-                                          .weights = REEL_FP8,
+                                          .weight_dtype = REEL_FP8,
                                           .weight_scale = 1,
                                           .x = x.wide,
                                           .weight = codes,
@@ -165,7 +166,7 @@ static void a_nan_stays_in_its_row(void)
     for (int i = 0; i < M * OUT; i++)
         CHECK(isnan(y[i]) == (i / OUT == 1) && (i / OUT == 1 || isfinite(y[i])), "place %d has %g", i,
               (double)y[i]);
-    numbers_free(&x);
+    test_array_free(&x);
     free(codes);
 }
 
@@ -176,16 +177,16 @@ static void rows_alone_equal_the_whole(int64_t in, int64_t out, enum reel_precis
     enum { M = 200 };
     static const int64_t shards[][2] = {{0, 1},  {M - 1, 1}, {17, 1},     {3, 100},
                                         {95, 2}, {0, 96},    {M - 97, 97}};
-    struct numbers x = numbers_make(M * in, 7, 1), w = numbers_make(out * in, 8, 1),
-                   b = numbers_make(out, 9, 1);
+    struct test_array x = test_array_make(M * in, 7, 1), w = test_array_make(out * in, 8, 1),
+                      b = test_array_make(out, 9, 1);
     uint8_t *codes = codes_make(out * in);
     uint16_t *whole = room(M * out * 2), *part = room(M * out * 2);
     struct reel_gemm a = {.rows = M,
                           .in = in,
                           .out = out,
-                          .numbers = REEL_BFLOAT16,
-                          .weights = weights,
-                          .result = REEL_BFLOAT16,
+                          .dtype = REEL_BFLOAT16,
+                          .weight_dtype = weights,
+                          .y_dtype = REEL_BFLOAT16,
                           .weight_scale = 0.01,
                           .x = x.narrow,
                           .weight = weights == REEL_FP8 ? (void *)codes : (void *)w.narrow,
@@ -205,9 +206,9 @@ static void rows_alone_equal_the_whole(int64_t in, int64_t out, enum reel_precis
               (long long)a.rows, (long long)shards[s][0]);
     }
     CHECK(memcmp(whole, whole + out, (size_t)out * sizeof *whole) != 0, "all rows are one");
-    numbers_free(&x);
-    numbers_free(&w);
-    numbers_free(&b);
+    test_array_free(&x);
+    test_array_free(&w);
+    test_array_free(&b);
     free(codes);
     free(whole);
     free(part);
@@ -226,11 +227,11 @@ static void a_row_alone_has_the_same_bits(void)
 static void a_panel_that_is_cut_smaller_agrees_with_floats(void)
 {
     enum { M = 50, K = 8960, OUT = 500 };
-    struct numbers x = numbers_make(M * K, 10, 1), w = numbers_make(OUT * K, 11, 1);
+    struct test_array x = test_array_make(M * K, 10, 1), w = test_array_make(OUT * K, 11, 1);
     float *right = room(M * OUT * 4), *y = room(M * OUT * 4);
     struct reel_gemm a = {.rows = M, .in = K, .out = OUT, .x = x.wide, .weight = w.wide, .y = right};
     reel_gemm(&stream, a);
-    a.numbers = a.weights = REEL_BFLOAT16;
+    a.dtype = a.weight_dtype = REEL_BFLOAT16;
     a.x = x.narrow;
     a.weight = w.narrow;
     a.y = y;
@@ -239,16 +240,16 @@ static void a_panel_that_is_cut_smaller_agrees_with_floats(void)
     CHECK(error < 1e-6, "error %g", error);
     y[M * OUT / 2] += 1;
     CHECK(test_relative_error(y, right, M * OUT) > 1e-6, "a perturbed answer passes");
-    numbers_free(&x);
-    numbers_free(&w);
+    test_array_free(&x);
+    test_array_free(&w);
     free(right);
     free(y);
 }
 
 int main(void)
 {
-    void *scratch = aligned_alloc(64, (size_t)reel_scratch_bytes(&reel_ops_cpu, &most));
-    reel_stream_open(&stream, &reel_ops_cpu, &most, scratch);
+    void *scratch = aligned_alloc(64, (size_t)reel_scratch_bytes(&reel_ops_cpu, &max));
+    reel_stream_open(&stream, &reel_ops_cpu, &max, scratch);
     RUN(a_gemm_of_bfloat16_is_that_of_floats_rounded_once);
     RUN(weights_of_fp8_agree_with_a_plain_loop);
     RUN(a_nan_stays_in_its_row);

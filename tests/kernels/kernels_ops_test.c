@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct reel_scratch most = {.in = 64, .channels = 32, .threads = 2};
+static const struct reel_scratch max = {.in = 64, .channels = 32, .threads = 2};
 static struct reel_stream stream;
 
 static void fill(float *values, int64_t count, uint32_t state)
@@ -354,8 +354,8 @@ static void exponentials_are_right_to_the_ends_of_the_range(void)
 
 int main(void)
 {
-    void *scratch = aligned_alloc(64, (size_t)reel_scratch_bytes(&reel_ops_cpu, &most));
-    reel_stream_open(&stream, &reel_ops_cpu, &most, scratch);
+    void *scratch = aligned_alloc(64, (size_t)reel_scratch_bytes(&reel_ops_cpu, &max));
+    reel_stream_open(&stream, &reel_ops_cpu, &max, scratch);
     RUN(attention_is_a_softmax_over_all_keys);
     RUN(attention_over_parts_of_the_keys_merges_to_that_over_all);
     RUN(a_norm_over_heads_that_others_have_takes_their_sums);

@@ -1,6 +1,6 @@
 /* Operations on bfloat16 against the same on the same numbers as floats: the result is that one, rounded
  * once. */
-#include "numbers.h"
+#include "test_array.h"
 #include "ops.h"
 #include "test.h"
 
@@ -8,50 +8,51 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct reel_scratch most = {.in = 64, .channels = 32, .threads = 2};
+static const struct reel_scratch max = {.in = 64, .channels = 32, .threads = 2};
 static struct reel_stream stream;
 
 enum { ROWS = 7, D = 101 };
 
 static void a_layer_norm_reads_and_writes_either_precision(void)
 {
-    struct numbers x = numbers_make(ROWS * D, 1, 3), w = numbers_make(D, 2, 1), b = numbers_make(D, 3, 1);
+    struct test_array x = test_array_make(ROWS * D, 1, 3), w = test_array_make(D, 2, 1),
+                      b = test_array_make(D, 3, 1);
     float right[ROWS * D], wide[ROWS * D];
     uint16_t narrow[ROWS * D];
     struct reel_layer_norm a = {
         .rows = ROWS, .width = D, .x = x.wide, .weight = w.wide, .bias = b.wide, .epsilon = 1e-6, .y = right};
     reel_layer_norm(&stream, a);
-    a.from = REEL_BFLOAT16;
+    a.x_dtype = REEL_BFLOAT16;
     a.x = x.narrow;
     a.y = wide;
     reel_layer_norm(&stream, a);
     CHECK(memcmp(wide, right, sizeof wide) == 0, "from bfloat16 to float");
-    a.numbers = REEL_BFLOAT16;
+    a.dtype = REEL_BFLOAT16;
     a.weight = w.narrow;
     a.bias = b.narrow;
     a.y = narrow;
     reel_layer_norm(&stream, a);
-    numbers_check("from bfloat16", narrow, right, ROWS * D);
-    a.from = REEL_FP32;
+    test_array_check("from bfloat16", narrow, right, ROWS * D);
+    a.x_dtype = REEL_FP32;
     a.x = x.wide;
     memset(narrow, 0, sizeof narrow);
     reel_layer_norm(&stream, a);
-    numbers_check("from float", narrow, right, ROWS * D);
-    a.from = REEL_BFLOAT16;
+    test_array_check("from float", narrow, right, ROWS * D);
+    a.x_dtype = REEL_BFLOAT16;
     a.x = a.y = x.narrow;
     reel_layer_norm(&stream, a);
-    numbers_check("in place", x.narrow, right, ROWS * D);
-    numbers_free(&x);
-    numbers_free(&w);
-    numbers_free(&b);
+    test_array_check("in place", x.narrow, right, ROWS * D);
+    test_array_free(&x);
+    test_array_free(&w);
+    test_array_free(&b);
 }
 
 static void modulation_and_gates_are_rounded_once(void)
 {
     static const int32_t of_token[ROWS] = {0, 2, 1, 1, 0, 2, 2};
-    struct numbers x = numbers_make(ROWS * D, 4, 3), y = numbers_make(ROWS * D, 5, 1),
-                   w = numbers_make(D, 6, 1), b = numbers_make(D, 7, 1),
-                   table = numbers_make(3 * 2 * D, 8, 1);
+    struct test_array x = test_array_make(ROWS * D, 4, 3), y = test_array_make(ROWS * D, 5, 1),
+                      w = test_array_make(D, 6, 1), b = test_array_make(D, 7, 1),
+                      table = test_array_make(3 * 2 * D, 8, 1);
     struct reel_rows rows = {.table = table.wide, .stride = 2 * D, .of_token = of_token};
     float right[ROWS * D], sums[2][ROWS * D];
     uint16_t narrow[ROWS * D];
@@ -65,19 +66,19 @@ static void modulation_and_gates_are_rounded_once(void)
                               .scale_at = D,
                               .y = right};
     reel_modulate(&stream, m);
-    m.numbers = REEL_BFLOAT16;
+    m.dtype = REEL_BFLOAT16;
     m.shift = b.narrow;
     m.scale = w.narrow;
     m.y = narrow;
     reel_modulate(&stream, m);
-    numbers_check("modulate", narrow, right, ROWS * D);
+    test_array_check("modulate", narrow, right, ROWS * D);
     for (int gated = 0; gated < 2; gated++) {
         for (int p = 0; p < 2; p++) { /* fp32, bfloat16 */
             const void *gate = p ? (void *)w.narrow : (void *)w.wide;
             memcpy(sums[p], x.wide, sizeof sums[p]);
             reel_gated_add(&stream, (struct reel_gated_add){.rows = ROWS,
                                                             .width = D,
-                                                            .numbers = p ? REEL_BFLOAT16 : REEL_FP32,
+                                                            .dtype = p ? REEL_BFLOAT16 : REEL_FP32,
                                                             .x = sums[p],
                                                             .y = p ? (void *)y.narrow : (void *)y.wide,
                                                             .gate = gated ? gate : NULL,
@@ -87,19 +88,19 @@ static void modulation_and_gates_are_rounded_once(void)
         CHECK(memcmp(sums[0], sums[1], sizeof sums[0]) == 0, "gated %d", gated);
         CHECK(memcmp(sums[0], x.wide, sizeof sums[0]) != 0, "gated %d adds nothing", gated);
     }
-    numbers_free(&x);
-    numbers_free(&y);
-    numbers_free(&w);
-    numbers_free(&b);
-    numbers_free(&table);
+    test_array_free(&x);
+    test_array_free(&y);
+    test_array_free(&w);
+    test_array_free(&b);
+    test_array_free(&table);
 }
 
 enum { HEADS = 5, CH = 8, WIDTH = HEADS * CH };
 
 /* Uneven parts, one of them empty, and in place with one part; normed over all heads or by the sums of
  * squares of others. */
-static void split_case(const struct reel_split_heads *given, const struct numbers *x,
-                       const struct numbers *norm)
+static void split_case(const struct reel_split_heads *given, const struct test_array *x,
+                       const struct test_array *norm)
 {
     static const int64_t parts[] = {0, 3, 3, 4, 5}, whole[] = {0, HEADS};
     struct reel_split_heads a = *given;
@@ -108,21 +109,21 @@ static void split_case(const struct reel_split_heads *given, const struct number
     for (int uneven = 0; uneven < 2; uneven++) {
         a.parts = uneven ? 4 : 1;
         a.first_head = uneven ? parts : whole;
-        a.numbers = REEL_FP32;
+        a.dtype = REEL_FP32;
         a.x = x->wide;
         a.norm = given->norm ? norm->wide : NULL;
         a.y = right;
         reel_split_heads(&stream, a);
-        a.numbers = REEL_BFLOAT16;
+        a.dtype = REEL_BFLOAT16;
         a.x = x->narrow;
         a.norm = given->norm ? norm->narrow : NULL;
         a.y = narrow;
         reel_split_heads(&stream, a);
-        numbers_check("split", narrow, right, ROWS * WIDTH);
+        test_array_check("split", narrow, right, ROWS * WIDTH);
         struct reel_merge_heads merge = {.rows = ROWS,
                                          .heads = HEADS,
                                          .channels = CH,
-                                         .numbers = REEL_BFLOAT16,
+                                         .dtype = REEL_BFLOAT16,
                                          .parts = a.parts,
                                          .first_head = a.first_head,
                                          .x = narrow,
@@ -145,8 +146,8 @@ static void split_case(const struct reel_split_heads *given, const struct number
 
 static void heads_are_normed_turned_and_laid_out(void)
 {
-    struct numbers x = numbers_make(ROWS * WIDTH, 9, 2), norm = numbers_make(WIDTH, 10, 1),
-                   table = numbers_make(3 * 64, 11, 1);
+    struct test_array x = test_array_make(ROWS * WIDTH, 9, 2), norm = test_array_make(WIDTH, 10, 1),
+                      table = test_array_make(3 * 64, 11, 1);
     struct reel_rope rope = {.frame = table.wide,
                              .row = table.wide + 64,
                              .column = table.wide + 128,
@@ -161,7 +162,7 @@ static void heads_are_normed_turned_and_laid_out(void)
         for (int i = 0; i < 2; i++)
             reel_squares(&stream, (struct reel_squares){.rows = ROWS,
                                                         .width = WIDTH - i,
-                                                        .numbers = p ? REEL_BFLOAT16 : REEL_FP32,
+                                                        .dtype = p ? REEL_BFLOAT16 : REEL_FP32,
                                                         .x = p ? (void *)x.narrow : (void *)x.wide,
                                                         .sums = squares[p] + i * ROWS});
     CHECK(memcmp(squares[0], squares[1], sizeof squares[0]) == 0, "squares differ");
@@ -178,9 +179,9 @@ static void heads_are_normed_turned_and_laid_out(void)
                                      .rope = variant & 4 ? &rope : NULL};
         split_case(&a, &x, &norm);
     }
-    numbers_free(&x);
-    numbers_free(&norm);
-    numbers_free(&table);
+    test_array_free(&x);
+    test_array_free(&norm);
+    test_array_free(&table);
 }
 
 enum { Q = 131, KEYS = 300, N = 3, C = 32, STRIDE = N * C };
@@ -193,7 +194,7 @@ static void take_head(const float *all, int64_t rows, int64_t head, float *one)
 }
 
 /* What attention over [first, first + keys) does to out and lse of one head in floats. */
-static void attend_alone(const struct numbers *qkv, int64_t head, int64_t first, int64_t keys,
+static void attend_alone(const struct test_array *qkv, int64_t head, int64_t first, int64_t keys,
                          struct reel_attention a, float *out, float *lse)
 {
     static float q[Q * C], k[KEYS * C], v[KEYS * C];
@@ -203,7 +204,7 @@ static void attend_alone(const struct numbers *qkv, int64_t head, int64_t first,
     a.queries = Q;
     a.keys = keys;
     a.heads = 1;
-    a.numbers = REEL_FP32;
+    a.dtype = REEL_FP32;
     a.q = q;
     a.k = k;
     a.v = v;
@@ -218,8 +219,8 @@ static void attention_is_rounded_whenever_it_is_written(void)
 {
     static const int64_t steps[][3] = {
         {0, KEYS, 0}, {0, KEYS, 1}, {0, 7, 0}, {7, KEYS - 17, 2}, {KEYS - 10, 10, 2}};
-    struct numbers qkv[3] = {numbers_make(Q * STRIDE, 12, 6), numbers_make(KEYS * STRIDE, 13, 1),
-                             numbers_make(KEYS * STRIDE, 14, 1)};
+    struct test_array qkv[3] = {test_array_make(Q * STRIDE, 12, 6), test_array_make(KEYS * STRIDE, 13, 1),
+                                test_array_make(KEYS * STRIDE, 14, 1)};
     static float right[N][Q * C], right_lse[N][Q], lse[Q * N];
     static uint16_t out[Q * STRIDE], head[Q * C];
     for (int s = 0; s < 5; s++) {
@@ -228,7 +229,7 @@ static void attention_is_rounded_whenever_it_is_written(void)
                                    .heads = N,
                                    .channels = C,
                                    .scale = 1 / sqrt((double)C),
-                                   .numbers = REEL_BFLOAT16,
+                                   .dtype = REEL_BFLOAT16,
                                    .q = qkv[0].narrow,
                                    .q_stride = STRIDE,
                                    .k = qkv[1].narrow + steps[s][0] * STRIDE,
@@ -247,9 +248,9 @@ static void attention_is_rounded_whenever_it_is_written(void)
                 CHECK(lse[r * N + n] == right_lse[n][r], "step %d head %lld query %lld: lse %g", s,
                       (long long)n, (long long)r, (double)lse[r * N + n]);
             }
-            numbers_check("attention", head, right[n], Q * C);
+            test_array_check("attention", head, right[n], Q * C);
             reel_convert(&stream, (struct reel_convert){
-                                      .count = Q * C, .numbers = REEL_BFLOAT16, .x = right[n], .y = head});
+                                      .count = Q * C, .dtype = REEL_BFLOAT16, .x = right[n], .y = head});
             for (int64_t i = 0; i < Q * C; i++) { /* the next step finds what was rounded */
                 uint32_t bits = (uint32_t)head[i] << 16;
                 memcpy(&right[n][i], &bits, sizeof bits);
@@ -257,12 +258,12 @@ static void attention_is_rounded_whenever_it_is_written(void)
         }
     }
     for (int i = 0; i < 3; i++)
-        numbers_free(&qkv[i]);
+        test_array_free(&qkv[i]);
 }
 
 static void a_query_alone_has_the_same_bits(void)
 {
-    struct numbers q = numbers_make(Q * STRIDE, 15, 6), kv = numbers_make(KEYS * STRIDE, 16, 1);
+    struct test_array q = test_array_make(Q * STRIDE, 15, 6), kv = test_array_make(KEYS * STRIDE, 16, 1);
     static uint16_t whole[Q * STRIDE];
     uint16_t alone[STRIDE];
     struct reel_attention a = {.queries = Q,
@@ -270,7 +271,7 @@ static void a_query_alone_has_the_same_bits(void)
                                .heads = N,
                                .channels = C,
                                .scale = 0.3,
-                               .numbers = REEL_BFLOAT16,
+                               .dtype = REEL_BFLOAT16,
                                .q = q.narrow,
                                .q_stride = STRIDE,
                                .k = kv.narrow,
@@ -287,14 +288,14 @@ static void a_query_alone_has_the_same_bits(void)
         CHECK(memcmp(alone, whole + r * STRIDE, sizeof alone) == 0, "query %lld", (long long)r);
     }
     CHECK(memcmp(whole, whole + STRIDE, sizeof alone) != 0, "all queries are one");
-    numbers_free(&q);
-    numbers_free(&kv);
+    test_array_free(&q);
+    test_array_free(&kv);
 }
 
 static void patches_sums_and_rows_are_rounded_once(void)
 {
     enum { F = 2, H = 3, W = 5, CHANNELS = 3, LATENTS = CHANNELS * F * 4 * H * W, TOKENS = F * H * W - 4 };
-    struct numbers x = numbers_make(3 * ROWS * D + 8, 17, 1), row = numbers_make(D, 18, 1);
+    struct test_array x = test_array_make(3 * ROWS * D + 8, 17, 1), row = test_array_make(D, 18, 1);
     float latents[LATENTS], columns[LATENTS], right[ROWS * D];
     uint16_t narrow[ROWS * D];
     for (int i = 0; i < LATENTS; i++)
@@ -306,45 +307,45 @@ static void patches_sums_and_rows_are_rounded_once(void)
                                                       .H = H,
                                                       .W = W,
                                                       .channels = CHANNELS,
-                                                      .numbers = p ? REEL_BFLOAT16 : REEL_FP32,
+                                                      .dtype = p ? REEL_BFLOAT16 : REEL_FP32,
                                                       .latents = latents,
                                                       .columns = p ? (void *)narrow : (void *)columns});
-    numbers_check("patchify", narrow, columns, TOKENS * 4 * CHANNELS);
+    test_array_check("patchify", narrow, columns, TOKENS * 4 * CHANNELS);
     for (int p = 0; p < 2; p++)
         reel_sum_parts(&stream, (struct reel_sum_parts){.rows = ROWS,
                                                         .width = D,
                                                         .parts = 3,
                                                         .part_stride = ROWS * D + 4,
-                                                        .numbers = p ? REEL_BFLOAT16 : REEL_FP32,
+                                                        .dtype = p ? REEL_BFLOAT16 : REEL_FP32,
                                                         .x = p ? (void *)x.narrow : (void *)x.wide,
                                                         .row = p ? (void *)row.narrow : (void *)row.wide,
                                                         .y = p ? (void *)narrow : (void *)right});
-    numbers_check("sum_parts", narrow, right, ROWS * D);
+    test_array_check("sum_parts", narrow, right, ROWS * D);
     reel_add_row(&stream,
                  (struct reel_add_row){
-                     .rows = ROWS, .width = D, .numbers = REEL_BFLOAT16, .row = row.narrow, .y = x.narrow});
+                     .rows = ROWS, .width = D, .dtype = REEL_BFLOAT16, .row = row.narrow, .y = x.narrow});
     reel_add_row(&stream, (struct reel_add_row){.rows = ROWS, .width = D, .row = row.wide, .y = x.wide});
-    numbers_check("add_row", x.narrow, x.wide, ROWS * D);
-    reel_convert(&stream, (struct reel_convert){
-                              .count = LATENTS, .numbers = REEL_BFLOAT16, .x = latents, .y = narrow});
-    numbers_check("convert", narrow, latents, LATENTS);
+    test_array_check("add_row", x.narrow, x.wide, ROWS * D);
+    reel_convert(&stream,
+                 (struct reel_convert){.count = LATENTS, .dtype = REEL_BFLOAT16, .x = latents, .y = narrow});
+    test_array_check("convert", narrow, latents, LATENTS);
     reel_convert(&stream, (struct reel_convert){.count = LATENTS, .x = latents, .y = columns});
     CHECK(memcmp(columns, latents, sizeof latents) == 0, "floats do not stay what they are");
-    numbers_free(&x);
-    numbers_free(&row);
+    test_array_free(&x);
+    test_array_free(&row);
 }
 
 static void a_long_array_is_converted_to_its_end(void)
 {
     enum { COUNT = 100001 };
-    struct numbers x = numbers_make(COUNT, 19, 1);
+    struct test_array x = test_array_make(COUNT, 19, 1);
     uint16_t *found = calloc(COUNT + 1, sizeof *found);
     found[COUNT] = 7;
     reel_convert(&stream,
-                 (struct reel_convert){.count = COUNT, .numbers = REEL_BFLOAT16, .x = x.wide, .y = found});
+                 (struct reel_convert){.count = COUNT, .dtype = REEL_BFLOAT16, .x = x.wide, .y = found});
     CHECK(memcmp(found, x.narrow, COUNT * sizeof *found) == 0, "what a bfloat16 holds is not kept");
     CHECK(found[COUNT] == 7, "it writes beyond");
-    numbers_free(&x);
+    test_array_free(&x);
     free(found);
 }
 
@@ -355,20 +356,23 @@ static void precisions_that_no_operation_has_are_refused(void)
     for (int what = 0; what < 4; what++) {
         struct reel_stream fresh = stream;
         if (what == 0)
-            reel_convert(&fresh, (struct reel_convert){.count = 1, .numbers = REEL_FP8, .x = x, .y = y});
+            reel_convert(&fresh, (struct reel_convert){.count = 1, .dtype = REEL_FP8, .x = x, .y = y});
         if (what == 1)
             reel_layer_norm(
                 &fresh,
                 (struct reel_layer_norm){
-                    .rows = 1, .width = 2, .from = REEL_BFLOAT16, .x = x, .weight = x, .bias = x, .y = x});
+                    .rows = 1, .width = 2, .x_dtype = REEL_BFLOAT16, .x = x, .weight = x, .bias = x, .y = x});
         if (what == 2)
             reel_add_row(&fresh,
-                         (struct reel_add_row){.rows = 1, .width = 2, .numbers = REEL_FP8, .row = x, .y = y});
+                         (struct reel_add_row){.rows = 1, .width = 2, .dtype = REEL_FP8, .row = x, .y = y});
         if (what == 3)
-            reel_gemm(
-                &fresh,
-                (struct reel_gemm){
-                    .rows = 1, .in = 2, .out = 1, .weights = REEL_BFLOAT16, .x = x, .weight = x, .y = y});
+            reel_gemm(&fresh, (struct reel_gemm){.rows = 1,
+                                                 .in = 2,
+                                                 .out = 1,
+                                                 .weight_dtype = REEL_BFLOAT16,
+                                                 .x = x,
+                                                 .weight = x,
+                                                 .y = y});
         CHECK(fresh.status == REEL_INTERNAL && y[0] == 0, "call %d is let in", what);
         reel_error_clear();
     }
@@ -378,8 +382,8 @@ static void a_stream_beside_another_copies(void)
 {
     struct reel_stream aside;
     char from[6] = "abcde", to[6] = "";
-    reel_stream_open_aside(&aside, &reel_ops_cpu);
-    reel_order(&aside, &stream);
+    reel_stream_open_side(&aside, &reel_ops_cpu);
+    reel_stream_wait(&aside, &stream);
     reel_upload(&aside, to, from, sizeof from);
     reel_finish(&aside);
     CHECK(aside.status == REEL_OK && strcmp(to, from) == 0, "%s", to);
@@ -389,8 +393,8 @@ static void a_stream_beside_another_copies(void)
 
 int main(void)
 {
-    void *scratch = aligned_alloc(64, (size_t)reel_scratch_bytes(&reel_ops_cpu, &most));
-    reel_stream_open(&stream, &reel_ops_cpu, &most, scratch);
+    void *scratch = aligned_alloc(64, (size_t)reel_scratch_bytes(&reel_ops_cpu, &max));
+    reel_stream_open(&stream, &reel_ops_cpu, &max, scratch);
     RUN(a_layer_norm_reads_and_writes_either_precision);
     RUN(modulation_and_gates_are_rounded_once);
     RUN(heads_are_normed_turned_and_laid_out);

@@ -254,7 +254,7 @@ static void open_and_close_often(void)
     start();
     for (int i = 0; i < 1000; i++) {
         struct reel_stream more;
-        reel_stream_open_aside(&more, &reel_ops_shadow);
+        reel_stream_open_side(&more, &reel_ops_shadow);
         fill(&more, x);
         reel_stream_close(&more);
     }
@@ -265,7 +265,7 @@ static void open_and_never_close(void)
     static struct reel_stream more[100];
     start();
     for (int i = 0; i < 100; i++)
-        reel_stream_open_aside(&more[i], &reel_ops_shadow);
+        reel_stream_open_side(&more[i], &reel_ops_shadow);
 }
 
 static void multiply_beside(void)
@@ -275,17 +275,17 @@ static void multiply_beside(void)
     reel_gemm(&a, (struct reel_gemm){.rows = 1, .in = N, .out = 1, .x = x, .weight = x, .y = y});
 }
 
-static const struct reel_scratch most = {.in = N, .channels = N, .threads = 1};
+static const struct reel_scratch max = {.in = N, .channels = N, .threads = 1};
 
 /* Two streams that compute on the same scratch memory. */
 static void multiply_on_common_scratch(void)
 {
     start();
-    int64_t bytes = reel_scratch_bytes(&reel_ops_shadow, &most);
+    int64_t bytes = reel_scratch_bytes(&reel_ops_shadow, &max);
     void *scratch = reel_ops_shadow.allocate(bytes);
     struct reel_stream first, second;
-    reel_stream_open(&first, &reel_ops_shadow, &most, scratch);
-    reel_stream_open(&second, &reel_ops_shadow, &most, scratch);
+    reel_stream_open(&first, &reel_ops_shadow, &max, scratch);
+    reel_stream_open(&second, &reel_ops_shadow, &max, scratch);
     fill(&a, x);
     reel_finish(&a);
     reel_gemm(&first, (struct reel_gemm){.rows = 1, .in = N, .out = 1, .x = x, .weight = x, .y = y});
@@ -295,14 +295,14 @@ static void multiply_on_common_scratch(void)
 static void open_on_scratch_of_the_host(void)
 {
     struct reel_stream stream;
-    reel_stream_open(&stream, &reel_ops_shadow, &most, host);
+    reel_stream_open(&stream, &reel_ops_shadow, &max, host);
 }
 
 static void open_on_little_scratch(void)
 {
     start();
     struct reel_stream stream;
-    reel_stream_open(&stream, &reel_ops_shadow, &most, device);
+    reel_stream_open(&stream, &reel_ops_shadow, &max, device);
 }
 
 static void streams_are_open_and_have_what_they_need(void)
@@ -323,7 +323,7 @@ static void go_on_after_a_failure(void)
     start();
     reel_stream_fail(&a, REEL_BAD_DEVICE, "planted");
     fill(&a, x);
-    reel_order(&b, &a);
+    reel_stream_wait(&b, &a);
     use(&b, x, y);
     reel_error_clear();
 }

@@ -12,7 +12,7 @@
 enum { ROWS = 7, D = 12, OUT = 9, HEADS = 3, C = 8, WIDTH = HEADS * C, STRIDE = WIDTH + 5 };
 enum { F = 2, H = 2, W = 3, L = F * H * W };
 
-static const struct reel_scratch most = {.in = 32, .channels = C, .threads = 1, .fp8 = 1};
+static const struct reel_scratch max = {.in = 32, .channels = C, .threads = 1, .fp8 = 1};
 
 static enum reel_precision precision; /* of the numbers that may be either */
 
@@ -44,9 +44,9 @@ static void gemm(void)
     reel_gemm(&stream, (struct reel_gemm){.rows = ROWS,
                                           .in = D,
                                           .out = OUT,
-                                          .numbers = precision,
-                                          .weights = precision,
-                                          .result = precision,
+                                          .dtype = precision,
+                                          .weight_dtype = precision,
+                                          .y_dtype = precision,
                                           .x = numbers_in(ROWS * D, precision),
                                           .weight = numbers_in(OUT * D, precision),
                                           .bias = numbers_in(OUT, precision),
@@ -65,8 +65,8 @@ static void gemm_of_narrow_weights(void)
     reel_gemm(&stream, (struct reel_gemm){.rows = ROWS,
                                           .in = D,
                                           .out = OUT,
-                                          .numbers = precision,
-                                          .weights = REEL_FP8,
+                                          .dtype = precision,
+                                          .weight_dtype = REEL_FP8,
                                           .weight_scale = 0.5,
                                           .x = numbers_in(ROWS * D, precision),
                                           .weight = bytes_in(weight, 1, sizeof weight, 0),
@@ -79,7 +79,7 @@ static void layer_norm(void)
     void *x = floats_in(ROWS * D), *y = numbers_out(ROWS * D);
     struct reel_layer_norm a = {.rows = ROWS,
                                 .width = D,
-                                .numbers = precision,
+                                .dtype = precision,
                                 .x = x,
                                 .weight = numbers_in(D, precision),
                                 .bias = numbers_in(D, precision),
@@ -87,7 +87,7 @@ static void layer_norm(void)
                                 .y = y};
     reel_layer_norm(&stream, a);
     result(y);
-    a.from = precision; /* of y, in place */
+    a.x_dtype = precision; /* of y, in place */
     a.x = y;
     reel_layer_norm(&stream, a);
     result(y);
@@ -99,7 +99,7 @@ static void modulate(void)
         void *x = floats_in(ROWS * D), *y = precision == REEL_FP32 && indexed ? x : numbers_out(ROWS * D);
         reel_modulate(&stream, (struct reel_modulate){.rows = ROWS,
                                                       .width = D,
-                                                      .numbers = precision,
+                                                      .dtype = precision,
                                                       .x = x,
                                                       .epsilon = 1e-6,
                                                       .shift = numbers_in(D, precision),
@@ -130,7 +130,7 @@ static void gated_add(void)
     table.of_token = bytes_in(of_token, 1, sizeof of_token, 0);
     struct reel_gated_add a = {.rows = ROWS,
                                .width = D,
-                               .numbers = precision,
+                               .dtype = precision,
                                .x = floats_in(ROWS * D),
                                .y = numbers_in(ROWS * D, precision),
                                .gate = numbers_in(D, precision),
@@ -148,7 +148,7 @@ static void squares(void)
     void *sums = room(ROWS * (int64_t)sizeof(double));
     reel_squares(&stream, (struct reel_squares){.rows = ROWS,
                                                 .width = D,
-                                                .numbers = precision,
+                                                .dtype = precision,
                                                 .x = numbers_in(ROWS * D, precision),
                                                 .sums = sums});
     result(sums);
@@ -170,7 +170,7 @@ static void split_and_merge_heads(void)
     struct reel_split_heads a = {.rows = ROWS,
                                  .heads = HEADS,
                                  .channels = C,
-                                 .numbers = precision,
+                                 .dtype = precision,
                                  .x = numbers_in(ROWS * WIDTH, precision),
                                  .norm = numbers_in(WIDTH, precision),
                                  .squares = doubles_in(2 * ROWS),
@@ -186,7 +186,7 @@ static void split_and_merge_heads(void)
     reel_merge_heads(&stream, (struct reel_merge_heads){.rows = ROWS,
                                                         .heads = HEADS,
                                                         .channels = C,
-                                                        .numbers = precision,
+                                                        .dtype = precision,
                                                         .parts = 3,
                                                         .first_head = first_head,
                                                         .x = y,
@@ -211,7 +211,7 @@ static void attention(void)
                                .heads = HEADS,
                                .channels = C,
                                .scale = 0.3,
-                               .numbers = precision,
+                               .dtype = precision,
                                .q = strided_in(ROWS, WIDTH, STRIDE, precision),
                                .q_stride = STRIDE,
                                .k = strided_in(KEYS, WIDTH, STRIDE, precision),
@@ -237,7 +237,7 @@ static void patchify(void)
                               .H = H,
                               .W = W,
                               .channels = CHANNELS,
-                              .numbers = precision,
+                              .dtype = precision,
                               .latents = floats_in(CHANNELS * 4 * L),
                               .columns = numbers_out(L * 4 * CHANNELS)};
     void *velocity = floats_out(CHANNELS * 4 * L);
@@ -328,7 +328,7 @@ static void sum_parts(void)
                                                     .width = D,
                                                     .parts = PARTS,
                                                     .part_stride = ROWS * D + 4,
-                                                    .numbers = precision,
+                                                    .dtype = precision,
                                                     .x = strided_in(PARTS, ROWS * D, ROWS * D + 4, precision),
                                                     .row = numbers_in(D, precision),
                                                     .y = y});
@@ -383,13 +383,12 @@ static void rows_and_copies(void)
     float *x = floats_in(ROWS * D), *blended = strided_in(ROWS, D, STRIDE, REEL_FP32), *zeros = floats_out(D);
     void *y = numbers_in(ROWS * D, precision), *converted = numbers_out(ROWS * D),
          *copied = floats_out(ROWS * D);
-    reel_add_row(
-        &stream,
-        (struct reel_add_row){
-            .rows = ROWS, .width = D, .numbers = precision, .row = numbers_in(D, precision), .y = y});
+    reel_add_row(&stream,
+                 (struct reel_add_row){
+                     .rows = ROWS, .width = D, .dtype = precision, .row = numbers_in(D, precision), .y = y});
     result(y);
     reel_convert(&stream,
-                 (struct reel_convert){.count = ROWS * D, .numbers = precision, .x = x, .y = converted});
+                 (struct reel_convert){.count = ROWS * D, .dtype = precision, .x = x, .y = converted});
     result(converted);
     reel_blend(&stream, (struct reel_blend){.rows = ROWS,
                                             .width = D,
@@ -426,7 +425,7 @@ static int64_t one; /* the operation of a child */
 
 static void run_one(void)
 {
-    arrays_open(&most);
+    arrays_open(&max);
     operations[one]();
     arrays_close();
 }

@@ -48,7 +48,7 @@ static void order_or_wait(void)
 {
     int s = (int)drawn(STREAMS), t = (int)drawn(STREAMS);
     if (drawn(6) > 0) {
-        reel_order(&streams[s], &streams[t]);
+        reel_stream_wait(&streams[s], &streams[t]);
         join(record.done[s], record.host);
         join(record.done[t], record.host);
         join(record.done[s], record.done[t]);
@@ -126,7 +126,7 @@ static void begin(uint32_t seed)
         record.byte[i].writer = NOBODY;
     device = reel_ops_shadow.allocate(BYTES);
     for (int s = 0; s < STREAMS; s++)
-        reel_stream_open_aside(&streams[s], &reel_ops_shadow);
+        reel_stream_open_side(&streams[s], &reel_ops_shadow);
 }
 
 static void end(void)

@@ -21,14 +21,14 @@ static void read_ordered_after_a_write(void)
 {
     start();
     fill(&a, x);
-    reel_order(&b, &a);
+    reel_stream_wait(&b, &a);
     use(&b, x, y);
 }
 
 static void read_ordered_before_a_write(void)
 {
     start();
-    reel_order(&b, &a);
+    reel_stream_wait(&b, &a);
     fill(&a, x);
     use(&b, x, y);
 }
@@ -37,8 +37,8 @@ static void read_ordered_over_a_third_stream(void)
 {
     start();
     fill(&a, x);
-    reel_order(&c, &a);
-    reel_order(&b, &c);
+    reel_stream_wait(&c, &a);
+    reel_stream_wait(&b, &c);
     use(&b, x, y);
 }
 
@@ -46,7 +46,7 @@ static void read_ordered_after_what_is_older(void)
 {
     start();
     fill(&a, y);
-    reel_order(&b, &a);
+    reel_stream_wait(&b, &a);
     fill(&a, x);
     use(&b, x, z);
 }
@@ -71,25 +71,25 @@ static void write_beside_a_read(void)
 static void write_ordered_after_a_read(void)
 {
     read_ordered_after_a_write();
-    reel_order(&a, &b);
+    reel_stream_wait(&a, &b);
     fill(&a, x);
 }
 
 static void write_beside_the_second_of_two_reads(void)
 {
     read_ordered_after_a_write();
-    reel_order(&c, &a);
+    reel_stream_wait(&c, &a);
     use(&c, x, z);
-    reel_order(&a, &b);
+    reel_stream_wait(&a, &b);
     fill(&a, x);
 }
 
 static void write_ordered_after_a_read_by_a_later_one(void)
 {
     read_ordered_after_a_write();
-    reel_order(&c, &b);
+    reel_stream_wait(&c, &b);
     use(&c, x, z);
-    reel_order(&a, &c);
+    reel_stream_wait(&a, &c);
     fill(&a, x);
 }
 
@@ -163,32 +163,32 @@ static void look_for_nonfinite_and_go_on_elsewhere(void)
     use(&b, x, y);
 }
 
-static void pace(int calls)
+static void throttle(int calls)
 {
     start();
     fill(&a, x);
     for (int i = 0; i < calls; i++)
-        reel_pace(&a);
+        reel_throttle(&a);
     use(&b, x, y);
 }
 
 static void pace_twice(void)
 {
-    pace(2);
+    throttle(2);
 }
 
 static void pace_three_times(void)
 {
-    pace(3);
+    throttle(3);
 }
 
 static void pace_and_use_what_came_between(void)
 {
     start();
-    reel_pace(&a);
+    reel_throttle(&a);
     fill(&a, x);
-    reel_pace(&a);
-    reel_pace(&a);
+    reel_throttle(&a);
+    reel_throttle(&a);
     use(&b, x, y);
 }
 
@@ -237,9 +237,9 @@ static void take_the_stream_from_another_thread(void)
 {
     start();
     fill(&c, x);
-    reel_order(&a, &c);
+    reel_stream_wait(&a, &c);
     in_a_thread(downloads);
-    reel_pace(&a);
+    reel_throttle(&a);
     use(&b, x, y);
 }
 
@@ -281,9 +281,9 @@ static void exchange_ordered_between_two(void)
 {
     start();
     fill(&a, x);
-    reel_order(&b, &a);
+    reel_stream_wait(&b, &a);
     exchange();
-    reel_order(&a, &b);
+    reel_stream_wait(&a, &b);
     use(&a, y, x);
 }
 
@@ -291,7 +291,7 @@ static void use_beside_an_exchange(void)
 {
     start();
     fill(&a, x);
-    reel_order(&b, &a);
+    reel_stream_wait(&b, &a);
     exchange();
     use(&a, y, z);
 }

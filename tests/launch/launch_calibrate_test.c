@@ -127,27 +127,26 @@ static void any_number_of_ranks_finds_the_same(void)
 static void the_fit_rises_over_the_points_and_is_what_the_file_holds(void)
 {
     json_t *report = calibrated(0, "--mode e -o fit.json --plot curve.png"), *file = read_json("fit.json");
-    double least = item(report, "range", 0), most = item(report, "range", 1), before = 0, squares = 0;
+    double min = item(report, "range", 0), max = item(report, "range", 1), before = 0, squares = 0;
     const json_t *points = json_object_get(report, "points");
     CHECK(json_array_size(points) == POINTS && number(report, "calls") == STEPS * CHUNKS * BRANCHES,
           "%zu points", json_array_size(points));
     for (size_t p = 0; p < json_array_size(points); p++) {
         const json_t *point = json_array_get(points, p);
         double distance = number(point, "distance"), change = number(point, "change");
-        CHECK(distance >= least && distance <= most && change > 0, "point %zu is (%g, %g)", p, distance,
-              change);
+        CHECK(distance >= min && distance <= max && change > 0, "point %zu is (%g, %g)", p, distance, change);
         squares += pow(change - rescaled(report, distance), 2);
     }
     CHECK(fabs(sqrt(squares / POINTS) - number(report, "rms")) < 1e-9, "rms is %g, found %g",
           number(report, "rms"), sqrt(squares / POINTS));
     for (int i = 0; i <= 100; i++) {
-        double value = rescaled(report, least + (most - least) * i / 100);
+        double value = rescaled(report, min + (max - min) * i / 100);
         CHECK(value >= before - 1e-9, "it falls to %g from %g", value, before);
         before = value;
     }
     for (size_t i = 0; i < 5; i++)
         CHECK(item(report, "coefficients", i) == item(file, "coefficients", i), "coefficient %zu", i);
-    CHECK(item(file, "range", 0) == least && item(file, "range", 1) == most &&
+    CHECK(item(file, "range", 0) == min && item(file, "range", 1) == max &&
               strcmp(json_string_value(json_object_get(file, "mode")), "e") == 0 &&
               strstr(json_string_value(json_object_get(file, "job")), "mode: e"),
           "the file says something else");

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FRAMES_MOST = 40 };
+enum { FRAMES_MAX = 40 };
 
 /* Latents to write, and how many of its four forwards were skipped. */
 struct video {
@@ -42,8 +42,8 @@ static struct video video_of(int64_t channels, int64_t frames, int64_t rows, int
         for (int64_t f = 0; f < frames; f++)
             for (int64_t y = 0; y < rows; y++)
                 for (int64_t x = 0; x < columns; x++) {
-                    double place = (double)(3 * c + 2 * f + y * y) + 0.7 * (double)x;
-                    *value++ = (float)(3 * sin(place) + far * cos(5 * place + (double)f) + 0.5);
+                    double device = (double)(3 * c + 2 * f + y * y) + 0.7 * (double)x;
+                    *value++ = (float)(3 * sin(device) + far * cos(5 * device + (double)f) + 0.5);
                 }
     return video;
 }
@@ -53,8 +53,8 @@ static struct reel_job job;
 /* Writes it as name, an output of seed. */
 static void write_video(const char *name, const struct video *video, int64_t seed)
 {
-    static int64_t timesteps[2 * FRAMES_MOST], intervals[4];
-    static uint8_t updates[2 * FRAMES_MOST];
+    static int64_t timesteps[2 * FRAMES_MAX], intervals[4];
+    static uint8_t updates[2 * FRAMES_MAX];
     const struct reel_timesteps matrix = {.rows = 2,
                                           .frames = video->video_frames,
                                           .timestep = timesteps,
@@ -124,12 +124,12 @@ static double at(const struct video *v, int64_t c, int64_t f, int64_t y, int64_t
 
 static double range_of(const struct video *v)
 {
-    double least = INFINITY, most = -INFINITY;
+    double min = INFINITY, max = -INFINITY;
     for (int64_t i = 0; i < count_of(v); i++) {
-        least = fmin(least, (double)v->values[i]);
-        most = fmax(most, (double)v->values[i]);
+        min = fmin(min, (double)v->values[i]);
+        max = fmax(max, (double)v->values[i]);
     }
-    return most - least;
+    return max - min;
 }
 
 /* ||b - a||, ||a|| and the count of frames [first, end); with change, of what changed since the frame before. */
@@ -152,7 +152,7 @@ static void norms(const struct video *a, const struct video *b, int64_t first, i
 }
 
 /* SSIM at one place: weights in two dimensions, and variances from deviations. */
-static double ssim_at(const struct video *a, const struct video *b, const int64_t place[4], double sigma,
+static double ssim_at(const struct video *a, const struct video *b, const int64_t device[4], double sigma,
                       double peak)
 {
     int64_t high = a->rows < 11 ? a->rows : 11, wide = a->columns < 11 ? a->columns : 11;
@@ -162,8 +162,8 @@ static double ssim_at(const struct video *a, const struct video *b, const int64_
             double y = (double)(i / wide) - (double)(high - 1) / 2,
                    x = (double)(i % wide) - (double)(wide - 1) / 2;
             double weight = exp(-(x * x + y * y) / (2 * sigma * sigma));
-            double p = at(a, place[0], place[1], place[2] + i / wide, place[3] + i % wide);
-            double q = at(b, place[0], place[1], place[2] + i / wide, place[3] + i % wide);
+            double p = at(a, device[0], device[1], device[2] + i / wide, device[3] + i % wide);
+            double q = at(b, device[0], device[1], device[2] + i / wide, device[3] + i % wide);
             if (pass == 0) {
                 all += weight;
                 mean[0] += weight * p;
@@ -181,12 +181,12 @@ static double ssim_at(const struct video *a, const struct video *b, const int64_
 static double ssim_of(const struct video *a, const struct video *b, int64_t frame, double sigma, double peak)
 {
     double sum = 0;
-    int64_t places = 0;
+    int64_t device_from_job = 0;
     for (int64_t c = 0; c < a->channels; c++)
         for (int64_t y = 0; y + (a->rows < 11 ? a->rows : 11) <= a->rows; y++)
-            for (int64_t x = 0; x + (a->columns < 11 ? a->columns : 11) <= a->columns; x++, places++)
+            for (int64_t x = 0; x + (a->columns < 11 ? a->columns : 11) <= a->columns; x++, device_from_job++)
                 sum += ssim_at(a, b, (const int64_t[4]){c, frame, y, x}, sigma, peak);
-    return sum / (double)places;
+    return sum / (double)device_from_job;
 }
 
 static void check_near(const char *what, int64_t frame, double found, double expected, double wrong)

@@ -9,7 +9,7 @@ gpu=$3
 whole=${4:-}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-export REEL_STAND_IN_GPUS=4 OMP_NUM_THREADS=1
+export REEL_FAKE_GPUS=4 OMP_NUM_THREADS=1
 # What ranks differ in: each has OF_RANK_<its number>, "NAME=value", in its environment.
 each=$folder/each
 cat >"$each" <<END
@@ -77,10 +77,10 @@ near one summed 5e-6
 # bf16 by default; one GPU that ranks share through the host's memory; another order of everything that has none.
 make 2 "$gpu" half --set partition.cfg=2; done_well
 near cpu16 half 2e-2
-REEL_STAND_IN_GPUS=1 make 2 "$gpu" shared --set partition.cfg=2 --set communication.transport=mpi; done_well
+REEL_FAKE_GPUS=1 make 2 "$gpu" shared --set partition.cfg=2 --set communication.transport=mpi; done_well
 near half shared 0
 if [ "$whole" ]; then
-    REEL_STAND_IN_SEED=5 make 2 "$gpu" seeded --set partition.cfg=1 --set partition.ulysses=2 --set partition.weights=gathered
+    REEL_FAKE_SEED=5 make 2 "$gpu" seeded --set partition.cfg=1 --set partition.ulysses=2 --set partition.weights=gathered
     done_well
     near half seeded 0
     make 2 "$gpu" quarter --set model.compute=fp8 --set device=cuda; done_well
@@ -100,7 +100,7 @@ if [ "$whole" ]; then
     refused 4 'model.compute bf16, and the job has fp32'
 
     make 1 "$gpu" eighth --set model.compute=fp8 --set device=cuda --set video.frames=13; done_well
-    REEL_STAND_IN_CAPABILITY=8.0 go_on 1 "$gpu" eighth
+    REEL_FAKE_CAPABILITY=8.0 go_on 1 "$gpu" eighth
     refused 11 'the checkpoint is of a job in fp8 and the GPU of rank 0 is older'
 fi
 
@@ -115,15 +115,15 @@ for compute in bf16 fp8; do
 done
 
 # No GPU of one's own, none at all, and what does not go together.
-REEL_STAND_IN_GPUS=1 make 2 "$gpu" none
+REEL_FAKE_GPUS=1 make 2 "$gpu" none
 refused 11 'shares GPU-.* with 1 other rank of its host, which sees 1 GPU, expected one a rank'
 make 1 "$cpu" none --set device=cuda
 refused 11 'device is cuda and rank 0 finds no GPU'
 make 1 "$gpu" none --set device=cpu --set communication.transport=nccl
 refused 2 'communication.transport is nccl and device is cpu'
-REEL_STAND_IN_CAPABILITY=8.0 make 1 "$gpu" none --set device=cuda --set model.compute=fp8
+REEL_FAKE_CAPABILITY=8.0 make 1 "$gpu" none --set device=cuda --set model.compute=fp8
 refused 11 'compute capability 8.0, expected 8.9'
-OF_RANK_1=REEL_STAND_IN_GPUS=0 make 2 "$each" none --set partition.cfg=2; done_well
+OF_RANK_1=REEL_FAKE_GPUS=0 make 2 "$each" none --set partition.cfg=2; done_well
 grep -q '^warning: device is auto and rank 1 finds no GPU' "$folder/said" || fail "nobody is told of the CPU"
 near cpu none 0
 
@@ -154,7 +154,7 @@ for fault in "gemm:1:40 11 a GEMM failed" "ring:1:2 12 keys and values did not a
     "block:1:2 12 a block was not gathered" "copy:1:200 11 a copy failed"; do
     read -r site expected words <<<"$fault"
     for gpus in 3 1; do
-        REEL_FAULT=$site REEL_STAND_IN_GPUS=$gpus make 3 "$gpu" none --set partition.ring=3 --set partition.cfg=1 \
+        REEL_FAULT=$site REEL_FAKE_GPUS=$gpus make 3 "$gpu" none --set partition.ring=3 --set partition.cfg=1 \
             --set partition.weights=gathered --set communication.timeout_s=60 \
             --set communication.transport="$([ $gpus = 1 ] && echo mpi || echo nccl)"
         refused "$expected" "planted: $words"

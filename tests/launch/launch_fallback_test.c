@@ -1,9 +1,9 @@
 /* Starting over, damaged checkpoints, and jobs that are complete. Two ranks, in one process each. */
 #include "jobs.h"
 
-#include "folder.h"
+#include "checkpoint_directory.h"
 #include "output_read.h"
-#include "seal.h"
+#include "checkpoint_checksums.h"
 #include "test.h"
 
 #include <fcntl.h>
@@ -20,7 +20,7 @@ static void starting_over_keeps_the_old_until_the_new_is_there(void)
     job_shell("rm -rf grow.h5 grow.h5.checkpoint");
     job_must("grow.yaml", "", 3);
     before = job_newest("grow.h5.checkpoint", &count);
-    struct piece_end end = job_must("grow.yaml", "--fresh --stop sampler.seed=7", -1);
+    struct partial_end end = job_must("grow.yaml", "--fresh --stop sampler.seed=7", -1);
     CHECK(end.iterations == 0 && job_newest("grow.h5.checkpoint", &count) == before && count == 2,
           "%lld checkpoints after a fresh start", (long long)count);
     end = job_must("grow.yaml", "", 1);
@@ -31,10 +31,10 @@ static void starting_over_keeps_the_old_until_the_new_is_there(void)
     CHECK(after == before + 1 && count == 1, "generation %lld after %lld, %lld kept", (long long)after,
           (long long)before, (long long)count);
     job_refused("grow.yaml", "", words, 1);
-    struct piece_end one = job_must("grow.yaml", "sampler.seed=7 checkpoint.directory=off", -1);
+    struct partial_end one = job_must("grow.yaml", "sampler.seed=7 checkpoint.directory=off", -1);
     end = job_must("grow.yaml", "sampler.seed=7", -1);
     job_same(&end, &one, "started over");
-    piece_free(&one);
+    partial_free(&one);
 }
 
 /* What may have happened to a checkpoint, in the shell. */
@@ -65,7 +65,7 @@ static void a_damaged_checkpoint_is_passed_over(void)
     int64_t count, last;
     job_write("grow.yaml", job_growing);
     job_shell("rm -rf grow.h5 grow.h5.checkpoint kept");
-    struct piece_end one = job_must("grow.yaml", "checkpoint.directory=off", -1), end;
+    struct partial_end one = job_must("grow.yaml", "checkpoint.directory=off", -1), end;
     job_must("grow.yaml", "checkpoint.keep=3", 6);
     last = job_newest("grow.h5.checkpoint", &count);
     CHECK(count == 3, "%lld are kept", (long long)count);
@@ -87,7 +87,7 @@ static void a_damaged_checkpoint_is_passed_over(void)
         end = job_must("grow.yaml", "", -1);
         job_same(&end, &one, damages[kind]);
     }
-    piece_free(&one);
+    partial_free(&one);
 }
 
 static void without_a_whole_checkpoint_nothing_is_thrown_away(void)
@@ -103,7 +103,7 @@ static void without_a_whole_checkpoint_nothing_is_thrown_away(void)
     job_refused("grow.yaml", "", words, 2);
     CHECK(job_newest("grow.h5.checkpoint", &count) == last && count == 2, "%lld are left", (long long)count);
     job_flip(job_checkpoint("grow.h5.checkpoint", last - 1), 5000);
-    struct piece_end end = job_must("grow.yaml", "", 1);
+    struct partial_end end = job_must("grow.yaml", "", 1);
     CHECK(end.from_row == 2, "what was mended goes on from iteration %lld", (long long)end.from_row);
 }
 
@@ -112,24 +112,24 @@ static void another_format_is_refused(void)
 {
     static const char *const words[] = {"format 2"};
     int64_t count, last;
-    struct reel_seal seal;
+    struct reel_checksums checksums;
     job_write("grow.yaml", job_growing);
     job_shell("rm -rf grow.h5 grow.h5.checkpoint");
     job_must("grow.yaml", "", 3);
     last = job_newest("grow.h5.checkpoint", &count);
     if (job_rank == 0) {
         int file = open(job_checkpoint("grow.h5.checkpoint", last), O_RDWR);
-        CHECK(pread(file, &seal, sizeof seal, 0) == sizeof seal, "no seal");
-        seal.format = 2;
-        seal.own = reel_seal_hash(&seal);
-        CHECK(pwrite(file, &seal, sizeof seal, 0) == sizeof seal, "no seal");
+        CHECK(pread(file, &checksums, sizeof checksums, 0) == sizeof checksums, "no seal");
+        checksums.format = 2;
+        checksums.own = reel_checksums_hash(&checksums);
+        CHECK(pwrite(file, &checksums, sizeof checksums, 0) == sizeof checksums, "no seal");
         close(file);
     }
     MPI_Barrier(MPI_COMM_WORLD);
     job_refused("grow.yaml", "", words, 1);
 }
 
-static int output_is(const char *name, const struct piece_end *one)
+static int output_is(const char *name, const struct partial_end *one)
 {
     struct reel_output_file output;
     int is = reel_output_open(job_path(name), &output) == REEL_OK && output.complete &&
@@ -147,7 +147,7 @@ static void a_complete_job_is_told_so_at_once(void)
     char settings[1024];
     job_write("grow.yaml", job_growing);
     job_shell("rm -rf grow.h5 grow.h5.checkpoint");
-    struct piece_end one = job_must("grow.yaml", "", -1), end;
+    struct partial_end one = job_must("grow.yaml", "", -1), end;
     end = job_must("grow.yaml", "", -1);
     CHECK(end.nothing_to_do && !end.loaded, "there is something to do");
     end = job_must("grow.yaml", "partition.cfg=1 partition.ring=2", -1);
@@ -157,13 +157,13 @@ static void a_complete_job_is_told_so_at_once(void)
     end = job_must("grow.yaml", "", -1);
     CHECK(!end.nothing_to_do && !end.loaded && end.iterations == 0 && output_is("grow.h5", &one),
           "the output is not written again");
-    piece_free(&end);
+    partial_free(&end);
     snprintf(settings, sizeof settings, "output.latents=%s checkpoint.directory=%s", job_path("elsewhere.h5"),
              job_path("grow.h5.checkpoint"));
     end = job_must("grow.yaml", settings, -1);
     CHECK(!end.loaded && output_is("elsewhere.h5", &one), "the output is not written elsewhere");
-    piece_free(&end);
-    piece_free(&one);
+    partial_free(&end);
+    partial_free(&one);
 }
 
 /* Another video of the same size lies where the output should be. */
@@ -172,28 +172,28 @@ static void the_output_of_another_job_is_not_taken_for_ours(void)
     char settings[1024];
     job_write("grow.yaml", job_growing);
     job_shell("rm -rf grow.h5 grow.h5.checkpoint");
-    struct piece_end one = job_must("grow.yaml", "", -1);
+    struct partial_end one = job_must("grow.yaml", "", -1);
     snprintf(settings, sizeof settings, "checkpoint.directory=off output.latents=%s sampler.seed=9",
              job_path("other.h5"));
-    struct piece_end other = job_must("grow.yaml", settings, -1), end;
+    struct partial_end other = job_must("grow.yaml", settings, -1), end;
     job_shell("cp other.h5 grow.h5");
     end = job_must("grow.yaml", "", -1);
     CHECK(!end.nothing_to_do && !end.loaded && output_is("grow.h5", &one), "it is taken for ours");
-    piece_free(&end);
+    partial_free(&end);
     job_shell("cp other.h5 grow.h5");
     end = job_must("grow.yaml", "video.frames=41", -1);
     CHECK(end.status == REEL_OK && end.complete, "%s", end.cause);
-    piece_free(&end);
-    piece_free(&other);
-    piece_free(&one);
+    partial_free(&end);
+    partial_free(&other);
+    partial_free(&one);
 }
 
 static void a_complete_job_of_other_inputs_is_refused(void)
 {
     static const char *const prompt[] = {"chunk 0 prompt "};
     job_begin_files("complete");
-    struct piece_end end = job_must("complete/job.yaml", "", -1);
-    piece_free(&end);
+    struct partial_end end = job_must("complete/job.yaml", "", -1);
+    partial_free(&end);
     end = job_must("complete/job.yaml", "", -1);
     CHECK(end.nothing_to_do, "there is something to do");
     job_change("complete/inputs.safetensors", "prompt_embeds");

@@ -2,7 +2,7 @@
  * wherever it would lead. */
 #include "output_read.h"
 #include "program.h"
-#include "seal.h"
+#include "checkpoint_checksums.h"
 #include "test.h"
 
 #include <fcntl.h>
@@ -28,7 +28,7 @@ static const char *own(const char *name)
 }
 
 /* Puts the checkpoint where the job looks for it. */
-static void place(void)
+static void device(void)
 {
     char command[1024];
     snprintf(command, sizeof command,
@@ -43,7 +43,7 @@ static void format_1_is_gone_on_from(void)
     struct reel_output_file whole, resumed;
     CHECK(program_run(0, "", "run job.yaml --set output.latents=whole.h5") == 0, "%s", program_said);
     for (int ranks = 1; ranks <= 2; ranks++) {
-        place();
+        device();
         CHECK(program_run(ranks, "", "run job.yaml") == 0, "%s", program_said);
         CHECK(reel_output_open(own("whole.h5"), &whole) == REEL_OK, "%s", reel_error_here()->cause);
         CHECK(reel_output_open(own("out.h5"), &resumed) == REEL_OK, "%s", reel_error_here()->cause);
@@ -64,15 +64,15 @@ static void format_1_is_gone_on_from(void)
 /* Changes an integer of the checkpoint and seals it again, as if a reel had written it. */
 static void change(const char *path, const char *name, int64_t value)
 {
-    struct reel_seal seal;
+    struct reel_checksums checksums;
     hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), attribute = H5Aopen(file, name, H5P_DEFAULT);
     CHECK(attribute >= 0 && H5Awrite(attribute, H5T_NATIVE_INT64, &value) >= 0, "%s is not there", name);
     H5Aclose(attribute);
     H5Fclose(file);
     int opened = open(path, O_RDWR);
-    CHECK(reel_seal_read(opened, path, &seal) == REEL_OK, "%s", reel_error_here()->cause);
-    CHECK(reel_seal_make(opened, path, seal.file_bytes, &seal) == REEL_OK &&
-              pwrite(opened, &seal, sizeof seal, 0) == (ssize_t)sizeof seal,
+    CHECK(reel_checksums_read(opened, path, &checksums) == REEL_OK, "%s", reel_error_here()->cause);
+    CHECK(reel_checksums_make(opened, path, checksums.file_bytes, &checksums) == REEL_OK &&
+              pwrite(opened, &checksums, sizeof checksums, 0) == (ssize_t)sizeof checksums,
           "%s cannot be sealed", path);
     close(opened);
 }
@@ -90,7 +90,7 @@ static void a_state_that_the_job_cannot_be_in_is_refused(void)
         {"begun", 1000000},  {"chunk_frames", 0},  {"chunk_frames", 999},  {"channels", 15},
         {"rows", 0},         {"columns", 1000000}, {"call_count", -1},     {"call_count", 1000000000}};
     for (size_t c = 0; c < sizeof changes / sizeof changes[0]; c++) {
-        place();
+        device();
         change(own("out.h5.checkpoint/checkpoint-000001.h5"), changes[c].name, changes[c].value);
         int code = program_run(0, "", "run job.yaml");
         CHECK(code == 4 && program_said_times("reel: error: ") == 1 &&
@@ -99,22 +99,23 @@ static void a_state_that_the_job_cannot_be_in_is_refused(void)
         CHECK(access(own("out.h5"), F_OK) != 0, "%s %lld: something was written", changes[c].name,
               (long long)changes[c].value);
     }
-    place();
+    device();
     change(own("out.h5.checkpoint/checkpoint-000001.h5"), "chunk", 1); /* what it was */
     CHECK(program_run(0, "", "run job.yaml") == 0, "sealed again, unchanged: %s", program_said);
 }
 
 static void another_format_is_refused_and_not_passed_over(void)
 {
-    struct reel_seal seal;
+    struct reel_checksums checksums;
     const char *path = own("out.h5.checkpoint/checkpoint-000001.h5");
-    place();
+    device();
     int file = open(path, O_RDWR);
-    CHECK(reel_seal_read(file, path, &seal) == REEL_OK, "%s", reel_error_here()->cause);
-    CHECK(reel_seal_make(file, path, seal.file_bytes, &seal) == REEL_OK, "%s", reel_error_here()->cause);
-    seal.format = 2;
-    seal.own = reel_seal_hash(&seal);
-    CHECK(pwrite(file, &seal, sizeof seal, 0) == (ssize_t)sizeof seal, "%s", path);
+    CHECK(reel_checksums_read(file, path, &checksums) == REEL_OK, "%s", reel_error_here()->cause);
+    CHECK(reel_checksums_make(file, path, checksums.file_bytes, &checksums) == REEL_OK, "%s",
+          reel_error_here()->cause);
+    checksums.format = 2;
+    checksums.own = reel_checksums_hash(&checksums);
+    CHECK(pwrite(file, &checksums, sizeof checksums, 0) == (ssize_t)sizeof checksums, "%s", path);
     close(file);
     program_fails(0, "run job.yaml", 4, "is a checkpoint of format 2, expected 1");
     program_fails(0, "inspect out.h5.checkpoint/checkpoint-000001.h5", 4,

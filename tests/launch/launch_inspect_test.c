@@ -154,8 +154,8 @@ static void inputs_are_measured_and_their_use_is_named(void)
 {
     static const struct {
         const char *name;
-        double least, most, mean; /* NaN: there is none */
-        int64_t not_finite;       /* -1: unknown */
+        double min, max, mean; /* NaN: there is none */
+        int64_t not_finite;    /* -1: unknown */
         const char *use;
     } cases[] = {
         {"clip_fea", 1, 1, 1, 1, "nothing: prompt.embeds is not read from F8_E4M3"},
@@ -175,15 +175,15 @@ static void inputs_are_measured_and_their_use_is_named(void)
     CHECK(json_array_size(tensors) == 6 && is_text(report, "metadata", "made_by", "a test"), "%zu tensors",
           json_array_size(tensors));
     for (size_t c = 0; c < 6; c++) {
-        json_t *t = json_array_get(tensors, c), *least = json_object_get(t, "min");
+        json_t *t = json_array_get(tensors, c), *min = json_object_get(t, "min");
         json_t *not_finite = json_object_get(t, "non_finite");
         CHECK(strcmp(reel_inspect_string(t, "name"), cases[c].name) == 0, "%s",
               reel_inspect_string(t, "name"));
-        CHECK(isnan(cases[c].least) ? json_is_null(least)
-                                    : json_real_value(least) == cases[c].least &&
-                                          json_real_value(json_object_get(t, "max")) == cases[c].most &&
-                                          json_real_value(json_object_get(t, "mean")) == cases[c].mean,
-              "%s from %g", cases[c].name, json_real_value(least));
+        CHECK(isnan(cases[c].min) ? json_is_null(min)
+                                  : json_real_value(min) == cases[c].min &&
+                                        json_real_value(json_object_get(t, "max")) == cases[c].max &&
+                                        json_real_value(json_object_get(t, "mean")) == cases[c].mean,
+              "%s from %g", cases[c].name, json_real_value(min));
         CHECK(cases[c].not_finite < 0 ? json_is_null(not_finite)
                                       : json_integer_value(not_finite) == cases[c].not_finite,
               "%s: %lld", cases[c].name, (long long)json_integer_value(not_finite));
@@ -313,7 +313,7 @@ static void statistics_leave_out_what_is_no_number(void)
     const float values[5] = {1e6f, NAN, 1e6f + 1, -INFINITY, 1e6f + 2};
     struct reel_statistics s = {0}, none = {0};
     reel_statistics_add(&s, values, 5);
-    CHECK(s.count == 3 && s.not_finite == 2 && s.least == 1e6 && s.most == 1e6 + 2, "%lld finite",
+    CHECK(s.count == 3 && s.not_finite == 2 && s.min == 1e6 && s.max == 1e6 + 2, "%lld finite",
           (long long)s.count);
     CHECK(reel_statistics_mean(&s) == 1e6 + 1 && fabs(reel_statistics_deviation(&s) - sqrt(2. / 3)) < 1e-12,
           "mean %.17g", reel_statistics_mean(&s));

@@ -303,7 +303,7 @@ static void every_default_is_a_value_its_key_takes(void)
     for (int64_t k = 0; k < reel_key_count(); k++) {
         const struct reel_key *key = reel_key_at(k);
         struct reel_job job = {0};
-        struct reel_value value = reel_value_plain(key->standard ? key->standard : "required");
+        struct reel_value value = reel_value_plain(key->default_value ? key->default_value : "required");
         reel_error_clear();
         CHECK(reel_key_named(key->name) == key && reel_key_index(key) == k, "%s is there twice", key->name);
         CHECK(reel_key_read(key, &value, "/f", "here", &job) == REEL_OK, "%s", reel_error_here()->cause);

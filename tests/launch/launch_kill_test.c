@@ -3,11 +3,11 @@
  * run that nobody killed. The moments are random, from a seed that is printed: launch_kill_test [KILLS [SEED]]. */
 #include "latents.h"
 #include "fault.h"
-#include "folder.h"
+#include "checkpoint_directory.h"
 #include "marked.h"
 #include "output_read.h"
 #include "program.h"
-#include "seal.h"
+#include "checkpoint_checksums.h"
 #include "test.h"
 
 #include <dirent.h>
@@ -23,10 +23,10 @@ static int kills = 20;
 static unsigned long long dice = 20260731;
 
 /* A number below most, of a small generator: rand() is another on every C library. */
-static int roll(int most)
+static int roll(int max)
 {
     dice = dice * 6364136223846793005u + 1442695040888963407u;
-    return (int)((dice >> 33) % (unsigned)most);
+    return (int)((dice >> 33) % (unsigned)max);
 }
 
 static const char *own(const char *name)
@@ -52,7 +52,7 @@ enum victims { ALL, ONE_RANK, MPIRUN };
 /* Kills what is there of them; 1 when there was something. */
 static int slay(enum victims victims)
 {
-    struct marked ours[MARKED_MOST];
+    struct marked ours[MARKED_MAX];
     int count = marked_find(ours), ranks = 0, killed = 0;
     for (int i = 0; i < count; i++)
         ranks += ours[i].rank >= 0;
@@ -98,17 +98,18 @@ static long long newest_of_whole_ones(const char *folder, const char *when)
     long long newest = 0;
     if (access(own(folder), F_OK) != 0)
         return 0;
-    CHECK(reel_folder_list(own(folder), &generations, &count) == REEL_OK, "%s", reel_error_here()->cause);
+    CHECK(reel_checkpoint_directory_list(own(folder), &generations, &count) == REEL_OK, "%s",
+          reel_error_here()->cause);
     for (int64_t g = 0; g < count; g++) {
-        char path[REEL_FOLDER_PATH_BYTES];
-        struct reel_seal seal;
-        reel_folder_file(own(folder), generations[g], path);
+        char path[REEL_CHECKPOINT_PATH_BYTES];
+        struct reel_checksums checksums;
+        reel_checkpoint_directory_file(own(folder), generations[g], path);
         int file = open(path, O_RDONLY | O_CLOEXEC);
-        enum reel_status status = reel_seal_read(file, path, &seal);
+        enum reel_status status = reel_checksums_read(file, path, &checksums);
         if (status == REEL_OK)
-            status = reel_seal_check_rest(file, path, &seal);
+            status = reel_checksums_check_rest(file, path, &checksums);
         if (status == REEL_OK)
-            status = reel_seal_check_blocks(file, path, &seal, 0, 1);
+            status = reel_checksums_check_blocks(file, path, &checksums, 0, 1);
         CHECK(status == REEL_OK, "after %s: %s", when, reel_error_here()->cause);
         reel_error_clear();
         close(file);

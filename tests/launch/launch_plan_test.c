@@ -228,17 +228,17 @@ static void when_nothing_fits_it_says_what_would(void)
     CHECK(json_is_false(json_object_get(all, "fits")), "it says that it fits");
     json_t *list = json_object_get(all, "alternatives");
     size_t index;
-    int smaller = 0, more = 0, least = 0;
+    int smaller = 0, more = 0, min = 0;
     json_array_foreach(list, index, one)
     {
         const char *change = json_string_value(json_object_get(one, "change"));
         int fits = json_is_true(json_object_get(one, "fits"));
         smaller += strncmp(change, "diffusion_forcing.base_frames ", 30) == 0 && fits;
         more += strcmp(change, "2 ranks") == 0 && fits;
-        least += !fits;
+        min += !fits;
         CHECK(fits == (number(one, "bytes") <= 70e9), "%s: %g bytes", change, number(one, "bytes"));
     }
-    CHECK(smaller == 1 && more == 1 && least == 1, "%d smaller, %d more, %d least", smaller, more, least);
+    CHECK(smaller == 1 && more == 1 && min == 1, "%d smaller, %d more, %d least", smaller, more, min);
     json_decref(all);
 }
 

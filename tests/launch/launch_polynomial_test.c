@@ -27,10 +27,10 @@ static double at(const double coefficients[5], double x)
 /* Whether it keeps both promises over its range, up to rounding. */
 static int is_sound(const struct reel_polynomial *fit)
 {
-    double most = fabs(reel_polynomial_at(fit, fit->most)), before = -1;
+    double max = fabs(reel_polynomial_at(fit, fit->max)), before = -1;
     for (int i = 0; i <= GRID; i++) {
-        double x = fit->least + (fit->most - fit->least) * i / GRID, value = reel_polynomial_at(fit, x);
-        if (!(value >= -1e-9 * most) || !(value >= before - 1e-9 * most))
+        double x = fit->min + (fit->max - fit->min) * i / GRID, value = reel_polynomial_at(fit, x);
+        if (!(value >= -1e-9 * max) || !(value >= before - 1e-9 * max))
             return 0;
         before = value;
     }
@@ -70,9 +70,9 @@ static void noisy_points_that_fall_have_a_fit_that_does_not(void)
     double x[POINTS], y[POINTS];
     struct reel_polynomial fit;
     for (int round = 0; round < 200; round++) {
-        double slope = 2 * chance() - 1, wave = 20 * chance(), least = chance();
+        double slope = 2 * chance() - 1, wave = 20 * chance(), min = chance();
         for (int p = 0; p < POINTS; p++) {
-            x[p] = least + 0.3 * chance();
+            x[p] = min + 0.3 * chance();
             y[p] = fabs(slope * x[p] + 0.3 * sin(wave * x[p]) + 0.2 * chance());
         }
         CHECK(reel_polynomial_fit(POINTS, x, y, &fit) == REEL_OK && is_sound(&fit),
@@ -90,8 +90,8 @@ static void nothing_near_it_fits_better(void)
         y[p] = 0.2 + 0.5 * pow(x[p], 3) + 0.1 * sin(9 * x[p]) + 0.05 * chance();
     }
     CHECK(reel_polynomial_fit(POINTS, x, y, &fit) == REEL_OK, "%s", reel_error_here()->cause);
-    double least = squares(fit.coefficients, x, y, POINTS);
-    CHECK(fabs(sqrt(least / POINTS) - fit.rms) < 1e-12, "rms %g, found %g", fit.rms, sqrt(least / POINTS));
+    double min = squares(fit.coefficients, x, y, POINTS);
+    CHECK(fabs(sqrt(min / POINTS) - fit.rms) < 1e-12, "rms %g, found %g", fit.rms, sqrt(min / POINTS));
     int tried = 0;
     for (int round = 0; round < 20000; round++) {
         struct reel_polynomial other = fit;
@@ -109,7 +109,7 @@ static void nothing_near_it_fits_better(void)
         for (int i = 1; i < 5; i++)
             allowed &= bernstein[i] >= bernstein[i - 1];
         tried += allowed;
-        CHECK(!allowed || squares(other.coefficients, x, y, POINTS) >= least - 1e-9, "round %d", round);
+        CHECK(!allowed || squares(other.coefficients, x, y, POINTS) >= min - 1e-9, "round %d", round);
     }
     CHECK(tried > 10, "only %d steps kept the promises", tried);
 }
@@ -137,7 +137,7 @@ static void equal_distances_have_their_mean(void)
     CHECK(fabs(reel_polynomial_at(&fit, 0.25) - 0.3) < 1e-12 &&
               fabs(reel_polynomial_at(&fit, 9) - 0.3) < 1e-12,
           "%g", reel_polynomial_at(&fit, 0.25));
-    CHECK(fit.least == 0.25 && fit.most == 0.25, "%g to %g", fit.least, fit.most);
+    CHECK(fit.min == 0.25 && fit.max == 0.25, "%g to %g", fit.min, fit.max);
     CHECK(reel_polynomial_fit(3, x, none, &fit) == REEL_OK && fit.rms == 0 && is_sound(&fit), "rms %g",
           fit.rms);
     CHECK(reel_polynomial_fit(3, none, y, &fit) == REEL_OK && is_sound(&fit), "rms %g", fit.rms);

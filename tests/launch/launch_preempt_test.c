@@ -160,7 +160,7 @@ static void ends_alike(const char *name, int ranks)
 
 /* --- who may give it -------------------------------------------------------------------------------------------- */
 
-static const char patient[] =
+static const char yields[] =
     "model: {path: 'synthetic:tiny'}\nvideo: {width: 192, height: 128, frames: 41}\n"
     "sampler: {steps: 40}\n"
     "diffusion_forcing: {base_frames: 17, overlap_frames: 5, addnoise_condition: 20}\n";
@@ -208,7 +208,7 @@ static void from_whomever_it_comes_it_is_one_notice(void)
                    {GROUP, SIGTERM, 2, "TERM to the group"},      {GROUP, SIGINT, 2, "INT to the group"},
                    {RANK, SIGTERM, 1, "TERM to a rank"},          {RANK, SIGHUP, 1, "HUP to a rank"},
                    {RANK, SIGUSR1, 2, "USR1 to a rank"},          {RANK, SIGINT, 3, "INT to a rank"}};
-    begin_job("patient", whole ? patient : hasty);
+    begin_job("patient", whole ? yields : hasty);
     for (size_t n = 0; n < sizeof notices / sizeof notices[0]; n += whole ? 1 : 2) {
         struct run run = start("patient", 3, "run patient.yaml " MESH);
         CHECK(comes(&run, STEP, 2), "%s: no steps: %s", notices[n].what, errors_of(&run));
@@ -227,7 +227,7 @@ static void from_whomever_it_comes_it_is_one_notice(void)
 static void whenever_it_comes_it_is_heard(void)
 {
     static const int delays_ms[] = {0, 20, 60, 120, 200, 300, 450};
-    struct marked processes[MARKED_MOST];
+    struct marked processes[MARKED_MAX];
     begin_job("early", hasty);
     for (size_t d = 0; d < sizeof delays_ms / sizeof delays_ms[0]; d += whole ? 1 : 3) {
         struct run run = start("early", 3, "run early.yaml " MESH);
@@ -253,7 +253,7 @@ static void whenever_it_comes_it_is_heard(void)
 static void a_notice_during_a_save_is_heard_after_it(void)
 {
     char environment[256];
-    begin_job("saving", patient);
+    begin_job("saving", yields);
     struct run run = {.name = "saving", .log = "saving.log"};
     snprintf(environment, sizeof environment, "%s REEL_FAULT=checkpoint-write:1:2:stop",
              marked_environment());
@@ -278,7 +278,7 @@ static void a_notice_during_a_save_is_heard_after_it(void)
 static const char slow[] = "model: {path: 'synthetic:tiny'}\nvideo: {width: 592, height: 400, frames: 17}\n"
                            "sampler: {steps: 3}\n";
 
-static void an_iteration_that_is_too_long_is_abandoned(void)
+static void an_iteration_that_is_too_long_is_cancelled(void)
 {
     long long chunk = -1, iteration = -1, saved_chunk = -1, saved = -1;
     begin_job("slow", slow);
@@ -312,13 +312,13 @@ static void an_iteration_that_is_too_long_is_abandoned(void)
 static void who_asks_again_later_is_in_a_hurry(void)
 {
     struct run runs[2];
-    begin_job("hurry", patient);
-    begin_job("worry", patient);
+    begin_job("hurry", yields);
+    begin_job("worry", yields);
     runs[0] = start("hurry", 3, "run hurry.yaml " MESH " --set checkpoint.every_iterations=1");
     CHECK(comes(&runs[0], SAVED, 2), "nothing is saved: %s", errors_of(&runs[0]));
     runs[1] = start("worry", 2, "run worry.yaml " MESH);
     CHECK(comes(&runs[1], STEP, 2), "no steps: %s", errors_of(&runs[1]));
-    struct marked processes[MARKED_MOST];
+    struct marked processes[MARKED_MAX];
     int count = marked_find(processes);
     for (int i = 0; i < count; i++)
         if (processes[i].rank == 1)
@@ -360,7 +360,7 @@ static void without_a_folder_there_is_nothing_to_go_on_from(void)
 static void a_time_limit_is_kept_and_ends_come_nearer(void)
 {
     int code = 75, attempts = 0;
-    begin_job("limit", patient);
+    begin_job("limit", yields);
     for (; code == 75 && attempts < 30; attempts++) {
         struct run run = start("limit", 2, "run limit.yaml " MESH " --set checkpoint.time_limit=3.6s");
         double began = marked_seconds();
@@ -383,7 +383,7 @@ static void a_job_that_is_preempted_all_the_time_ends(void)
 {
     int code = 75, attempts = 0;
     long long before = -1;
-    begin_job("queue", whole ? patient : hasty);
+    begin_job("queue", whole ? yields : hasty);
     for (; code == 75 && attempts < 40; attempts++) {
         char command[128];
         long long chunk = 0, iteration = 0;
@@ -433,7 +433,7 @@ static void a_complete_job_ends_at_once_on_any_ranks(void)
 
 static void a_folder_in_use_is_refused_and_waiting_for_it_can_be_ended(void)
 {
-    begin_job("busy", patient);
+    begin_job("busy", yields);
     in_folder("sed 's/busy.log/second.log/; s/steps: 40/steps: 1000/' busy.yaml >second.yaml && "
               "sed -i 's/steps: 40/steps: 1000/' busy.yaml");
     struct run first = start("busy", 1, "run busy.yaml " MESH);
@@ -460,7 +460,7 @@ int main(int argc, char **argv)
 #ifdef REEL_DEBUG
     RUN(a_notice_during_a_save_is_heard_after_it);
 #endif
-    RUN(an_iteration_that_is_too_long_is_abandoned);
+    RUN(an_iteration_that_is_too_long_is_cancelled);
     RUN(without_a_folder_there_is_nothing_to_go_on_from);
     RUN(a_complete_job_ends_at_once_on_any_ranks);
     RUN(a_job_that_is_preempted_all_the_time_ends);

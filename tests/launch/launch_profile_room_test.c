@@ -53,7 +53,7 @@ static void run(const char *profile, int64_t spans)
     enum reel_status status = reel_sampler_open(&sampler, &loaded, &start, &comm, &observer);
     if (status == REEL_OK) {
         status = reel_sample_run(&sampler);
-        CHECK(sampler.done == sampler.outline.iterations && sampler.finished_frames > 0,
+        CHECK(sampler.done == sampler.timeline.iterations && sampler.finished_frames > 0,
               "the run is not complete");
         reel_sampler_close(&sampler);
     }

@@ -160,13 +160,13 @@ static int log_notes(const char *words)
     return found;
 }
 
-static double logged(const json_t *log, int rank, const char *purpose)
+static double logged(const json_t *log, int rank, const char *traffic_class)
 {
-    return number(json_object_get(json_array_get(log, (size_t)rank), "counted"), purpose);
+    return number(json_object_get(json_array_get(log, (size_t)rank), "counted"), traffic_class);
 }
 
 /* Bytes that the events of a rank sent. */
-static double sent(const json_t *root, int rank, const char *purpose)
+static double sent(const json_t *root, int rank, const char *traffic_class)
 {
     size_t i;
     json_t *event;
@@ -174,7 +174,7 @@ static double sent(const json_t *root, int rank, const char *purpose)
     json_array_foreach(json_object_get(root, "traceEvents"), i,
                        event) if ((int)number(event, "pid") == rank &&
                                   strcmp(text(event, "cat"), "exchange") == 0 &&
-                                  strcmp(text(event, "name"), purpose) == 0) bytes +=
+                                  strcmp(text(event, "name"), traffic_class) == 0) bytes +=
         number(json_object_get(event, "args"), "sent");
     return bytes;
 }
@@ -183,20 +183,21 @@ static double sent(const json_t *root, int rank, const char *purpose)
 static void bytes_are_those_of_an_iteration(const json_t *root, const char *mesh, int rank,
                                             const json_t *shorter, const json_t *longer)
 {
-    const char *purpose;
+    const char *traffic_class;
     json_t *unused,
         *summary = json_array_get(json_object_get(json_object_get(root, "otherData"), "ranks"), (size_t)rank);
     double all = 0;
-    json_object_foreach(json_object_get(json_array_get(longer, (size_t)rank), "counted"), purpose, unused)
+    json_object_foreach(json_object_get(json_array_get(longer, (size_t)rank), "counted"), traffic_class,
+                        unused)
     {
-        json_t *exchange = json_object_get(json_object_get(summary, "exchanges"), purpose);
-        double bytes = sent(root, rank, purpose),
-               more = logged(longer, rank, purpose) - logged(shorter, rank, purpose);
+        json_t *exchange = json_object_get(json_object_get(summary, "exchanges"), traffic_class);
+        double bytes = sent(root, rank, traffic_class),
+               more = logged(longer, rank, traffic_class) - logged(shorter, rank, traffic_class);
         CHECK(fabs(bytes - more) < 0.5, "%s: rank %d: %s: %.0f bytes in the profile, an iteration sends %.0f",
-              mesh, rank, purpose, bytes, more);
+              mesh, rank, traffic_class, bytes, more);
         CHECK(fabs(number(exchange, "planned_bytes") - bytes) < 0.5 &&
                   fabs(number(exchange, "sent_bytes") - bytes) < 0.5,
-              "%s: rank %d: %s: the summary says otherwise than its events", mesh, rank, purpose);
+              "%s: rank %d: %s: the summary says otherwise than its events", mesh, rank, traffic_class);
         all += bytes;
     }
     CHECK(all > 0, "%s: rank %d sends nothing", mesh, rank);
@@ -238,7 +239,7 @@ static void run(int ranks, const char *mesh, int steps, const char *output, cons
 
 struct mesh {
     int ranks, branches; /* of a rank */
-    const char *settings, *purpose, *mover;
+    const char *settings, *traffic_class, *transfer;
 };
 
 static void mesh_is_profiled(const struct mesh *mesh)
@@ -261,12 +262,12 @@ static void mesh_is_profiled(const struct mesh *mesh)
         parts_are_there(root, mesh->settings, rank, mesh->branches);
         bytes_are_those_of_an_iteration(root, mesh->settings, rank, shorter, longer);
         summary_holds(root, mesh->settings, rank);
-        CHECK(has_lane(root, rank, "host") && (!mesh->mover || has_lane(root, rank, mesh->mover)),
+        CHECK(has_lane(root, rank, "host") && (!mesh->transfer || has_lane(root, rank, mesh->transfer)),
               "%s: rank %d has not the lanes it should", mesh->settings, rank);
-        CHECK(sent(root, rank, mesh->purpose) > 0, "%s: rank %d sends no %s", mesh->settings, rank,
-              mesh->purpose);
-        CHECK(!mesh->mover || count_of(root, rank, "wait", mesh->mover) > 0, "%s: rank %d does not wait",
-              mesh->settings, rank);
+        CHECK(sent(root, rank, mesh->traffic_class) > 0, "%s: rank %d sends no %s", mesh->settings, rank,
+              mesh->traffic_class);
+        CHECK(!mesh->transfer || count_of(root, rank, "wait", mesh->transfer) > 0,
+              "%s: rank %d does not wait", mesh->settings, rank);
     }
     json_decref(root);
     json_decref(shorter);

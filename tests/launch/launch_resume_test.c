@@ -1,9 +1,9 @@
 /* What of a job may change between two starts and what may not, and videos that grow. Two ranks, in one process each. */
 #include "jobs.h"
 
-#include "folder.h"
+#include "checkpoint_directory.h"
 #include "output_read.h"
-#include "seal.h"
+#include "checkpoint_checksums.h"
 #include "test.h"
 
 #include <fcntl.h>
@@ -42,9 +42,9 @@ static void a_changed_key_is_named_with_both_values(void)
     job_begin_files("keys");
     for (size_t c = 0; c < sizeof changes / sizeof changes[0]; c++)
         job_refused("keys/job.yaml", changes[c].settings, changes[c].words, 3);
-    struct piece_end end = job_must("keys/job.yaml", "", -1);
+    struct partial_end end = job_must("keys/job.yaml", "", -1);
     CHECK(end.iterations == 3, "a refusal has cost something: %lld", (long long)end.iterations);
-    piece_free(&end);
+    partial_free(&end);
 }
 
 static void changed_contents_are_named(void)
@@ -64,9 +64,9 @@ static void changed_contents_are_named(void)
         job_refused("files/job.yaml", "", changes[c].words, 1);
         job_change(changes[c].file, changes[c].tensor);
     }
-    struct piece_end end = job_must("files/job.yaml", "", -1);
+    struct partial_end end = job_must("files/job.yaml", "", -1);
     CHECK(end.iterations == 3, "what was mended goes on: %lld", (long long)end.iterations);
-    piece_free(&end);
+    partial_free(&end);
 }
 
 static void another_model_is_named(void)
@@ -89,7 +89,7 @@ static void what_does_not_matter_may_change(void)
                                           "partition.cfg=1 partition.ulysses=2 partition.weights=gathered",
                                           "partition.cfg=1 partition.ulysses=2 teacache.embedding=expanded"};
     job_begin_files("free");
-    struct piece_end one = job_must("free/job.yaml", "checkpoint.directory=off", -1), end;
+    struct partial_end one = job_must("free/job.yaml", "checkpoint.directory=off", -1), end;
     job_shell("cp -r free/out.h5.checkpoint free/kept");
     for (size_t k = 0; k < sizeof one_key / sizeof one_key[0]; k++) {
         job_shell("rm -rf free/out.h5 free/out.h5.checkpoint && cp -r free/kept free/out.h5.checkpoint");
@@ -108,7 +108,7 @@ static void what_does_not_matter_may_change(void)
     end = job_must("free/job.yaml", settings, -1);
     CHECK(end.iterations == 3, "moved: %lld iterations", (long long)end.iterations);
     job_same(&end, &one, "moved files");
-    piece_free(&one);
+    partial_free(&one);
 }
 
 /* The same weights in another layout are the same weights. */
@@ -116,37 +116,37 @@ static void another_layout_of_the_same_model_goes_on(void)
 {
     static const char *const layouts[] = {"diffusers", "native-sharded", "comfy.safetensors"};
     job_begin_files("layouts");
-    struct piece_end one = job_must("layouts/job.yaml", "checkpoint.directory=off", -1);
+    struct partial_end one = job_must("layouts/job.yaml", "checkpoint.directory=off", -1);
     job_shell("cp -r layouts/out.h5.checkpoint layouts/kept");
     for (int l = 0; l < 3; l++) {
         char settings[1024];
         job_shell("rm -rf layouts/out.h5.checkpoint && cp -r layouts/kept layouts/out.h5.checkpoint");
         snprintf(settings, sizeof settings, "model.path=%s/tiny-df/%s", test_reference(), layouts[l]);
-        struct piece_end end = job_must("layouts/job.yaml", settings, -1);
+        struct partial_end end = job_must("layouts/job.yaml", settings, -1);
         CHECK(end.iterations == 3, "%s: %lld iterations", layouts[l], (long long)end.iterations);
         job_same(&end, &one, layouts[l]);
     }
-    piece_free(&one);
+    partial_free(&one);
 }
 
 /* Grows to 41 frames a job that was left so, and compares it with a fresh one. */
-static void grows(const char *settings, int64_t most, const char *sentence)
+static void grows(const char *settings, int64_t max, const char *sentence)
 {
     char longer[512], off[1024];
-    struct piece_end end;
+    struct partial_end end;
     job_shell("rm -rf grow.h5 grow.h5.checkpoint");
-    end = job_must("grow.yaml", settings, most);
-    piece_free(&end);
+    end = job_must("grow.yaml", settings, max);
+    partial_free(&end);
     char *frames = strstr(settings, "video.frames=");
     snprintf(longer, sizeof longer, "%.*s video.frames=41",
              frames ? (int)(frames - settings) : (int)strlen(settings), settings);
     snprintf(off, sizeof off, "%s checkpoint.directory=off output.latents=%s", longer, job_path("fresh.h5"));
-    struct piece_end one = job_must("grow.yaml", off, -1);
+    struct partial_end one = job_must("grow.yaml", off, -1);
     end = job_must("grow.yaml", longer, -1);
     CHECK(job_says(&end, "the video grows to 41 frames") && job_says(&end, sentence), "%s: %s", longer,
           end.notes);
     job_same(&end, &one, longer);
-    piece_free(&one);
+    partial_free(&one);
     struct reel_output_file output;
     CHECK(reel_output_open(job_path("grow.h5"), &output) == REEL_OK && output.complete &&
               output.frames == 41 && output.finished_frames == 11 && output.chunk_count == 3,
@@ -173,11 +173,11 @@ static void a_video_may_grow(void)
 static void frames_behind_a_short_chunk_follow_it(void)
 {
     job_write("grow.yaml", job_growing);
-    for (int64_t most = -1; most <= 9; most += 10) { /* complete, and in the midst of the short chunk */
+    for (int64_t max = -1; max <= 9; max += 10) { /* complete, and in the midst of the short chunk */
         job_shell("rm -rf grow.h5 grow.h5.checkpoint");
-        struct piece_end kept = job_must("grow.yaml", "video.frames=33 checkpoint.directory=off", -1);
-        struct piece_end end = job_must("grow.yaml", "video.frames=33", most);
-        piece_free(&end);
+        struct partial_end kept = job_must("grow.yaml", "video.frames=33 checkpoint.directory=off", -1);
+        struct partial_end end = job_must("grow.yaml", "video.frames=33", max);
+        partial_free(&end);
         end = job_must("grow.yaml", "video.frames=41", -1);
         CHECK(job_says(&end, "not that of a fresh job"), "%s", end.notes);
         int64_t plane = 6 * 8;
@@ -187,8 +187,8 @@ static void frames_behind_a_short_chunk_follow_it(void)
             CHECK(memcmp(end.latents + c * 11 * plane, kept.latents + c * 9 * plane,
                          (size_t)(9 * plane) * 4) == 0,
                   "channel %lld: finished frames have changed", (long long)c);
-        piece_free(&end);
-        piece_free(&kept);
+        partial_free(&end);
+        partial_free(&kept);
     }
 }
 
@@ -225,14 +225,14 @@ static void what_cannot_grow_says_why(void)
     job_must("end.yaml", "", 2);
     job_refused("end.yaml", "video.frames=41", end_words, 3);
     job_write("grow.yaml", job_growing);
-    for (int64_t most = 2; most >= -1; most -= 3) {
+    for (int64_t max = 2; max >= -1; max -= 3) {
         job_shell("rm -rf grow.h5 grow.h5.checkpoint");
-        struct piece_end end = job_must("grow.yaml", "", most);
-        piece_free(&end);
+        struct partial_end end = job_must("grow.yaml", "", max);
+        partial_free(&end);
         job_refused("grow.yaml", "video.frames=17", shrink_words, 2);
         job_shell("rm -rf grow.h5 grow.h5.checkpoint");
-        end = job_must("grow.yaml", "diffusion_forcing.overlap_frames=0 diffusion_forcing.ar_step=1", most);
-        piece_free(&end);
+        end = job_must("grow.yaml", "diffusion_forcing.overlap_frames=0 diffusion_forcing.ar_step=1", max);
+        partial_free(&end);
         job_refused("grow.yaml",
                     "diffusion_forcing.overlap_frames=0 diffusion_forcing.ar_step=1 video.frames=41",
                     overlap_words, 2);

@@ -56,7 +56,7 @@ static void two_ranks_take_a_branch_each(void)
     struct reel_plan plan = chosen("skyreels-v2-df-1.3b", leave_it_to_reel, 2, 0);
     CHECK(plan.mesh.cfg == 2 && plan.mesh.gathered == 0, "cfg %lld", (long long)plan.mesh.cfg);
     struct reel_model model = model_of("skyreels-v2-df-1.3b");
-    struct reel_machine cores = {.device = reel_device_core, .ranks_per_node = 2};
+    struct reel_machine cores = {.device = reel_device_rates_core, .ranks_per_node = 2};
     CHECK(reel_plan_choose(&model, &work, &leave_it_to_reel, 2, &cores, &plan, NULL) == REEL_OK &&
               plan.mesh.cfg == 2,
           "on two cores cfg %lld", (long long)plan.mesh.cfg);
@@ -93,7 +93,7 @@ static void more_ranks_than_heads_have_a_head_each(void)
 {
     struct reel_plan plan = chosen("skyreels-v2-df-14b", leave_it_to_reel, 72, 48);
     for (int64_t rank = 0; rank < 72; rank++)
-        CHECK(reel_plan_own_heads(&plan, reel_plan_seat(&plan, rank)).count > 0, "rank %lld has none",
+        CHECK(reel_plan_own_heads(&plan, reel_plan_coords(&plan, rank)).count > 0, "rank %lld has none",
               (long long)rank);
 }
 

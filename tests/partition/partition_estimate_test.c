@@ -134,10 +134,10 @@ static void links_between_hosts_are_slower(void)
 {
     struct reel_workload work = work_of(34, 60, 25, 1);
     struct reel_plan plan = plan_of("skyreels-v2-df-14b", &work, (struct reel_mesh){1, 1, 9, 1, 0});
-    struct reel_machine together = machine_of(9), apart = machine_of(8), alone_each = machine_of(1);
+    struct reel_machine together = machine_of(9), apart = machine_of(8), baseline_each = machine_of(1);
     double near = reel_estimate_iteration(&plan, &together, 25).waiting;
     double far = reel_estimate_iteration(&plan, &apart, 25).waiting;
-    double farthest = reel_estimate_iteration(&plan, &alone_each, 25).waiting;
+    double farthest = reel_estimate_iteration(&plan, &baseline_each, 25).waiting;
     CHECK(fabs(far - 10 * near) < 1e-6 * far && far == farthest, "%g s near, %g s far, %g s apart", near, far,
           farthest);
 }

@@ -126,20 +126,20 @@ static void see_cuts(const struct reel_plan *plan)
     const struct reel_mesh *m = &plan->mesh;
     int64_t L = plan->work.window_frames * plan->work.H * plan->work.W,
             parts = m->ring * m->ulysses * m->tensor;
-    int64_t heads_most = ceiling(ceiling(plan->model.heads, m->tensor), m->ulysses), bad = 0;
+    int64_t heads_max = ceiling(ceiling(plan->model.heads, m->tensor), m->ulysses), bad = 0;
     struct reel_cut tokens = reel_plan_tokens(plan, plan->work.window_frames), heads = reel_plan_heads(plan);
     CHECK(tokens.parts == parts && tokens.first[0] == 0 && tokens.first[parts] == L &&
               reel_cut_largest(&tokens) == ceiling(L, parts),
           "largest of %lld parts is %lld tokens", (long long)parts, (long long)reel_cut_largest(&tokens));
     CHECK(heads.parts == m->ulysses * m->tensor && heads.first[0] == 0 &&
-              heads.first[heads.parts] == plan->model.heads && reel_cut_largest(&heads) == heads_most,
+              heads.first[heads.parts] == plan->model.heads && reel_cut_largest(&heads) == heads_max,
           "largest of %lld parts is %lld heads", (long long)heads.parts, (long long)reel_cut_largest(&heads));
     for (int64_t p = 0; p < tokens.parts; p++)
         bad += tokens.first[p + 1] < tokens.first[p];
     for (int64_t p = 0; p < heads.parts; p++)
         bad += heads.first[p + 1] <= heads.first[p];
     for (int64_t rank = 0; rank < plan->ranks; rank++)
-        bad += reel_plan_rank(plan, reel_plan_seat(plan, rank)) != rank;
+        bad += reel_plan_rank(plan, reel_plan_coords(plan, rank)) != rank;
     CHECK(bad == 0, "%lld parts are out of order, or empty of heads, or seats of others", (long long)bad);
 }
 
@@ -149,7 +149,7 @@ static void cuts_within_cuts_cover_everything_and_are_as_even_as_one(void)
 }
 
 /* Columns of the feed-forward on a part of the tensor axis at most: whole sixteens of it. */
-static int64_t inner_most(const struct reel_model *m, int64_t tensor)
+static int64_t inner_max(const struct reel_model *m, int64_t tensor)
 {
     return m->ffn % 16 == 0 ? 16 * ceiling(m->ffn / 16, tensor) : ceiling(m->ffn, tensor);
 }
@@ -159,7 +159,7 @@ static int64_t inner_most(const struct reel_model *m, int64_t tensor)
 static void weight_bounds(const struct reel_plan *plan, int64_t *globals, int64_t *block)
 {
     const struct reel_model *m = &plan->model;
-    int64_t heads = ceiling(m->heads, plan->mesh.tensor), ffn = inner_most(m, plan->mesh.tensor);
+    int64_t heads = ceiling(m->heads, plan->mesh.tensor), ffn = inner_max(m, plan->mesh.tensor);
     *globals = *block = 0;
     for (int t = 0; t < REEL_TENSORS; t++) {
         char name[REEL_TENSOR_NAME_BYTES];
@@ -204,14 +204,14 @@ static void see_activations(const struct reel_plan *plan)
             g = ceiling(L, mesh->ring * mesh->ulysses);
     int64_t l = ceiling(L, mesh->ring), heads = ceiling(m->heads, mesh->tensor),
             h = ceiling(heads, mesh->ulysses);
-    int64_t C = D / m->heads, most = g * heads > l * h ? g * heads * C : l * h * C;
+    int64_t C = D / m->heads, max = g * heads > l * h ? g * heads * C : l * h * C;
     int64_t together = mesh->gathered ? plan->work.branches / mesh->cfg : 1;
     int64_t bound[REEL_BUFFERS] = {0};
     bound[REEL_TOKENS_X] = 4 * (together * n + 1) * D;
     bound[REEL_TOKENS_NORMED] = b * (n + 1) * D;
-    bound[REEL_HEADS_Q] = bound[REEL_HEADS_K] = bound[REEL_HEADS_V] = bound[REEL_HEADS_OUT] = b * most;
+    bound[REEL_HEADS_Q] = bound[REEL_HEADS_K] = bound[REEL_HEADS_V] = bound[REEL_HEADS_OUT] = b * max;
     bound[REEL_HEADS_LSE] = 4 * l * h;
-    bound[REEL_TOKENS_HIDDEN] = b * (g + 1) * inner_most(m, mesh->tensor);
+    bound[REEL_TOKENS_HIDDEN] = b * (g + 1) * inner_max(m, mesh->tensor);
     bound[REEL_TOKENS_COLUMNS] = b * (n + 1) * 4 * m->in_channels;
     bound[REEL_TOKENS_OUT] = 4 * (n + 1) * 4 * m->out_channels;
     bound[REEL_ROW_OF_TOKEN] = 4 * (n + 1);

@@ -1,7 +1,7 @@
 /* One forward pass is the official one, in every layout of the weights, and the same bits on any number of
  * ranks. The first argument is words of: whole, funneled, shadow, cuda, nccl, bf16. */
 #include "gpus.h"
-#include "rig.h"
+#include "fixture.h"
 #include "test.h"
 
 #include <stdlib.h>
@@ -28,8 +28,8 @@ static void agrees(const char *what, const float *found, const float *expected, 
 }
 
 /* Against one rank: bit for bit where data only moves, else within what sums in another order may cost. */
-static void equals_one_rank(const char *what, const struct reel_mesh *mesh, const struct rig *one,
-                            const struct rig *all)
+static void equals_one_rank(const char *what, const struct reel_mesh *mesh, const struct fixture *one,
+                            const struct fixture *all)
 {
     if (mesh_only_moves(mesh)) {
         CHECK(memcmp(one->velocity, all->velocity, (size_t)one->outputs * sizeof(float)) == 0,
@@ -38,57 +38,58 @@ static void equals_one_rank(const char *what, const struct reel_mesh *mesh, cons
     }
     double error = test_relative_error(all->velocity, one->velocity, one->outputs);
     CHECK(error <= from_one_rank, "%s on %s is %g from one rank", what, mesh_name(mesh), error);
-    test_measured(rig_fp8 ? "one-rank-fp8" : "one-rank", error, from_one_rank);
+    test_measured(fixture_fp8 ? "one-rank-fp8" : "one-rank", error, from_one_rank);
 }
 
 /* What a rig has held and sent after its prompts and that many iterations is what was planned. */
-static void held_and_sent_as_planned(const struct rig *rig, const char *what, int iterations)
+static void held_and_sent_as_planned(const struct fixture *fixture, const char *what, int iterations)
 {
-    int64_t table[REEL_BUFFERS], held[REEL_MEMORIES] = {0}, sent[REEL_PURPOSES] = {0},
-                                 me = rig->comm.world.rank;
-    reel_plan_table(&rig->plan, me, table);
+    int64_t table[REEL_BUFFERS], held[REEL_MEMORIES] = {0}, sent[REEL_TRAFFIC_CLASSES] = {0},
+                                 me = fixture->comm.world.rank;
+    reel_plan_table(&fixture->plan, me, table);
     for (int b = 0; b < REEL_BUFFERS; b++)
-        held[reel_buffer_memory(&rig->plan, (enum reel_buffer)b)] += table[b];
+        held[reel_buffer_memory(&fixture->plan, (enum reel_buffer)b)] += table[b];
     for (int m = 0; m < REEL_MEMORIES; m++)
-        CHECK(held[m] == rig->arena.bytes[m], "%s: %s: %lld bytes planned, %lld held", what,
-              reel_memory_name((enum reel_memory)m), (long long)held[m], (long long)rig->arena.bytes[m]);
-    reel_traffic_prompts(&rig->plan, me, reel_plan_branches(&rig->plan), sent);
-    if (rig->files.model.image_rows > 0)
-        reel_traffic_image(&rig->plan, me, sent);
+        CHECK(held[m] == fixture->arena.bytes[m], "%s: %s: %lld bytes planned, %lld held", what,
+              reel_memory_name((enum reel_memory)m), (long long)held[m], (long long)fixture->arena.bytes[m]);
+    reel_traffic_prompts(&fixture->plan, me, reel_plan_branches(&fixture->plan), sent);
+    if (fixture->files.model.image_rows > 0)
+        reel_traffic_image(&fixture->plan, me, sent);
     for (int i = 0; i < iterations; i++)
-        reel_traffic_iteration(&rig->plan, me, (struct reel_iteration){rig->plan.work.window_frames, 1},
-                               sent);
-    sent[REEL_SENT_VELOCITY] = 0; /* the sampler's */
-    for (int p = 0; p < REEL_PURPOSES; p++)
-        CHECK(sent[p] == reel_comm_sent(&rig->comm, (enum reel_purpose)p),
-              "%s: %s: %lld bytes planned, %lld sent", what, reel_purpose_name((enum reel_purpose)p),
-              (long long)sent[p], (long long)reel_comm_sent(&rig->comm, (enum reel_purpose)p));
+        reel_traffic_iteration(&fixture->plan, me,
+                               (struct reel_iteration){fixture->plan.work.window_frames, 1}, sent);
+    sent[REEL_TRAFFIC_VELOCITY] = 0; /* the sampler's */
+    for (int p = 0; p < REEL_TRAFFIC_CLASSES; p++)
+        CHECK(sent[p] == reel_comm_sent(&fixture->comm, (enum reel_traffic_class)p),
+              "%s: %s: %lld bytes planned, %lld sent", what,
+              reel_traffic_class_name((enum reel_traffic_class)p), (long long)sent[p],
+              (long long)reel_comm_sent(&fixture->comm, (enum reel_traffic_class)p));
 }
 
 /* The forward of a case in one layout and on one mesh: against the official output, and against one rank. */
 static void forward_holds_on(const struct reel_mesh *mesh, const char *what, const char *path,
-                             struct reference_file *inputs, const struct rig *one)
+                             struct reference_file *inputs, const struct fixture *one)
 {
-    struct rig all;
+    struct fixture all;
     char on[1200];
     snprintf(on, sizeof on, "%s on %s", what, mesh_name(mesh));
-    rig_ops = ops;
-    rig_over_nccl = over_nccl;
-    CHECK(rig_open(&all, MPI_COMM_WORLD, path, inputs, mesh->gathered ? 2 : mesh->cfg, mesh, NULL), "%s: %s",
-          on, reel_error_here()->cause);
-    rig_ops = ops_of_one;
-    rig_over_nccl = 0;
-    rig_forward(&all, inputs);
+    fixture_ops = ops;
+    fixture_over_nccl = over_nccl;
+    CHECK(fixture_open(&all, MPI_COMM_WORLD, path, inputs, mesh->gathered ? 2 : mesh->cfg, mesh, NULL),
+          "%s: %s", on, reel_error_here()->cause);
+    fixture_ops = ops_of_one;
+    fixture_over_nccl = 0;
+    fixture_forward(&all, inputs);
     agrees(on, all.velocity, reference_data(inputs, "expected.output", REEL_F32), all.outputs, from_official);
     equals_one_rank(what, mesh, one, &all);
     float *first = malloc((size_t)all.outputs * sizeof *first);
     memcpy(first, all.velocity, (size_t)all.outputs * sizeof *first);
-    rig_forward(&all, inputs);
+    fixture_forward(&all, inputs);
     CHECK(memcmp(first, all.velocity, (size_t)all.outputs * sizeof *first) == 0,
           "%s: a second forward gives other bits", on);
     free(first);
     held_and_sent_as_planned(&all, on, 2);
-    rig_close(&all);
+    fixture_close(&all);
 }
 
 /* The forward of a case in one layout, on meshes of these ranks. */
@@ -101,14 +102,15 @@ static void forward_holds(const char *folder, const char *layout, const char *na
     struct reference_file *inputs = reference_open_named(file);
     static int64_t turn; /* which mesh comes next, over all cases: all are covered */
     struct reel_mesh meshes[MESHES_MAX];
-    struct rig one;
-    CHECK(rig_open(&one, MPI_COMM_SELF, path, inputs, 1, &rig_alone, NULL), "%s", reel_error_here()->cause);
-    rig_forward(&one, inputs);
+    struct fixture one;
+    CHECK(fixture_open(&one, MPI_COMM_SELF, path, inputs, 1, &fixture_alone, NULL), "%s",
+          reel_error_here()->cause);
+    fixture_forward(&one, inputs);
     int64_t count = meshes_of(ranks, 2, one.files.model.heads, meshes);
     CHECK(count > 0, "no mesh");
     for (int64_t m = 0; m < (whole ? count : ops->is_host ? 6 : 2); m++, turn++)
         forward_holds_on(&meshes[(whole ? m : turn) % count], what, path, inputs, &one);
-    rig_close(&one);
+    fixture_close(&one);
     reference_close(inputs);
 }
 
@@ -117,7 +119,7 @@ static void forward_holds(const char *folder, const char *layout, const char *na
 static void every_token_may_have_a_timestep_of_its_own(void)
 {
     char path[512];
-    struct rig rig;
+    struct fixture fixture;
     struct reference_file *inputs = reference_open_named("tiny-df/forward-df.safetensors");
     const int64_t *timesteps = reference_data(inputs, "timesteps", REEL_I64);
     struct reel_mesh mesh = {.cfg = 1, .ring = ranks, .ulysses = 1, .tensor = 1};
@@ -125,33 +127,34 @@ static void every_token_may_have_a_timestep_of_its_own(void)
     float *first = NULL, *other = NULL;
     size_t bytes = 0;
     snprintf(path, sizeof path, "%s/tiny-df/native", test_reference());
-    for (rig_expanded = 0; rig_expanded < 2; rig_expanded++) {
+    for (fixture_expanded = 0; fixture_expanded < 2; fixture_expanded++) {
         for (int t = 0; t < 120; t++)
             of_token[t] = timesteps[t / 24];
-        CHECK(rig_open(&rig, MPI_COMM_WORLD, path, inputs, 1, &mesh, NULL), "%s", reel_error_here()->cause);
-        CHECK(rig.arena.bytes[REEL_MEMORY_EMBEDDING] ==
-                  (rig_expanded ? (120 + ranks - 1) / ranks : rig.table.rows) * 7 * 128 * 4,
-              "%lld bytes of embedding", (long long)rig.arena.bytes[REEL_MEMORY_EMBEDDING]);
-        rig_forward(&rig, inputs);
-        bytes = (size_t)rig.outputs * sizeof *first;
+        CHECK(fixture_open(&fixture, MPI_COMM_WORLD, path, inputs, 1, &mesh, NULL), "%s",
+              reel_error_here()->cause);
+        CHECK(fixture.arena.bytes[REEL_MEMORY_EMBEDDING] ==
+                  (fixture_expanded ? (120 + ranks - 1) / ranks : fixture.table.rows) * 7 * 128 * 4,
+              "%lld bytes of embedding", (long long)fixture.arena.bytes[REEL_MEMORY_EMBEDDING]);
+        fixture_forward(&fixture, inputs);
+        bytes = (size_t)fixture.outputs * sizeof *first;
         if (!first) {
             first = malloc(bytes);
             other = malloc(bytes);
-            memcpy(first, rig.velocity, bytes);
+            memcpy(first, fixture.velocity, bytes);
         }
-        CHECK(memcmp(first, rig.velocity, bytes) == 0, "the expanded embedding gives other bits");
-        rig_forward_at(&rig, of_token, 1);
-        CHECK(memcmp(first, rig.velocity, bytes) == 0, "a timestep a token gives other bits");
+        CHECK(memcmp(first, fixture.velocity, bytes) == 0, "the expanded embedding gives other bits");
+        fixture_forward_at(&fixture, of_token, 1);
+        CHECK(memcmp(first, fixture.velocity, bytes) == 0, "a timestep a token gives other bits");
         of_token[77] = timesteps[0];
-        rig_forward_at(&rig, of_token, 1);
-        CHECK(memcmp(first, rig.velocity, bytes) != 0, "the timestep of a token is not heard");
-        if (rig_expanded)
-            CHECK(memcmp(other, rig.velocity, bytes) == 0,
+        fixture_forward_at(&fixture, of_token, 1);
+        CHECK(memcmp(first, fixture.velocity, bytes) != 0, "the timestep of a token is not heard");
+        if (fixture_expanded)
+            CHECK(memcmp(other, fixture.velocity, bytes) == 0,
                   "expanded, another timestep of a token gives other bits");
-        memcpy(other, rig.velocity, bytes);
-        rig_close(&rig);
+        memcpy(other, fixture.velocity, bytes);
+        fixture_close(&fixture);
     }
-    rig_expanded = 0;
+    fixture_expanded = 0;
     free(first);
     free(other);
     reference_close(inputs);
@@ -160,14 +163,14 @@ static void every_token_may_have_a_timestep_of_its_own(void)
 static void a_mesh_that_leaves_a_rank_without_a_head_is_refused(void)
 {
     char path[512];
-    struct rig rig;
+    struct fixture fixture;
     struct reference_file *inputs = reference_open_named("tiny-df/forward-df.safetensors");
     struct reel_mesh mesh = {.cfg = 1, .ring = 1, .ulysses = ranks, .tensor = 1};
     snprintf(path, sizeof path, "%s/tiny-df/native", test_reference());
-    int opened = rig_open(&rig, MPI_COMM_WORLD, path, inputs, 1, &mesh, NULL);
+    int opened = fixture_open(&fixture, MPI_COMM_WORLD, path, inputs, 1, &mesh, NULL);
     CHECK(opened == (ranks <= 4), "4 heads, %d ranks", ranks);
     if (opened) {
-        rig_close(&rig);
+        fixture_close(&fixture);
     } else {
         CHECK(reel_error_here()->status == REEL_BAD_PLAN, "%s", reel_error_here()->cause);
         reel_error_clear();
@@ -220,30 +223,30 @@ static void compare_seen(void *context, const char *what, int64_t layer, const v
 static void intermediate_results_are_the_official_ones(void)
 {
     char path[512];
-    struct rig rig;
+    struct fixture fixture;
     struct seen seen = {.inputs = reference_open_named("tiny-df/forward-df.safetensors")};
-    struct reel_watch watch = {.see = compare_seen, .context = &seen};
+    struct reel_forward_hook watch = {.see = compare_seen, .context = &seen};
     snprintf(path, sizeof path, "%s/tiny-df/native", test_reference());
     int me;
     MPI_Comm_rank(MPI_COMM_WORLD, &me);
     struct reel_mesh mesh = {.cfg = 1, .ring = ranks, .ulysses = 1, .tensor = 1};
     struct reel_cut tokens = reel_cut_even(120, ranks);
     seen.first = tokens.first[me];
-    CHECK(rig_open(&rig, MPI_COMM_WORLD, path, seen.inputs, 1, &mesh, &watch), "%s",
+    CHECK(fixture_open(&fixture, MPI_COMM_WORLD, path, seen.inputs, 1, &mesh, &watch), "%s",
           reel_error_here()->cause);
-    rig_forward(&rig, seen.inputs);
+    fixture_forward(&fixture, seen.inputs);
     CHECK(seen.blocks == 5, "%d intermediate results were seen", seen.blocks);
     /* a row of the table per distinct timestep, ascending; the case's frames descend */
     const int64_t *timesteps = reference_data(seen.inputs, "timesteps", REEL_I64);
     const float *e = reference_data(seen.inputs, "expected.e", REEL_F32);
     const float *e0 = reference_data(seen.inputs, "expected.e0", REEL_F32);
-    CHECK(rig.table.rows == 5, "%lld rows", (long long)rig.table.rows);
+    CHECK(fixture.table.rows == 5, "%lld rows", (long long)fixture.table.rows);
     for (int f = 0; f < 5; f++) {
-        int64_t row = rig.table.row_of[timesteps[f]];
-        agrees("e", rig.embedding.e + row * 128, e + f * 128, 128, 1e-5);
-        agrees("e0", rig.embedding.e0 + row * 768, e0 + f * 768, 768, 1e-5);
+        int64_t row = fixture.table.row_of[timesteps[f]];
+        agrees("e", fixture.embedding.e + row * 128, e + f * 128, 128, 1e-5);
+        agrees("e0", fixture.embedding.e0 + row * 768, e0 + f * 768, 768, 1e-5);
     }
-    rig_close(&rig);
+    fixture_close(&fixture);
     reference_close(seen.inputs);
 }
 
@@ -252,33 +255,33 @@ static void weights_of_fp8_are_near_and_the_same_on_every_mesh(void)
 {
     struct reference_file *inputs = reference_open_named("tiny-df/forward-df.safetensors");
     struct reel_mesh meshes[MESHES_MAX];
-    struct rig wide, one, all;
-    CHECK(rig_open(&wide, MPI_COMM_SELF, "synthetic:tiny", inputs, 1, &rig_alone, NULL), "%s",
+    struct fixture wide, one, all;
+    CHECK(fixture_open(&wide, MPI_COMM_SELF, "synthetic:tiny", inputs, 1, &fixture_alone, NULL), "%s",
           reel_error_here()->cause);
-    rig_forward(&wide, inputs);
-    rig_number_bytes = 2;
-    rig_fp8 = 1;
-    CHECK(rig_open(&one, MPI_COMM_SELF, "synthetic:tiny", inputs, 1, &rig_alone, NULL), "%s",
+    fixture_forward(&wide, inputs);
+    fixture_number_bytes = 2;
+    fixture_fp8 = 1;
+    CHECK(fixture_open(&one, MPI_COMM_SELF, "synthetic:tiny", inputs, 1, &fixture_alone, NULL), "%s",
           reel_error_here()->cause);
-    rig_forward(&one, inputs);
+    fixture_forward(&one, inputs);
     double error = test_relative_error(one.velocity, wide.velocity, one.outputs);
     CHECK(error > 5e-3 && error < 1e-1, "fp8 is %g from fp32", error);
     from_one_rank = 5e-2; /* a sum in another order is rounded to another fp8 number now and then */
     int64_t count = meshes_of(ranks, 2, one.files.model.heads, meshes);
     for (int64_t m = 0; m < count; m++) {
-        CHECK(rig_open(&all, MPI_COMM_WORLD, "synthetic:tiny", inputs, meshes[m].gathered ? 2 : meshes[m].cfg,
-                       &meshes[m], NULL),
+        CHECK(fixture_open(&all, MPI_COMM_WORLD, "synthetic:tiny", inputs,
+                           meshes[m].gathered ? 2 : meshes[m].cfg, &meshes[m], NULL),
               "%s", reel_error_here()->cause);
-        rig_forward(&all, inputs);
+        fixture_forward(&all, inputs);
         equals_one_rank("fp8", &meshes[m], &one, &all);
         held_and_sent_as_planned(&all, "fp8", 1);
-        rig_close(&all);
+        fixture_close(&all);
     }
-    rig_number_bytes = 4;
-    rig_fp8 = 0;
+    fixture_number_bytes = 4;
+    fixture_fp8 = 0;
     from_one_rank = 1e-6;
-    rig_close(&one);
-    rig_close(&wide);
+    fixture_close(&one);
+    fixture_close(&wide);
     reference_close(inputs);
 }
 
@@ -299,7 +302,7 @@ static int take_place(const char *words)
         ops = &reel_ops_shadow;
     if (!strstr(words, "cuda"))
         return 1;
-    rig_ops = ops = ops_of_one = &reel_ops_cuda;
+    fixture_ops = ops = ops_of_one = &reel_ops_cuda;
     return gpus_take(over_nccl);
 }
 
@@ -311,7 +314,7 @@ int main(int argc, char **argv)
     MPI_Init_thread(&argc, &argv, funneled ? MPI_THREAD_FUNNELED : MPI_THREAD_MULTIPLE, &level);
     whole = strstr(words, "whole") != NULL;
     if (strstr(words, "bf16")) {
-        rig_number_bytes = 2;
+        fixture_number_bytes = 2;
         from_official = 2e-2;
         from_one_rank = 1e-2;
     }
@@ -323,7 +326,7 @@ int main(int argc, char **argv)
     share_cores(ranks);
     RUN(every_forward_in_every_layout_is_the_official_one);
     RUN(every_forward_of_diffusers_is_ours);
-    if (ops != &reel_ops_shadow && rig_number_bytes == 4)
+    if (ops != &reel_ops_shadow && fixture_number_bytes == 4)
         run_those_that_look_inside();
     int failed = test_end();
     MPI_Finalize();

@@ -2,9 +2,9 @@
  * of which each piece of a job takes some. */
 #include "case.h"
 #include "gpus.h"
-#include "piece.h"
-#include "place.h"
-#include "rig.h"
+#include "partial_run.h"
+#include "device.h"
+#include "fixture.h"
 #include "test.h"
 
 #include <stdlib.h>
@@ -13,9 +13,9 @@
 enum { RANKS = 4 };
 
 static int me, whole;
-static struct reel_place device = {.ops = &reel_ops_shadow, .number_bytes = 4};
-static const struct reel_place *place;  /* where it computes; NULL: the CPU, in fp32 */
-static MPI_Comm first_ranks[RANKS + 1]; /* of so many ranks; MPI_COMM_NULL on the others */
+static struct reel_device elsewhere = {.ops = &reel_ops_shadow, .number_bytes = 4};
+static const struct reel_device *device; /* where it computes; NULL: the CPU, in fp32 */
+static MPI_Comm first_ranks[RANKS + 1];  /* of so many ranks; MPI_COMM_NULL on the others */
 
 /* Meshes that only move data, by ranks: what a job may change between two pieces without a bit changing. */
 static const char *const moving[RANKS + 1][2] = {
@@ -54,11 +54,11 @@ static void shell(const char *format, const char *a, const char *b)
 /* Collective over all ranks. Runs a piece on the first so many; how it ended is everybody's, but for latents, which are
  * rank 0's. */
 static void run_on(int ranks, const char *job, const char *folder, const struct settings *settings,
-                   int64_t most, int64_t stop, struct piece_end *end)
+                   int64_t max, int64_t stop, struct partial_end *end)
 {
     char directory[700];
     struct piece piece = {
-        .world = first_ranks[ranks], .job = job, .most = most, .stop = stop, .place = place};
+        .world = first_ranks[ranks], .job = job, .max = max, .stop = stop, .device = device};
     snprintf(directory, sizeof directory, "checkpoint.directory=%s", folder);
     int64_t count = 0;
     piece.sets[count++] = directory;
@@ -67,9 +67,9 @@ static void run_on(int ranks, const char *job, const char *folder, const struct 
         piece.sets[count++] = settings->text[s];
     memset(end, 0, sizeof *end);
     if (piece.world != MPI_COMM_NULL)
-        piece_run(&piece, end);
+        partial_run(&piece, end);
     if (me != 0)
-        piece_free(end);
+        partial_free(end);
     float *latents = end->latents;
     MPI_Bcast(end, sizeof *end, MPI_BYTE, 0, MPI_COMM_WORLD);
     end->latents = me == 0 ? latents : NULL;
@@ -107,9 +107,9 @@ static const char *job_of(const char *name, const char *text)
 }
 
 /* Never left, on one rank. */
-static struct piece_end undisturbed(const char *job)
+static struct partial_end undisturbed(const char *job)
 {
-    struct piece_end end;
+    struct partial_end end;
     run_on(1, job, "off", &(struct settings){.count = 0}, -1, 0, &end);
     CHECK(end.complete && (me != 0 || end.latents), "%s did not come to its end", job);
     return end;
@@ -130,7 +130,7 @@ static void survives_every_stop(const char *job, const char *what, int64_t offse
 {
     static const int rounds[] = {1, 3, 2, 4, 2, 1, 4, 3};
     char folder[256];
-    struct piece_end one = undisturbed(job), end = {.complete = 0};
+    struct partial_end one = undisturbed(job), end = {.complete = 0};
     int64_t pieces = 0, ran = 0;
     snprintf(folder, sizeof folder, "%s/chain", test_folder());
     shell("rm -rf %s%s", folder, "");
@@ -139,7 +139,7 @@ static void survives_every_stop(const char *job, const char *what, int64_t offse
         struct settings settings = take_turns(ranks, pieces);
         if (!has_guidance && ranks == 4)
             ranks = 2, settings = take_turns(2, pieces);
-        piece_free(&end);
+        partial_free(&end);
         run_on(ranks, job, folder, &settings, 1, 0, &end);
         ran += end.iterations;
         CHECK(end.iterations > 0 || end.complete, "%s: piece %lld gets nowhere", what, (long long)pieces);
@@ -150,8 +150,8 @@ static void survives_every_stop(const char *job, const char *what, int64_t offse
                       memcmp(end.latents, one.latents, (size_t)one.count * sizeof *one.latents) == 0),
           "%s: other bits after %lld pieces: %g", what, (long long)pieces,
           end.latents ? test_relative_error(end.latents, one.latents, one.count) : -1);
-    piece_free(&end);
-    piece_free(&one);
+    partial_free(&end);
+    partial_free(&one);
 }
 
 static void every_iteration_of_every_kind_of_job_can_be_its_last(void)
@@ -216,21 +216,21 @@ static void every_stop_of_one_rank_is_survived_with_teacache_and_noise_of_genera
 
 /* Begun on N ranks, left after some iterations, and gone on on M. */
 static void goes_on(const char *job, int from, const struct settings *began, int to,
-                    const struct settings *goes, int64_t most, const struct piece_end *one, double bound)
+                    const struct settings *goes, int64_t max, const struct partial_end *one, double bound)
 {
     char folder[256], copy[256];
-    struct piece_end end;
+    struct partial_end end;
     snprintf(folder, sizeof folder, "%s/from", test_folder());
     snprintf(copy, sizeof copy, "%s/to", test_folder());
     if (to == 1) { /* the first of its row begins it */
         shell("rm -rf %s%s", folder, "");
-        run_on(from, job, folder, began, most, 0, &end);
+        run_on(from, job, folder, began, max, 0, &end);
         CHECK(!end.complete && end.row > 0, "it was not left in the midst of a chunk");
     }
     shell("rm -rf %s", copy, "");
     shell("cp -r %s %s", folder, copy);
     run_on(to, job, copy, goes, -1, 0, &end);
-    CHECK(end.complete && end.iterations == one->iterations - most, "%d to %d: %lld iterations", from, to,
+    CHECK(end.complete && end.iterations == one->iterations - max, "%d to %d: %lld iterations", from, to,
           (long long)end.iterations);
     if (me == 0 && bound <= 0)
         CHECK(memcmp(end.latents, one->latents, (size_t)one->count * sizeof *one->latents) == 0,
@@ -238,26 +238,26 @@ static void goes_on(const char *job, int from, const struct settings *began, int
     else if (me == 0)
         CHECK(test_relative_error(end.latents, one->latents, one->count) <= bound, "%d ranks, then %d: %g",
               from, to, test_relative_error(end.latents, one->latents, one->count));
-    piece_free(&end);
+    partial_free(&end);
 }
 
 static void what_n_ranks_began_m_ranks_end(void)
 {
     const char *job = case_of("tiny-df", "seeded", "native");
-    struct piece_end one = undisturbed(job);
+    struct partial_end one = undisturbed(job);
     for (int from = 1; from <= RANKS; from++)
         for (int to = 1; to <= RANKS; to++) {
             struct settings began = take_turns(from, from), goes = take_turns(to, from + to);
             goes_on(job, from, &began, to, &goes, 6, &one, 0);
         }
-    piece_free(&one);
+    partial_free(&one);
 }
 
 /* Sums in another order, within what that costs over a run. */
 static void what_a_ring_began_a_row_of_tensors_ends(void)
 {
     const char *job = case_of("tiny-df", "seeded", "native");
-    struct piece_end one = undisturbed(job);
+    struct partial_end one = undisturbed(job);
     for (int from = 1; from <= RANKS; from++)
         for (int to = 1; to <= RANKS; to++) {
             char began_ways[16], goes_ways[16];
@@ -274,32 +274,32 @@ static void what_a_ring_began_a_row_of_tensors_ends(void)
                 set_mesh(&goes, "1", goes_ways, "1", "1");
             goes_on(job, from, &began, to, &goes, 6, &one, 5e-6);
         }
-    piece_free(&one);
+    partial_free(&one);
 }
 
 /* A state of another iteration must not pass for ours: the comparison above has to refuse it. */
 static void a_run_of_another_seed_would_be_found(void)
 {
     const char *job = case_of("tiny-df", "seeded", "native");
-    struct piece_end one = undisturbed(job), other;
+    struct partial_end one = undisturbed(job), other;
     struct settings settings = {.count = 0};
     set(&settings, "sampler.seed", "1234568");
     run_on(1, job, "off", &settings, -1, 0, &other);
     if (me == 0)
         CHECK(test_relative_error(other.latents, one.latents, one.count) > 5e-6, "two seeds, one video");
-    piece_free(&one);
-    piece_free(&other);
+    partial_free(&one);
+    partial_free(&other);
 }
 
 /* Collective. Where the words, of shadow, cuda and bf16, say; 0: there is none. */
 static int take_place(const char *words)
 {
     if (strstr(words, "bf16"))
-        device.number_bytes = 2;
+        elsewhere.number_bytes = 2;
     if (strstr(words, "cuda"))
-        device.ops = &reel_ops_cuda;
+        elsewhere.ops = &reel_ops_cuda;
     if (strstr(words, "cuda") || strstr(words, "shadow"))
-        place = &device;
+        device = &elsewhere;
     return !strstr(words, "cuda") || gpus_take(0);
 }
 
@@ -321,7 +321,7 @@ int main(int argc, char **argv)
         MPI_Comm_split(MPI_COMM_WORLD, me < n ? 0 : MPI_UNDEFINED, me, &first_ranks[n]);
     share_cores(ranks);
     test_folder(); /* collective at first */
-    if (place) {
+    if (device) {
         RUN(every_stop_of_one_rank_is_survived_with_teacache_and_noise_of_generators);
         RUN(a_window_that_slides_goes_on_too);
     } else if (ranks == RANKS) {

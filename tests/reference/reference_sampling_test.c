@@ -3,7 +3,7 @@
 #include "case.h"
 #include "gpus.h"
 #include "job_file.h"
-#include "rig.h"
+#include "fixture.h"
 #include "sampler.h"
 #include "test.h"
 
@@ -14,7 +14,7 @@
 
 static int expanded; /* the layout of the embedding in what follows */
 /* Of what runs on all ranks, and of the one rank that it is compared with, as in reference_forward_test. */
-static struct reel_place place = {.ops = &reel_ops_cpu, .number_bytes = 4}, place_of_one;
+static struct reel_device device = {.ops = &reel_ops_cpu, .number_bytes = 4}, device_of_one;
 static int ranks, me, whole; /* whole: every case on every mesh, not a covering part */
 /* What the official result, and one rank where sums have another order, may differ by: in fp32 or bf16. */
 static double from_official = 1e-4, from_one_rank = 5e-6;
@@ -33,8 +33,8 @@ static void agrees(const char *what, const float *found, const float *expected, 
 
 static void matrices_are(const struct reel_sampler *s, struct reference_file *expected, const char *name)
 {
-    for (int64_t k = 0; k < s->outline.chunk_count; k++) {
-        const struct reel_timesteps *m = &s->outline.matrices[k];
+    for (int64_t k = 0; k < s->timeline.chunk_count; k++) {
+        const struct reel_timesteps *m = &s->timeline.matrices[k];
         char tensor[64];
         snprintf(tensor, sizeof tensor, "expected.timestep_matrix.%lld", (long long)k);
         CHECK(memcmp(m->timestep, reference_data(expected, tensor, REEL_I64),
@@ -84,10 +84,10 @@ static void decisions_are(const struct reel_sampler *s, struct reference_file *e
     reference_tensor(expected, "expected.distances", &distances);
     const int64_t *row = decisions.bytes;
     const double *distance = distances.bytes;
-    CHECK(s->call_count == decisions.shape[0] && s->outline.call_count == s->call_count,
+    CHECK(s->call_count == decisions.shape[0] && s->timeline.call_count == s->call_count,
           "%s: %lld calls, expected %lld", name, (long long)s->call_count, (long long)decisions.shape[0]);
     for (int64_t c = 0; c < s->call_count; c++, row += 4, distance += 2) {
-        const struct reel_call *call = &s->outline.calls[c];
+        const struct reel_call *call = &s->timeline.calls[c];
         CHECK(call->chunk == row[0] && call->iteration == row[1] && call->branch == row[2] &&
                   call->computed == row[3],
               "%s: call %lld: %lld %lld %lld %lld", name, (long long)c, (long long)call->chunk,
@@ -110,7 +110,7 @@ static float *run_case(MPI_Comm world, const char *path, struct reference_file *
     struct reel_job job;
     struct reel_sampler sampler;
     struct reel_observer observer = {0};
-    struct reel_start start = {.job_text = "", .place = world == MPI_COMM_SELF ? &place_of_one : &place};
+    struct reel_start start = {.job_text = "", .device = world == MPI_COMM_SELF ? &device_of_one : &device};
     float *latents = NULL;
     int ran;
     CHECK(reel_comm_open(world, &comm) == REEL_OK, "%s", reel_error_here()->cause);
@@ -120,9 +120,9 @@ static float *run_case(MPI_Comm world, const char *path, struct reference_file *
     enum reel_status status = reel_sampler_open(&sampler, &job, &start, &comm, &observer);
     if (status == REEL_OK) {
         matrices_are(&sampler, expected, name);
-        for (int64_t k = 0; k < sampler.outline.chunk_count; k++) {
+        for (int64_t k = 0; k < sampler.timeline.chunk_count; k++) {
             CHECK(reel_chunk_begin(&sampler, k) == REEL_OK, "%s", reel_error_here()->cause);
-            for (int64_t row = 0; row < sampler.outline.matrices[k].rows; row++) {
+            for (int64_t row = 0; row < sampler.timeline.matrices[k].rows; row++) {
                 CHECK(reel_chunk_iterate(&sampler, row, &ran) == REEL_OK, "%s", reel_error_here()->cause);
                 if (row == 0)
                     first_iteration_is(&sampler, expected, name);
@@ -130,11 +130,12 @@ static float *run_case(MPI_Comm world, const char *path, struct reference_file *
             CHECK(reel_chunk_end(&sampler) == REEL_OK, "%s", reel_error_here()->cause);
         }
         decisions_are(&sampler, expected, name);
-        int64_t planned[REEL_PURPOSES];
+        int64_t planned[REEL_TRAFFIC_CLASSES];
         reel_sampler_traffic(&sampler, planned);
-        for (int p = 0; p < REEL_PURPOSES; p++)
-            CHECK(planned[p] == reel_comm_sent(&comm, (enum reel_purpose)p), "%s: %s: %lld bytes planned",
-                  name, reel_purpose_name((enum reel_purpose)p), (long long)planned[p]);
+        for (int p = 0; p < REEL_TRAFFIC_CLASSES; p++)
+            CHECK(planned[p] == reel_comm_sent(&comm, (enum reel_traffic_class)p),
+                  "%s: %s: %lld bytes planned", name, reel_traffic_class_name((enum reel_traffic_class)p),
+                  (long long)planned[p]);
         *count = reel_plan_bytes(&sampler.plan, 0, REEL_LATENTS_VIDEO) / (int64_t)sizeof *latents;
         latents = malloc((size_t)*count * sizeof *latents);
         memcpy(latents, sampler.arena.at[REEL_LATENTS_VIDEO], (size_t)*count * sizeof *latents);
@@ -183,7 +184,7 @@ static float *alone(const char *folder, const char *name, const char *layout, st
 {
     char output[256];
     snprintf(output, sizeof output, "%s/%s.alone.h5", test_folder(), name);
-    const char *path = job_of(folder, name, layout, output, expected, &rig_alone);
+    const char *path = job_of(folder, name, layout, output, expected, &fixture_alone);
     int64_t same = count;
     float *one =
         me == 0 ? run_case(MPI_COMM_SELF, path, expected, name, &same) : malloc((size_t)count * sizeof *one);
@@ -235,7 +236,7 @@ static void case_holds(const char *folder, const char *name, const char *const *
     snprintf(file, sizeof file, "%s/%s.expected.safetensors", folder, name);
     struct reference_file *expected = reference_open_named(file);
     CHECK(reference_tensor(expected, "expected.latents", &latents), "%s has no latents", name);
-    if (!place.ops->is_host && !whole)
+    if (!device.ops->is_host && !whole)
         layout_count = 1; /* layouts of files are no business of devices */
     int64_t branches = reference_number(expected, "guidance_scale", 1) > 1 ? 2 : 1;
     int64_t count = meshes_of(ranks, branches, heads, meshes);
@@ -322,17 +323,17 @@ static void ranks_of_several_hosts_run_as_those_of_one(void)
 static int take_place(const char *words)
 {
     if (strstr(words, "bf16")) {
-        place.number_bytes = 2;
+        device.number_bytes = 2;
         from_official = from_one_rank = 3e-2;
     }
-    place_of_one = place;
+    device_of_one = device;
     if (strstr(words, "shadow"))
-        place.ops = &reel_ops_shadow;
-    place.over_nccl = strstr(words, "nccl") != NULL;
+        device.ops = &reel_ops_shadow;
+    device.over_nccl = strstr(words, "nccl") != NULL;
     if (!strstr(words, "cuda"))
         return 1;
-    place.ops = place_of_one.ops = &reel_ops_cuda;
-    return gpus_take(place.over_nccl);
+    device.ops = device_of_one.ops = &reel_ops_cuda;
+    return gpus_take(device.over_nccl);
 }
 
 int main(int argc, char **argv)

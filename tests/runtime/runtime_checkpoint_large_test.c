@@ -14,7 +14,7 @@ enum { C = 6, FRAMES = 860, FEW = 3, SIDE = 512, SKIPPED = 77 };
 static const int64_t plane = SIDE * SIDE, large = (int64_t)C * FRAMES * SIDE * SIDE,
                      small = (int64_t)C * FEW * SIDE * SIDE;
 static struct reel_comm comm;
-static struct reel_folder folder;
+static struct reel_checkpoint_directory folder;
 static float *video, *x;
 
 /* Whether there is enough of both, by rank 0's word. Collective. */
@@ -50,12 +50,15 @@ static float expected(int64_t i, int64_t salt)
 
 static struct reel_checkpoint sample(void)
 {
-    return (struct reel_checkpoint){
-        .head = {.chunk_frames = 0, .channels = C, .rows = SIDE, .columns = SIDE, .finished_frames = FRAMES},
-        .job = (char *)"job",
-        .fingerprint = (char *)"fingerprint",
-        .arrays = {{"video", video, FRAMES, FRAMES}, {"x", x, FEW, FEW}},
-        .array_count = 2};
+    return (struct reel_checkpoint){.metadata = {.chunk_frames = 0,
+                                                 .channels = C,
+                                                 .rows = SIDE,
+                                                 .columns = SIDE,
+                                                 .finished_frames = FRAMES},
+                                    .job = (char *)"job",
+                                    .fingerprint = (char *)"fingerprint",
+                                    .arrays = {{"video", video, FRAMES, FRAMES}, {"x", x, FEW, FEW}},
+                                    .array_count = 2};
 }
 
 static void parts_of_more_than_2_gib_come_back(void)
@@ -71,7 +74,7 @@ static void parts_of_more_than_2_gib_come_back(void)
         x[i] = expected(i, 1);
     CHECK(reel_checkpoint_write(&comm, &folder, &checkpoint, &written) == REEL_OK, "%s: %s",
           reel_error_here()->cause, reel_error_here()->trail);
-    char path[REEL_FOLDER_PATH_BYTES];
+    char path[REEL_CHECKPOINT_PATH_BYTES];
     memcpy(path, written.file, sizeof path);
     MPI_Bcast(path, sizeof path, MPI_CHAR, 0, MPI_COMM_WORLD);
     CHECK(reel_checkpoint_verify(&comm, path, &foreign) == REEL_OK, "%s", reel_error_here()->cause);
@@ -98,7 +101,7 @@ int main(int argc, char **argv)
     folder.lock = -1;
     if (there_is_room()) {
         if (comm.world.rank == 0)
-            CHECK(reel_folder_lock(test_folder(), &folder, &busy) == REEL_OK && !busy, "%s",
+            CHECK(reel_checkpoint_directory_lock(test_folder(), &folder, &busy) == REEL_OK && !busy, "%s",
                   reel_error_here()->cause);
         video = malloc((size_t)large * sizeof *video);
         x = malloc((size_t)small * sizeof *x);
@@ -108,7 +111,7 @@ int main(int argc, char **argv)
         free(video);
         free(x);
     }
-    reel_folder_unlock(&folder);
+    reel_checkpoint_directory_unlock(&folder);
     int ended = test_end(); /* removes the folder */
     if (test_functions > 0)
         code = ended;

@@ -13,7 +13,7 @@
 enum { C = 5, FINISHED = 7, ROOM = 11, FRAMES = 6, ROWS = 66, COLUMNS = 94, CALLS = 9, BEGUN = 2, SAVED = 2 };
 
 static struct reel_comm comm;
-static struct reel_folder folder;
+static struct reel_checkpoint_directory folder;
 static struct reel_chunk chunks[BEGUN] = {{0, 0, 5, 0, 0, 5}, {1, 3, 6, 2, 0, 9}};
 static struct reel_solver_state solver[FRAMES] = {{0, 0, 0}, {3, 2, 2}, {1, 1, 1}, {2, 2, 2}};
 static struct reel_call calls[CALLS];
@@ -24,27 +24,27 @@ static float video_back[C * ROOM * ROWS * COLUMNS], x_back[C * FRAMES * ROWS * C
 static struct reel_checkpoint sample(void)
 {
     struct reel_checkpoint checkpoint = {
-        .head = {.chunk = 1,
-                 .iteration = 4,
-                 .begun = BEGUN,
-                 .chunk_frames = FRAMES,
-                 .finished_frames = FINISHED,
-                 .channels = C,
-                 .rows = ROWS,
-                 .columns = COLUMNS,
-                 .calls_made = 6,
-                 .call_count = CALLS,
-                 .saving_count = SAVED,
-                 .ranks = comm.world.size,
-                 .mesh = {1, 2, 3, 4, 1},
-                 .weights = 0xfedcba9876543210u,
-                 .done = 17,
-                 .attempts = 3,
-                 .skipped_iterations = 2,
-                 .seconds = 12.25,
-                 .chunk_seconds = 1.5,
-                 .skipped_seconds = 0.125,
-                 .saved_at = 1234567890},
+        .metadata = {.chunk = 1,
+                     .iteration = 4,
+                     .begun = BEGUN,
+                     .chunk_frames = FRAMES,
+                     .finished_frames = FINISHED,
+                     .channels = C,
+                     .rows = ROWS,
+                     .columns = COLUMNS,
+                     .calls_made = 6,
+                     .call_count = CALLS,
+                     .saving_count = SAVED,
+                     .ranks = comm.world.size,
+                     .mesh = {1, 2, 3, 4, 1},
+                     .weights = 0xfedcba9876543210u,
+                     .done = 17,
+                     .attempts = 3,
+                     .skipped_iterations = 2,
+                     .seconds = 12.25,
+                     .chunk_seconds = 1.5,
+                     .skipped_seconds = 0.125,
+                     .saved_at = 1234567890},
         .chunks = chunks,
         .solver = solver,
         .calls = calls,
@@ -53,18 +53,18 @@ static struct reel_checkpoint sample(void)
         .fingerprint = (char *)"sampler.steps: 5\n",
         .arrays = {{"video", video, FINISHED, ROOM}, {"x", x, FRAMES, FRAMES}},
         .array_count = 2};
-    reel_random_seed(&checkpoint.head.noise, 7);
-    reel_random_seed(&checkpoint.head.addnoise, 8);
-    reel_random_normal(&checkpoint.head.noise, 3, x_back); /* leaves one in the cache */
+    reel_noise_seed(&checkpoint.metadata.noise, 7);
+    reel_noise_seed(&checkpoint.metadata.addnoise, 8);
+    reel_noise_normal(&checkpoint.metadata.noise, 3, x_back); /* leaves one in the cache */
     return checkpoint;
 }
 
 static void fill(void)
 {
-    struct reel_random random;
-    reel_random_seed(&random, 42);
-    reel_random_normal(&random, C * ROOM * ROWS * COLUMNS, video);
-    reel_random_normal(&random, C * FRAMES * ROWS * COLUMNS, x);
+    struct reel_noise random;
+    reel_noise_seed(&random, 42);
+    reel_noise_normal(&random, C * ROOM * ROWS * COLUMNS, video);
+    reel_noise_normal(&random, C * FRAMES * ROWS * COLUMNS, x);
     for (int c = 0; c < CALLS; c++)
         calls[c] = (struct reel_call){c / 6, c / 2, c % 2, c % 3 > 0, c ? 0.01 * c : NAN, 0.02 * c};
 }
@@ -72,13 +72,13 @@ static void fill(void)
 /* The path of the newest; on every rank. */
 static const char *newest(int64_t *count)
 {
-    static char path[REEL_FOLDER_PATH_BYTES];
+    static char path[REEL_CHECKPOINT_PATH_BYTES];
     int64_t *generations = NULL;
     MPI_Barrier(MPI_COMM_WORLD);
     *count = 0;
     path[0] = '\0';
-    if (reel_folder_list(folder.path, &generations, count) == REEL_OK && *count > 0)
-        reel_folder_file(folder.path, generations[0], path);
+    if (reel_checkpoint_directory_list(folder.path, &generations, count) == REEL_OK && *count > 0)
+        reel_checkpoint_directory_file(folder.path, generations[0], path);
     free(generations);
     return path;
 }
@@ -89,9 +89,9 @@ static void comes_back(const char *path)
     int foreign;
     CHECK(reel_checkpoint_verify(&comm, path, &foreign) == REEL_OK, "%s", reel_error_here()->cause);
     CHECK(reel_checkpoint_read(path, &read) == REEL_OK, "%s", reel_error_here()->cause);
-    written.head.generation = read.head.generation;
-    written.head.ranks = read.head.ranks;
-    CHECK(memcmp(&written.head, &read.head, sizeof read.head) == 0, "another head");
+    written.metadata.generation = read.metadata.generation;
+    written.metadata.ranks = read.metadata.ranks;
+    CHECK(memcmp(&written.metadata, &read.metadata, sizeof read.metadata) == 0, "another head");
     CHECK(memcmp(read.chunks, chunks, sizeof chunks) == 0 &&
               memcmp(read.solver, solver, sizeof solver) == 0 &&
               memcmp(read.savings, savings, sizeof savings) == 0 &&
@@ -127,7 +127,7 @@ static void what_is_written_comes_back(void)
     if (comm.world.rank == 0) {
         struct stat facts;
         CHECK(stat(written.file, &facts) == 0 && facts.st_size == written.bytes, "%s", written.file);
-        reel_folder_prune(&folder, 2);
+        reel_checkpoint_directory_prune(&folder, 2);
     }
     newest(&count);
     CHECK(count == 2, "%lld are kept", (long long)count);
@@ -221,7 +221,7 @@ static void a_file_of_another_length_is_found(void)
     int64_t count;
     struct stat facts;
     const char *path = newest(&count);
-    char copy[REEL_FOLDER_PATH_BYTES + 8], command[2 * REEL_FOLDER_PATH_BYTES + 32];
+    char copy[REEL_CHECKPOINT_PATH_BYTES + 8], command[2 * REEL_CHECKPOINT_PATH_BYTES + 32];
     stat(path, &facts);
     snprintf(copy, sizeof copy, "%s.copy", path);
     snprintf(command, sizeof command, "cp %s %s", path, copy);
@@ -242,12 +242,12 @@ static void a_file_of_another_length_is_found(void)
 
 static void a_second_process_does_not_get_the_folder(void)
 {
-    struct reel_folder other;
+    struct reel_checkpoint_directory other;
     int busy = 0;
     CHECK(comm.world.rank != 0 || folder.lock >= 0, "no lock");
     MPI_Barrier(MPI_COMM_WORLD);
-    CHECK(reel_folder_lock(folder.path, &other, &busy) == REEL_OK && busy, "rank %lld gets it too: %s",
-          (long long)comm.world.rank, reel_error_here()->cause);
+    CHECK(reel_checkpoint_directory_lock(folder.path, &other, &busy) == REEL_OK && busy,
+          "rank %lld gets it too: %s", (long long)comm.world.rank, reel_error_here()->cause);
     CHECK(strstr(other.owner, "process ") && strstr(other.owner, "host "), "%s", other.owner);
     MPI_Barrier(MPI_COMM_WORLD);
 }
@@ -256,7 +256,7 @@ static void who_has_lost_the_lock_does_not_rename(void)
 {
     struct reel_checkpoint checkpoint = sample();
     struct reel_written written;
-    char lock[REEL_FOLDER_PATH_BYTES], command[REEL_FOLDER_PATH_BYTES + 64];
+    char lock[REEL_CHECKPOINT_PATH_BYTES], command[REEL_CHECKPOINT_PATH_BYTES + 64];
     int64_t before, after;
     newest(&before);
     MPI_Barrier(MPI_COMM_WORLD);
@@ -286,7 +286,8 @@ int main(int argc, char **argv)
     snprintf(folder.path, sizeof folder.path, "%s", path);
     folder.lock = -1;
     if (comm.world.rank == 0)
-        CHECK(reel_folder_lock(path, &folder, &busy) == REEL_OK && !busy, "%s", reel_error_here()->cause);
+        CHECK(reel_checkpoint_directory_lock(path, &folder, &busy) == REEL_OK && !busy, "%s",
+              reel_error_here()->cause);
     MPI_Barrier(MPI_COMM_WORLD);
     fill();
     RUN(what_is_written_comes_back);
@@ -295,7 +296,7 @@ int main(int argc, char **argv)
     RUN(a_file_of_another_length_is_found);
     RUN(a_second_process_does_not_get_the_folder);
     RUN(who_has_lost_the_lock_does_not_rename);
-    reel_folder_unlock(&folder);
+    reel_checkpoint_directory_unlock(&folder);
     reel_comm_close(&comm);
     int code = test_end();
     MPI_Finalize();

@@ -26,18 +26,18 @@ static void an_exchange_of_uneven_counts_arrives_in_order(void)
     }
     float *send = calloc((size_t)(sent + 1), sizeof *send),
           *receive = malloc((size_t)(got + 1) * sizeof *receive);
-    int64_t at = 0, before = comm.sequence.sent_bytes[REEL_SENT_HEADS];
+    int64_t at = 0, before = comm.sequence.sent_bytes[REEL_TRAFFIC_HEADS];
     for (int64_t p = 0; p < size; p++)
         for (int64_t i = 0; i < send_bytes[p] / 4; i++)
             send[at++] = value(me, p, i);
-    reel_exchange(&comm.sequence, &stream, REEL_SENT_HEADS, send, send_bytes, receive, receive_bytes, 0);
+    reel_alltoall(&comm.sequence, &stream, REEL_TRAFFIC_HEADS, send, send_bytes, receive, receive_bytes, 0);
     at = 0;
     for (int64_t p = 0; p < size; p++)
         for (int64_t i = 0; i < receive_bytes[p] / 4; i++, at++)
             CHECK(receive[at] == value(p, me, i), "from %lld at %lld: %g", (long long)p, (long long)i,
                   (double)receive[at]);
-    CHECK(comm.sequence.sent_bytes[REEL_SENT_HEADS] - before == 4 * sent - send_bytes[me],
-          "%lld bytes counted", (long long)(comm.sequence.sent_bytes[REEL_SENT_HEADS] - before));
+    CHECK(comm.sequence.sent_bytes[REEL_TRAFFIC_HEADS] - before == 4 * sent - send_bytes[me],
+          "%lld bytes counted", (long long)(comm.sequence.sent_bytes[REEL_TRAFFIC_HEADS] - before));
     CHECK(stream.status == REEL_OK, "%s", reel_error_here()->cause);
     free(send);
     free(receive);
@@ -50,7 +50,7 @@ static void gathering_brings_every_part_together_where_some_are_empty(void)
     float mine[6] = {0}, all[6] = {0};
     for (int64_t i = 0; i < 3 * reel_cut_count(&rows, me); i++)
         mine[i] = (float)(3 * rows.first[me] + i);
-    reel_gather(&comm.sequence, &stream, REEL_SENT_OUTPUT, &rows, 3 * (int64_t)sizeof *mine, mine, all);
+    reel_allgather(&comm.sequence, &stream, REEL_TRAFFIC_OUTPUT, &rows, 3 * (int64_t)sizeof *mine, mine, all);
     for (int i = 0; i < 6; i++)
         CHECK(all[i] == (float)i, "place %d has %g", i, (double)all[i]);
 }
@@ -68,7 +68,7 @@ static void a_long_exchange_is_cut_into_pieces(void)
     send_bytes[1 - me] = receive_bytes[1 - me] = count * (int64_t)sizeof *send;
     for (int64_t i = 0; i < count; i++)
         send[i] = (float)((i + me) % 8191);
-    reel_exchange(&comm.sequence, &stream, REEL_SENT_HEADS, send, send_bytes, receive, receive_bytes, 0);
+    reel_alltoall(&comm.sequence, &stream, REEL_TRAFFIC_HEADS, send, send_bytes, receive, receive_bytes, 0);
     int64_t wrong = 0;
     for (int64_t i = 0; i < count; i++)
         wrong += receive[i] != (float)((i + 1 - me) % 8191);
@@ -117,8 +117,8 @@ int main(int argc, char **argv)
     MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
     CHECK(reel_comm_open(MPI_COMM_WORLD, &comm) == REEL_OK, "%s", reel_error_here()->cause);
     struct reel_plan plan = {.mesh = {.cfg = 1, .ring = 1, .ulysses = comm.world.size, .tensor = 1}};
-    const struct reel_carrier carrier = {.ops = &reel_ops_cpu};
-    CHECK(reel_comm_mesh(&comm, &plan, &carrier) == REEL_OK, "%s", reel_error_here()->cause);
+    const struct reel_transport transport = {.ops = &reel_ops_cpu};
+    CHECK(reel_comm_mesh(&comm, &plan, &transport) == REEL_OK, "%s", reel_error_here()->cause);
     RUN(an_exchange_of_uneven_counts_arrives_in_order);
     RUN(gathering_brings_every_part_together_where_some_are_empty);
     RUN(a_long_exchange_is_cut_into_pieces);

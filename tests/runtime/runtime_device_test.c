@@ -1,34 +1,34 @@
 /* What a device and the CPU have in common: fp8 weights, and checkpoints. The argument is cuda or shadow;
  * one rank. */
 #include "gpus.h"
-#include "piece.h"
-#include "place.h"
-#include "rig.h"
+#include "partial_run.h"
+#include "device.h"
+#include "fixture.h"
 #include "test.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const struct reel_ops *device = &reel_ops_shadow;
+static const struct reel_ops *backend = &reel_ops_shadow;
 
 /* One forward of random weights; the caller frees it. */
 static float *velocity_on(const struct reel_ops *ops, int fp8, int64_t *count)
 {
-    struct rig rig;
+    struct fixture fixture;
     struct reference_file *inputs = reference_open_named("tiny-df/forward-df.safetensors");
-    rig_ops = ops;
-    rig_fp8 = fp8;
-    rig_number_bytes = 2;
-    CHECK(rig_open(&rig, MPI_COMM_SELF, "synthetic:tiny", inputs, 1, &rig_alone, NULL), "%s",
+    fixture_ops = ops;
+    fixture_fp8 = fp8;
+    fixture_number_bytes = 2;
+    CHECK(fixture_open(&fixture, MPI_COMM_SELF, "synthetic:tiny", inputs, 1, &fixture_alone, NULL), "%s",
           reel_error_here()->cause);
-    rig_forward(&rig, inputs);
-    float *velocity = malloc((size_t)rig.outputs * sizeof *velocity);
-    memcpy(velocity, rig.velocity, (size_t)rig.outputs * sizeof *velocity);
-    *count = rig.outputs;
-    rig_close(&rig);
-    rig_ops = &reel_ops_cpu;
-    rig_fp8 = 0;
-    rig_number_bytes = 4;
+    fixture_forward(&fixture, inputs);
+    float *velocity = malloc((size_t)fixture.outputs * sizeof *velocity);
+    memcpy(velocity, fixture.velocity, (size_t)fixture.outputs * sizeof *velocity);
+    *count = fixture.outputs;
+    fixture_close(&fixture);
+    fixture_ops = &reel_ops_cpu;
+    fixture_fp8 = 0;
+    fixture_number_bytes = 4;
     reference_close(inputs);
     return velocity;
 }
@@ -38,7 +38,7 @@ static void weights_of_fp8_are_those_of_the_cpu(void)
 {
     const double bound = 3.5e-2; /* not rounded they are 4.4e-2 from it */
     int64_t count;
-    float *right = velocity_on(&reel_ops_cpu, 1, &count), *found = velocity_on(device, 1, &count),
+    float *right = velocity_on(&reel_ops_cpu, 1, &count), *found = velocity_on(backend, 1, &count),
           *wide = velocity_on(&reel_ops_cpu, 0, &count);
     test_measured("fp8", test_relative_error(found, right, count), bound);
     CHECK(test_relative_error(wide, right, count) > bound, "weights that are not rounded pass: %g",
@@ -55,58 +55,58 @@ static const char job_text[] = "model: {path: 'synthetic:tiny'}\n"
                                "teacache: {mode: e, threshold: 0.3, coefficients: [1, 0], start_step: 1}\n";
 
 /* A piece of the job on one of the two, with checkpoints in that folder. */
-static struct piece_end piece_on(const struct reel_place *place, const char *folder, const char *seed,
-                                 int64_t most)
+static struct partial_end partial_on(const struct reel_device *device, const char *folder, const char *seed,
+                                     int64_t max)
 {
     char job[300], directory[300], output[300];
-    struct piece_end end;
+    struct partial_end end;
     snprintf(job, sizeof job, "%s/job.yaml", test_folder());
     snprintf(directory, sizeof directory, "checkpoint.directory=%s/%s", test_folder(), folder);
     snprintf(output, sizeof output, "output.latents=%s/%s.h5", test_folder(), folder);
     FILE *file = fopen(job, "w");
     fputs(job_text, file);
     fclose(file);
-    piece_run(&(struct piece){.world = MPI_COMM_WORLD,
-                              .job = job,
-                              .sets = {directory, output, seed, "checkpoint.every_iterations=1"},
-                              .most = most,
-                              .place = place},
-              &end);
+    partial_run(&(struct piece){.world = MPI_COMM_WORLD,
+                                .job = job,
+                                .sets = {directory, output, seed, "checkpoint.every_iterations=1"},
+                                .max = max,
+                                .device = device},
+                &end);
     CHECK(end.status == REEL_OK, "%s: %s", folder, end.cause);
     return end;
 }
 
 /* Begun on one and ended on the other it is, within the bound, what the CPU makes of it alone. */
-static void goes_on_elsewhere(const struct reel_place *began, const struct reel_place *ends,
-                              const char *folder, const struct piece_end *one, double bound)
+static void goes_on_elsewhere(const struct reel_device *began, const struct reel_device *ends,
+                              const char *folder, const struct partial_end *one, double bound)
 {
-    struct piece_end first = piece_on(began, folder, "sampler.seed=1", 4),
-                     second = piece_on(ends, folder, "sampler.seed=1", -1);
+    struct partial_end first = partial_on(began, folder, "sampler.seed=1", 4),
+                       second = partial_on(ends, folder, "sampler.seed=1", -1);
     CHECK(!first.complete && first.checkpoints > 0, "%s: it was not left in the midst", folder);
     CHECK(second.complete && second.loaded && second.count == one->count, "%s: it did not go on", folder);
     CHECK(first.iterations + second.iterations == one->iterations, "%s: %lld and %lld of %lld iterations",
           folder, (long long)first.iterations, (long long)second.iterations, (long long)one->iterations);
     if (second.latents && second.count == one->count)
         test_measured(folder, test_relative_error(second.latents, one->latents, one->count), bound);
-    piece_free(&first);
-    piece_free(&second);
+    partial_free(&first);
+    partial_free(&second);
 }
 
 /* In that precision, within the bound. */
 static void checkpoints_go_both_ways(int64_t number_bytes, double bound, const char *to, const char *back)
 {
-    const struct reel_place cpu = {.ops = &reel_ops_cpu, .number_bytes = number_bytes},
-                            other = {.ops = device, .number_bytes = number_bytes};
+    const struct reel_device cpu = {.ops = &reel_ops_cpu, .number_bytes = number_bytes},
+                             other = {.ops = backend, .number_bytes = number_bytes};
     char alone[64], seed[64];
     snprintf(alone, sizeof alone, "%s-alone", to);
     snprintf(seed, sizeof seed, "%s-seed", to);
-    struct piece_end one = piece_on(&cpu, alone, "sampler.seed=1", -1);
-    struct piece_end another = piece_on(&cpu, seed, "sampler.seed=2", -1);
+    struct partial_end one = partial_on(&cpu, alone, "sampler.seed=1", -1);
+    struct partial_end another = partial_on(&cpu, seed, "sampler.seed=2", -1);
     goes_on_elsewhere(&other, &cpu, to, &one, bound);
     goes_on_elsewhere(&cpu, &other, back, &one, bound);
     CHECK(test_relative_error(another.latents, one.latents, one.count) > bound, "two seeds, one video");
-    piece_free(&one);
-    piece_free(&another);
+    partial_free(&one);
+    partial_free(&another);
 }
 
 static void what_a_device_began_the_cpu_ends_and_the_other_way(void)
@@ -121,7 +121,7 @@ int main(int argc, char **argv)
     setenv("OMPI_MCA_io", "romio321", 0);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
     if (argc > 1 && strcmp(argv[1], "cuda") == 0) {
-        device = &reel_ops_cuda;
+        backend = &reel_ops_cuda;
         skipped = !gpus_take(0);
     }
     if (!skipped) {

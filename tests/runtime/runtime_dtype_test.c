@@ -17,11 +17,11 @@ static float float_of(uint32_t bits)
 static uint8_t nearest_e4m3(float value)
 {
     uint8_t nearest = 0;
-    double least = (double)INFINITY, size = fabs((double)value);
+    double min = (double)INFINITY, size = fabs((double)value);
     for (int code = 0; code < 0x7f; code++) {
         double away = fabs((double)reel_float_from_f8_e4m3((uint8_t)code) - size);
-        if (away < least || (away <= least && code % 2 == 0)) {
-            least = away;
+        if (away < min || (away <= min && code % 2 == 0)) {
+            min = away;
             nearest = (uint8_t)code;
         }
     }

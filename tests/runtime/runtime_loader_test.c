@@ -1,6 +1,6 @@
 /* What a rank holds is what the plan says, cut from the whole tensors, and a host reads its checkpoint once. */
 #include "dtype.h"
-#include "pieces.h"
+#include "load_units.h"
 #include "test.h"
 #include "weights.h"
 
@@ -66,7 +66,7 @@ static int is_held(float whole, const void *held, int64_t bytes)
 /* The numbers of this rank's slice of a tensor that differ from the whole tensor's, where clip says that they are
  * held at all: held[0] is byte clip.first of what the slice lies in. */
 static int64_t wrong_in_slice(const struct reel_model_files *files, const struct reel_slice *slice,
-                              struct reel_tensor_rows of, int64_t bytes, struct reel_run clip,
+                              struct reel_tensor_rows of, int64_t bytes, struct reel_range clip,
                               const char *held)
 {
     int64_t wrong = 0, elements = slice->rows * slice->columns;
@@ -89,7 +89,7 @@ static int64_t check_values(const struct reel_model_files *files, const struct r
                             enum reel_holding holding, const struct reel_weights *weights, const char *words)
 {
     int64_t wrong = 0, stored = 0, tensor_ways = holding == REEL_HELD_ALWAYS ? plan->mesh.tensor : 1;
-    int64_t part = holding == REEL_HELD_ALWAYS ? reel_plan_seat(plan, comm.world.rank).tensor : 0;
+    int64_t part = holding == REEL_HELD_ALWAYS ? reel_plan_coords(plan, comm.world.rank).tensor : 0;
     for (int n = 0; n < REEL_TENSORS; n++) {
         enum reel_tensor t = (enum reel_tensor)n;
         int is_global = n < REEL_GLOBAL_TENSORS;
@@ -103,7 +103,7 @@ static int64_t check_values(const struct reel_model_files *files, const struct r
             struct reel_tensor_rows of = {
                 .tensor = t, .layer = layer, .at = is_global ? 0 : weights->layout.offset[n]};
             wrong += wrong_in_slice(files, &slice, of, reel_layout_width(&weights->layout, t),
-                                    is_global ? (struct reel_run){0, INT64_MAX} : weights->held,
+                                    is_global ? (struct reel_range){0, INT64_MAX} : weights->held,
                                     is_global ? reel_weight(weights, t) : reel_weights_block(weights, layer));
         }
     }
@@ -168,7 +168,7 @@ static void check_meshes(const char *name)
     open_model(name, &files);
     if (now.fp8)
         CHECK(reel_model_keep_fp8(&files) == REEL_OK, "%s", reel_error_here()->cause);
-    reel_stream_open_aside(&stream, now.ops);
+    reel_stream_open_side(&stream, now.ops);
     int64_t size = comm.world.size, heads = files.model.heads;
     for (int64_t cfg = 1; cfg <= 2; cfg++)
         for (int64_t ring = 1; ring <= size; ring++)
@@ -282,7 +282,7 @@ static void check_failure(const char *path, const char *words)
     CHECK(reel_model_open(path ? path : good, &files) == REEL_OK, "%s", reel_error_here()->cause);
     struct reel_plan plan = plan_of(&files.model, &(struct reel_mesh){1, comm.world.size, 1, 1, 1});
     void *memory = aligned_alloc(64, (size_t)reel_weights_bytes(&plan, comm.world.rank, REEL_HELD_ALWAYS));
-    reel_stream_open_aside(&stream, now.ops);
+    reel_stream_open_side(&stream, now.ops);
     enum reel_status status =
         reel_weights_load(&comm, &files, &plan, REEL_HELD_ALWAYS, memory, &loading, &stream, &weights);
     reel_stream_close(&stream);

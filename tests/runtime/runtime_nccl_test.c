@@ -10,7 +10,7 @@
 
 static void bytes_arrive_in_uneven_long_and_empty_swaps(void)
 {
-    struct reel_nccl_counts before = reel_nccl_stand_in_counts();
+    struct reel_nccl_counts before = reel_nccl_fake_counts();
     struct reel_nccl *nccl = opened(MPI_COMM_WORLD);
     exchange(nccl, me, size, uneven, 0);
     exchange(nccl, me, size, uneven, 1);
@@ -19,7 +19,7 @@ static void bytes_arrive_in_uneven_long_and_empty_swaps(void)
     exchange(nccl, me, size, none, 0);
     CHECK(reel_nccl_check(nccl) == REEL_OK, "%s", reel_error_here()->cause);
     /* of the empty ones none was issued; alone, there is nobody to send to */
-    int64_t issued = reel_nccl_stand_in_counts().groups - before.groups;
+    int64_t issued = reel_nccl_fake_counts().groups - before.groups;
     int64_t expected = size == 1 ? 0 : 2;
     for (int s = 1; s < size; s++)
         expected += uneven(me, (me + s) % size) > 0 || uneven((me - s + size) % size, me) > 0;
@@ -32,8 +32,8 @@ static void bytes_arrive_in_uneven_long_and_empty_swaps(void)
 static void nothing_is_hurried_while_calls_are_in_progress(void)
 {
     for (int seed = 1; seed <= 4; seed++) {
-        struct reel_nccl_counts before = reel_nccl_stand_in_counts();
-        reel_nccl_stand_in_slow((uint64_t)(10 * seed + me), seed % 2 ? 3 : 230);
+        struct reel_nccl_counts before = reel_nccl_fake_counts();
+        reel_nccl_fake_slow((uint64_t)(10 * seed + me), seed % 2 ? 3 : 230);
         struct reel_nccl *nccl = opened(MPI_COMM_WORLD);
         exchange(nccl, me, size, uneven, 0);
         exchange(nccl, me, size, uneven, 1);
@@ -41,9 +41,9 @@ static void nothing_is_hurried_while_calls_are_in_progress(void)
         CHECK(reel_nccl_check(nccl) == REEL_OK, "%s", reel_error_here()->cause);
         reel_nccl_close(nccl);
         check_end(before, 1, 0);
-        CHECK(size == 1 || reel_nccl_stand_in_counts().looks > before.looks, "nothing was in progress");
+        CHECK(size == 1 || reel_nccl_fake_counts().looks > before.looks, "nothing was in progress");
     }
-    reel_nccl_stand_in_slow(0, 0);
+    reel_nccl_fake_slow(0, 0);
 }
 
 /* The rows of every rank come together on all: each sends the same bytes to all others in one group. */
@@ -60,8 +60,8 @@ static void gathering_sends_the_same_bytes_to_all(void)
     CHECK(reel_nccl_begin(nccl) == REEL_OK, "%s", reel_error_here()->cause);
     for (int s = 1; s < size; s++) {
         int to = (me + s) % size, from = (me - s + size) % size;
-        CHECK(reel_nccl_swap(nccl, &stream, to, all.device + first[me], first[me + 1] - first[me], from,
-                             all.device + first[from], first[from + 1] - first[from]) == REEL_OK,
+        CHECK(reel_nccl_sendrecv(nccl, &stream, to, all.device + first[me], first[me + 1] - first[me], from,
+                                 all.device + first[from], first[from + 1] - first[from]) == REEL_OK,
               "%s", reel_error_here()->cause);
     }
     CHECK(reel_nccl_end(nccl) == REEL_OK, "%s", reel_error_here()->cause);
@@ -76,7 +76,7 @@ static void gathering_sends_the_same_bytes_to_all(void)
 /* Axes of a mesh: their ranks are numbered anew, and their messages do not mix. */
 static void communicators_stand_side_by_side(void)
 {
-    struct reel_nccl_counts before = reel_nccl_stand_in_counts();
+    struct reel_nccl_counts before = reel_nccl_fake_counts();
     MPI_Comm part;
     int rank, ranks;
     MPI_Comm_split(MPI_COMM_WORLD, me % 2, -me, &part); /* in the other order */
@@ -97,24 +97,24 @@ static void communicators_stand_side_by_side(void)
 static void *exchange_beside(void *nccl)
 {
     for (int i = 0; i < 5; i++)
-        exchange_in(&movers_room, nccl, me, size, uneven, 1);
+        exchange_in(&transfers_room, nccl, me, size, uneven, 1);
     return NULL;
 }
 
 /* A mover's thread has a communicator of its own. */
 static void two_threads_exchange_at_once(void)
 {
-    struct reel_nccl_counts before = reel_nccl_stand_in_counts();
+    struct reel_nccl_counts before = reel_nccl_fake_counts();
     pthread_t thread;
-    reel_nccl_stand_in_slow((uint64_t)me, 20);
-    struct reel_nccl *mine = opened(MPI_COMM_WORLD), *movers = opened(MPI_COMM_WORLD);
-    pthread_create(&thread, NULL, exchange_beside, movers);
+    reel_nccl_fake_slow((uint64_t)me, 20);
+    struct reel_nccl *mine = opened(MPI_COMM_WORLD), *transfer = opened(MPI_COMM_WORLD);
+    pthread_create(&thread, NULL, exchange_beside, transfer);
     for (int i = 0; i < 5; i++)
         exchange(mine, me, size, uneven, 0);
     pthread_join(thread, NULL);
     reel_nccl_close(mine);
-    reel_nccl_close(movers);
-    reel_nccl_stand_in_slow(0, 0);
+    reel_nccl_close(transfer);
+    reel_nccl_fake_slow(0, 0);
     check_end(before, 2, 0);
 }
 
@@ -154,13 +154,13 @@ static void a_group_is_work_of_the_stream_that_was_given(void)
     int to = (me + 1) % size, from = (me - 1 + size) % size;
     int64_t sent = size > 1 ? 10 + me : 0, received = size > 1 ? 10 + from : 0;
     named.handle = named_handle;
-    reel_nccl_stand_in_host(&host);
+    reel_nccl_fake_host(&host);
     CHECK(reel_nccl_begin(nccl) == REEL_OK &&
-              reel_nccl_swap(nccl, &other, to, out.device, sent, from, in.device, received) == REEL_OK,
+              reel_nccl_sendrecv(nccl, &other, to, out.device, sent, from, in.device, received) == REEL_OK,
           "%s", reel_error_here()->cause);
     CHECK(seen.calls == 0, "bytes moved before the group's end");
     CHECK(reel_nccl_end(nccl) == REEL_OK, "%s", reel_error_here()->cause);
-    reel_nccl_stand_in_host(NULL);
+    reel_nccl_fake_host(NULL);
     CHECK(seen.calls == (size > 1) && seen.queue == (size > 1 ? &seen : NULL) && seen.reads == seen.calls &&
               seen.writes == seen.calls && seen.read_bytes == sent && seen.write_bytes == received,
           "%lld calls with %lld and %lld bytes", (long long)seen.calls, (long long)seen.read_bytes,
@@ -172,7 +172,7 @@ static void a_group_is_work_of_the_stream_that_was_given(void)
 
 static void a_preempted_job_closes_in_peace(void)
 {
-    struct reel_nccl_counts before = reel_nccl_stand_in_counts();
+    struct reel_nccl_counts before = reel_nccl_fake_counts();
     struct reel_nccl *nccl = opened(MPI_COMM_WORLD);
     reel_fail(REEL_PREEMPTED, "a notice came");
     reel_nccl_close(nccl);
@@ -184,20 +184,20 @@ static void a_preempted_job_closes_in_peace(void)
 
 static void misuse_is_a_defect_and_no_hang(void)
 {
-    struct reel_nccl_counts before = reel_nccl_stand_in_counts();
+    struct reel_nccl_counts before = reel_nccl_fake_counts();
     unsigned char *byte = reel_ops_shadow.allocate(1);
     struct reel_nccl *nccl = opened(MPI_COMM_WORLD), *other = opened(MPI_COMM_WORLD);
     struct reel_stream nameless = {.ops = &reel_ops_shadow, .queue = byte};
-    CHECK(reel_nccl_swap(nccl, &stream, 0, NULL, 0, 0, NULL, 0) == REEL_INTERNAL, "outside of a group");
+    CHECK(reel_nccl_sendrecv(nccl, &stream, 0, NULL, 0, 0, NULL, 0) == REEL_INTERNAL, "outside of a group");
     CHECK(reel_nccl_end(nccl) == REEL_INTERNAL, "an end without a beginning");
     CHECK(reel_nccl_begin(nccl) == REEL_OK && reel_nccl_begin(other) == REEL_INTERNAL, "a group within");
     reel_error_clear();
-    CHECK(reel_nccl_swap(nccl, &stream, me, byte, 1, 0, NULL, 0) == REEL_INTERNAL, "to itself");
+    CHECK(reel_nccl_sendrecv(nccl, &stream, me, byte, 1, 0, NULL, 0) == REEL_INTERNAL, "to itself");
     CHECK(reel_nccl_end(nccl) == REEL_INTERNAL, "the group was issued");
     reel_error_clear();
     CHECK(reel_nccl_begin(other) == REEL_OK, "the first group is open");
     if (!reel_ops_shadow.handle) /* its work would go to a stream that nobody waits for */
-        CHECK(reel_nccl_swap(other, &nameless, (me + 1) % 2, byte, 1, 0, NULL, 0) == REEL_INTERNAL,
+        CHECK(reel_nccl_sendrecv(other, &nameless, (me + 1) % 2, byte, 1, 0, NULL, 0) == REEL_INTERNAL,
               "on a stream without a name");
     else
         CHECK(reel_nccl_end(other) == REEL_OK, "%s", reel_error_here()->cause);
@@ -214,8 +214,8 @@ static void counts_that_do_not_match(void)
     struct reel_nccl *nccl = opened(MPI_COMM_WORLD);
     unsigned char *bytes = reel_ops_shadow.allocate(16);
     CHECK(reel_nccl_begin(nccl) == REEL_OK, "%s", reel_error_here()->cause);
-    CHECK(reel_nccl_swap(nccl, &stream, 1 - me, bytes, me == 0 ? 8 : 5, 1 - me, bytes + 8, me == 0 ? 5 : 7) ==
-              REEL_OK,
+    CHECK(reel_nccl_sendrecv(nccl, &stream, 1 - me, bytes, me == 0 ? 8 : 5, 1 - me, bytes + 8,
+                             me == 0 ? 5 : 7) == REEL_OK,
           "%s", reel_error_here()->cause);
     CHECK(reel_nccl_end(nccl) != REEL_OK, "nobody noticed");
     sleep(60); /* the rank that is right is ended by the other */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "reference_file.h"
-#include "schedule.h"
+#include "solver.h"
 #include "test.h"
 
 enum { VALUES = 7 };

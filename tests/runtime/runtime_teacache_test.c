@@ -48,29 +48,29 @@ static struct reel_job long_job(void)
 }
 
 /* The decisions of a job; the caller frees the outline. */
-static struct reel_outline decided(const struct reel_job *job, struct reel_teacache_range *range)
+static struct reel_timeline decided(const struct reel_job *job, struct reel_teacache_range *range)
 {
-    struct reel_outline outline;
+    struct reel_timeline timeline;
     struct reel_teacache_rule rule;
-    CHECK(reel_outline_make(job, 0, 0, (struct reel_begun){.count = 0}, &outline) == REEL_OK, "%s",
+    CHECK(reel_timeline_make(job, 0, 0, (struct reel_begun){.count = 0}, &timeline) == REEL_OK, "%s",
           reel_error_here()->cause);
     CHECK(reel_teacache_rule_of(job, &model, &rule) == REEL_OK, "%s", reel_error_here()->cause);
     int64_t columns = reel_teacache_columns(&model, rule.mode);
-    double *signals = malloc((size_t)(outline.table.rows * columns) * sizeof *signals);
-    CHECK(reel_teacache_signals(&outline.table, &model, tensor_of, NULL, job->video.fps, rule.mode,
+    double *signals = malloc((size_t)(timeline.table.rows * columns) * sizeof *signals);
+    CHECK(reel_teacache_signals(&timeline.table, &model, tensor_of, NULL, job->video.fps, rule.mode,
                                 signals) == REEL_OK,
           "%s", reel_error_here()->cause);
-    reel_teacache_decide(&rule, job, &model, signals, &outline, range);
+    reel_teacache_decide(&rule, job, &model, signals, &timeline, range);
     free(signals);
-    return outline;
+    return timeline;
 }
 
 /* Skipped calls of a chunk. */
-static int64_t skipped_in(const struct reel_outline *outline, int64_t chunk)
+static int64_t skipped_in(const struct reel_timeline *timeline, int64_t chunk)
 {
     int64_t skipped = 0;
-    for (int64_t c = 0; c < outline->call_count; c++)
-        skipped += outline->calls[c].chunk == chunk && !outline->calls[c].computed;
+    for (int64_t c = 0; c < timeline->call_count; c++)
+        skipped += timeline->calls[c].chunk == chunk && !timeline->calls[c].computed;
     return skipped;
 }
 
@@ -82,19 +82,20 @@ static void every_chunk_has_the_decisions_of_the_first(void)
             struct reel_job job = long_job();
             job.teacache.mode = (enum reel_teacache_mode)mode;
             job.diffusion_forcing.addnoise_condition = addnoise;
-            struct reel_outline outline = decided(&job, &range);
-            int64_t each = outline.call_count / outline.chunk_count;
-            CHECK(outline.chunk_count == 3 && skipped_in(&outline, 0) > 0 && skipped_in(&outline, 0) < each,
-                  "%lld of %lld calls are skipped", (long long)skipped_in(&outline, 0), (long long)each);
-            for (int64_t c = each; c < outline.call_count; c++) {
-                const struct reel_call *call = &outline.calls[c], *first = &outline.calls[c % each];
+            struct reel_timeline timeline = decided(&job, &range);
+            int64_t each = timeline.call_count / timeline.chunk_count;
+            CHECK(timeline.chunk_count == 3 && skipped_in(&timeline, 0) > 0 &&
+                      skipped_in(&timeline, 0) < each,
+                  "%lld of %lld calls are skipped", (long long)skipped_in(&timeline, 0), (long long)each);
+            for (int64_t c = each; c < timeline.call_count; c++) {
+                const struct reel_call *call = &timeline.calls[c], *first = &timeline.calls[c % each];
                 CHECK(call->computed == first->computed && call->iteration == first->iteration &&
                           (isnan(call->distance) ? isnan(first->distance)
                                                  : fabs(call->distance - first->distance) <= 1e-12),
                       "call %lld: distance %.17g, in the first chunk %.17g", (long long)c, call->distance,
                       first->distance);
             }
-            reel_outline_free(&outline);
+            reel_timeline_free(&timeline);
         }
 }
 
@@ -105,16 +106,16 @@ static void the_mean_over_all_frames_is_diluted_by_a_prefix(void)
     struct reel_teacache_range range;
     struct reel_job job = long_job();
     job.teacache.metric = REEL_METRIC_ALL;
-    struct reel_outline outline = decided(&job, &range);
-    int64_t each = outline.call_count / outline.chunk_count;
+    struct reel_timeline timeline = decided(&job, &range);
+    int64_t each = timeline.call_count / timeline.chunk_count;
     for (int64_t c = 2; c < each; c++) { /* the first call of a branch has no distance */
-        double ratio = outline.calls[each + c].distance / outline.calls[c].distance;
+        double ratio = timeline.calls[each + c].distance / timeline.calls[c].distance;
         CHECK(ratio > 0.4 && ratio < 0.8, "call %lld: the distance is %g of that in the first chunk",
               (long long)c, ratio); /* 3 of 5 frames move */
     }
-    CHECK(skipped_in(&outline, 1) > skipped_in(&outline, 0), "%lld skipped, in the first chunk %lld",
-          (long long)skipped_in(&outline, 1), (long long)skipped_in(&outline, 0));
-    reel_outline_free(&outline);
+    CHECK(skipped_in(&timeline, 1) > skipped_in(&timeline, 0), "%lld skipped, in the first chunk %lld",
+          (long long)skipped_in(&timeline, 1), (long long)skipped_in(&timeline, 0));
+    reel_timeline_free(&timeline);
 }
 
 static void forced_calls_are_computed_and_start_afresh(void)
@@ -124,23 +125,23 @@ static void forced_calls_are_computed_and_start_afresh(void)
     job.teacache.threshold = 1e9; /* whatever may be skipped is */
     job.teacache.start_step = 3;
     job.teacache.end_step = 10;
-    struct reel_outline outline = decided(&job, &range);
-    for (int64_t c = 0; c < outline.call_count; c++) {
-        const struct reel_call *call = &outline.calls[c];
+    struct reel_timeline timeline = decided(&job, &range);
+    for (int64_t c = 0; c < timeline.call_count; c++) {
+        const struct reel_call *call = &timeline.calls[c];
         int may = call->iteration >= 3 && call->iteration < 10;
         CHECK(call->computed == !may && (may || call->accumulated == 0), "iteration %lld",
               (long long)call->iteration);
         CHECK(isnan(call->distance) == (call->iteration == 0), "iteration %lld has distance %g",
               (long long)call->iteration, call->distance);
     }
-    reel_outline_free(&outline);
+    reel_timeline_free(&timeline);
     job.teacache.start_step = REEL_AUTO;
     job.teacache.end_step = -1;
-    outline = decided(&job, &range);
-    CHECK(outline.calls[0].computed && outline.calls[outline.call_count - 1].computed &&
-              !outline.calls[2].computed,
+    timeline = decided(&job, &range);
+    CHECK(timeline.calls[0].computed && timeline.calls[timeline.call_count - 1].computed &&
+              !timeline.calls[2].computed,
           "e: all but the first and the last may be skipped");
-    reel_outline_free(&outline);
+    reel_timeline_free(&timeline);
 }
 
 /* A window that moves has other tokens, for which no residual is kept. */
@@ -152,19 +153,19 @@ static void a_window_that_moves_is_computed(void)
     job.diffusion_forcing.overlap_frames = 0; /* one pass, a sliding window */
     job.diffusion_forcing.ar_step = 4;
     job.teacache.threshold = 1e9;
-    struct reel_outline outline = decided(&job, &range);
-    const struct reel_timesteps *matrix = outline.matrices;
-    for (int64_t c = 2; c < outline.call_count; c++) {
-        const int64_t *now = matrix->interval + 2 * outline.calls[c].iteration,
-                      *then = matrix->interval + 2 * outline.calls[c - 2].iteration;
+    struct reel_timeline timeline = decided(&job, &range);
+    const struct reel_timesteps *matrix = timeline.matrices;
+    for (int64_t c = 2; c < timeline.call_count; c++) {
+        const int64_t *now = matrix->interval + 2 * timeline.calls[c].iteration,
+                      *then = matrix->interval + 2 * timeline.calls[c - 2].iteration;
         if (now[0] == then[0] && now[1] == then[1])
             continue;
-        CHECK(outline.calls[c].computed && isnan(outline.calls[c].distance), "call %lld is skipped",
+        CHECK(timeline.calls[c].computed && isnan(timeline.calls[c].distance), "call %lld is skipped",
               (long long)c);
         moved++;
     }
-    CHECK(moved > 0 && skipped_in(&outline, 0) > 0, "the window never moves");
-    reel_outline_free(&outline);
+    CHECK(moved > 0 && skipped_in(&timeline, 0) > 0, "the window never moves");
+    reel_timeline_free(&timeline);
 }
 
 /* With end frames and ar_step the last rows of the matrix update nothing and are not run: the last that runs is computed. */
@@ -173,27 +174,27 @@ static void the_last_iteration_that_runs_is_computed(void)
     for (int64_t ar_step = 0; ar_step <= 4; ar_step += 2) {
         struct reel_teacache_range range;
         struct reel_job job = long_job();
-        struct reel_outline outline;
+        struct reel_timeline timeline;
         struct reel_teacache_rule rule;
         job.diffusion_forcing.ar_step = ar_step;
         job.teacache.threshold = 1e9;
-        CHECK(reel_outline_make(&job, 0, 1, (struct reel_begun){.count = 0}, &outline) == REEL_OK, "%s",
+        CHECK(reel_timeline_make(&job, 0, 1, (struct reel_begun){.count = 0}, &timeline) == REEL_OK, "%s",
               reel_error_here()->cause);
         reel_teacache_rule_of(&job, &model, &rule);
-        double *signals = calloc((size_t)(outline.table.rows * model.width), sizeof *signals);
-        for (int64_t i = 0; i < outline.table.rows * model.width; i++)
+        double *signals = calloc((size_t)(timeline.table.rows * model.width), sizeof *signals);
+        for (int64_t i = 0; i < timeline.table.rows * model.width; i++)
             signals[i] = (double)(i % 7 + 1);
-        reel_teacache_decide(&rule, &job, &model, signals, &outline, &range);
-        const struct reel_call *last = &outline.calls[outline.call_count - 1], *before = last - 2;
-        const struct reel_timesteps *matrix = &outline.matrices[outline.chunk_count - 1];
-        CHECK(last->chunk == outline.chunk_count - 1 && last->computed && !before->computed,
+        reel_teacache_decide(&rule, &job, &model, signals, &timeline, &range);
+        const struct reel_call *last = &timeline.calls[timeline.call_count - 1], *before = last - 2;
+        const struct reel_timesteps *matrix = &timeline.matrices[timeline.chunk_count - 1];
+        CHECK(last->chunk == timeline.chunk_count - 1 && last->computed && !before->computed,
               "ar_step %lld: iteration %lld of %lld is skipped", (long long)ar_step,
               (long long)last->iteration, (long long)matrix->rows);
         CHECK((ar_step > 0) == (last->iteration < matrix->rows - 1),
               "ar_step %lld: the last of %lld rows is %lld", (long long)ar_step, (long long)matrix->rows,
               (long long)last->iteration);
         free(signals);
-        reel_outline_free(&outline);
+        reel_timeline_free(&timeline);
     }
 }
 
@@ -203,11 +204,10 @@ static void a_negative_polynomial_is_counted(void)
     struct reel_job job = long_job();
     job.teacache.coefficients[0] = 1;
     job.teacache.coefficients[1] = -1000;
-    struct reel_outline outline = decided(&job, &range);
-    CHECK(range.compared > 0 && range.outside == range.compared && range.least > 0 &&
-              range.most >= range.least,
+    struct reel_timeline timeline = decided(&job, &range);
+    CHECK(range.compared > 0 && range.outside == range.compared && range.min > 0 && range.max >= range.min,
           "%lld of %lld", (long long)range.outside, (long long)range.compared);
-    reel_outline_free(&outline);
+    reel_timeline_free(&timeline);
 }
 
 static const char *set_of(const char *preset, int64_t image_rows, int64_t width, int64_t height)

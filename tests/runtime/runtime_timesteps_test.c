@@ -158,7 +158,7 @@ static void check_chunk_matrix(struct reference_file *file, const struct reel_jo
     struct reel_timesteps_request request = {.frames = chunk->frames + chunk->end_frames,
                                              .prefix_frames = chunk->prefix_frames,
                                              .end_frames = chunk->end_frames,
-                                             .window_frames = reel_chunk_window(job, chunk),
+                                             .window_frames = reel_row_window(job, chunk),
                                              .block = job->diffusion_forcing.causal_block_size,
                                              .ar_step = job->diffusion_forcing.ar_step};
     struct reel_timesteps timesteps;
@@ -246,7 +246,7 @@ static void check_lengths(const struct reel_job *job, const int64_t *lengths)
               (long long)job->video.frames, (long long)i, (long long)chunks[i].frames);
         CHECK(chunks[i].prefix_frames == (i > 0 ? overlap : 0), "chunk %lld", (long long)i);
         CHECK(chunks[i].first_frame + chunks[i].prefix_frames == kept, "chunk %lld", (long long)i);
-        CHECK(reel_chunk_window(job, &chunks[i]) == chunks[i].frames, "chunk %lld", (long long)i);
+        CHECK(reel_row_window(job, &chunks[i]) == chunks[i].frames, "chunk %lld", (long long)i);
         kept = chunks[i].kept;
     }
     CHECK(lengths[count] == 0 && kept == reel_latent_frames(job->video.frames), "%lld chunks, %lld kept",
@@ -286,8 +286,8 @@ static void without_overlap_one_chunk_has_a_sliding_window(void)
     CHECK(chunks[0].frames == 65 && chunks[0].kept == 65 && chunks[0].prefix_frames == 5 &&
               chunks[0].end_frames == 5,
           "%lld frames", (long long)chunks[0].frames);
-    CHECK(reel_chunk_window(&job, &chunks[0]) == 25, "window %lld",
-          (long long)reel_chunk_window(&job, &chunks[0]));
+    CHECK(reel_row_window(&job, &chunks[0]) == 25, "window %lld",
+          (long long)reel_row_window(&job, &chunks[0]));
     free(chunks);
 }
 
@@ -301,8 +301,8 @@ static void prefix_goes_to_the_first_and_end_to_the_last_chunk(void)
           "%lld chunks", (long long)count);
     CHECK(chunks[0].prefix_frames == 3 && chunks[1].prefix_frames == 5, "prefix");
     CHECK(chunks[0].end_frames == 0 && chunks[1].end_frames == 0 && chunks[2].end_frames == 1, "end");
-    CHECK(reel_chunk_window(&job, &chunks[2]) == 26, "window %lld",
-          (long long)reel_chunk_window(&job, &chunks[2]));
+    CHECK(reel_row_window(&job, &chunks[2]) == 26, "window %lld",
+          (long long)reel_row_window(&job, &chunks[2]));
     free(chunks);
 }
 

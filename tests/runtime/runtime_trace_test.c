@@ -8,17 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS = 4, ROUNDS = 500, MARKS = 6 };
+enum { THREADS = 4, ROUNDS = 500, EVENTS = 6 };
 
 /* A device that comes by every millisecond, beginning at one second, and marks six places. */
-static int64_t marks;
+static int64_t recorded;
 
-static int64_t mark(struct reel_stream *stream)
+static int64_t event(struct reel_stream *stream)
 {
-    return stream->queue && marks < MARKS ? marks++ : -1;
+    return stream->queue && recorded < EVENTS ? recorded++ : -1;
 }
 
-static int64_t mark_ns(int64_t at)
+static int64_t event_ns(int64_t at)
 {
     return 1000000000 + 1000000 * at;
 }
@@ -36,7 +36,7 @@ static void range_pop(void)
 }
 
 static const struct reel_ops device = {
-    .name = "device", .mark = mark, .mark_ns = mark_ns, .range_push = range_push, .range_pop = range_pop};
+    .name = "device", .event = event, .event_ns = event_ns, .range_push = range_push, .range_pop = range_pop};
 static const struct reel_ops host = {.name = "host", .is_host = 1};
 
 static int64_t begin(enum reel_trace_kind kind, const char *name)
@@ -53,9 +53,10 @@ static void open_for(int64_t spans)
 /* The text as JSON: {"events": [...], "summary": {...}}. */
 static json_t *text_of(const struct reel_ops *ops)
 {
-    static const int64_t planned[REEL_PURPOSES] = {[REEL_SENT_KEYS] = 96, [REEL_SENT_WEIGHTS] = 7};
+    static const int64_t planned[REEL_TRAFFIC_CLASSES] = {
+        [REEL_TRAFFIC_KEYS] = 96, [REEL_TRAFFIC_WEIGHTS] = 7};
     struct reel_profile_rank rank = {.rank = 3,
-                                     .place = "host \"a\"",
+                                     .device = "host \"a\"",
                                      .ops = ops,
                                      .began_ns = 900000000,
                                      .ended_ns = 1900000000,
@@ -203,13 +204,13 @@ static void threads_have_lanes_of_their_own(void)
 /* Two operations, an exchange that finds one mark, and one that finds none. */
 static void work_of_a_device_is_drawn_where_the_device_was(void)
 {
-    struct reel_stream stream = {.ops = &device, .queue = &marks};
+    struct reel_stream stream = {.ops = &device, .queue = &recorded};
     struct reel_trace_what gemm = {
         .kind = REEL_TRACE_OPERATION, .name = "gemm", .numbers = {{"rows", 24}, {"in", 64}}};
     struct reel_trace_what keys = {
         .kind = REEL_TRACE_EXCHANGE, .name = "keys", .numbers = {{"sent", 48}, {"peers", 1}}};
     open_for(64);
-    marks = 0;
+    recorded = 0;
     struct reel_span part = reel_part_begin(&stream, "block %d", 7);
     for (int i = 0; i < 2; i++)
         reel_span_end(&stream, reel_span_begin(&stream, &gemm));

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARRAYS_MOST = 24 };
+enum { ARRAYS_MAX = 24 };
 
 const struct reel_ops *ops;
 struct reel_stream stream;
@@ -15,13 +15,13 @@ int64_t result_bytes;
 static struct {
     void *memory;
     int64_t bytes;
-} arrays[ARRAYS_MOST];
+} arrays[ARRAYS_MAX];
 static int count;
 
-void arrays_open(const struct reel_scratch *most)
+void arrays_open(const struct reel_scratch *max)
 {
     inputs = result_bytes = 0;
-    reel_stream_open(&stream, ops, most, room(reel_scratch_bytes(ops, most)));
+    reel_stream_open(&stream, ops, max, room(reel_scratch_bytes(ops, max)));
 }
 
 void arrays_close(void)

@@ -17,7 +17,7 @@ extern unsigned char results[1 << 16];
 extern int64_t result_bytes;
 
 /* The stream is opened; and closed, and all arrays are freed. */
-void arrays_open(const struct reel_scratch *most);
+void arrays_open(const struct reel_scratch *max);
 void arrays_close(void);
 
 /* Memory that nobody has written. */

@@ -11,7 +11,7 @@ enum { ROOM = 40 << 20 };
 const double exchange_patience = 60;
 int me, size;
 struct reel_stream stream;
-struct room room, movers_room;
+struct room room, transfers_room;
 
 double now(void)
 {
@@ -40,15 +40,15 @@ void exchange_start(int argc, char **argv)
     MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
     MPI_Comm_rank(MPI_COMM_WORLD, &me);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
-    reel_stream_open_aside(&stream, &reel_ops_shadow);
+    reel_stream_open_side(&stream, &reel_ops_shadow);
     CHECK(reel_nccl_is_here(), "it is absent");
     room = (struct room){memory_new(ROOM), memory_new(ROOM)};
-    movers_room = (struct room){memory_new(ROOM), memory_new(ROOM)};
+    transfers_room = (struct room){memory_new(ROOM), memory_new(ROOM)};
 }
 
 int exchange_end(void)
 {
-    struct memory *const rooms[] = {&room.out, &room.in, &movers_room.out, &movers_room.in};
+    struct memory *const rooms[] = {&room.out, &room.in, &transfers_room.out, &transfers_room.in};
     reel_stream_close(&stream);
     for (int r = 0; r < 4; r++)
         memory_free(rooms[r]);
@@ -101,8 +101,8 @@ void exchange_in(struct room *where, struct reel_nccl *nccl, int rank, int ranks
         if (!is_one_group)
             status = reel_nccl_begin(nccl);
         if (status == REEL_OK)
-            status = reel_nccl_swap(nccl, &stream, to, out.device + at, bytes(rank, to), from,
-                                    in.device + into, bytes(from, rank));
+            status = reel_nccl_sendrecv(nccl, &stream, to, out.device + at, bytes(rank, to), from,
+                                        in.device + into, bytes(from, rank));
         if (!is_one_group && status == REEL_OK)
             status = reel_nccl_end(nccl);
         at += bytes(rank, to);
@@ -138,7 +138,7 @@ struct reel_nccl *opened(MPI_Comm ranks)
 
 void check_end(struct reel_nccl_counts before, int64_t destroyed, int64_t aborted)
 {
-    struct reel_nccl_counts after = reel_nccl_stand_in_counts();
+    struct reel_nccl_counts after = reel_nccl_fake_counts();
     CHECK(after.refused == before.refused, "%lld calls were refused",
           (long long)(after.refused - before.refused));
     CHECK(after.destroyed - before.destroyed == destroyed && after.aborted - before.aborted == aborted,

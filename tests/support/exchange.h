@@ -2,8 +2,8 @@
 #ifndef REEL_TEST_EXCHANGE_H
 #define REEL_TEST_EXCHANGE_H
 
-#include "nccl.h"
-#include "nccl_stand_in.h"
+#include "comm_nccl.h"
+#include "nccl_fake.h"
 #include "ops.h"
 
 /* Seconds, where nothing is to hang. */
@@ -26,7 +26,7 @@ void memory_free(struct memory *memory);
 struct room {
     struct memory out, in;
 };
-extern struct room room, movers_room;
+extern struct room room, transfers_room;
 
 /* Starts MPI and makes the rooms; and their end. exchange_end returns the program's exit code. */
 void exchange_start(int argc, char **argv);

@@ -2,7 +2,7 @@
 #include "gpus.h"
 
 #include "gpu.h"
-#include "nccl.h"
+#include "comm_nccl.h"
 
 #include <mpi.h>
 #include <stdint.h>

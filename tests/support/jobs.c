@@ -1,8 +1,8 @@
 /* Jobs of a test's folder. */
 #include "jobs.h"
 
-#include "folder.h"
-#include "seal.h"
+#include "checkpoint_directory.h"
+#include "checkpoint_checksums.h"
 #include "test.h"
 
 #include <fcntl.h>
@@ -89,7 +89,8 @@ int64_t job_newest(const char *folder, int64_t *count)
 {
     int64_t *generations = NULL, first = 0;
     MPI_Barrier(MPI_COMM_WORLD);
-    CHECK(reel_folder_list(job_path(folder), &generations, count) == REEL_OK, "%s", reel_error_here()->cause);
+    CHECK(reel_checkpoint_directory_list(job_path(folder), &generations, count) == REEL_OK, "%s",
+          reel_error_here()->cause);
     if (*count > 0)
         first = generations[0];
     free(generations);
@@ -99,18 +100,18 @@ int64_t job_newest(const char *folder, int64_t *count)
 
 const char *job_checkpoint(const char *folder, int64_t generation)
 {
-    static char paths[2][REEL_FOLDER_PATH_BYTES];
+    static char paths[2][REEL_CHECKPOINT_PATH_BYTES];
     static int turn;
     turn = !turn;
-    reel_folder_file(job_path(folder), generation, paths[turn]);
+    reel_checkpoint_directory_file(job_path(folder), generation, paths[turn]);
     return paths[turn];
 }
 
-struct piece_end job_run(const char *job, const char *settings, int64_t most)
+struct partial_end job_run(const char *job, const char *settings, int64_t max)
 {
     char text[4096];
-    struct piece_end end;
-    struct piece piece = {.world = MPI_COMM_WORLD, .job = job_path(job), .most = most};
+    struct partial_end end;
+    struct piece piece = {.world = MPI_COMM_WORLD, .job = job_path(job), .max = max};
     int64_t count = 0;
     snprintf(text, sizeof text, "%s", settings);
     for (char *word = strtok(text, " "); word; word = strtok(NULL, " "))
@@ -120,35 +121,35 @@ struct piece_end job_run(const char *job, const char *settings, int64_t most)
             piece.stop = 1;
         else
             piece.sets[count++] = word;
-    piece_run(&piece, &end);
+    partial_run(&piece, &end);
     return end;
 }
 
-struct piece_end job_must(const char *job, const char *settings, int64_t most)
+struct partial_end job_must(const char *job, const char *settings, int64_t max)
 {
-    struct piece_end end = job_run(job, settings, most);
+    struct partial_end end = job_run(job, settings, max);
     CHECK(end.status == REEL_OK, "%s %s: %s", job, settings, end.cause);
     return end;
 }
 
-void job_same(struct piece_end *end, const struct piece_end *one, const char *what)
+void job_same(struct partial_end *end, const struct partial_end *one, const char *what)
 {
     CHECK(end->complete && end->latents && end->count == one->count &&
               memcmp(end->latents, one->latents, (size_t)one->count * sizeof *one->latents) == 0,
           "%s: not the latents of an undisturbed run", what);
-    piece_free(end);
+    partial_free(end);
 }
 
 void job_refused(const char *job, const char *settings, const char *const *words, int count)
 {
-    struct piece_end end = job_run(job, settings, 0);
+    struct partial_end end = job_run(job, settings, 0);
     CHECK(end.status == REEL_BAD_INPUT, "%s %s: %d %s", job, settings, (int)end.status, end.cause);
     for (int w = 0; job_rank == 0 && w < count; w++)
         CHECK(strstr(end.cause, words[w]), "%s %s should say %s: %s", job, settings, words[w], end.cause);
-    piece_free(&end);
+    partial_free(&end);
 }
 
-int job_says(const struct piece_end *end, const char *words)
+int job_says(const struct partial_end *end, const char *words)
 {
     return job_rank != 0 || strstr(end->notes, words) != NULL;
 }
@@ -167,6 +168,6 @@ void job_begin_files(const char *folder)
     char name[256];
     snprintf(name, sizeof name, "%s/job.yaml", folder);
     job_write(name, text);
-    struct piece_end end = job_must(name, "", 2);
+    struct partial_end end = job_must(name, "", 2);
     CHECK(end.row == 2, "left before iteration %lld", (long long)end.row);
 }

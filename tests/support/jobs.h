@@ -3,7 +3,7 @@
 #ifndef REEL_TEST_JOBS_H
 #define REEL_TEST_JOBS_H
 
-#include "piece.h"
+#include "partial_run.h"
 
 /* This rank. */
 extern int job_rank;
@@ -31,17 +31,17 @@ int64_t job_newest(const char *folder, int64_t *count);
 const char *job_checkpoint(const char *folder, int64_t generation);
 
 /* Runs a job of the test's folder with settings "key=value key=value", paths among them absolute. */
-struct piece_end job_run(const char *job, const char *settings, int64_t most);
+struct partial_end job_run(const char *job, const char *settings, int64_t max);
 
-struct piece_end job_must(const char *job, const char *settings, int64_t most);
+struct partial_end job_must(const char *job, const char *settings, int64_t max);
 
 /* CHECKs that it ends with the very latents of another. */
-void job_same(struct piece_end *end, const struct piece_end *one, const char *what);
+void job_same(struct partial_end *end, const struct partial_end *one, const char *what);
 
 /* CHECKs exit code 4 and words in the cause. */
 void job_refused(const char *job, const char *settings, const char *const *words, int count);
 
-int job_says(const struct piece_end *end, const char *words);
+int job_says(const struct partial_end *end, const char *words);
 
 /* A job of which everything is a file, and two pieces of it are done. */
 void job_begin_files(const char *folder);

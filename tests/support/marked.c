@@ -56,11 +56,11 @@ static int look_at(long long process, struct marked *marked)
     return 1;
 }
 
-int marked_find(struct marked processes[MARKED_MOST])
+int marked_find(struct marked processes[MARKED_MAX])
 {
     int count = 0;
     DIR *listing = opendir("/proc");
-    for (struct dirent *entry; listing && (entry = readdir(listing)) && count < MARKED_MOST;)
+    for (struct dirent *entry; listing && (entry = readdir(listing)) && count < MARKED_MAX;)
         if (atoll(entry->d_name) > 0)
             count += look_at(atoll(entry->d_name), &processes[count]);
     if (listing)
@@ -70,7 +70,7 @@ int marked_find(struct marked processes[MARKED_MOST])
 
 pid_t marked_rank(int rank)
 {
-    struct marked processes[MARKED_MOST];
+    struct marked processes[MARKED_MAX];
     int count = marked_find(processes);
     for (int i = 0; i < count; i++)
         if (processes[i].rank == rank)
@@ -80,7 +80,7 @@ pid_t marked_rank(int rank)
 
 void marked_wait(double seconds)
 {
-    struct marked processes[MARKED_MOST];
+    struct marked processes[MARKED_MAX];
     double began = marked_seconds();
     int count;
     while ((count = marked_find(processes)) > 0 && marked_seconds() - began < seconds)

@@ -16,10 +16,10 @@ struct marked {
     char name[16];
 };
 
-enum { MARKED_MOST = 256 };
+enum { MARKED_MAX = 256 };
 
 /* Fills processes and returns how many there are; those that end meanwhile, or have just been forked, may be missing. */
-int marked_find(struct marked processes[MARKED_MOST]);
+int marked_find(struct marked processes[MARKED_MAX]);
 
 /* The process of a rank, 0 where there is none. */
 pid_t marked_rank(int rank);

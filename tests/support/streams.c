@@ -6,9 +6,9 @@ float *device, *x, *y, *z, host[FLOATS];
 
 void start(void)
 {
-    reel_stream_open_aside(&a, &reel_ops_shadow);
-    reel_stream_open_aside(&b, &reel_ops_shadow);
-    reel_stream_open_aside(&c, &reel_ops_shadow);
+    reel_stream_open_side(&a, &reel_ops_shadow);
+    reel_stream_open_side(&b, &reel_ops_shadow);
+    reel_stream_open_side(&c, &reel_ops_shadow);
     device = reel_ops_shadow.allocate(BYTES);
     x = device + N;
     y = device + 4 * N;

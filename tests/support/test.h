@@ -6,8 +6,8 @@
  *
  * A test function without a single CHECK fails, and so does a program that runs none. Under mpirun link
  * test_mpi.c instead of test_serial.c: test_end then agrees over all ranks. */
-#ifndef REEL_TEST_H
-#define REEL_TEST_H
+#ifndef REEL_TEST_TEST_H
+#define REEL_TEST_TEST_H
 
 #include <stdint.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* The forward pass, block by block. */
 #include "dit.h"
 
-#include "numbers.h"
+#include "plan_dtype.h"
 #include "span.h"
 
 #include <math.h>
@@ -43,7 +43,7 @@ void reel_dit_open(struct reel_dit *dit, const struct reel_plan *plan, const str
                    struct reel_comm *comm, struct reel_stream *stream)
 {
     struct reel_cut inner = reel_ffn_cut(&plan->model, comm->tensor.size);
-    *dit = (struct reel_dit){.columns = reel_plan_tensor_heads(plan, comm->seat).count *
+    *dit = (struct reel_dit){.columns = reel_plan_tensor_heads(plan, comm->coords).count *
                                         reel_model_head_channels(&plan->model),
                              .inner = reel_cut_count(&inner, comm->tensor.rank),
                              .plan = plan,
@@ -52,19 +52,20 @@ void reel_dit_open(struct reel_dit *dit, const struct reel_plan *plan, const str
                              .embedding = embedding,
                              .comm = comm,
                              .stream = stream,
-                             .numbers = reel_plan_numbers(plan)};
-    reel_blocks_open(&dit->blocks, plan, weights, arena->at[REEL_WEIGHTS_BLOCKS], &comm->blocks, stream);
-    reel_linear_open(&dit->linear, plan, arena->at[REEL_EXCHANGE_TENSOR], arena->at[REEL_EXCHANGE_SQUARES],
-                     &comm->tensor, stream);
-    reel_sequence_open(&dit->sequence, plan, arena, comm, stream);
+                             .dtype = reel_plan_dtype(plan)};
+    reel_block_weights_open(&dit->block_weights, plan, weights, arena->at[REEL_WEIGHTS_BLOCKS], &comm->blocks,
+                            stream);
+    reel_tensor_parallel_open(&dit->tensor_parallel, plan, arena->at[REEL_EXCHANGE_TENSOR],
+                              arena->at[REEL_EXCHANGE_SQUARES], &comm->tensor, stream);
+    reel_sequence_parallel_open(&dit->sequence, plan, arena, comm, stream);
     rope_make(dit);
 }
 
 void reel_dit_close(struct reel_dit *dit)
 {
-    reel_sequence_close(&dit->sequence);
-    reel_linear_close(&dit->linear);
-    reel_blocks_close(&dit->blocks);
+    reel_sequence_parallel_close(&dit->sequence);
+    reel_tensor_parallel_close(&dit->tensor_parallel);
+    reel_block_weights_close(&dit->block_weights);
     memset(dit, 0, sizeof *dit);
 }
 
@@ -76,7 +77,7 @@ static int64_t local(const struct reel_dit *dit)
 
 static const void *weight(const struct reel_dit *dit, enum reel_tensor tensor)
 {
-    return reel_block_weight(&dit->blocks, tensor);
+    return reel_block_weight(&dit->block_weights, tensor);
 }
 
 /* The columns of a layer that are here; the bias follows the weight in the list of tensors. */
@@ -85,7 +86,7 @@ static struct reel_column_layer columns_of(const struct reel_dit *dit, enum reel
 {
     return (struct reel_column_layer){.weight = weight(dit, tensor),
                                       .bias = weight(dit, tensor + 1),
-                                      .weight_scale = reel_block_scale(&dit->blocks, tensor),
+                                      .weight_scale = reel_block_scale(&dit->block_weights, tensor),
                                       .out = out,
                                       .y = y};
 }
@@ -95,9 +96,9 @@ static void rows_of(struct reel_dit *dit, enum reel_tensor tensor, int64_t in, c
 {
     struct reel_row_layer layer = {.weight = weight(dit, tensor),
                                    .bias = weight(dit, tensor + 1),
-                                   .weight_scale = reel_block_scale(&dit->blocks, tensor),
+                                   .weight_scale = reel_block_scale(&dit->block_weights, tensor),
                                    .in = in};
-    reel_linear_rows(&dit->linear, &layer, x, dit->arena->at[REEL_TOKENS_NORMED]);
+    reel_row_parallel(&dit->tensor_parallel, &layer, x, dit->arena->at[REEL_TOKENS_NORMED]);
 }
 
 /* A layer that every rank has whole, for this rank's tokens, to float. */
@@ -107,9 +108,9 @@ static void whole(const struct reel_dit *dit, enum reel_tensor tensor, int64_t i
     reel_gemm(dit->stream, (struct reel_gemm){.rows = local(dit),
                                               .in = in,
                                               .out = out,
-                                              .numbers = dit->numbers,
-                                              .weights = dit->numbers,
-                                              .result = REEL_FP32,
+                                              .dtype = dit->dtype,
+                                              .weight_dtype = dit->dtype,
+                                              .y_dtype = REEL_FP32,
                                               .x = x,
                                               .weight = reel_weight(dit->weights, tensor),
                                               .bias = reel_weight(dit->weights, tensor + 1),
@@ -119,7 +120,7 @@ static void whole(const struct reel_dit *dit, enum reel_tensor tensor, int64_t i
 /* Row `which` of a table of rows of D numbers. */
 static const void *row_at(const struct reel_dit *dit, const void *table, int64_t which)
 {
-    return (const char *)table + which * dit->plan->model.width * reel_precision_bytes(dit->numbers);
+    return (const char *)table + which * dit->plan->model.width * reel_precision_bytes(dit->dtype);
 }
 
 /* NORMED = LN(x) (1 + scale) + shift, where m[which] and m[which + 1] are shift and scale of the token's frame. */
@@ -129,7 +130,7 @@ static void modulate(const struct reel_dit *dit, const float *x, int64_t which)
     const void *own = weight(dit, REEL_MODULATION);
     reel_modulate(dit->stream, (struct reel_modulate){.rows = local(dit),
                                                       .width = D,
-                                                      .numbers = dit->numbers,
+                                                      .dtype = dit->dtype,
                                                       .x = x,
                                                       .epsilon = dit->plan->model.epsilon,
                                                       .shift = row_at(dit, own, which),
@@ -147,7 +148,7 @@ static void add_gated(const struct reel_dit *dit, float *x, int64_t which)
     reel_gated_add(dit->stream,
                    (struct reel_gated_add){.rows = local(dit),
                                            .width = D,
-                                           .numbers = dit->numbers,
+                                           .dtype = dit->dtype,
                                            .x = x,
                                            .y = dit->arena->at[REEL_TOKENS_NORMED],
                                            .gate = row_at(dit, weight(dit, REEL_MODULATION), which),
@@ -171,15 +172,17 @@ static void self_attention(struct reel_dit *dit, float *x)
     for (int i = 0; i < 3; i++) { /* each turns into heads beside the next */
         void *y = layers[i].y;
         if (i % together == 0)
-            reel_linear_columns(&dit->linear, dit->arena->at[REEL_TOKENS_NORMED], &layers[i], together);
+            reel_column_parallel(&dit->tensor_parallel, dit->arena->at[REEL_TOKENS_NORMED], &layers[i],
+                                 together);
         if (i < 2)
-            reel_sequence_to_heads(&dit->sequence, y, weight(dit, norms[i]),
-                                   reel_linear_squares(&dit->linear, y, group, columns), &dit->rope);
+            reel_sequence_parallel_to_heads(
+                &dit->sequence, y, weight(dit, norms[i]),
+                reel_tensor_parallel_squares(&dit->tensor_parallel, y, group, columns), &dit->rope);
         else
-            reel_sequence_to_heads(&dit->sequence, y, NULL, NULL, NULL);
+            reel_sequence_parallel_to_heads(&dit->sequence, y, NULL, NULL, NULL);
     }
-    reel_sequence_attend(&dit->sequence);
-    rows_of(dit, REEL_SELF_O_WEIGHT, columns, reel_sequence_to_tokens(&dit->sequence));
+    reel_sequence_parallel_attend(&dit->sequence);
+    rows_of(dit, REEL_SELF_O_WEIGHT, columns, reel_sequence_parallel_to_tokens(&dit->sequence));
     add_gated(dit, x, 2);
 }
 
@@ -193,7 +196,7 @@ static void attend_to(const struct reel_dit *dit, int64_t rows, const void *keys
                                                         .heads = columns / C,
                                                         .channels = C,
                                                         .scale = 1.0 / sqrt((double)C),
-                                                        .numbers = dit->numbers,
+                                                        .dtype = dit->dtype,
                                                         .q = dit->arena->at[REEL_HEADS_Q],
                                                         .q_stride = columns,
                                                         .k = keys,
@@ -214,34 +217,34 @@ static void cross_attention(struct reel_dit *dit, float *x, int64_t layer, int64
     const struct reel_column_layer query = columns_of(dit, REEL_CROSS_Q_WEIGHT, columns, q);
     reel_layer_norm(dit->stream, (struct reel_layer_norm){.rows = local(dit),
                                                           .width = m->width,
-                                                          .numbers = dit->numbers,
+                                                          .dtype = dit->dtype,
                                                           .x = x,
                                                           .weight = weight(dit, REEL_CROSS_NORM_WEIGHT),
                                                           .bias = weight(dit, REEL_CROSS_NORM_BIAS),
                                                           .epsilon = m->epsilon,
                                                           .y = normed});
-    reel_linear_columns(&dit->linear, normed, &query, 1);
-    reel_split_heads(dit->stream, (struct reel_split_heads){
-                                      .rows = group,
-                                      .heads = columns / C,
-                                      .channels = C,
-                                      .numbers = dit->numbers,
-                                      .x = q,
-                                      .norm = weight(dit, REEL_CROSS_NORM_Q),
-                                      .epsilon = m->epsilon,
-                                      .squares = reel_linear_squares(&dit->linear, q, group, columns),
-                                      .square_parts = dit->comm->tensor.size,
-                                      .norm_width = m->width,
-                                      .parts = 1,
-                                      .first_head = first_head,
-                                      .y = q});
+    reel_column_parallel(&dit->tensor_parallel, normed, &query, 1);
+    reel_split_heads(dit->stream, (struct reel_split_heads){.rows = group,
+                                                            .heads = columns / C,
+                                                            .channels = C,
+                                                            .dtype = dit->dtype,
+                                                            .x = q,
+                                                            .norm = weight(dit, REEL_CROSS_NORM_Q),
+                                                            .epsilon = m->epsilon,
+                                                            .squares = reel_tensor_parallel_squares(
+                                                                &dit->tensor_parallel, q, group, columns),
+                                                            .square_parts = dit->comm->tensor.size,
+                                                            .norm_width = m->width,
+                                                            .parts = 1,
+                                                            .first_head = first_head,
+                                                            .y = q});
     attend_to(dit, m->text_rows, reel_dit_text(dit, branch, layer), 0);
     if (dit->arena->at[REEL_CONTEXT_IMAGE])
         attend_to(dit, m->image_rows, reel_dit_image_keys(dit, layer), 1);
     rows_of(dit, REEL_CROSS_O_WEIGHT, columns, dit->arena->at[REEL_HEADS_OUT]);
     reel_gated_add(dit->stream,
                    (struct reel_gated_add){
-                       .rows = local(dit), .width = m->width, .numbers = dit->numbers, .x = x, .y = normed});
+                       .rows = local(dit), .width = m->width, .dtype = dit->dtype, .x = x, .y = normed});
 }
 
 /* x += FFN(LN(x) (1 + m4) + m3) m5. */
@@ -251,7 +254,7 @@ static void feed_forward(struct reel_dit *dit, float *x)
     struct reel_column_layer in = columns_of(dit, REEL_FFN_IN_WEIGHT, dit->inner, hidden);
     in.activation = REEL_GELU_TANH;
     modulate(dit, x, 3);
-    reel_linear_columns(&dit->linear, dit->arena->at[REEL_TOKENS_NORMED], &in, 1);
+    reel_column_parallel(&dit->tensor_parallel, dit->arena->at[REEL_TOKENS_NORMED], &in, 1);
     rows_of(dit, REEL_FFN_OUT_WEIGHT, dit->inner, hidden);
     add_gated(dit, x, 5);
 }
@@ -268,16 +271,16 @@ static struct reel_rows rows_for_tokens(const struct reel_dit *dit, const float 
     return (struct reel_rows){.table = y, .stride = width};
 }
 
-void reel_dit_begin(struct reel_dit *dit, const struct reel_moment *moment)
+void reel_dit_begin(struct reel_dit *dit, const struct reel_dit_inputs *inputs)
 {
     const struct reel_time_embedding *embedding = dit->embedding;
-    int64_t D = dit->plan->model.width, frame = moment->per_token ? 1 : dit->plan->work.H * dit->plan->work.W;
+    int64_t D = dit->plan->model.width, frame = inputs->per_token ? 1 : dit->plan->work.H * dit->plan->work.W;
     int32_t *of_token = dit->arena->at[REEL_HOST_WORK];
-    dit->moment = *moment;
-    reel_sequence_frames(&dit->sequence, moment->frames);
-    reel_linear_tokens(&dit->linear, dit->plan, &dit->sequence.tokens, dit->comm->seat);
+    dit->inputs = *inputs;
+    reel_sequence_parallel_frames(&dit->sequence, inputs->frames);
+    reel_tensor_parallel_tokens(&dit->tensor_parallel, dit->plan, &dit->sequence.tokens, dit->comm->coords);
     for (int64_t t = 0; t < local(dit); t++)
-        of_token[t] = embedding->table->row_of[moment->timesteps[(dit->sequence.own.first + t) / frame]];
+        of_token[t] = embedding->table->row_of[inputs->timesteps[(dit->sequence.own.first + t) / frame]];
     reel_upload(dit->stream, dit->arena->at[REEL_ROW_OF_TOKEN], of_token,
                 local(dit) * (int64_t)sizeof *of_token);
     dit->e = rows_for_tokens(dit, embedding->e, D, dit->arena->at[REEL_EXPANDED_E]);
@@ -295,13 +298,13 @@ void reel_dit_measure(struct reel_dit *dit)
                                                         .difference = mine,
                                                         .magnitude = mine + 1,
                                                         .stride = 2});
-    reel_gather(&dit->comm->sequence, dit->stream, REEL_SENT_DISTANCES, &dit->sequence.tokens,
-                2 * (int64_t)sizeof *mine, mine, all);
+    reel_allgather(&dit->comm->sequence, dit->stream, REEL_TRAFFIC_DISTANCES, &dit->sequence.tokens,
+                   2 * (int64_t)sizeof *mine, mine, all);
 }
 
 double reel_dit_distance(struct reel_dit *dit, const uint8_t *counts)
 {
-    int64_t frame = dit->plan->work.H * dit->plan->work.W, tokens = dit->moment.frames * frame;
+    int64_t frame = dit->plan->work.H * dit->plan->work.W, tokens = dit->inputs.frames * frame;
     double difference = 0, magnitude = 0, *found = dit->arena->at[REEL_HOST_WORK];
     reel_download(dit->stream, found, dit->arena->at[REEL_EXCHANGE_DISTANCES],
                   2 * tokens * (int64_t)sizeof *found);
@@ -321,12 +324,12 @@ static void patch_embedding(struct reel_dit *dit, float *x)
     struct reel_span part = reel_part_begin(dit->stream, "patch embedding");
     reel_patchify(dit->stream, (struct reel_patchify){.tokens = local(dit),
                                                       .first_token = dit->sequence.own.first,
-                                                      .F = dit->moment.frames,
+                                                      .F = dit->inputs.frames,
                                                       .H = dit->plan->work.H,
                                                       .W = dit->plan->work.W,
                                                       .channels = m->in_channels,
-                                                      .numbers = dit->numbers,
-                                                      .latents = dit->moment.input,
+                                                      .dtype = dit->dtype,
+                                                      .latents = dit->inputs.input,
                                                       .columns = columns});
     whole(dit, REEL_PATCH_WEIGHT, 4 * m->in_channels, m->width, columns, x);
     reel_part_end(dit->stream, part);
@@ -342,7 +345,7 @@ static void head(struct reel_dit *dit, const float *x, float *velocity)
     struct reel_span part = reel_part_begin(dit->stream, "head");
     reel_modulate(dit->stream, (struct reel_modulate){.rows = local(dit),
                                                       .width = m->width,
-                                                      .numbers = dit->numbers,
+                                                      .dtype = dit->dtype,
                                                       .x = x,
                                                       .epsilon = m->epsilon,
                                                       .shift = own,
@@ -350,9 +353,9 @@ static void head(struct reel_dit *dit, const float *x, float *velocity)
                                                       .embedding = dit->e,
                                                       .y = normed});
     whole(dit, REEL_HEAD_WEIGHT, m->width, 4 * m->out_channels, normed, out);
-    reel_gather(&dit->comm->sequence, dit->stream, REEL_SENT_OUTPUT, &dit->sequence.tokens,
-                4 * m->out_channels * (int64_t)sizeof *out, out, all);
-    reel_unpatchify(dit->stream, (struct reel_unpatchify){.F = dit->moment.frames,
+    reel_allgather(&dit->comm->sequence, dit->stream, REEL_TRAFFIC_OUTPUT, &dit->sequence.tokens,
+                   4 * m->out_channels * (int64_t)sizeof *out, out, all);
+    reel_unpatchify(dit->stream, (struct reel_unpatchify){.F = dit->inputs.frames,
                                                           .H = dit->plan->work.H,
                                                           .W = dit->plan->work.W,
                                                           .channels = m->out_channels,
@@ -361,10 +364,10 @@ static void head(struct reel_dit *dit, const float *x, float *velocity)
     reel_part_end(dit->stream, part);
 }
 
-static void watch(const struct reel_dit *dit, const char *what, int64_t layer, const float *x)
+static void hook(const struct reel_dit *dit, const char *what, int64_t layer, const float *x)
 {
-    if (dit->watch.see)
-        dit->watch.see(dit->watch.context, what, layer, x, local(dit), dit->plan->model.width);
+    if (dit->hook.see)
+        dit->hook.see(dit->hook.context, what, layer, x, local(dit), dit->plan->model.width);
 }
 
 /* The residual stream of one of the calls that pass through a block together. */
@@ -411,9 +414,9 @@ static void keep_residual(struct reel_dit *dit, int64_t branch, const float *x)
 static int leaves(struct reel_dit *dit)
 {
     int64_t done = dit->blocks_done++;
-    const struct reel_asks *asks = &dit->moment.asks;
-    dit->abandoned = asks->abandon && asks->abandon(asks->context, done, dit->blocks_all);
-    return dit->abandoned;
+    const struct reel_cancel *cancel = &dit->inputs.cancel;
+    dit->cancelled = cancel->requested && cancel->requested(cancel->context, done, dit->blocks_all);
+    return dit->cancelled;
 }
 
 /* A call through the block at hand. */
@@ -428,21 +431,21 @@ static void pass_block(struct reel_dit *dit, float *x, int64_t layer, int64_t br
     part = reel_part_begin(dit->stream, "feed forward");
     feed_forward(dit, x);
     reel_part_end(dit->stream, part);
-    watch(dit, "block", layer, x);
+    hook(dit, "block", layer, x);
 }
 
 /* Calls that pass through every block together. */
 static void run_blocks(struct reel_dit *dit, const struct reel_forward *forwards, int64_t count)
 {
-    struct reel_run all = {0, dit->weights->layout.block_bytes};
-    reel_blocks_begin(&dit->blocks, all);
+    struct reel_range all = {0, dit->weights->layout.block_bytes};
+    reel_block_weights_begin(&dit->block_weights, all);
     for (int64_t layer = 0; layer < dit->plan->model.layers; layer++) {
         if (leaves(dit)) {
-            reel_blocks_leave(&dit->blocks);
+            reel_block_weights_leave(&dit->block_weights);
             return;
         }
-        reel_pace(dit->stream);
-        reel_blocks_use(&dit->blocks, layer);
+        reel_throttle(dit->stream);
+        reel_block_weights_use(&dit->block_weights, layer);
         struct reel_span part = reel_part_begin(dit->stream, "block %lld", (long long)layer);
         for (int64_t i = 0; i < count; i++)
             pass_block(dit, stream_of(dit, i), layer, forwards[i].branch);
@@ -457,11 +460,11 @@ static void pass(struct reel_dit *dit, const struct reel_forward *forwards, int6
 {
     for (int64_t i = 0; i < count; i++) {
         patch_embedding(dit, stream_of(dit, i));
-        watch(dit, "tokens", 0, stream_of(dit, i));
+        hook(dit, "tokens", 0, stream_of(dit, i));
     }
     if (!forwards[0].skipped)
         run_blocks(dit, forwards, count);
-    for (int64_t i = 0; i < count && !dit->abandoned; i++) {
+    for (int64_t i = 0; i < count && !dit->cancelled; i++) {
         if (forwards[i].skipped)
             skip_blocks(dit, forwards[i].branch, stream_of(dit, i));
         head(dit, stream_of(dit, i), forwards[i].velocity);
@@ -471,10 +474,10 @@ static void pass(struct reel_dit *dit, const struct reel_forward *forwards, int6
 int reel_dit_forward(struct reel_dit *dit, const struct reel_forward *forwards, int64_t count)
 {
     int64_t together = reel_plan_together(dit->plan);
-    dit->abandoned = 0;
+    dit->cancelled = 0;
     dit->blocks_done = 0;
     dit->blocks_all = (count + together - 1) / together * dit->plan->model.layers;
-    for (int64_t first = 0; first < count && !dit->abandoned; first += together)
+    for (int64_t first = 0; first < count && !dit->cancelled; first += together)
         pass(dit, forwards + first, count - first < together ? count - first : together);
-    return !dit->abandoned;
+    return !dit->cancelled;
 }

@@ -1,7 +1,7 @@
 /* The transformer's forward pass on this rank's part of the tokens.
  *
  * Between sub-layers tokens are cut over ring x ulysses x tensor; inside them heads, columns or keys are cut instead:
- * sequence.h has self-attention, linear.h the layers over the tensor axis, blocks.h the weights. No activation is ever
+ * sequence_parallel.h has self-attention, tensor_parallel.h the layers over the tensor axis, block_weights.h the weights. No activation is ever
  * whole on a rank. Where only cfg, ulysses or gathered weights differ no bit differs, for there data only moves; ring and
  * tensor add in another order. Formulas: Wan2.1, SkyReels-V2.
  *
@@ -15,35 +15,35 @@
 #define REEL_DIT_H
 
 #include "arena.h"
-#include "blocks.h"
+#include "block_weights.h"
 #include "comm.h"
-#include "linear.h"
-#include "sequence.h"
+#include "tensor_parallel.h"
+#include "sequence_parallel.h"
 #include "time_embedding.h"
 #include "weights.h"
 
 /* Called with this rank's rows of an intermediate, in the device's memory: "tokens" after patch embedding, "block" after
  * every block, both float; "context" [S, D] when a prompt is embedded, of the plan's numbers. */
-struct reel_watch {
+struct reel_forward_hook {
     void (*see)(void *context, const char *what, int64_t layer, const void *rows, int64_t count,
                 int64_t width);
     void *context;
 };
 
 /* Asked before every block of an iteration, with how many of its blocks are done: 1 ends the pass there. The answer must be
- * the same on every rank of the job at the same block, for blocks are collective. abandon may be NULL. */
-struct reel_asks {
-    int (*abandon)(void *context, int64_t done, int64_t blocks);
+ * the same on every rank of the job at the same block, for blocks are collective. requested may be NULL. */
+struct reel_cancel {
+    int (*requested)(void *context, int64_t done, int64_t blocks);
     void *context;
 };
 
 /* What the calls of one iteration share. Same arguments on every rank of a branch. */
-struct reel_moment {
+struct reel_dit_inputs {
     int64_t frames;           /* F, at most the plan's window; a multiple of its causal block */
     const int64_t *timesteps; /* [F], each in the embedding table; or [F H W] */
     int per_token;            /* timesteps has one for every token */
     const float *input;       /* [in_channels, F, 2H, 2W], whole on every rank; of the device */
-    struct reel_asks asks;
+    struct reel_cancel cancel;
 };
 
 struct reel_dit {
@@ -53,18 +53,18 @@ struct reel_dit {
     const struct reel_time_embedding *embedding;
     struct reel_comm *comm;
     struct reel_stream *stream;
-    enum reel_precision numbers;
-    struct reel_blocks blocks;
-    struct reel_linear linear;
-    struct reel_sequence sequence;
-    struct reel_watch watch; /* see may be NULL */
+    enum reel_precision dtype;
+    struct reel_block_weights block_weights;
+    struct reel_tensor_parallel tensor_parallel;
+    struct reel_sequence_parallel sequence;
+    struct reel_forward_hook hook; /* see may be NULL */
     struct reel_rope rope;
     int64_t columns; /* of this rank's part of the tensor axis: whole heads */
     int64_t inner;   /* of its part of the feed-forward */
     /* of the iteration that runs */
     int64_t blocks_done, blocks_all;
-    int abandoned;
-    struct reel_moment moment;
+    int cancelled;
+    struct reel_dit_inputs inputs;
     struct reel_rows e, e0;
 };
 
@@ -99,7 +99,7 @@ const void *reel_dit_values(const struct reel_dit *dit, const void *keys, int64_
 
 /* Not collective. An iteration begins: which tokens this rank has, and their rows of e and e0, expanded where the plan
  * says so. The moment must last until the iteration's calls are made. */
-void reel_dit_begin(struct reel_dit *dit, const struct reel_moment *moment);
+void reel_dit_begin(struct reel_dit *dit, const struct reel_dit_inputs *inputs);
 
 /* Collective over the ranks of a branch. Expanded only: measures how far this iteration's signal is from the one before,
  * which it replaces. */

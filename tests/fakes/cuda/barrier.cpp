@@ -33,7 +33,7 @@ static void check_place(const char *file, int line)
     }
 }
 
-int reel_stand_in_syncthreads(enum reel_stand_in_vote vote, int mine, const char *file, int line)
+int reel_fake_syncthreads(enum reel_fake_vote vote, int mine, const char *file, int line)
 {
     reel_block_need("__syncthreads");
     check_place(file, line);
@@ -71,7 +71,7 @@ static bool arrive(const char *what, int id, int threads)
     return true;
 }
 
-void reel_stand_in_barrier_wait(int id, int threads)
+void reel_fake_barrier_wait(int id, int threads)
 {
     if (arrive("barrier_wait", id, threads))
         return;
@@ -79,7 +79,7 @@ void reel_stand_in_barrier_wait(int id, int threads)
     reel_block_suspend(REEL_AT_NAMED);
 }
 
-void reel_stand_in_barrier_arrive(int id, int threads)
+void reel_fake_barrier_arrive(int id, int threads)
 {
     arrive("barrier_arrive", id, threads);
 }
@@ -114,7 +114,7 @@ void reel_barrier_report(void)
     }
 }
 
-void reel_stand_in_copy_async(void *shared, const void *global, size_t bytes, size_t from_bytes)
+void reel_fake_copy_async(void *shared, const void *global, size_t bytes, size_t from_bytes)
 {
     reel_block_need("an asynchronous copy");
     size_t places = reinterpret_cast<size_t>(shared) | (from_bytes ? reinterpret_cast<size_t>(global) : 0);
@@ -126,13 +126,13 @@ void reel_stand_in_copy_async(void *shared, const void *global, size_t bytes, si
         {shared, global, static_cast<unsigned>(bytes), static_cast<unsigned>(from_bytes), me->group});
 }
 
-void reel_stand_in_copy_commit(void)
+void reel_fake_copy_commit(void)
 {
     reel_block_need("an asynchronous copy");
     reel_block.now->group++;
 }
 
-void reel_stand_in_copy_wait(int pending)
+void reel_fake_copy_wait(int pending)
 {
     reel_block_need("an asynchronous copy");
     struct reel_thread *me = reel_block.now;

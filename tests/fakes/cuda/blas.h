@@ -1,6 +1,6 @@
 /* What cuBLASLt's opaque structs hold here. */
-#ifndef REEL_STAND_IN_BLAS_H
-#define REEL_STAND_IN_BLAS_H
+#ifndef REEL_FAKE_BLAS_H
+#define REEL_FAKE_BLAS_H
 
 #include "cublasLt.h"
 
@@ -8,7 +8,7 @@ enum { REEL_BLAS_LAYOUT = 0x6c61796f, REEL_BLAS_OPERATION, REEL_BLAS_PREFERENCE,
 
 struct reel_blas_layout {
     uint32_t what;
-    int32_t type, order;
+    int32_t type, stream_wait;
     uint64_t rows, columns;
     int64_t stride; /* from one column to the next */
 };

@@ -14,7 +14,7 @@ static const struct {
     {21, 4, 15, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, 0, 4 << 20},
 };
 static const int KNOWN = sizeof known / sizeof *known, MANY_COLUMNS = 1024;
-static const uint32_t MOST_ALIGNMENT = 16;
+static const uint32_t MAX_ALIGNMENT = 16;
 
 static int find(int32_t id)
 {
@@ -52,8 +52,8 @@ static struct reel_blas_algorithm make(int which, const struct reel_blas_product
     algorithm.step = known[which].step;
     for (int i = 0; i < 4; i++)
         algorithm.alignments[i] = static_cast<uint8_t>(
-            preference.alignment[i] < MOST_ALIGNMENT ? preference.alignment[i] : MOST_ALIGNMENT);
-    uintptr_t bias = reinterpret_cast<uintptr_t>(product.operation.bias) | MOST_ALIGNMENT;
+            preference.alignment[i] < MAX_ALIGNMENT ? preference.alignment[i] : MAX_ALIGNMENT);
+    uintptr_t bias = reinterpret_cast<uintptr_t>(product.operation.bias) | MAX_ALIGNMENT;
     algorithm.alignments[4] = static_cast<uint8_t>(bias & -bias);
     describe_product(product, &algorithm);
     return algorithm;
@@ -71,11 +71,11 @@ cublasStatus_t reel_blas_fits(const struct reel_blas_algorithm &algorithm,
 
 /* Those which the preference allows; NOT_SUPPORTED when that is none. */
 static cublasStatus_t name_candidates(const struct reel_blas_product &product,
-                                      const struct reel_blas_preference &preference, int most,
+                                      const struct reel_blas_preference &preference, int max,
                                       cublasLtMatmulHeuristicResult_t results[], int *count)
 {
     *count = 0;
-    for (int i = 0; i < KNOWN && *count < most; i++) {
+    for (int i = 0; i < KNOWN && *count < max; i++) {
         int which = product.n >= MANY_COLUMNS ? i : KNOWN - 1 - i;
         bool is_allowed = known[which].workspace_bytes <= preference.workspace_bytes &&
                           (known[which].reduction & ~preference.reductions) == 0;
@@ -109,19 +109,19 @@ cublasStatus_t reel_blas_first(const struct reel_blas_product &product, size_t w
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t operation,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                               cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
-                                              cublasLtMatmulPreference_t preference, int most,
+                                              cublasLtMatmulPreference_t preference, int max,
                                               cublasLtMatmulHeuristicResult_t results[], int *count)
 {
     struct reel_blas_product product = {};
-    if (int code = reel_stand_in_refused("cublasLtMatmulAlgoGetHeuristic"))
+    if (int code = reel_fake_refused("cublasLtMatmulAlgoGetHeuristic"))
         return static_cast<cublasStatus_t>(code);
     cublasStatus_t status = reel_blas_look(handle, operation, a, b, c, d, &product);
     if (status != CUBLAS_STATUS_SUCCESS)
         return status;
-    if (!preference || most <= 0 || !results || !count ||
+    if (!preference || max <= 0 || !results || !count ||
         reel_blas_of<struct reel_blas_preference>(preference)->what != REEL_BLAS_PREFERENCE)
         return CUBLAS_STATUS_INVALID_VALUE;
-    return name_candidates(product, *reel_blas_of<struct reel_blas_preference>(preference), most, results,
+    return name_candidates(product, *reel_blas_of<struct reel_blas_preference>(preference), max, results,
                            count);
 }
 
@@ -132,7 +132,7 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t handle, cublasLtMatmulDe
                                        cublasLtMatmulHeuristicResult_t *result)
 {
     struct reel_blas_product product = {};
-    if (int code = reel_stand_in_refused("cublasLtMatmulAlgoCheck"))
+    if (int code = reel_fake_refused("cublasLtMatmulAlgoCheck"))
         return static_cast<cublasStatus_t>(code);
     cublasStatus_t status = reel_blas_look(handle, operation, a, b, c, d, &product);
     if (status == CUBLAS_STATUS_SUCCESS && (!algorithm || !result))

@@ -24,7 +24,7 @@ static float read(const char *array, int64_t index, int32_t type)
         return *reinterpret_cast<const float *>(at);
     if (type == CUDA_R_16BF)
         return static_cast<float>(*reinterpret_cast<const __nv_bfloat16 *>(at));
-    return reel_stand_in_from_fp8(static_cast<__nv_fp8_storage_t>(*at));
+    return reel_fake_from_fp8(static_cast<__nv_fp8_storage_t>(*at));
 }
 
 static void write(char *array, int64_t index, int32_t type, float value)
@@ -147,15 +147,15 @@ static cublasStatus_t look_at_arrays(const struct call &call, const void *worksp
     if (reel_blas_has_bias(p.operation)) {
         if (!lies_at(p.operation.bias, algorithm.alignments[4]))
             return CUBLAS_STATUS_INVALID_VALUE;
-        reel_stand_in_need("cublasLtMatmul, bias", p.operation.bias,
-                           static_cast<size_t>(p.m * reel_blas_bytes(p.bias_type)), REEL_DEVICE);
+        reel_fake_need("cublasLtMatmul, bias", p.operation.bias,
+                       static_cast<size_t>(p.m * reel_blas_bytes(p.bias_type)), REEL_DEVICE);
     }
-    reel_stand_in_need("cublasLtMatmul, A", call.a, span_of(p.a), REEL_DEVICE);
-    reel_stand_in_need("cublasLtMatmul, B", call.b, span_of(p.b), REEL_DEVICE);
-    reel_stand_in_need("cublasLtMatmul, C", call.c, span_of(p.c), REEL_DEVICE);
-    reel_stand_in_need("cublasLtMatmul, D", call.d, span_of(p.d), REEL_DEVICE);
+    reel_fake_need("cublasLtMatmul, A", call.a, span_of(p.a), REEL_DEVICE);
+    reel_fake_need("cublasLtMatmul, B", call.b, span_of(p.b), REEL_DEVICE);
+    reel_fake_need("cublasLtMatmul, C", call.c, span_of(p.c), REEL_DEVICE);
+    reel_fake_need("cublasLtMatmul, D", call.d, span_of(p.d), REEL_DEVICE);
     if (needed > 0)
-        reel_stand_in_need("cublasLtMatmul, workspace", workspace, needed, REEL_DEVICE);
+        reel_fake_need("cublasLtMatmul, workspace", workspace, needed, REEL_DEVICE);
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -166,9 +166,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
                               const cublasLtMatmulAlgo_t *algorithm, void *workspace, size_t workspace_bytes,
                               cudaStream_t queue)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
-    reel_stand_in_need_stream("cublasLtMatmul", queue);
-    if (int code = reel_stand_in_refused("cublasLtMatmul"))
+    reel_fake_guard guard(reel_fake_lock());
+    reel_fake_need_stream("cublasLtMatmul", queue);
+    if (int code = reel_fake_refused("cublasLtMatmul"))
         return static_cast<cublasStatus_t>(code);
     struct call call = {};
     cublasStatus_t status =
@@ -197,6 +197,6 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
     if (status == CUBLAS_STATUS_SUCCESS)
         status = look_at_arrays(call, workspace, workspace_bytes);
     if (status == CUBLAS_STATUS_SUCCESS)
-        reel_stand_in_push(queue, [call] { multiply(call); });
+        reel_fake_push(queue, [call] { multiply(call); });
     return status;
 }

@@ -37,7 +37,7 @@ size_t cublasLtGetVersion(void)
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
 {
-    if (int code = reel_stand_in_refused("cublasLtCreate"))
+    if (int code = reel_fake_refused("cublasLtCreate"))
         return static_cast<cublasStatus_t>(code);
     *handle = new struct cublasLtContext();
     return cudaGetDevice(&(*handle)->device) == cudaSuccess ? CUBLAS_STATUS_SUCCESS
@@ -136,7 +136,7 @@ cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout,
     case CUBLASLT_MATRIX_LAYOUT_TYPE:
         SET(mine->type);
     case CUBLASLT_MATRIX_LAYOUT_ORDER:
-        SET(mine->order);
+        SET(mine->stream_wait);
     case CUBLASLT_MATRIX_LAYOUT_ROWS:
         SET(mine->rows);
     case CUBLASLT_MATRIX_LAYOUT_COLS:
@@ -256,7 +256,7 @@ static cublasStatus_t look_at_types(const struct reel_blas_product &p)
 {
     const struct reel_blas_layout *layouts[4] = {&p.a, &p.b, &p.c, &p.d};
     for (const struct reel_blas_layout *layout : layouts)
-        if (!is_known(layout->type) || layout->order != CUBLASLT_ORDER_COL)
+        if (!is_known(layout->type) || layout->stream_wait != CUBLASLT_ORDER_COL)
             return CUBLAS_STATUS_NOT_SUPPORTED;
     bool is_fp8 = p.a.type == CUDA_R_8F_E4M3;
     if ((p.operation.compute != CUBLAS_COMPUTE_32F && p.operation.compute != CUBLAS_COMPUTE_32F_PEDANTIC) ||

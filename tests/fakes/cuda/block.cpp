@@ -46,7 +46,7 @@ void reel_block_fail(const char *format, ...)
 void reel_block_need(const char *what)
 {
     if (!reel_block.kernel || !reel_block.now)
-        reel_stand_in_fail("%s is called by the host", what);
+        reel_fake_fail("%s is called by the host", what);
 }
 
 void __trap()
@@ -61,11 +61,11 @@ static struct reel_thread *next_thread(void)
     if (reel_block.turns == 0)
         return nullptr;
     int *first = &reel_block.turn[reel_block.turn_first];
-    if (reel_block.turns > 1 && reel_stand_in_is_drawn()) {
-        int drawn = static_cast<int>(reel_stand_in_draw(static_cast<uint64_t>(reel_block.turns)));
-        std::swap(*first, reel_block.turn[(reel_block.turn_first + drawn) % REEL_THREADS_MOST]);
+    if (reel_block.turns > 1 && reel_fake_is_drawn()) {
+        int drawn = static_cast<int>(reel_fake_draw(static_cast<uint64_t>(reel_block.turns)));
+        std::swap(*first, reel_block.turn[(reel_block.turn_first + drawn) % REEL_THREADS_MAX]);
     }
-    reel_block.turn_first = (reel_block.turn_first + 1) % REEL_THREADS_MOST;
+    reel_block.turn_first = (reel_block.turn_first + 1) % REEL_THREADS_MAX;
     reel_block.turns--;
     return &reel_block.threads[*first];
 }
@@ -73,7 +73,7 @@ static struct reel_thread *next_thread(void)
 void reel_block_release(struct reel_thread *thread)
 {
     thread->wait = REEL_GOES;
-    reel_block.turn[(reel_block.turn_first + reel_block.turns++) % REEL_THREADS_MOST] = thread->number;
+    reel_block.turn[(reel_block.turn_first + reel_block.turns++) % REEL_THREADS_MAX] = thread->number;
 }
 
 /* From one context to the next thread, or to the host where none can go on. */
@@ -116,23 +116,23 @@ static char *map(size_t bytes)
     void *memory =
         mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
-        reel_stand_in_fail("no memory for %zu bytes of stacks", bytes);
+        reel_fake_fail("no memory for %zu bytes of stacks", bytes);
     return static_cast<char *>(memory);
 }
 
 /* A stack for every thread that a block may have, each above a page that is closed. */
 static void prepare(void)
 {
-    reel_block.threads = new struct reel_thread[REEL_THREADS_MOST]();
-    char *stacks = map(STACK_BYTES * REEL_THREADS_MOST);
-    for (int t = 0; t < REEL_THREADS_MOST; t++) {
+    reel_block.threads = new struct reel_thread[REEL_THREADS_MAX]();
+    char *stacks = map(STACK_BYTES * REEL_THREADS_MAX);
+    for (int t = 0; t < REEL_THREADS_MAX; t++) {
         char *stack = stacks + STACK_BYTES * static_cast<size_t>(t);
         mprotect(stack, PAGE, PROT_NONE);
         size_t bytes = STACK_BYTES - PAGE - static_cast<size_t>(t % STAGGERED) * STAGGER;
         reel_context_make(&reel_block.threads[t].context, stack + PAGE, bytes, live);
         reel_block.threads[t].number = t;
     }
-    size_t shared_bytes = (REEL_SHARED_MOST + PAGE - 1) / PAGE * PAGE;
+    size_t shared_bytes = (REEL_SHARED_MAX + PAGE - 1) / PAGE * PAGE;
     shared_end = map(shared_bytes + PAGE) + shared_bytes;
     mprotect(shared_end, PAGE, PROT_NONE);
 }
@@ -142,7 +142,7 @@ static size_t shared_room(void)
     return (reel_block.kernel->shared_bytes + 127) / 128 * 128;
 }
 
-void *reel_stand_in_shared(void)
+void *reel_fake_shared(void)
 {
     reel_block_need("shared memory");
     return shared_end - shared_room();
@@ -191,7 +191,7 @@ static void number_threads(const dim3 &block)
 static uint64_t draw_step(uint64_t blocks)
 {
     for (;;) {
-        uint64_t step = 1 + reel_stand_in_draw(blocks), a = blocks, b = step;
+        uint64_t step = 1 + reel_fake_draw(blocks), a = blocks, b = step;
         while (b)
             a %= b, std::swap(a, b);
         if (a == 1)
@@ -199,7 +199,7 @@ static uint64_t draw_step(uint64_t blocks)
     }
 }
 
-void reel_stand_in_run(const reel_stand_in_kernel &kernel)
+void reel_fake_run(const reel_fake_kernel &kernel)
 {
     if (!reel_block.threads)
         prepare();
@@ -208,8 +208,8 @@ void reel_stand_in_run(const reel_stand_in_kernel &kernel)
     blockDim = kernel.block;
     number_threads(kernel.block);
     uint64_t blocks = uint64_t(gridDim.x) * gridDim.y * gridDim.z, at = 0, step = 1;
-    if (reel_stand_in_is_drawn()) {
-        at = reel_stand_in_draw(blocks);
+    if (reel_fake_is_drawn()) {
+        at = reel_fake_draw(blocks);
         step = draw_step(blocks);
     }
     for (uint64_t b = 0; b < blocks; b++) {

@@ -1,6 +1,6 @@
 /* The block that runs: its threads, who of them waits for what, and whose turn it is. */
-#ifndef REEL_STAND_IN_BLOCK_H
-#define REEL_STAND_IN_BLOCK_H
+#ifndef REEL_FAKE_BLOCK_H
+#define REEL_FAKE_BLOCK_H
 
 #include "context.h"
 #include "internal.h"
@@ -40,12 +40,12 @@ struct reel_warp {
 };
 
 struct reel_block {
-    const reel_stand_in_kernel *kernel; /* NULL while none runs */
-    struct reel_thread *threads;        /* [REEL_THREADS_MOST] */
-    struct reel_warp warps[REEL_THREADS_MOST / 32];
+    const reel_fake_kernel *kernel; /* NULL while none runs */
+    struct reel_thread *threads;    /* [REEL_THREADS_MAX] */
+    struct reel_warp warps[REEL_THREADS_MAX / 32];
     int count, here; /* threads, and those of them that have not left */
     struct reel_thread *now;
-    int turn[REEL_THREADS_MOST]; /* a ring: who can go on, in the order in which that became so */
+    int turn[REEL_THREADS_MAX]; /* a ring: who can go on, in the order in which that became so */
     int turn_first, turns;
     const char *file; /* the __syncthreads that somebody waits at */
     int line;

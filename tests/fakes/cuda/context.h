@@ -1,6 +1,6 @@
 /* What runs on a stack of its own, and goes on where it left off: a few nanoseconds on x86-64, by ucontext elsewhere. */
-#ifndef REEL_STAND_IN_CONTEXT_H
-#define REEL_STAND_IN_CONTEXT_H
+#ifndef REEL_FAKE_CONTEXT_H
+#define REEL_FAKE_CONTEXT_H
 
 #include <stddef.h>
 #ifndef __x86_64__

@@ -26,7 +26,7 @@ static void copy(const struct rows &rows)
 /* Each side lies where the kind says, all of it. */
 static void check(const char *call, const struct rows &rows, enum cudaMemcpyKind kind)
 {
-    enum reel_stand_in_place to = reel_stand_in_place_of(rows.to), from = reel_stand_in_place_of(rows.from);
+    enum reel_fake_place to = reel_fake_place_of(rows.to), from = reel_fake_place_of(rows.from);
     bool to_device = to == REEL_DEVICE, from_device = from == REEL_DEVICE;
     if (kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice)
         to = REEL_DEVICE;
@@ -36,41 +36,41 @@ static void check(const char *call, const struct rows &rows, enum cudaMemcpyKind
         from = REEL_DEVICE;
     else if (kind != cudaMemcpyDefault && from_device)
         from = REEL_PAGEABLE;
-    reel_stand_in_need(call, rows.to, span_of(rows.to_pitch, rows.width, rows.height), to);
-    reel_stand_in_need(call, rows.from, span_of(rows.from_pitch, rows.width, rows.height), from);
+    reel_fake_need(call, rows.to, span_of(rows.to_pitch, rows.width, rows.height), to);
+    reel_fake_need(call, rows.from, span_of(rows.from_pitch, rows.width, rows.height), from);
 }
 
 /* What is read from pageable memory is read now; what is written to it has been written when this returns. */
 static void issue(const struct rows &rows, cudaStream_t queue)
 {
-    if (reel_stand_in_place_of(rows.from) != REEL_PAGEABLE) {
-        reel_stand_in_push(queue, [rows] { copy(rows); });
+    if (reel_fake_place_of(rows.from) != REEL_PAGEABLE) {
+        reel_fake_push(queue, [rows] { copy(rows); });
     } else {
         auto bytes = std::make_shared<std::vector<char>>(rows.width * rows.height);
         struct rows taken = {bytes->data(), rows.width, rows.from, rows.from_pitch, rows.width, rows.height};
         copy(taken);
         struct rows given = {rows.to, rows.to_pitch, bytes->data(), rows.width, rows.width, rows.height};
-        reel_stand_in_push(queue, [given, bytes] { copy(given); });
+        reel_fake_push(queue, [given, bytes] { copy(given); });
     }
-    if (reel_stand_in_place_of(rows.to) == REEL_PAGEABLE)
-        reel_stand_in_drain(queue);
+    if (reel_fake_place_of(rows.to) == REEL_PAGEABLE)
+        reel_fake_drain(queue);
 }
 
 static cudaError_t copy_rows(const char *call, const struct rows &rows, enum cudaMemcpyKind kind,
                              cudaStream_t queue)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
-    reel_stand_in_need_stream(call, queue);
-    if (int code = reel_stand_in_refused(call))
-        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    reel_fake_guard guard(reel_fake_lock());
+    reel_fake_need_stream(call, queue);
+    if (int code = reel_fake_refused(call))
+        return reel_fake_answer(static_cast<cudaError_t>(code));
     if (kind < cudaMemcpyHostToHost || kind > cudaMemcpyDefault)
-        return reel_stand_in_answer(cudaErrorInvalidMemcpyDirection);
+        return reel_fake_answer(cudaErrorInvalidMemcpyDirection);
     if (rows.width == 0 || rows.height == 0)
         return cudaSuccess;
     if (rows.width > rows.to_pitch || rows.width > rows.from_pitch)
-        return reel_stand_in_answer(cudaErrorInvalidPitchValue);
+        return reel_fake_answer(cudaErrorInvalidPitchValue);
     if (!rows.to || !rows.from)
-        return reel_stand_in_answer(cudaErrorInvalidValue);
+        return reel_fake_answer(cudaErrorInvalidValue);
     check(call, rows, kind);
     issue(rows, queue);
     return cudaSuccess;
@@ -99,17 +99,17 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpy
 
 static cudaError_t fill_rows(const char *call, const struct rows &rows, int value, cudaStream_t queue)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
-    reel_stand_in_need_stream(call, queue);
-    if (int code = reel_stand_in_refused(call))
-        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    reel_fake_guard guard(reel_fake_lock());
+    reel_fake_need_stream(call, queue);
+    if (int code = reel_fake_refused(call))
+        return reel_fake_answer(static_cast<cudaError_t>(code));
     if (rows.width == 0 || rows.height == 0)
         return cudaSuccess;
     if (rows.width > rows.to_pitch)
-        return reel_stand_in_answer(cudaErrorInvalidPitchValue);
-    if (reel_stand_in_place_of(rows.to) != REEL_PINNED)
-        reel_stand_in_need(call, rows.to, span_of(rows.to_pitch, rows.width, rows.height), REEL_DEVICE);
-    reel_stand_in_push(queue, [rows, value] {
+        return reel_fake_answer(cudaErrorInvalidPitchValue);
+    if (reel_fake_place_of(rows.to) != REEL_PINNED)
+        reel_fake_need(call, rows.to, span_of(rows.to_pitch, rows.width, rows.height), REEL_DEVICE);
+    reel_fake_push(queue, [rows, value] {
         for (size_t row = 0; row < rows.height; row++)
             memset(rows.to + row * rows.to_pitch, value, rows.width);
     });

@@ -3,8 +3,8 @@
  *
  * Algorithms differ in the order in which they sum, so that a choice which depends on more than it should changes bits: some
  * split the inner dimension, and which comes first depends on the number of columns. What cuBLASLt refuses is refused. */
-#ifndef REEL_STAND_IN_CUBLASLT_H
-#define REEL_STAND_IN_CUBLASLT_H
+#ifndef REEL_FAKE_CUBLASLT_H
+#define REEL_FAKE_CUBLASLT_H
 
 #include "cuda_runtime_api.h"
 #include "library_types.h"
@@ -151,7 +151,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t operation,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                               cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
-                                              cublasLtMatmulPreference_t preference, int most,
+                                              cublasLtMatmulPreference_t preference, int max,
                                               cublasLtMatmulHeuristicResult_t results[], int *count);
 cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *algorithm,
                                                     cublasLtMatmulAlgoConfigAttributes_t attribute,

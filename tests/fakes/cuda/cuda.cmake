@@ -1,4 +1,4 @@
-# A stand-in for CUDA on the host (stand_in.h), its own tests, and reel's CUDA files built on it.
+# A stand-in for CUDA on the host (fake.h), its own tests, and reel's CUDA files built on it.
 option(REEL_CUDA_ALIGNMENT "Kernels on the stand-in stop at a misaligned access, as a device does" ON)
 
 # What every C++ file of ours is compiled with. Functions of ops.h hide constructors of structs, in the eyes of C++. Numbers are read as others than they were written as, everywhere.
@@ -20,10 +20,10 @@ endif()
 set(reel_cuda_sources context.cpp block.cpp barrier.cpp warp.cpp launch.cpp memory.cpp stream.cpp copy.cpp device.cpp
     state.cpp fp8.cpp blas_rules.cpp blas_algorithms.cpp blas_product.cpp)
 list(TRANSFORM reel_cuda_sources PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
-add_library(reel_cuda_stand_in STATIC ${reel_cuda_sources})
-target_include_directories(reel_cuda_stand_in PUBLIC ${CMAKE_CURRENT_LIST_DIR})
-target_compile_options(reel_cuda_stand_in PRIVATE -Wconversion)
-target_link_libraries(reel_cuda_stand_in PRIVATE reel_cuda_flags)
+add_library(reel_cuda_fake STATIC ${reel_cuda_sources})
+target_include_directories(reel_cuda_fake PUBLIC ${CMAKE_CURRENT_LIST_DIR})
+target_compile_options(reel_cuda_fake PRIVATE -Wconversion)
+target_link_libraries(reel_cuda_fake PRIVATE reel_cuda_flags)
 
 # reel_cuda_on_host(TARGET SOURCE...): adds files to a target that exists; its .cu are compiled as C++, and the headers of
 # the stand-in come before all others, those of an installed CUDA among them.
@@ -33,11 +33,11 @@ function(reel_cuda_on_host target)
     list(FILTER cuda INCLUDE REGEX "\\.cu$")
     set_source_files_properties(${cuda} PROPERTIES LANGUAGE CXX)
     target_include_directories(${target} BEFORE PRIVATE
-        $<TARGET_PROPERTY:reel_cuda_stand_in,INTERFACE_INCLUDE_DIRECTORIES>)
-    target_link_libraries(${target} PUBLIC reel_cuda_stand_in PRIVATE reel_cuda_flags)
+        $<TARGET_PROPERTY:reel_cuda_fake,INTERFACE_INCLUDE_DIRECTORIES>)
+    target_link_libraries(${target} PUBLIC reel_cuda_fake PRIVATE reel_cuda_flags)
 endfunction()
 
-foreach(name cuda_stand_in_test cuda_stand_in_stream_test cuda_stand_in_blas_test)
+foreach(name cuda_fake_test cuda_fake_stream_test cuda_fake_blas_test)
     add_executable(${name})
     reel_cuda_on_host(${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.cu)
     target_link_libraries(${name} PRIVATE reel_test_serial)
@@ -47,8 +47,8 @@ foreach(name cuda_stand_in_test cuda_stand_in_stream_test cuda_stand_in_blas_tes
 endforeach()
 
 # The CUDA backend on the stand-in, in the place of reel_kernels_cuda.
-set(reel_cuda_backend ops_cuda.cu gpu_cuda.cu norm_cuda.cu heads_cuda.cu patch_cuda.cu step_cuda.cu teacache_cuda.cu
-    gemm_cuda.cu attention_cuda.cu attention_tiles_cuda.cu product_cublas.c algorithms.c attention_cudnn_absent.c
+set(reel_cuda_backend ops_cuda.cu gpu_cuda.cu norm_cuda.cu rope_cuda.cu patch_cuda.cu elementwise_cuda.cu teacache_cuda.cu
+    gemm_cuda.cu attention_cuda.cu flash_attention_cuda.cu gemm_cublas.c gemm_algorithms.c attention_cudnn_absent.c
     trace_cuda.cu)
 list(TRANSFORM reel_cuda_backend PREPEND ${PROJECT_SOURCE_DIR}/kernels/cuda/)
 add_library(reel_test_cuda STATIC)

@@ -1,6 +1,6 @@
 /* __nv_bfloat16 and its pair: rounded to nearest, ties to even; a NaN becomes 0x7fff. */
-#ifndef REEL_STAND_IN_CUDA_BF16_H
-#define REEL_STAND_IN_CUDA_BF16_H
+#ifndef REEL_FAKE_CUDA_BF16_H
+#define REEL_FAKE_CUDA_BF16_H
 
 #include "cuda_runtime.h"
 
@@ -8,24 +8,24 @@ struct __nv_bfloat16_raw {
     unsigned short x;
 };
 
-inline unsigned short reel_stand_in_bfloat16(float x)
+inline unsigned short reel_fake_bfloat16(float x)
 {
-    uint32_t bits = reel_stand_in_bits<uint32_t>(x);
+    uint32_t bits = reel_fake_bits<uint32_t>(x);
     if ((bits & 0x7fffffffu) > 0x7f800000u)
         return 0x7fff;
     return static_cast<unsigned short>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
 /* From a double at once: by way of a float that is odd where it is not exact, which no rounding can be lost in. */
-inline unsigned short reel_stand_in_bfloat16(double x)
+inline unsigned short reel_fake_bfloat16(double x)
 {
     float near = static_cast<float>(x);
     if (static_cast<double>(near) == x || isnan(x) || isinf(near))
-        return reel_stand_in_bfloat16(near);
-    uint32_t bits = reel_stand_in_bits<uint32_t>(near);
+        return reel_fake_bfloat16(near);
+    uint32_t bits = reel_fake_bits<uint32_t>(near);
     if (fabs(static_cast<double>(near)) > fabs(x))
         bits--;
-    return reel_stand_in_bfloat16(reel_stand_in_bits<float>(bits | 1u));
+    return reel_fake_bfloat16(reel_fake_bits<float>(bits | 1u));
 }
 
 struct __nv_bfloat16 {
@@ -35,18 +35,18 @@ struct __nv_bfloat16 {
     __nv_bfloat16(__nv_bfloat16_raw raw) : __x(raw.x)
     {
     }
-    __nv_bfloat16(float x) : __x(reel_stand_in_bfloat16(x))
+    __nv_bfloat16(float x) : __x(reel_fake_bfloat16(x))
     {
     }
-    __nv_bfloat16(double x) : __x(reel_stand_in_bfloat16(x))
+    __nv_bfloat16(double x) : __x(reel_fake_bfloat16(x))
     {
     }
-    __nv_bfloat16(int x) : __x(reel_stand_in_bfloat16(static_cast<double>(x)))
+    __nv_bfloat16(int x) : __x(reel_fake_bfloat16(static_cast<double>(x)))
     {
     }
     operator float() const
     {
-        return reel_stand_in_bits<float>(static_cast<uint32_t>(__x) << 16);
+        return reel_fake_bits<float>(static_cast<uint32_t>(__x) << 16);
     }
     operator __nv_bfloat16_raw() const
     {

@@ -1,6 +1,6 @@
 /* F8_E4M3: 1 sign, 4 bits of exponent with bias 7, 3 of mantissa; the largest is 448, there is no infinity, 0x7f is NaN. */
-#ifndef REEL_STAND_IN_CUDA_FP8_H
-#define REEL_STAND_IN_CUDA_FP8_H
+#ifndef REEL_FAKE_CUDA_FP8_H
+#define REEL_FAKE_CUDA_FP8_H
 
 #include "cuda_runtime.h"
 
@@ -13,7 +13,7 @@ typedef enum __nv_fp8_interpretation_t { __NV_E4M3, __NV_E5M2 } __nv_fp8_interpr
 /* Rounded to nearest, ties to even; what is beyond 448 becomes that when it saturates, else NaN from 464 on. */
 __nv_fp8_storage_t __nv_cvt_float_to_fp8(float x, __nv_saturation_t saturation,
                                          __nv_fp8_interpretation_t interpretation);
-float reel_stand_in_from_fp8(__nv_fp8_storage_t x);
+float reel_fake_from_fp8(__nv_fp8_storage_t x);
 
 inline __nv_fp8x2_storage_t __nv_cvt_float2_to_fp8x2(float2 x, __nv_saturation_t saturation,
                                                      __nv_fp8_interpretation_t interpretation)
@@ -31,7 +31,7 @@ struct __nv_fp8_e4m3 {
     }
     explicit operator float() const
     {
-        return reel_stand_in_from_fp8(__x);
+        return reel_fake_from_fp8(__x);
     }
 };
 

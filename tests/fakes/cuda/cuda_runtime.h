@@ -1,14 +1,14 @@
 /* What <cuda_runtime.h> declares, as far as reel uses it: the runtime's calls and, for C++, kernels. */
-#ifndef REEL_STAND_IN_CUDA_RUNTIME_H
-#define REEL_STAND_IN_CUDA_RUNTIME_H
+#ifndef REEL_FAKE_CUDA_RUNTIME_H
+#define REEL_FAKE_CUDA_RUNTIME_H
 
 #include "cuda_runtime_api.h"
 
 #ifdef __cplusplus
-#include "stand_in_vectors.h"
-#include "stand_in_device.h"
-#include "stand_in_math.h"
-#include "stand_in_launch.h"
+#include "fake_vectors.h"
+#include "fake_device.h"
+#include "fake_math.h"
+#include "fake_launch.h"
 #endif
 
 #endif

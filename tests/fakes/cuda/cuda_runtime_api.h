@@ -1,8 +1,8 @@
 /* The runtime's calls, with CUDA's names, types and codes, as far as reel uses them. C and C++. */
-#ifndef REEL_STAND_IN_CUDA_RUNTIME_API_H
-#define REEL_STAND_IN_CUDA_RUNTIME_API_H
+#ifndef REEL_FAKE_CUDA_RUNTIME_API_H
+#define REEL_FAKE_CUDA_RUNTIME_API_H
 
-#include "stand_in.h"
+#include "fake.h"
 
 #include <stddef.h>
 
@@ -161,7 +161,7 @@ cudaError_t cudaMemset2DAsync(void *to, size_t pitch, int value, size_t width, s
 cudaError_t cudaStreamCreate(cudaStream_t *queue);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *queue, unsigned flags);
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t *queue, unsigned flags, int priority);
-cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest);
+cudaError_t cudaDeviceGetStreamPriorityRange(int *min, int *greatest);
 cudaError_t cudaStreamDestroy(cudaStream_t queue);
 cudaError_t cudaStreamQuery(cudaStream_t queue);
 cudaError_t cudaStreamSynchronize(cudaStream_t queue);

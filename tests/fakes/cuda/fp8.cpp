@@ -6,7 +6,7 @@ __nv_fp8_storage_t __nv_cvt_float_to_fp8(float x, __nv_saturation_t saturation,
                                          __nv_fp8_interpretation_t interpretation)
 {
     if (interpretation != __NV_E4M3)
-        reel_stand_in_fail("F8_E5M2 is not known here");
+        reel_fake_fail("F8_E5M2 is not known here");
     unsigned sign = __float_as_uint(x) >> 24 & 0x80u;
     float magnitude = fabsf(x);
     if (isnan(x))
@@ -22,7 +22,7 @@ __nv_fp8_storage_t __nv_cvt_float_to_fp8(float x, __nv_saturation_t saturation,
     return static_cast<__nv_fp8_storage_t>(bits | sign);
 }
 
-float reel_stand_in_from_fp8(__nv_fp8_storage_t x)
+float reel_fake_from_fp8(__nv_fp8_storage_t x)
 {
     int exponent = x >> 3 & 15, mantissa = x & 7;
     float magnitude = exponent == 0 ? ldexpf(static_cast<float>(mantissa), -9)

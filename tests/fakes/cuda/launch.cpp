@@ -3,68 +3,68 @@
 
 #include <map>
 
-static std::map<const void *, int> shared_most; /* of the kernels that asked for more than every one has */
+static std::map<const void *, int> shared_max; /* of the kernels that asked for more than every one has */
 
-static int most_of(const void *kernel)
+static int max_of(const void *kernel)
 {
-    auto found = shared_most.find(kernel);
-    return found == shared_most.end() ? REEL_SHARED_DEFAULT : found->second;
+    auto found = shared_max.find(kernel);
+    return found == shared_max.end() ? REEL_SHARED_DEFAULT : found->second;
 }
 
-static cudaError_t check(const reel_stand_in_kernel &kernel)
+static cudaError_t check(const reel_fake_kernel &kernel)
 {
     const dim3 &grid = kernel.grid, &block = kernel.block;
     if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
         return cudaErrorInvalidConfiguration;
-    if (block.x == 0 || block.y == 0 || block.z == 0 || block.x > REEL_THREADS_MOST ||
-        block.y > REEL_THREADS_MOST || block.z > 64 || block.x * block.y * block.z > REEL_THREADS_MOST)
+    if (block.x == 0 || block.y == 0 || block.z == 0 || block.x > REEL_THREADS_MAX ||
+        block.y > REEL_THREADS_MAX || block.z > 64 || block.x * block.y * block.z > REEL_THREADS_MAX)
         return cudaErrorInvalidConfiguration;
-    if (kernel.shared_bytes > static_cast<size_t>(most_of(kernel.address)))
+    if (kernel.shared_bytes > static_cast<size_t>(max_of(kernel.address)))
         return cudaErrorInvalidValue;
     return cudaSuccess;
 }
 
-void reel_stand_in_issue(const reel_stand_in_kernel &kernel, cudaStream_t queue)
+void reel_fake_issue(const reel_fake_kernel &kernel, cudaStream_t queue)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
-    reel_stand_in_need_stream(kernel.name, queue);
+    reel_fake_guard guard(reel_fake_lock());
+    reel_fake_need_stream(kernel.name, queue);
     int device = 0;
-    cudaError_t code = static_cast<cudaError_t>(reel_stand_in_refused("cudaLaunchKernel"));
+    cudaError_t code = static_cast<cudaError_t>(reel_fake_refused("cudaLaunchKernel"));
     if (code == cudaSuccess)
         code = cudaGetDevice(&device);
-    if (code == cudaSuccess && reel_stand_in_stream_device(queue) != device)
+    if (code == cudaSuccess && reel_fake_stream_device(queue) != device)
         code = cudaErrorInvalidResourceHandle;
     if (code == cudaSuccess)
         code = check(kernel);
     if (code == cudaSuccess)
-        reel_stand_in_push(queue, [kernel] { reel_stand_in_run(kernel); });
-    reel_stand_in_answer(code);
+        reel_fake_push(queue, [kernel] { reel_fake_run(kernel); });
+    reel_fake_answer(code);
 }
 
 cudaError_t cudaFuncSetAttribute(const void *kernel, enum cudaFuncAttribute attribute, int value)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
-    if (int code = reel_stand_in_refused("cudaFuncSetAttribute"))
-        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    reel_fake_guard guard(reel_fake_lock());
+    if (int code = reel_fake_refused("cudaFuncSetAttribute"))
+        return reel_fake_answer(static_cast<cudaError_t>(code));
     if (!kernel)
-        return reel_stand_in_answer(cudaErrorInvalidDeviceFunction);
+        return reel_fake_answer(cudaErrorInvalidDeviceFunction);
     if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout)
-        return reel_stand_in_answer(value >= -1 && value <= 100 ? cudaSuccess : cudaErrorInvalidValue);
-    if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 || value > REEL_SHARED_MOST)
-        return reel_stand_in_answer(cudaErrorInvalidValue);
-    shared_most[kernel] = value;
+        return reel_fake_answer(value >= -1 && value <= 100 ? cudaSuccess : cudaErrorInvalidValue);
+    if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 || value > REEL_SHARED_MAX)
+        return reel_fake_answer(cudaErrorInvalidValue);
+    shared_max[kernel] = value;
     return cudaSuccess;
 }
 
 cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *attributes, const void *kernel)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
-    if (int code = reel_stand_in_refused("cudaFuncGetAttributes"))
-        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    reel_fake_guard guard(reel_fake_lock());
+    if (int code = reel_fake_refused("cudaFuncGetAttributes"))
+        return reel_fake_answer(static_cast<cudaError_t>(code));
     if (!attributes || !kernel)
-        return reel_stand_in_answer(cudaErrorInvalidValue);
+        return reel_fake_answer(cudaErrorInvalidValue);
     *attributes = {};
-    attributes->maxThreadsPerBlock = REEL_THREADS_MOST;
-    attributes->maxDynamicSharedSizeBytes = most_of(kernel);
+    attributes->maxThreadsPerBlock = REEL_THREADS_MAX;
+    attributes->maxDynamicSharedSizeBytes = max_of(kernel);
     return cudaSuccess;
 }

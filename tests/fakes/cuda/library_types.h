@@ -1,6 +1,6 @@
 /* The types of numbers that NVIDIA's libraries speak of. */
-#ifndef REEL_STAND_IN_LIBRARY_TYPES_H
-#define REEL_STAND_IN_LIBRARY_TYPES_H
+#ifndef REEL_FAKE_LIBRARY_TYPES_H
+#define REEL_FAKE_LIBRARY_TYPES_H
 
 typedef enum cudaDataType_t {
     CUDA_R_32F = 0,

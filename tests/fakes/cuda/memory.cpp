@@ -8,14 +8,14 @@
 #include <unistd.h>
 #include <vector>
 
-static const size_t PAGE = 4096, ALIGNMENT = 256, FILLED_MOST = size_t(256) << 20;
+static const size_t PAGE = 4096, ALIGNMENT = 256, FILLED_MAX = size_t(256) << 20;
 
 struct region {
     char *pages; /* what was mapped: whole pages, and one that is closed */
     size_t pages_bytes;
     char *memory; /* what was asked for */
     size_t bytes;
-    enum reel_stand_in_place place;
+    enum reel_fake_place place;
     int device;
 };
 
@@ -39,7 +39,7 @@ static int key(void)
 static void protect(const struct region &region, int how)
 {
     if (region.place == REEL_DEVICE && mprotect(region.pages, region.pages_bytes - PAGE, how) != 0)
-        reel_stand_in_fail("mprotect of %zu bytes failed", region.pages_bytes);
+        reel_fake_fail("mprotect of %zu bytes failed", region.pages_bytes);
 }
 
 static void protect_all(int how)
@@ -58,16 +58,16 @@ static void lock_away(const struct region &region)
         protect(region, within ? PROT_READ | PROT_WRITE : PROT_NONE);
     else if (region.place == REEL_DEVICE &&
              pkey_mprotect(region.pages, region.pages_bytes - PAGE, PROT_READ | PROT_WRITE, key()) != 0)
-        reel_stand_in_fail("pkey_mprotect of %zu bytes failed", region.pages_bytes);
+        reel_fake_fail("pkey_mprotect of %zu bytes failed", region.pages_bytes);
 }
 
-void reel_stand_in_memory_open()
+void reel_fake_memory_open()
 {
     if (within++ == 0)
         protect_all(PROT_READ | PROT_WRITE);
 }
 
-void reel_stand_in_memory_close()
+void reel_fake_memory_close()
 {
     if (--within == 0)
         protect_all(PROT_NONE);
@@ -83,34 +83,34 @@ static const struct region *find(const void *pointer)
     return nullptr;
 }
 
-enum reel_stand_in_place reel_stand_in_place_of(const void *pointer)
+enum reel_fake_place reel_fake_place_of(const void *pointer)
 {
     const struct region *region = find(pointer);
     return region ? region->place : REEL_PAGEABLE;
 }
 
-void reel_stand_in_need(const char *call, const void *pointer, size_t bytes, enum reel_stand_in_place place)
+void reel_fake_need(const char *call, const void *pointer, size_t bytes, enum reel_fake_place place)
 {
     static const char *const names[] = {"pageable memory of the host", "pinned memory", "device memory"};
     const struct region *region = find(pointer);
-    enum reel_stand_in_place is = region ? region->place : REEL_PAGEABLE;
+    enum reel_fake_place is = region ? region->place : REEL_PAGEABLE;
     if (is != place)
-        reel_stand_in_fail("%s: %p is %s, expected %s", call, pointer, names[is], names[place]);
+        reel_fake_fail("%s: %p is %s, expected %s", call, pointer, names[is], names[place]);
     if (region && static_cast<const char *>(pointer) + bytes > region->memory + region->bytes)
-        reel_stand_in_fail("%s: %zu bytes at %p, which is %zu bytes into an allocation of %zu", call, bytes,
-                           pointer, static_cast<size_t>(static_cast<const char *>(pointer) - region->memory),
-                           region->bytes);
+        reel_fake_fail("%s: %zu bytes at %p, which is %zu bytes into an allocation of %zu", call, bytes,
+                       pointer, static_cast<size_t>(static_cast<const char *>(pointer) - region->memory),
+                       region->bytes);
 }
 
-void reel_stand_in_check_argument(const char *kernel, int index, const void *pointer)
+void reel_fake_check_argument(const char *kernel, int index, const void *pointer)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
-    if (pointer && reel_stand_in_place_of(pointer) == REEL_PAGEABLE)
-        reel_stand_in_fail("%s: argument %d is %p, which is neither device memory nor pinned", kernel, index,
-                           pointer);
+    reel_fake_guard guard(reel_fake_lock());
+    if (pointer && reel_fake_place_of(pointer) == REEL_PAGEABLE)
+        reel_fake_fail("%s: argument %d is %p, which is neither device memory nor pinned", kernel, index,
+                       pointer);
 }
 
-static cudaError_t allocate(void **memory, size_t bytes, enum reel_stand_in_place place)
+static cudaError_t allocate(void **memory, size_t bytes, enum reel_fake_place place)
 {
     if (!memory)
         return cudaErrorInvalidValue;
@@ -118,7 +118,7 @@ static cudaError_t allocate(void **memory, size_t bytes, enum reel_stand_in_plac
     if (bytes == 0)
         return cudaSuccess;
     struct region region = {nullptr, round_up(bytes, PAGE) + PAGE, nullptr, bytes, place, 0};
-    if (place == REEL_DEVICE && device_bytes + region.pages_bytes - PAGE > reel_stand_in_memory_bytes())
+    if (place == REEL_DEVICE && device_bytes + region.pages_bytes - PAGE > reel_fake_memory_bytes())
         return cudaErrorMemoryAllocation;
     void *pages = mmap(nullptr, region.pages_bytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -126,7 +126,7 @@ static cudaError_t allocate(void **memory, size_t bytes, enum reel_stand_in_plac
         return cudaErrorMemoryAllocation;
     region.pages = static_cast<char *>(pages);
     region.memory = region.pages + region.pages_bytes - PAGE - round_up(bytes, ALIGNMENT);
-    memset(region.memory, 0xff, bytes < FILLED_MOST ? round_up(bytes, ALIGNMENT) : FILLED_MOST);
+    memset(region.memory, 0xff, bytes < FILLED_MAX ? round_up(bytes, ALIGNMENT) : FILLED_MAX);
     mprotect(region.pages + region.pages_bytes - PAGE, PAGE, PROT_NONE);
     if (cudaGetDevice(&region.device) != cudaSuccess)
         region.device = 0;
@@ -141,38 +141,38 @@ static cudaError_t allocate(void **memory, size_t bytes, enum reel_stand_in_plac
 /* What lies behind an allocation, up to the alignment, is as it was. */
 static void check_end(const struct region &region)
 {
-    if (region.bytes >= FILLED_MOST)
+    if (region.bytes >= FILLED_MAX)
         return;
     for (size_t at = region.bytes; at < round_up(region.bytes, ALIGNMENT); at++)
         if (region.memory[at] != static_cast<char>(0xff))
-            reel_stand_in_fail("an allocation of %zu bytes was written to at byte %zu", region.bytes, at);
+            reel_fake_fail("an allocation of %zu bytes was written to at byte %zu", region.bytes, at);
 }
 
-static cudaError_t release(void *memory, enum reel_stand_in_place place)
+static cudaError_t release(void *memory, enum reel_fake_place place)
 {
     if (!memory)
         return cudaSuccess;
     for (size_t r = 0; r < regions.size(); r++)
         if (regions[r].memory == memory && regions[r].place == place) {
-            reel_stand_in_drain_all();
-            reel_stand_in_memory_open();
+            reel_fake_drain_all();
+            reel_fake_memory_open();
             check_end(regions[r]);
-            reel_stand_in_memory_close();
+            reel_fake_memory_close();
             if (place == REEL_DEVICE)
                 device_bytes -= regions[r].pages_bytes - PAGE;
             munmap(regions[r].pages, regions[r].pages_bytes);
             regions.erase(regions.begin() + static_cast<std::ptrdiff_t>(r));
             return cudaSuccess;
         }
-    reel_stand_in_fail("%p is freed, which is not the begin of an allocation of that kind", memory);
+    reel_fake_fail("%p is freed, which is not the begin of an allocation of that kind", memory);
 }
 
 /* A call that allocates or frees, unless it is to be refused. */
 static cudaError_t answer(const char *call, const std::function<cudaError_t()> &work)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
-    int code = reel_stand_in_refused(call);
-    return reel_stand_in_answer(code ? static_cast<cudaError_t>(code) : work());
+    reel_fake_guard guard(reel_fake_lock());
+    int code = reel_fake_refused(call);
+    return reel_fake_answer(code ? static_cast<cudaError_t>(code) : work());
 }
 
 cudaError_t cudaMalloc(void **memory, size_t bytes)
@@ -188,7 +188,7 @@ cudaError_t cudaFree(void *memory)
 cudaError_t cudaHostAlloc(void **memory, size_t bytes, unsigned flags)
 {
     if (flags > (cudaHostAllocPortable | cudaHostAllocMapped | cudaHostAllocWriteCombined))
-        return reel_stand_in_answer(cudaErrorInvalidValue);
+        return reel_fake_answer(cudaErrorInvalidValue);
     return answer("cudaHostAlloc", [=] { return allocate(memory, bytes, REEL_PINNED); });
 }
 
@@ -205,7 +205,7 @@ cudaError_t cudaFreeHost(void *memory)
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
 {
     return answer("cudaMemGetInfo", [=] {
-        *total_bytes = reel_stand_in_memory_bytes();
+        *total_bytes = reel_fake_memory_bytes();
         *free_bytes = *total_bytes - device_bytes;
         return cudaSuccess;
     });

@@ -18,13 +18,13 @@ static struct {
     int code;
 } refusal;
 
-std::recursive_mutex &reel_stand_in_lock()
+std::recursive_mutex &reel_fake_lock()
 {
     static std::recursive_mutex lock;
     return lock;
 }
 
-void reel_stand_in_fail(const char *format, ...)
+void reel_fake_fail(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -35,7 +35,7 @@ void reel_stand_in_fail(const char *format, ...)
     abort();
 }
 
-cudaError_t reel_stand_in_answer(cudaError_t code)
+cudaError_t reel_fake_answer(cudaError_t code)
 {
     if (code != cudaSuccess)
         last_error = code;
@@ -54,25 +54,25 @@ cudaError_t cudaGetLastError(void)
     return code;
 }
 
-void reel_stand_in_seed(uint64_t seed)
+void reel_fake_seed(uint64_t seed)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
+    reel_fake_guard guard(reel_fake_lock());
     drawn.is_read = true;
     drawn.seed = seed;
     drawn.state = seed * 0x9e3779b97f4a7c15u + 1;
 }
 
-bool reel_stand_in_is_drawn()
+bool reel_fake_is_drawn()
 {
     if (!drawn.is_read) {
-        const char *seed = getenv("REEL_STAND_IN_SEED");
-        reel_stand_in_seed(seed ? strtoull(seed, nullptr, 10) : 0);
+        const char *seed = getenv("REEL_FAKE_SEED");
+        reel_fake_seed(seed ? strtoull(seed, nullptr, 10) : 0);
     }
     return drawn.seed != 0;
 }
 
 /* xorshift64*, Vigna 2016. */
-uint64_t reel_stand_in_draw(uint64_t limit)
+uint64_t reel_fake_draw(uint64_t limit)
 {
     drawn.state ^= drawn.state >> 12;
     drawn.state ^= drawn.state << 25;
@@ -80,15 +80,15 @@ uint64_t reel_stand_in_draw(uint64_t limit)
     return (drawn.state * 0x2545f4914f6cdd1du >> 33) % limit;
 }
 
-void reel_stand_in_refuse(const char *call, int64_t after, int code)
+void reel_fake_refuse(const char *call, int64_t after, int code)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
+    reel_fake_guard guard(reel_fake_lock());
     refusal = {call, after, code};
 }
 
-int reel_stand_in_refused(const char *call)
+int reel_fake_refused(const char *call)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
+    reel_fake_guard guard(reel_fake_lock());
     if (!refusal.call || strcmp(refusal.call, call) != 0 || refusal.after-- > 0)
         return 0;
     refusal.call = nullptr;

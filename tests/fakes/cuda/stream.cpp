@@ -44,19 +44,19 @@ static double now_seconds(void)
     return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-void reel_stand_in_need_stream(const char *call, cudaStream_t queue)
+void reel_fake_need_stream(const char *call, cudaStream_t queue)
 {
     if (queue && (queues.count(queue) == 0 || queue->is_closed))
-        reel_stand_in_fail("%s: %p is not an open stream", call, static_cast<void *>(queue));
+        reel_fake_fail("%s: %p is not an open stream", call, static_cast<void *>(queue));
 }
 
 static void need_event(const char *call, cudaEvent_t event)
 {
     if (events.count(event) == 0)
-        reel_stand_in_fail("%s: %p is not an event", call, static_cast<void *>(event));
+        reel_fake_fail("%s: %p is not an event", call, static_cast<void *>(event));
 }
 
-int reel_stand_in_stream_device(cudaStream_t queue)
+int reel_fake_stream_device(cudaStream_t queue)
 {
     int device = 0;
     cudaGetDevice(&device);
@@ -75,9 +75,9 @@ static void step(cudaStream_t queue)
     struct task task = std::move(queue->tasks.front());
     queue->tasks.pop_front();
     if (task.work) {
-        reel_stand_in_memory_open();
+        reel_fake_memory_open();
         task.work();
-        reel_stand_in_memory_close();
+        reel_fake_memory_close();
     }
     if (task.marks) {
         task.marks->seconds = now_seconds();
@@ -101,7 +101,7 @@ static void step_anywhere(void)
         if (!queue->tasks.empty() && !is_blocked(queue))
             ready.push_back(queue);
     if (!ready.empty())
-        step(ready[reel_stand_in_draw(ready.size())]);
+        step(ready[reel_fake_draw(ready.size())]);
 }
 
 /* Frees the streams that are closed and have nothing left to do. */
@@ -118,13 +118,13 @@ static void forget_closed(void)
 
 static void reach(const moment_pointer &moment)
 {
-    reel_stand_in_memory_open();
+    reel_fake_memory_open();
     while (!moment->is_past)
-        if (reel_stand_in_is_drawn() && reel_stand_in_draw(2) == 0)
+        if (reel_fake_is_drawn() && reel_fake_draw(2) == 0)
             step_anywhere();
         else
             step_towards(moment->queue);
-    reel_stand_in_memory_close();
+    reel_fake_memory_close();
     forget_closed();
 }
 
@@ -143,12 +143,12 @@ static moment_pointer mark(cudaStream_t queue)
     return end;
 }
 
-void reel_stand_in_drain(cudaStream_t queue)
+void reel_fake_drain(cudaStream_t queue)
 {
     reach(mark(queue ? queue : &default_queue));
 }
 
-void reel_stand_in_drain_all()
+void reel_fake_drain_all()
 {
     std::vector<moment_pointer> ends;
     for (cudaStream_t queue : queues)
@@ -167,7 +167,7 @@ static void push_default(struct task task)
     for (const moment_pointer &end : ends)
         reach(end);
     default_queue.tasks.push_back(std::move(task));
-    reel_stand_in_drain(nullptr);
+    reel_fake_drain(nullptr);
 }
 
 static void push(cudaStream_t queue, struct task task)
@@ -175,44 +175,44 @@ static void push(cudaStream_t queue, struct task task)
     if (!queue)
         return push_default(std::move(task));
     queue->tasks.push_back(std::move(task));
-    if (reel_stand_in_is_drawn())
-        for (uint64_t steps = reel_stand_in_draw(4); steps > 0; steps--)
+    if (reel_fake_is_drawn())
+        for (uint64_t steps = reel_fake_draw(4); steps > 0; steps--)
             step_anywhere();
 }
 
-void reel_stand_in_push(cudaStream_t queue, std::function<void()> work)
+void reel_fake_push(cudaStream_t queue, std::function<void()> work)
 {
     push(queue, {std::move(work), nullptr, nullptr});
 }
 
-void reel_stand_in_enqueue(cudaStream_t queue, void (*work)(void *), void *argument)
+void reel_fake_enqueue(cudaStream_t queue, void (*work)(void *), void *argument)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
-    reel_stand_in_need_stream("reel_stand_in_enqueue", queue);
-    reel_stand_in_push(queue, [=] { work(argument); });
+    reel_fake_guard guard(reel_fake_lock());
+    reel_fake_need_stream("reel_fake_enqueue", queue);
+    reel_fake_push(queue, [=] { work(argument); });
 }
 
 cudaError_t cudaLaunchHostFunc(cudaStream_t queue, void (*work)(void *), void *argument)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
-    if (int code = reel_stand_in_refused("cudaLaunchHostFunc"))
-        return reel_stand_in_answer(static_cast<cudaError_t>(code));
-    reel_stand_in_enqueue(queue, work, argument);
+    reel_fake_guard guard(reel_fake_lock());
+    if (int code = reel_fake_refused("cudaLaunchHostFunc"))
+        return reel_fake_answer(static_cast<cudaError_t>(code));
+    reel_fake_enqueue(queue, work, argument);
     return cudaSuccess;
 }
 
 /* ---- Streams. */
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t *queue, unsigned flags, int priority)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
-    if (int code = reel_stand_in_refused("cudaStreamCreate"))
-        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    reel_fake_guard guard(reel_fake_lock());
+    if (int code = reel_fake_refused("cudaStreamCreate"))
+        return reel_fake_answer(static_cast<cudaError_t>(code));
     if (!queue || flags > cudaStreamNonBlocking)
-        return reel_stand_in_answer(cudaErrorInvalidValue);
+        return reel_fake_answer(cudaErrorInvalidValue);
     *queue = new struct CUstream_st();
     (*queue)->flags = flags;
     (*queue)->priority = priority;
-    (*queue)->device = reel_stand_in_stream_device(nullptr);
+    (*queue)->device = reel_fake_stream_device(nullptr);
     queues.insert(*queue);
     return cudaSuccess;
 }
@@ -227,10 +227,10 @@ cudaError_t cudaStreamCreate(cudaStream_t *queue)
     return cudaStreamCreateWithPriority(queue, cudaStreamDefault, 0);
 }
 
-cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest)
+cudaError_t cudaDeviceGetStreamPriorityRange(int *min, int *greatest)
 {
-    if (least)
-        *least = 0;
+    if (min)
+        *min = 0;
     if (greatest)
         *greatest = -5;
     return cudaSuccess;
@@ -239,10 +239,10 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest)
 /* What is in it is done later all the same. */
 cudaError_t cudaStreamDestroy(cudaStream_t queue)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
+    reel_fake_guard guard(reel_fake_lock());
     if (!queue)
-        return reel_stand_in_answer(cudaErrorInvalidResourceHandle);
-    reel_stand_in_need_stream("cudaStreamDestroy", queue);
+        return reel_fake_answer(cudaErrorInvalidResourceHandle);
+    reel_fake_need_stream("cudaStreamDestroy", queue);
     queue->is_closed = true;
     forget_closed();
     return cudaSuccess;
@@ -250,24 +250,24 @@ cudaError_t cudaStreamDestroy(cudaStream_t queue)
 
 cudaError_t cudaStreamQuery(cudaStream_t queue)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
-    reel_stand_in_need_stream("cudaStreamQuery", queue);
-    if (int code = reel_stand_in_refused("cudaStreamQuery"))
-        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    reel_fake_guard guard(reel_fake_lock());
+    reel_fake_need_stream("cudaStreamQuery", queue);
+    if (int code = reel_fake_refused("cudaStreamQuery"))
+        return reel_fake_answer(static_cast<cudaError_t>(code));
     if (!queue || queue->tasks.empty())
         return cudaSuccess;
     step_towards(queue);
-    return reel_stand_in_answer(cudaErrorNotReady);
+    return reel_fake_answer(cudaErrorNotReady);
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t queue)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
-    reel_stand_in_need_stream("cudaStreamSynchronize", queue);
-    if (int code = reel_stand_in_refused("cudaStreamSynchronize"))
-        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    reel_fake_guard guard(reel_fake_lock());
+    reel_fake_need_stream("cudaStreamSynchronize", queue);
+    if (int code = reel_fake_refused("cudaStreamSynchronize"))
+        return reel_fake_answer(static_cast<cudaError_t>(code));
     if (queue)
-        reel_stand_in_drain(queue);
+        reel_fake_drain(queue);
     else
         push_default({nullptr, nullptr, nullptr});
     return cudaSuccess;
@@ -275,22 +275,22 @@ cudaError_t cudaStreamSynchronize(cudaStream_t queue)
 
 cudaError_t cudaDeviceSynchronize(void)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
-    if (int code = reel_stand_in_refused("cudaDeviceSynchronize"))
-        return reel_stand_in_answer(static_cast<cudaError_t>(code));
-    reel_stand_in_drain_all();
+    reel_fake_guard guard(reel_fake_lock());
+    if (int code = reel_fake_refused("cudaDeviceSynchronize"))
+        return reel_fake_answer(static_cast<cudaError_t>(code));
+    reel_fake_drain_all();
     return cudaSuccess;
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t queue, cudaEvent_t event, unsigned flags)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
-    reel_stand_in_need_stream("cudaStreamWaitEvent", queue);
+    reel_fake_guard guard(reel_fake_lock());
+    reel_fake_need_stream("cudaStreamWaitEvent", queue);
     need_event("cudaStreamWaitEvent", event);
-    if (int code = reel_stand_in_refused("cudaStreamWaitEvent"))
-        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    if (int code = reel_fake_refused("cudaStreamWaitEvent"))
+        return reel_fake_answer(static_cast<cudaError_t>(code));
     if (flags != cudaEventWaitDefault)
-        return reel_stand_in_answer(cudaErrorInvalidValue);
+        return reel_fake_answer(cudaErrorInvalidValue);
     if (event->last && !event->last->is_past)
         push(queue, {nullptr, nullptr, event->last});
     return cudaSuccess;
@@ -299,11 +299,11 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t queue, cudaEvent_t event, unsigned 
 /* ---- Events. */
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
-    if (int code = reel_stand_in_refused("cudaEventCreate"))
-        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    reel_fake_guard guard(reel_fake_lock());
+    if (int code = reel_fake_refused("cudaEventCreate"))
+        return reel_fake_answer(static_cast<cudaError_t>(code));
     if (!event || flags > (cudaEventBlockingSync | cudaEventDisableTiming))
-        return reel_stand_in_answer(cudaErrorInvalidValue);
+        return reel_fake_answer(cudaErrorInvalidValue);
     *event = new CUevent_st{flags, nullptr};
     events.insert(*event);
     return cudaSuccess;
@@ -316,9 +316,9 @@ cudaError_t cudaEventCreate(cudaEvent_t *event)
 
 cudaError_t cudaEventDestroy(cudaEvent_t event)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
+    reel_fake_guard guard(reel_fake_lock());
     if (!event)
-        return reel_stand_in_answer(cudaErrorInvalidResourceHandle);
+        return reel_fake_answer(cudaErrorInvalidResourceHandle);
     need_event("cudaEventDestroy", event);
     events.erase(event);
     delete event;
@@ -327,11 +327,11 @@ cudaError_t cudaEventDestroy(cudaEvent_t event)
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t queue)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
-    reel_stand_in_need_stream("cudaEventRecord", queue);
+    reel_fake_guard guard(reel_fake_lock());
+    reel_fake_need_stream("cudaEventRecord", queue);
     need_event("cudaEventRecord", event);
-    if (int code = reel_stand_in_refused("cudaEventRecord"))
-        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    if (int code = reel_fake_refused("cudaEventRecord"))
+        return reel_fake_answer(static_cast<cudaError_t>(code));
     event->last = future(queue ? queue : &default_queue);
     push(queue, {nullptr, event->last, nullptr});
     return cudaSuccess;
@@ -339,22 +339,22 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t queue)
 
 cudaError_t cudaEventQuery(cudaEvent_t event)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
+    reel_fake_guard guard(reel_fake_lock());
     need_event("cudaEventQuery", event);
-    if (int code = reel_stand_in_refused("cudaEventQuery"))
-        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    if (int code = reel_fake_refused("cudaEventQuery"))
+        return reel_fake_answer(static_cast<cudaError_t>(code));
     if (!event->last || event->last->is_past)
         return cudaSuccess;
     step_towards(event->last->queue);
-    return reel_stand_in_answer(cudaErrorNotReady);
+    return reel_fake_answer(cudaErrorNotReady);
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
+    reel_fake_guard guard(reel_fake_lock());
     need_event("cudaEventSynchronize", event);
-    if (int code = reel_stand_in_refused("cudaEventSynchronize"))
-        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    if (int code = reel_fake_refused("cudaEventSynchronize"))
+        return reel_fake_answer(static_cast<cudaError_t>(code));
     if (event->last)
         reach(event->last);
     return cudaSuccess;
@@ -362,15 +362,15 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
 
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to)
 {
-    reel_stand_in_guard guard(reel_stand_in_lock());
+    reel_fake_guard guard(reel_fake_lock());
     need_event("cudaEventElapsedTime", from);
     need_event("cudaEventElapsedTime", to);
-    if (int code = reel_stand_in_refused("cudaEventElapsedTime"))
-        return reel_stand_in_answer(static_cast<cudaError_t>(code));
+    if (int code = reel_fake_refused("cudaEventElapsedTime"))
+        return reel_fake_answer(static_cast<cudaError_t>(code));
     if (!from->last || !to->last || ((from->flags | to->flags) & cudaEventDisableTiming))
-        return reel_stand_in_answer(cudaErrorInvalidResourceHandle);
+        return reel_fake_answer(cudaErrorInvalidResourceHandle);
     if (!from->last->is_past || !to->last->is_past)
-        return reel_stand_in_answer(cudaErrorNotReady);
+        return reel_fake_answer(cudaErrorNotReady);
     *milliseconds = static_cast<float>(1e3 * (to->last->seconds - from->last->seconds));
     return cudaSuccess;
 }

@@ -1,9 +1,9 @@
 /* kernels/tensor_core.h for the stand-in: a tensor core's instructions, from the same registers. */
-#ifndef REEL_STAND_IN_TENSOR_CORE_H
-#define REEL_STAND_IN_TENSOR_CORE_H
+#ifndef REEL_FAKE_TENSOR_CORE_HOST_H
+#define REEL_FAKE_TENSOR_CORE_HOST_H
 
-#include "narrow.h"
-#include "stand_in.h"
+#include "float_convert.h"
+#include "fake.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -11,17 +11,17 @@
 
 inline void reel_copy_16(void *shared, const void *global, bool there)
 {
-    reel_stand_in_copy_async(shared, global, 16, there ? 16 : 0);
+    reel_fake_copy_async(shared, global, 16, there ? 16 : 0);
 }
 
 inline void reel_copies_close()
 {
-    reel_stand_in_copy_commit();
+    reel_fake_copy_commit();
 }
 
 template <int pending> inline void reel_copies_await()
 {
-    reel_stand_in_copy_wait(pending);
+    reel_fake_copy_wait(pending);
 }
 
 /* Each lane brings the address of a row and takes four registers. */
@@ -38,7 +38,7 @@ inline void reel_host_load_matrices(const void *const in[32], void *const out[32
 
 inline void reel_load_matrices(uint32_t registers[4], const void *row)
 {
-    reel_stand_in_warp_together("ldmatrix.x4", &row, registers, reel_host_load_matrices);
+    reel_fake_warp_together("ldmatrix.x4", &row, registers, reel_host_load_matrices);
 }
 
 inline void reel_host_load_transposed(const void *const in[32], void *const out[32])
@@ -55,7 +55,7 @@ inline void reel_host_load_transposed(const void *const in[32], void *const out[
 
 inline void reel_load_transposed(uint32_t registers[4], const void *row)
 {
-    reel_stand_in_warp_together("ldmatrix.x4.trans", &row, registers, reel_host_load_transposed);
+    reel_fake_warp_together("ldmatrix.x4.trans", &row, registers, reel_host_load_transposed);
 }
 
 /* What a lane brings to a product. */
@@ -98,7 +98,7 @@ inline void reel_multiply(float sum[4], const uint32_t a[4], const uint32_t b[2]
     memcpy(brought.a, a, sizeof brought.a);
     memcpy(brought.b, b, sizeof brought.b);
     memcpy(brought.sum, sum, sizeof brought.sum);
-    reel_stand_in_warp_together("mma.m16n8k16", &brought, sum, reel_host_multiply);
+    reel_fake_warp_together("mma.m16n8k16", &brought, sum, reel_host_multiply);
 }
 
 inline int reel_anew(int x)

@@ -1,6 +1,6 @@
 /* What tests of CUDA files on the host share: arrays of the device, and processes that are ended by what they do. */
-#ifndef REEL_STAND_IN_TESTING_H
-#define REEL_STAND_IN_TESTING_H
+#ifndef REEL_FAKE_TESTING_H
+#define REEL_FAKE_TESTING_H
 
 #include "cuda_runtime.h"
 

@@ -69,13 +69,12 @@ void reel_warp_left(int warp)
             complete(lane_of(warp, lane));
 }
 
-void reel_stand_in_warp_among(const char *name, unsigned mask, const void *in, void *out,
-                              reel_together *together)
+void reel_fake_warp_among(const char *name, unsigned mask, const void *in, void *out, reel_together *together)
 {
     come(name, mask, false, in, out, together);
 }
 
-void reel_stand_in_warp_together(const char *name, const void *in, void *out, reel_together *together)
+void reel_fake_warp_together(const char *name, const void *in, void *out, reel_together *together)
 {
     come(name, REEL_WHOLE_WARP, true, in, out, together);
 }
@@ -96,7 +95,7 @@ static void exchange(const void *const in[32], void *const out[32])
         }
 }
 
-void reel_stand_in_warp_exchange(const void *mine, size_t bytes, void *all)
+void reel_fake_warp_exchange(const void *mine, size_t bytes, void *all)
 {
     struct bytes in = {mine, bytes};
     come("warp_exchange", REEL_WHOLE_WARP, true, &in, all, exchange);
@@ -174,7 +173,7 @@ int __all_sync(unsigned mask, int predicate)
 /* ---- Shuffles. */
 struct shuffled {
     uint64_t bits;
-    enum reel_stand_in_shuffle how;
+    enum reel_fake_shuffle how;
     int operand, width;
 };
 
@@ -209,8 +208,7 @@ static void shuffle(const void *const in[32], void *const out[32])
         }
 }
 
-uint64_t reel_stand_in_shuffle(enum reel_stand_in_shuffle how, unsigned mask, uint64_t bits, int operand,
-                               int width)
+uint64_t reel_fake_shuffle(enum reel_fake_shuffle how, unsigned mask, uint64_t bits, int operand, int width)
 {
     static const char *const names[] = {"__shfl_sync", "__shfl_up_sync", "__shfl_down_sync",
                                         "__shfl_xor_sync"};

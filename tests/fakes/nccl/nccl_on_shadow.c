@@ -1,10 +1,10 @@
 /* Puts what the stand-in for NCCL moves into the order that the shadow backend checks. Linked into a program, it does so
  * before main. */
-#include "nccl_stand_in.h"
+#include "nccl_fake.h"
 
 #include "shadow.h"
 
-enum { RANGES_MOST = 64 };
+enum { RANGES_MAX = 64 };
 
 static int64_t take(const struct reel_nccl_range *ranges, int64_t count, const char *name,
                     struct reel_shadow_range *taken)
@@ -18,7 +18,7 @@ static int64_t take(const struct reel_nccl_range *ranges, int64_t count, const c
 static void run(void *queue, void (*work)(void *context), void *context, const struct reel_nccl_range *reads,
                 int64_t read_count, const struct reel_nccl_range *writes, int64_t write_count)
 {
-    struct reel_shadow_range sent[RANGES_MOST], received[RANGES_MOST];
+    struct reel_shadow_range sent[RANGES_MAX], received[RANGES_MAX];
     struct reel_stream stream = {.ops = &reel_ops_shadow, .queue = queue};
     reel_shadow_touch(&stream, "exchange", sent, take(reads, read_count, "send", sent), received,
                       take(writes, write_count, "receive", received));
@@ -30,5 +30,5 @@ static void run(void *queue, void (*work)(void *context), void *context, const s
 __attribute__((constructor)) static void plug_in(void)
 {
     static const struct reel_nccl_host host = {.run = run};
-    reel_nccl_stand_in_host(&host);
+    reel_nccl_fake_host(&host);
 }

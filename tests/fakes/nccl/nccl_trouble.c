@@ -13,7 +13,7 @@ static struct {
     pthread_mutex_t lock;
     int is_read; /* the environment */
     uint64_t random;
-    int64_t most_looks;
+    int64_t max_looks;
     int64_t planned[REEL_NCCL_TROUBLES]; /* how many calls until then */
 } plan = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -31,11 +31,11 @@ void reel_nccl_stop(const char *words)
 static void read_slow(const char *text, int rank)
 {
     unsigned long long seed;
-    long long most;
-    if (sscanf(text, "%llu:%lld", &seed, &most) != 2 || most < 0)
+    long long max;
+    if (sscanf(text, "%llu:%lld", &seed, &max) != 2 || max < 0)
         reel_nccl_stop("REEL_NCCL_SLOW is not SEED:LOOKS");
     plan.random = seed + (unsigned)rank;
-    plan.most_looks = most;
+    plan.max_looks = max;
 }
 
 static void read_trouble(const char *text, int rank)
@@ -89,23 +89,23 @@ int64_t reel_nccl_looks(void)
 {
     lock();
     plan.random = plan.random * 6364136223846793005u + 1442695040888963407u;
-    int64_t looks = (int64_t)((plan.random >> 33) % (uint64_t)(plan.most_looks + 1));
+    int64_t looks = (int64_t)((plan.random >> 33) % (uint64_t)(plan.max_looks + 1));
     unlock();
     return looks;
 }
 
-void reel_nccl_stand_in_plan(enum reel_nccl_trouble trouble, int64_t nth)
+void reel_nccl_fake_plan(enum reel_nccl_trouble trouble, int64_t nth)
 {
     lock();
     plan.planned[trouble] = nth;
     unlock();
 }
 
-void reel_nccl_stand_in_slow(uint64_t seed, int64_t most)
+void reel_nccl_fake_slow(uint64_t seed, int64_t max)
 {
     lock();
     plan.random = seed;
-    plan.most_looks = most;
+    plan.max_looks = max;
     unlock();
 }
 
@@ -116,7 +116,7 @@ void reel_nccl_count(int64_t *counter)
     unlock();
 }
 
-struct reel_nccl_counts reel_nccl_stand_in_counts(void)
+struct reel_nccl_counts reel_nccl_fake_counts(void)
 {
     lock();
     struct reel_nccl_counts counts = reel_nccl_counted;

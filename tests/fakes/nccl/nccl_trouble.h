@@ -2,7 +2,7 @@
 #ifndef REEL_NCCL_TROUBLE_H
 #define REEL_NCCL_TROUBLE_H
 
-#include "nccl_stand_in.h"
+#include "nccl_fake.h"
 
 /* Whether this call is in trouble. */
 int reel_nccl_is_planned(enum reel_nccl_trouble trouble);

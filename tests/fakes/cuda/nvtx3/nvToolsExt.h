@@ -1,6 +1,6 @@
 /* NVTX where nobody listens, for what is compiled on the host. */
-#ifndef REEL_STAND_IN_NVTX_H
-#define REEL_STAND_IN_NVTX_H
+#ifndef REEL_FAKE_NVTOOLSEXT_H
+#define REEL_FAKE_NVTOOLSEXT_H
 
 static inline int nvtxRangePushA(const char *name)
 {

@@ -1,6 +1,0 @@
-/* Products by 16 lanes: AVX-512. */
-#define LANES 16
-#define ROWS 12
-#define NAME "AVX-512"
-#define TABLE reel_lanes_16
-#include "lanes_kernel.h"

@@ -1,7 +1,0 @@
-/* Products by 16 lanes, and of pairs of bfloat16: AVX-512 with BF16. */
-#define LANES 16
-#define ROWS 12
-#define NAME "AVX-512 with BF16"
-#define TABLE reel_lanes_16_bf16
-#define ADD_PAIRS(sum, x, y) (vector) _mm512_dpbf16_ps((__m512)(sum), (__m512bh)(x), (__m512bh)(y))
-#include "lanes_kernel.h"

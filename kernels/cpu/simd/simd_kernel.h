@@ -1,0 +1,414 @@
+/* simd.h for one number of lanes: included by a file that has defined LANES, ROWS, NAME and TABLE, and is
+ * compiled for an instruction set. ROWS * 2 vectors are sums of a product, which the processor has registers for
+ * besides three. For products of pairs of bfloat16 the file defines ADD_PAIRS(sum, x, y), which is sum with both
+ * products of each lane's pairs, or the macros of simd_amx.h. */
+#include "elements.h"
+#include "simd.h"
+#include "tiles.h"
+
+#if defined(__SSE__)
+#include <immintrin.h>
+#endif
+
+enum { COLUMNS = 2 * LANES, LINE_BYTES = 64 };
+
+_Static_assert(ROWS <= LANES && LANES <= (int)REEL_PACK_SLACK && ROWS <= (int)REEL_A_PANEL_ROWS_MAX &&
+                   (int)COLUMNS <= (int)REEL_B_PANEL_COLUMNS_MAX,
+               "a vector holds a block's rows");
+_Static_assert(REEL_TILE_ROWS % ROWS == 0 && REEL_KEY_TILE % ROWS == 0 && REEL_A_PANEL_ROWS_MAX % ROWS == 0 &&
+                   (int)REEL_TILE_COLUMNS % (int)COLUMNS == 0 && (int)REEL_QUERY_TILE % (int)COLUMNS == 0,
+               "the scratch has room for tiles of whole blocks and strips");
+
+typedef float vector __attribute__((vector_size(4 * LANES)));
+typedef float vector_anywhere __attribute__((vector_size(4 * LANES), aligned(4)));
+typedef uint32_t bits __attribute__((vector_size(4 * LANES)));
+typedef uint16_t halves __attribute__((vector_size(2 * LANES), aligned(2)));
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vector load(const float *from)
+{
+    return *(const vector_anywhere *)from;
+}
+
+INLINE void store(float *to, vector x)
+{
+    *(vector_anywhere *)to = x;
+}
+
+INLINE vector broadcast(float x)
+{
+    return x - (vector){0};
+}
+
+/* The larger, lane by lane; b where one is no number. */
+INLINE vector vmax(vector a, vector b)
+{
+#if LANES == 16 && defined(__AVX512F__)
+    return (vector)_mm512_max_ps((__m512)a, (__m512)b);
+#elif LANES == 8 && defined(__AVX__)
+    return (vector)_mm256_max_ps((__m256)a, (__m256)b);
+#elif LANES == 4 && defined(__SSE__)
+    return (vector)_mm_max_ps((__m128)a, (__m128)b);
+#else
+    bits takes_a = (bits)(a > b);
+    return (vector)(((bits)a & takes_a) | ((bits)b & ~takes_a));
+#endif
+}
+
+#if LANES == 16
+#define EVERY(f, s)                                                                                          \
+    {                                                                                                        \
+        f(0, s), f(1, s), f(2, s), f(3, s), f(4, s), f(5, s), f(6, s), f(7, s), f(8, s), f(9, s), f(10, s),  \
+            f(11, s), f(12, s), f(13, s), f(14, s), f(15, s)                                                 \
+    }
+#elif LANES == 8
+#define EVERY(f, s)                                                                                          \
+    {                                                                                                        \
+        f(0, s), f(1, s), f(2, s), f(3, s), f(4, s), f(5, s), f(6, s), f(7, s)                               \
+    }
+#else
+#define EVERY(f, s)                                                                                          \
+    {                                                                                                        \
+        f(0, s), f(1, s), f(2, s), f(3, s)                                                                   \
+    }
+#endif
+#define LOWER(p, s) ((p) & (s) ? LANES + (p) - (s) : (p))
+#define UPPER(p, s) ((p) & (s) ? LANES + (p) : (p) + (s))
+
+/* Changes bit s of the row's number with that of the column's. */
+#define EXCHANGE(t, s)                                                                                       \
+    for (int i = 0; i < LANES; i++)                                                                          \
+        if (!(i & (s))) {                                                                                    \
+            vector a = (t)[i], b = (t)[i + (s)];                                                             \
+            (t)[i] = __builtin_shuffle(a, b, (bits)EVERY(LOWER, s));                                         \
+            (t)[i + (s)] = __builtin_shuffle(a, b, (bits)EVERY(UPPER, s));                                   \
+        }
+
+INLINE void transpose(vector t[LANES])
+{
+    EXCHANGE(t, 1)
+    EXCHANGE(t, 2)
+#if LANES >= 8
+    EXCHANGE(t, 4)
+#endif
+#if LANES >= 16
+    EXCHANGE(t, 8)
+#endif
+}
+
+/* LANES numbers of a row. */
+INLINE vector numbers_at(const void *data, enum reel_precision precision, int64_t at)
+{
+    float some[LANES];
+    if (precision == REEL_FP32)
+        return load((const float *)data + at);
+    if (precision == REEL_BFLOAT16)
+        return (vector)(__builtin_convertvector(*(const halves *)((const uint16_t *)data + at), bits) << 16);
+    for (int64_t i = 0; i < LANES; i++)
+        some[i] = reel_number(data, at + i, precision);
+    return load(some);
+}
+
+/* to[i * step + r] = number k + i of row first + r, for LANES numbers of `rows` rows; what is written of the lanes
+ * beyond them is anything. */
+INLINE void transpose_whole(const struct reel_operand *a, enum reel_precision precision, int64_t first,
+                            int rows, int64_t k, float *to, int64_t step)
+{
+    vector t[LANES];
+    int64_t at = first * a->stride + k;
+#pragma GCC unroll 16
+    for (int r = 0; r < LANES; r++) {
+        t[r] = r < rows ? numbers_at(a->data, precision, at) : (vector){0};
+        at += a->stride;
+    }
+    transpose(t);
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++)
+        store(to + i * step, t[i]);
+}
+
+/* The same where rows or numbers are missing, for `count` numbers: zeros for missing rows. Apart, so that it does not lie
+ * in the way of the many. */
+static __attribute__((noinline)) void transpose_part(const struct reel_operand *a, int64_t first, int rows,
+                                                     int64_t k, int64_t count, float *to, int64_t step)
+{
+    for (int64_t i = 0; i < count; i++)
+        for (int r = 0; r < rows; r++)
+            to[i * step + r] =
+                first + r < a->rows ? reel_number(a->data, (first + r) * a->stride + k + i, a->precision) : 0;
+}
+
+/* Of whole groups a vector is stored for each k; the next one lies over what is beyond its rows. */
+INLINE void transpose_rows(const struct reel_operand *a, enum reel_precision precision, int64_t first,
+                           int rows, int64_t count, float *to, int64_t step)
+{
+    int64_t whole = first + rows <= a->rows ? count - count % LANES : 0;
+    for (int64_t k = 0; k < whole; k += LANES)
+        transpose_whole(a, precision, first, rows, k, to + k * step, step);
+    transpose_part(a, first, rows, whole, count - whole, to + whole * step, step);
+}
+
+INLINE void a_panels_of(const struct reel_operand *a, enum reel_precision precision, int64_t count,
+                        float *a_panels)
+{
+    for (int64_t first = 0; first < a->rows; first += ROWS)
+        transpose_rows(a, precision, first, ROWS, count, a_panels + first * count, ROWS);
+}
+
+INLINE void b_panel_of(const struct reel_operand *b, enum reel_precision precision, int64_t count,
+                       float *b_panel)
+{
+    for (int first = 0; first < COLUMNS; first += LANES)
+        transpose_rows(b, precision, first, LANES, count, b_panel + first, COLUMNS);
+}
+
+/* Rows follow each other, for they are read from far. What a vector of the last row would lay over its block's end is the
+ * next one's beginning, so that row is not stored by vectors. */
+INLINE void a_panels_transposed(const struct reel_operand *a, enum reel_precision precision, int64_t columns,
+                                float *a_panels)
+{
+    int64_t whole = columns < LANES ? 0 : (columns - LANES) / ROWS * ROWS + ROWS;
+    for (int64_t k = 0; k < a->rows; k++)
+        for (int64_t first = 0; first < columns; first += ROWS) {
+            float *to = a_panels + first * a->rows + k * ROWS;
+            if (first < whole && k + 1 < a->rows)
+                store(to, numbers_at(a->data, precision, k * a->stride + first));
+            else
+                for (int r = 0; r < ROWS; r++)
+                    to[r] = first + r < columns
+                                ? reel_number(a->data, k * a->stride + first + r, a->precision)
+                                : 0;
+        }
+}
+
+#define BY_PRECISION(function, operand, ...)                                                                 \
+    do {                                                                                                     \
+        if ((operand)->precision == REEL_FP32)                                                               \
+            function(operand, REEL_FP32, __VA_ARGS__);                                                       \
+        else if ((operand)->precision == REEL_BFLOAT16)                                                      \
+            function(operand, REEL_BFLOAT16, __VA_ARGS__);                                                   \
+        else                                                                                                 \
+            function(operand, REEL_FP8, __VA_ARGS__);                                                        \
+    } while (0)
+
+static void pack_a(const struct reel_operand *a, int64_t count, float *a_panels)
+{
+    BY_PRECISION(a_panels_of, a, count, a_panels);
+    int64_t data = (a->rows + ROWS - 1) / ROWS * ROWS * count;
+    for (int64_t i = 0; i < data && a->rounds_to_fp8; i++)
+        a_panels[i] = reel_widen_e4m3(reel_round_e4m3(a_panels[i]));
+}
+
+static void pack_a_transposed(const struct reel_operand *a, int64_t columns, float *a_panels)
+{
+    BY_PRECISION(a_panels_transposed, a, columns, a_panels);
+}
+
+static void pack_b(const struct reel_operand *b, int64_t count, float *b_panel)
+{
+    BY_PRECISION(b_panel_of, b, count, b_panel);
+    for (int64_t i = 0; i < count * COLUMNS && b->scale != 1; i++)
+        b_panel[i] *= b->scale;
+}
+
+/* x y + sum, rounded once where the instruction set can. Said, and not left to the compiler, which would fuse here and
+ * there as it sees fit: other numbers of lanes would have other bits. */
+INLINE vector vfma(vector x, vector y, vector sum)
+{
+#if LANES == 16 && defined(__AVX512F__)
+    return (vector)_mm512_fmadd_ps((__m512)x, (__m512)y, (__m512)sum);
+#elif LANES == 8 && defined(__FMA__)
+    return (vector)_mm256_fmadd_ps((__m256)x, (__m256)y, (__m256)sum);
+#elif defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+    for (int i = 0; i < LANES; i++)
+        sum[i] = __builtin_fmaf(x[i], y[i], sum[i]);
+    return sum;
+#else
+    return x * y + sum;
+#endif
+}
+
+INLINE vector add_product(vector sum, vector x, vector y)
+{
+    return vfma(x, y, sum);
+}
+
+/* One k of a block and a strip. */
+INLINE void step(const float *a_panel, const float *b_panel, vector sum[ROWS][2],
+                 vector (*add)(vector sum, vector x, vector y))
+{
+    vector left = load(b_panel), right = load(b_panel + LANES);
+#pragma GCC unroll 12
+    for (int r = 0; r < ROWS; r++) {
+        vector x = broadcast(a_panel[r]);
+        sum[r][0] = add(sum[r][0], x, left);
+        sum[r][1] = add(sum[r][1], x, right);
+    }
+}
+
+INLINE void multiply_panels(int64_t count, const float *a_panel, const float *b_panel, float *y,
+                            int64_t stride, int adds, vector (*add)(vector sum, vector x, vector y))
+{
+    vector sum[ROWS][2];
+#pragma GCC unroll 12
+    for (int r = 0; r < ROWS; r++) {
+        sum[r][0] = adds ? load(y + r * stride) : (vector){0};
+        sum[r][1] = adds ? load(y + r * stride + LANES) : (vector){0};
+    }
+    int64_t k = 0;
+    for (; k + 2 <= count; k += 2) {
+        step(a_panel + k * ROWS, b_panel + k * COLUMNS, sum, add);
+        step(a_panel + (k + 1) * ROWS, b_panel + (k + 1) * COLUMNS, sum, add);
+    }
+    if (k < count)
+        step(a_panel + k * ROWS, b_panel + k * COLUMNS, sum, add);
+#pragma GCC unroll 12
+    for (int r = 0; r < ROWS; r++) {
+        store(y + r * stride, sum[r][0]);
+        store(y + r * stride + LANES, sum[r][1]);
+    }
+}
+
+/* How far rows have been brought near, and how many lines of them at a time. */
+struct prefetching {
+    const struct reel_prefetch *prefetch;
+    int64_t row, byte, lines;
+};
+
+INLINE struct prefetching prefetching_of(const struct reel_prefetch *prefetch, int64_t times)
+{
+    int64_t lines = (prefetch->bytes + LINE_BYTES - 1) / LINE_BYTES * prefetch->count;
+    return (struct prefetching){.prefetch = prefetch, .lines = (lines + times - 1) / times};
+}
+
+INLINE void prefetch_some(struct prefetching *b)
+{
+    for (int64_t l = 0; l < b->lines && b->row < b->prefetch->count; l++) {
+        __builtin_prefetch((const char *)b->prefetch->rows + b->row * b->prefetch->stride + b->byte, 0, 2);
+        b->byte += LINE_BYTES;
+        if (b->byte >= b->prefetch->bytes) {
+            b->byte = 0;
+            b->row++;
+        }
+    }
+}
+
+INLINE void multiply_by(vector (*add)(vector sum, vector x, vector y), int64_t a_panel_count, int64_t count,
+                        const float *a_panels, const float *b_panel, float *y, int64_t y_stride, int adds,
+                        const struct reel_prefetch prefetch[2])
+{
+    static const struct reel_prefetch nothing[2];
+    if (!prefetch)
+        prefetch = nothing;
+    struct prefetching first = prefetching_of(&prefetch[0], a_panel_count),
+                       second = prefetching_of(&prefetch[1], a_panel_count);
+    for (int64_t b = 0; b < a_panel_count; b++) {
+        prefetch_some(&first);
+        prefetch_some(&second);
+        if (adds)
+            multiply_panels(count, a_panels + b * count * ROWS, b_panel, y + b * ROWS * y_stride, y_stride, 1,
+                            add);
+        else
+            multiply_panels(count, a_panels + b * count * ROWS, b_panel, y + b * ROWS * y_stride, y_stride, 0,
+                            add);
+    }
+}
+
+static void multiply(int64_t a_panel_count, int64_t count, const float *a_panels, const float *b_panel,
+                     float *y, int64_t y_stride, int adds, const struct reel_prefetch prefetch[2])
+{
+    multiply_by(add_product, a_panel_count, count, a_panels, b_panel, y, y_stride, adds, prefetch);
+}
+
+#if defined(BF16_DOT)
+INLINE vector add_bf16_dot(vector sum, vector x, vector y)
+{
+    return BF16_DOT(sum, x, y);
+}
+
+static void multiply_bf16_dot(int64_t a_panel_count, int64_t count, const float *a_panels,
+                              const float *b_panel, float *y, int64_t y_stride, int adds,
+                              const struct reel_prefetch prefetch[2])
+{
+    multiply_by(add_bf16_dot, a_panel_count, count, a_panels, b_panel, y, y_stride, adds, prefetch);
+}
+
+#define BF16_DOT_TABLE                                                                                       \
+    {                                                                                                        \
+        .a_panel_rows = ROWS, .pack_a = pack_a, .pack_b = pack_b, .multiply = multiply_bf16_dot              \
+    }
+#elif defined(TILE_MULTIPLY)
+#include "simd_amx.h"
+#define BF16_DOT_TABLE                                                                                       \
+    {                                                                                                        \
+        .a_panel_rows = TILE_A_PANEL_ROWS, .pack_a = pack_a_tiles, .pack_b = pack_b_tiles,                   \
+        .multiply = multiply_tiles                                                                           \
+    }
+#else
+#define BF16_DOT_TABLE                                                                                       \
+    {                                                                                                        \
+        0                                                                                                    \
+    }
+#endif
+
+/* 2^x for x <= 0, 0 below 2^-126.5: the nearest integer n by adding 1.5 * 2^23, and a polynomial for x - n of
+ * least relative error (1.0e-7, by Lawson's method) among those that are exactly 1 at 0: what keeps its maximum
+ * over many tiles does not drift. The exponent of n = -127 is that of 0. What is no number stays none. */
+INLINE vector power_of_two(vector x)
+{
+    const float shift = 12583039.0f; /* 1.5 * 2^23 + 127: the lowest bits of the sum are the exponent's */
+    vector bounded = vmax(broadcast(-127.0f), x), shifted = bounded + shift, f = bounded - (shifted - shift);
+    vector p = broadcast(0x1.5bba08p-10f);
+    p = vfma(p, f, broadcast(0x1.3cea84p-7f));
+    p = vfma(p, f, broadcast(0x1.c6b746p-5f));
+    p = vfma(p, f, broadcast(0x1.ebf9bep-3f));
+    p = vfma(p, f, broadcast(0x1.62e42ap-1f));
+    p = vfma(p, f, broadcast(1.0f));
+    return p * (vector)((bits)shifted << 23);
+}
+
+/* Whether a lane of x is not 1. */
+INLINE int is_not_one(vector x)
+{
+    bits other = (bits)(x != broadcast(1));
+    uint32_t any = 0;
+    for (int i = 0; i < LANES; i++)
+        any |= other[i];
+    return any != 0;
+}
+
+/* A vector of queries. */
+INLINE void online_softmax_vector(int64_t keys, int64_t channels, float *scores, float *maximum,
+                                  float *weight, float *sums)
+{
+    vector before = load(maximum), max = before, total = {0};
+    for (int64_t k = 0; k < keys; k++)
+        max = vmax(load(scores + k * COLUMNS), max);
+    for (int64_t k = 0; k < keys; k++) {
+        vector e = power_of_two(load(scores + k * COLUMNS) - max);
+        store(scores + k * COLUMNS, e);
+        total += e;
+    }
+    vector shrink = power_of_two(before - max);
+    store(maximum, max);
+    store(weight, vfma(load(weight), shrink, total));
+    if (is_not_one(shrink))
+        for (int64_t c = 0; c < channels; c++)
+            store(sums + c * COLUMNS, load(sums + c * COLUMNS) * shrink);
+}
+
+static void online_softmax(int64_t keys, int64_t channels, float *scores, float *maximum, float *weight,
+                           float *sums)
+{
+    for (int64_t i = 0; i < COLUMNS; i += LANES)
+        online_softmax_vector(keys, channels, scores + i, maximum + i, weight + i, sums + i);
+}
+
+const struct reel_simd TABLE = {
+    .name = NAME,
+    .b_panel_columns = COLUMNS,
+    .floats = {.a_panel_rows = ROWS, .pack_a = pack_a, .pack_b = pack_b, .multiply = multiply},
+    .bf16_dot = BF16_DOT_TABLE,
+    .pack_a_transposed = pack_a_transposed,
+    .online_softmax = online_softmax};

@@ -1,0 +1,311 @@
+/* Matrix products by cuBLASLt. Its matrices are column-major: y^T [out, rows] = weight [in, out]^T x [in,
+ * rows]. */
+#include "gemm_cublas.h"
+
+#include "gemm_algorithms.h"
+
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
+#include <stdlib.h>
+
+enum { CANONICAL_ROWS = 4096, TRIED_COUNTS = 7, CANDIDATES = 64, MAX_ALIGNMENT = 16 };
+
+/* An algorithm, or that there is none. */
+struct choice {
+    struct choice *next;
+    struct reel_cublas_gemm product;
+    int known;
+    cublasComputeType_t compute;
+    cublasLtMatmulAlgo_t algorithm;
+};
+
+struct reel_cublas {
+    cublasLtHandle_t library;
+    struct choice *choices;
+};
+
+/* A product as the library wants it described. */
+struct description {
+    cublasLtMatmulDescOpaque_t operation;
+    cublasLtMatrixLayoutOpaque_t weight, x, y;
+};
+
+struct reel_cublas *reel_cublas_open(const char **why)
+{
+    struct reel_cublas *products = calloc(1, sizeof *products);
+    cublasStatus_t done = products ? cublasLtCreate(&products->library) : CUBLAS_STATUS_ALLOC_FAILED;
+    if (done == CUBLAS_STATUS_SUCCESS)
+        return products;
+    *why = cublasLtGetStatusString(done);
+    free(products);
+    return NULL;
+}
+
+void reel_cublas_close(struct reel_cublas *products)
+{
+    if (!products)
+        return;
+    while (products->choices) {
+        struct choice *choice = products->choices;
+        products->choices = choice->next;
+        free(choice);
+    }
+    cublasLtDestroy(products->library);
+    free(products);
+}
+
+static cudaDataType_t type_of(enum reel_precision precision)
+{
+    return precision == REEL_FP32 ? CUDA_R_32F : precision == REEL_BFLOAT16 ? CUDA_R_16BF : CUDA_R_8F_E4M3;
+}
+
+/* The alignment of rows of so many numbers, and so of the arrays that a product may be asked for. */
+static uint32_t alignment_of(int64_t dtype, enum reel_precision precision)
+{
+    int64_t bytes = dtype * reel_precision_bytes(precision), lowest = bytes & -bytes;
+    return (uint32_t)(lowest < MAX_ALIGNMENT ? lowest : MAX_ALIGNMENT);
+}
+
+#define SET(description, attribute, value)                                                                   \
+    cublasLtMatmulDescSetAttribute(&(description)->operation, (attribute), &(value), sizeof(value))
+
+static cublasStatus_t describe_operation(struct description *d, const struct reel_cublas_gemm *product,
+                                         cublasComputeType_t compute, const void *bias)
+{
+    int32_t transposed = CUBLAS_OP_T, bias_type = type_of(product->bias_dtype);
+    uint32_t epilogue = product->gelu
+                            ? (product->has_bias ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_GELU)
+                            : (product->has_bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT);
+    cublasStatus_t done = cublasLtMatmulDescInit(&d->operation, compute, CUDA_R_32F);
+    if (done == CUBLAS_STATUS_SUCCESS)
+        done = SET(d, CUBLASLT_MATMUL_DESC_TRANSA, transposed);
+    if (done == CUBLAS_STATUS_SUCCESS)
+        done = SET(d, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue);
+    if (product->has_bias && done == CUBLAS_STATUS_SUCCESS)
+        done = SET(d, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, bias_type);
+    if (product->has_bias && done == CUBLAS_STATUS_SUCCESS)
+        done = SET(d, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+    return done;
+}
+
+static cublasStatus_t describe(struct description *d, const struct reel_cublas_gemm *product,
+                               cublasComputeType_t compute, int64_t rows, const void *bias)
+{
+    uint64_t in = (uint64_t)product->in, out = (uint64_t)product->out;
+    cudaDataType_t inputs = type_of(product->x_dtype), result = type_of(product->y_dtype);
+    cublasStatus_t done = describe_operation(d, product, compute, bias);
+    if (done == CUBLAS_STATUS_SUCCESS)
+        done = cublasLtMatrixLayoutInit(&d->weight, inputs, in, out, product->in);
+    if (done == CUBLAS_STATUS_SUCCESS)
+        done = cublasLtMatrixLayoutInit(&d->x, inputs, in, (uint64_t)rows, product->in);
+    if (done == CUBLAS_STATUS_SUCCESS)
+        done = cublasLtMatrixLayoutInit(&d->y, result, out, (uint64_t)rows, product->out);
+    return done;
+}
+
+static cublasStatus_t prefer(cublasLtMatmulPreferenceOpaque_t *preference,
+                             const struct reel_cublas_gemm *product)
+{
+    struct {
+        cublasLtMatmulPreferenceAttributes_t attribute;
+        uint32_t value;
+    } wishes[] = {
+        {CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, CUBLASLT_REDUCTION_SCHEME_NONE},
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(product->in, product->x_dtype)},
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(product->in, product->x_dtype)},
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment_of(product->out, product->y_dtype)},
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment_of(product->out, product->y_dtype)},
+    };
+    uint64_t workspace = REEL_CUBLAS_WORKSPACE_BYTES;
+    cublasStatus_t done = cublasLtMatmulPreferenceInit(preference);
+    if (done == CUBLAS_STATUS_SUCCESS)
+        done = cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                                    &workspace, sizeof workspace);
+    for (size_t i = 0; i < sizeof wishes / sizeof *wishes && done == CUBLAS_STATUS_SUCCESS; i++)
+        done = cublasLtMatmulPreferenceSetAttribute(preference, wishes[i].attribute, &wishes[i].value,
+                                                    sizeof wishes[i].value);
+    return done;
+}
+
+/* One number of an algorithm's configuration, of 2 or 4 bytes; -1 where the library has none. */
+static int64_t configured(const cublasLtMatmulAlgo_t *algorithm,
+                          cublasLtMatmulAlgoConfigAttributes_t attribute)
+{
+    uint32_t wide = 0;
+    uint16_t narrow = 0;
+    size_t written = 0;
+    if (cublasLtMatmulAlgoConfigGetAttribute(algorithm, attribute, &wide, sizeof wide, &written) ==
+        CUBLAS_STATUS_SUCCESS)
+        return wide;
+    if (cublasLtMatmulAlgoConfigGetAttribute(algorithm, attribute, &narrow, sizeof narrow, &written) ==
+        CUBLAS_STATUS_SUCCESS)
+        return narrow;
+    return -1;
+}
+
+/* What has no number of parts, or no scheme of adding them, has no parts. */
+static int sums_in_one_sequence(const cublasLtMatmulAlgo_t *algorithm)
+{
+    return configured(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM) <= 1 &&
+           configured(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME) <= CUBLASLT_REDUCTION_SCHEME_NONE;
+}
+
+static const char *word_for(enum reel_precision precision)
+{
+    return precision == REEL_FP32 ? "fp32" : precision == REEL_BFLOAT16 ? "bf16" : "fp8";
+}
+
+static void note(const struct choice *choice, int64_t workspace_bytes, int canonical)
+{
+    const struct reel_cublas_gemm *p = &choice->product;
+    const cublasLtMatmulAlgo_t *algorithm = &choice->algorithm;
+    reel_gemm_algorithms_note(
+        "gemm %lld to %lld %s to %s%s%s: cublasLt %zu algorithm %lld tile %lld stages %lld "
+        "inner %lld cluster %lld "
+        "custom %lld swizzle %lld workspace %lld%s%s",
+        (long long)p->in, (long long)p->out, word_for(p->x_dtype), word_for(p->y_dtype),
+        p->has_bias ? " bias" : "", p->gelu ? " gelu" : "", cublasLtGetVersion(),
+        (long long)configured(algorithm, CUBLASLT_ALGO_CONFIG_ID),
+        (long long)configured(algorithm, CUBLASLT_ALGO_CONFIG_TILE_ID),
+        (long long)configured(algorithm, CUBLASLT_ALGO_CONFIG_STAGES_ID),
+        (long long)configured(algorithm, CUBLASLT_ALGO_CONFIG_INNER_SHAPE_ID),
+        (long long)configured(algorithm, CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID),
+        (long long)configured(algorithm, CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION),
+        (long long)configured(algorithm, CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING), (long long)workspace_bytes,
+        choice->compute == CUBLAS_COMPUTE_32F_PEDANTIC ? " pedantic" : "",
+        canonical ? " not for all numbers of rows" : "");
+}
+
+/* How a product is described where nothing is read: of the bias's address only the alignment counts. */
+static cublasStatus_t sketch(struct description *d, const struct choice *choice, int64_t rows)
+{
+    const void *aligned = (const void *)(uintptr_t)MAX_ALIGNMENT;
+    return describe(d, &choice->product, choice->compute, rows, aligned);
+}
+
+/* Numbers of rows that an algorithm is tried with: the canonical one, few, uneven, and as many as a long video has, of at
+ * most 2^31 numbers. */
+static int64_t tried_rows(const struct reel_cublas_gemm *product, int which)
+{
+    static const int64_t rows[TRIED_COUNTS] = {CANONICAL_ROWS, 1, 2, 17, 511, 4095, 131071};
+    int64_t max = INT32_MAX / (product->in > product->out ? product->in : product->out);
+    return which == 0 || rows[which] < max ? rows[which] : max;
+}
+
+/* Bytes of workspace that an algorithm wants for so many rows; -1 where it does not do them. */
+static int64_t workspace_for(struct reel_cublas *products, const struct choice *choice,
+                             const cublasLtMatmulAlgo_t *algorithm, int64_t rows)
+{
+    cublasLtMatmulHeuristicResult_t checked;
+    struct description d;
+    if (sketch(&d, choice, rows) != CUBLAS_STATUS_SUCCESS ||
+        cublasLtMatmulAlgoCheck(products->library, &d.operation, &d.weight, &d.x, &d.y, &d.y, algorithm,
+                                &checked) != CUBLAS_STATUS_SUCCESS)
+        return -1;
+    return (int64_t)checked.workspaceSize;
+}
+
+/* The first candidate that the rule allows: with no more workspace than that, for the first `counts` of the numbers of
+ * rows that are tried. */
+static int take(struct reel_cublas *products, struct choice *choice,
+                const cublasLtMatmulHeuristicResult_t *candidates, int count, int64_t max_bytes, int counts)
+{
+    for (int i = 0; i < count; i++) {
+        const cublasLtMatmulAlgo_t *algorithm = &candidates[i].algo;
+        if (candidates[i].state != CUBLAS_STATUS_SUCCESS || !sums_in_one_sequence(algorithm))
+            continue;
+        int64_t wanted = 0, max_wanted = 0;
+        for (int r = 0; r < counts && wanted >= 0; r++) {
+            wanted = workspace_for(products, choice, algorithm, tried_rows(&choice->product, r));
+            max_wanted = wanted > max_wanted ? wanted : max_wanted;
+        }
+        if (wanted < 0 || max_wanted > max_bytes)
+            continue;
+        choice->algorithm = *algorithm;
+        choice->known = 1;
+        note(choice, max_wanted, counts < TRIED_COUNTS);
+        return 1;
+    }
+    return 0;
+}
+
+/* Asks the heuristic once, with sums computed that way. What is content with few and with many rows comes before what is
+ * only known to do the canonical number, and so may be refused when it is used. */
+static void ask(struct reel_cublas *products, struct choice *choice, cublasComputeType_t compute)
+{
+    cublasLtMatmulHeuristicResult_t candidates[CANDIDATES];
+    cublasLtMatmulPreferenceOpaque_t preference;
+    struct description d;
+    int count = 0;
+    choice->compute = compute;
+    if (sketch(&d, choice, CANONICAL_ROWS) != CUBLAS_STATUS_SUCCESS ||
+        prefer(&preference, &choice->product) != CUBLAS_STATUS_SUCCESS ||
+        cublasLtMatmulAlgoGetHeuristic(products->library, &d.operation, &d.weight, &d.x, &d.y, &d.y,
+                                       &preference, CANDIDATES, candidates, &count) != CUBLAS_STATUS_SUCCESS)
+        count = 0;
+    for (int counts = TRIED_COUNTS; counts > 0 && !choice->known; counts -= TRIED_COUNTS - 1)
+        if (!take(products, choice, candidates, count, 0, counts))
+            take(products, choice, candidates, count, REEL_CUBLAS_WORKSPACE_BYTES, counts);
+}
+
+static int alike(const struct reel_cublas_gemm *a, const struct reel_cublas_gemm *b)
+{
+    return a->in == b->in && a->out == b->out && a->x_dtype == b->x_dtype && a->y_dtype == b->y_dtype &&
+           a->has_bias == b->has_bias && a->gelu == b->gelu &&
+           (!a->has_bias || a->bias_dtype == b->bias_dtype);
+}
+
+/* The choice for a product, made now if this is the first question; NULL where there is no memory for it. */
+static struct choice *choice_for(struct reel_cublas *products, const struct reel_cublas_gemm *product)
+{
+    struct choice *choice = products->choices;
+    while (choice && !alike(&choice->product, product))
+        choice = choice->next;
+    if (choice)
+        return choice;
+    choice = calloc(1, sizeof *choice);
+    if (!choice)
+        return NULL;
+    choice->product = *product;
+    /* Pedantic: nobody's environment turns single precision into TF32. */
+    if (product->x_dtype == REEL_FP32)
+        ask(products, choice, CUBLAS_COMPUTE_32F_PEDANTIC);
+    if (!choice->known)
+        ask(products, choice, CUBLAS_COMPUTE_32F);
+    cudaGetLastError(); /* what a refusal has left is no failure of the kernel that is started next */
+    choice->next = products->choices;
+    products->choices = choice;
+    return choice;
+}
+
+int reel_cublas_know(struct reel_cublas *products, const struct reel_cublas_gemm *product)
+{
+    const struct choice *choice = choice_for(products, product);
+    return choice && choice->known;
+}
+
+static int lies_at(const void *array, uint32_t alignment)
+{
+    return (uintptr_t)array % alignment == 0;
+}
+
+const char *reel_cublas_run(struct reel_cublas *products, const struct reel_cublas_gemm *product,
+                            const struct reel_cublas_arrays *arrays)
+{
+    const struct choice *choice = choice_for(products, product);
+    const float nothing = 0;
+    struct description d;
+    uint32_t inputs = alignment_of(product->in, product->x_dtype),
+             result = alignment_of(product->out, product->y_dtype);
+    if (!choice || !choice->known)
+        return "it has no algorithm that sums in one sequence";
+    if (!lies_at(arrays->x, inputs) || !lies_at(arrays->weight, inputs) || !lies_at(arrays->y, result) ||
+        (product->has_bias && !lies_at(arrays->bias, MAX_ALIGNMENT)))
+        return "an array does not begin at a multiple of 16 bytes";
+    cublasStatus_t done = describe(&d, product, choice->compute, arrays->rows, arrays->bias);
+    if (done == CUBLAS_STATUS_SUCCESS)
+        done = cublasLtMatmul(products->library, &d.operation, &arrays->scale, arrays->weight, &d.weight,
+                              arrays->x, &d.x, &nothing, arrays->y, &d.y, arrays->y, &d.y, &choice->algorithm,
+                              arrays->workspace, REEL_CUBLAS_WORKSPACE_BYTES, (cudaStream_t)arrays->queue);
+    return done == CUBLAS_STATUS_SUCCESS ? NULL : cublasLtGetStatusString(done);
+}

@@ -1,0 +1,250 @@
+/* How the CUDA operations go over arrays: eight numbers of a row, a chunk, are a thread's at a time.
+ *
+ * Where widths and addresses allow, a chunk is loaded and stored by accesses of 16 bytes (WIDE); every other
+ * width works too, number by number. Kernels over whole rows give a block to each, whose thread t has chunks
+ * t, t + threads, ..; of at most KEPT of them each when WIDE, so that the row stays in registers from its
+ * moments to its result. Sums of a row are made of chunks added in float, in pairs, and of chunks, lanes and
+ * warps added in double: an order that depends on the width alone, with a relative error below 2e-7 of the
+ * sum of the sizes. */
+#ifndef REEL_ROW_CUDA_H
+#define REEL_ROW_CUDA_H
+
+#include "cuda_backend.h"
+#include "elements.h"
+
+#include <type_traits>
+
+constexpr int REEL_CHUNK = 8, REEL_KEPT = 4, REEL_WARP = 32;
+constexpr int REEL_ROW_THREADS = 256, REEL_FLAT_THREADS = 256; /* of a block, at most and exactly */
+
+#define REEL_DEVICE static __device__ __forceinline__
+
+REEL_DEVICE float reel_widened(float number)
+{
+    return number;
+}
+
+REEL_DEVICE float reel_widened(uint16_t number)
+{
+    return reel_widen_bf16(number);
+}
+
+REEL_DEVICE void reel_narrow(float value, float *number)
+{
+    *number = value;
+}
+
+REEL_DEVICE void reel_narrow(float value, uint16_t *number)
+{
+    *number = reel_round_bf16(value);
+}
+
+template <enum reel_precision P> using reel_held = std::conditional_t<P == REEL_FP32, float, uint16_t>;
+
+/* The numbers of a vector: two bfloat16 are a word, the lower half first. */
+template <enum reel_precision P> REEL_DEVICE void reel_unpack(uint4 vector, float *values)
+{
+    uint32_t words[4] = {vector.x, vector.y, vector.z, vector.w};
+#pragma unroll
+    for (int w = 0; w < 4; w++)
+        if constexpr (P == REEL_FP32) {
+            values[w] = reel_float_of(words[w]);
+        } else {
+            values[2 * w] = reel_float_of(words[w] << 16);
+            values[2 * w + 1] = reel_float_of(words[w] & 0xffff0000u);
+        }
+}
+
+template <enum reel_precision P> REEL_DEVICE uint4 reel_pack(const float *values)
+{
+    uint32_t words[4];
+#pragma unroll
+    for (int w = 0; w < 4; w++)
+        if constexpr (P == REEL_FP32)
+            words[w] = reel_bits_of(values[w]);
+        else
+            words[w] = static_cast<uint32_t>(reel_round_bf16(values[2 * w])) |
+                       static_cast<uint32_t>(reel_round_bf16(values[2 * w + 1])) << 16;
+    return make_uint4(words[0], words[1], words[2], words[3]);
+}
+
+/* values[j] = array[first + j], 0 from `end` on. When WIDE, array + first is aligned to 16 bytes and the end
+ * is beyond. */
+template <enum reel_precision P, bool WIDE>
+REEL_DEVICE void reel_load(const void *array, int64_t first, int64_t end, float (&values)[REEL_CHUNK])
+{
+    using Number = reel_held<P>;
+    const Number *from = static_cast<const Number *>(array) + first;
+    constexpr int vectors = REEL_CHUNK * sizeof(Number) / sizeof(uint4);
+    if constexpr (WIDE) {
+        uint4 vector[vectors];
+#pragma unroll
+        for (int v = 0; v < vectors; v++)
+            vector[v] = reinterpret_cast<const uint4 *>(from)[v];
+#pragma unroll
+        for (int v = 0; v < vectors; v++)
+            reel_unpack<P>(vector[v], values + v * (REEL_CHUNK / vectors));
+    } else {
+#pragma unroll
+        for (int j = 0; j < REEL_CHUNK; j++)
+            values[j] = first + j < end ? reel_widened(from[j]) : 0.0f;
+    }
+}
+
+/* The inverse, to memory of the device. The store is named, for the compiler takes some of 16 bytes apart. */
+template <enum reel_precision P, bool WIDE>
+REEL_DEVICE void reel_store(void *array, int64_t first, int64_t end, const float (&values)[REEL_CHUNK])
+{
+    using Number = reel_held<P>;
+    Number *to = static_cast<Number *>(array) + first;
+    constexpr int vectors = REEL_CHUNK * sizeof(Number) / sizeof(uint4);
+    if constexpr (WIDE) {
+#pragma unroll
+        for (int v = 0; v < vectors; v++)
+            __stcg(reinterpret_cast<uint4 *>(to) + v, reel_pack<P>(values + v * (REEL_CHUNK / vectors)));
+    } else {
+#pragma unroll
+        for (int j = 0; j < REEL_CHUNK; j++)
+            if (first + j < end)
+                reel_narrow(values[j], to + j);
+    }
+}
+
+/* A chunk's sum, in pairs. */
+REEL_DEVICE float reel_row_sum(const float (&v)[REEL_CHUNK])
+{
+    return ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7]));
+}
+
+REEL_DEVICE float reel_row_squares(const float (&v)[REEL_CHUNK])
+{
+    float squares[REEL_CHUNK];
+#pragma unroll
+    for (int j = 0; j < REEL_CHUNK; j++)
+        squares[j] = v[j] * v[j];
+    return reel_row_sum(squares);
+}
+
+/* The chunks of a row that are this thread's: body(k, first element), k < REEL_KEPT a constant when WIDE,
+ * else 0. */
+template <bool WIDE, typename Body> REEL_DEVICE void reel_each_chunk(int64_t width, Body body)
+{
+    int64_t first = static_cast<int64_t>(threadIdx.x) * REEL_CHUNK;
+    int64_t stride = static_cast<int64_t>(blockDim.x) * REEL_CHUNK;
+    if constexpr (WIDE) {
+#pragma unroll
+        for (int k = 0; k < REEL_KEPT; k++)
+            if (first + k * stride < width)
+                body(k, first + k * stride);
+    } else {
+        for (; first < width; first += stride)
+            body(0, first);
+    }
+}
+
+/* finish(the sum over the block) by one thread, since doubles are dear on some GPUs; what it returns is every
+ * thread's. Every thread of the block comes. */
+template <typename Finish> REEL_DEVICE float reel_block_total(double sum, Finish finish)
+{
+    __shared__ double of_warp[REEL_ROW_THREADS / REEL_WARP];
+    __shared__ float result;
+#pragma unroll
+    for (int simd = REEL_WARP / 2; simd > 0; simd /= 2)
+        sum += __shfl_xor_sync(0xffffffffu, sum, simd);
+    if (threadIdx.x % REEL_WARP == 0)
+        of_warp[threadIdx.x / REEL_WARP] = sum;
+    __syncthreads(); /* and everyone has read the result of the call before */
+    if (threadIdx.x == 0) {
+        double total = 0;
+        for (unsigned warp = 0; warp < blockDim.x / REEL_WARP; warp++)
+            total += of_warp[warp];
+        result = finish(total);
+    }
+    __syncthreads();
+    return result;
+}
+
+/* The element of the whole grid that this thread begins with, and how far the next one is. */
+REEL_DEVICE int64_t reel_grid_first(void)
+{
+    return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+
+REEL_DEVICE int64_t reel_grid_stride(void)
+{
+    return static_cast<int64_t>(gridDim.x) * blockDim.x;
+}
+
+/* ---- On the host. */
+
+static inline int64_t reel_chunks(int64_t width)
+{
+    return (width + REEL_CHUNK - 1) / REEL_CHUNK;
+}
+
+/* Threads of a row's block: by the width alone. */
+static inline unsigned reel_row_threads(int64_t width)
+{
+    int64_t simd = (reel_chunks(width) + REEL_KEPT - 1) / REEL_KEPT;
+    int64_t threads = (simd + REEL_WARP - 1) / REEL_WARP * REEL_WARP;
+    return static_cast<unsigned>(threads < REEL_ROW_THREADS ? threads : REEL_ROW_THREADS);
+}
+
+/* Blocks enough to fill any GPU several times; they go on where there is more. */
+static inline unsigned reel_block_weights(int64_t wanted, int64_t max)
+{
+    return static_cast<unsigned>(wanted < max ? wanted : max);
+}
+
+static inline unsigned reel_row_blocks(int64_t rows)
+{
+    return reel_block_weights(rows, 1 << 16);
+}
+
+static inline unsigned reel_flat_blocks(int64_t elements)
+{
+    return reel_block_weights((elements + REEL_FLAT_THREADS - 1) / REEL_FLAT_THREADS, 1 << 14);
+}
+
+/* Whether rows of that width are whole chunks at these addresses and strides of floats. */
+template <typename... Addresses> static bool reel_is_wide(int64_t width, const Addresses *...addresses)
+{
+    return width % REEL_CHUNK == 0 && ((reinterpret_cast<uintptr_t>(addresses) % 16 == 0) && ...);
+}
+
+/* Whether a row also stays in registers. */
+template <typename... Addresses> static bool reel_is_kept(int64_t width, const Addresses *...addresses)
+{
+    return width <= static_cast<int64_t>(REEL_ROW_THREADS) * REEL_KEPT * REEL_CHUNK &&
+           reel_is_wide(width, addresses...);
+}
+
+/* Whether parts of the rows of a table that begin at these elements are aligned to 16 bytes. */
+static inline bool reel_is_wide_table(const struct reel_rows *rows, int64_t at)
+{
+    return rows->stride % 4 == 0 && at % 4 == 0 && reinterpret_cast<uintptr_t>(rows->table) % 16 == 0;
+}
+
+/* launch(constant) for a value that is known when the program runs. */
+template <typename Launch> static void reel_with_precision(enum reel_precision precision, Launch launch)
+{
+    if (precision == REEL_FP32)
+        launch(std::integral_constant<enum reel_precision, REEL_FP32>());
+    else
+        launch(std::integral_constant<enum reel_precision, REEL_BFLOAT16>());
+}
+
+template <typename Launch> static void reel_with_flag(bool flag, Launch launch)
+{
+    if (flag)
+        launch(std::true_type());
+    else
+        launch(std::false_type());
+}
+
+REEL_DEVICE const float *reel_row_of(const struct reel_rows &rows, int64_t t)
+{
+    return rows.table + (rows.of_token ? rows.of_token[t] : t) * rows.stride;
+}
+
+#endif

@@ -1,0 +1,23 @@
+/* The devices that are built in. */
+#include "device_rates.h"
+
+/* Measured on an AMD EPYC (Zen 3, AVX2), whose units do 95 GFLOP/s at most: large products 90, attention nine tenths of
+ * that; ranks of a host send by shared memory. */
+const struct reel_device_rates reel_device_rates_core = {.name = "cpu-core",
+                                                         .gemm_rate = 90e9,
+                                                         .attention_rate = 80e9,
+                                                         .memory_rate = 5e9,
+                                                         .near_rate = 3e9,
+                                                         .far_rate = 1e9,
+                                                         .number_bytes = 4,
+                                                         .libraries_bytes = 100000000};
+
+/* The H100 of configs/devices.yaml. */
+const struct reel_device_rates reel_device_rates_gpu = {.name = "gpu",
+                                                        .gemm_rate = 660e12,
+                                                        .attention_rate = 500e12,
+                                                        .memory_rate = 2800e9,
+                                                        .near_rate = 350e9,
+                                                        .far_rate = 45e9,
+                                                        .number_bytes = 2,
+                                                        .libraries_bytes = 2000000000};

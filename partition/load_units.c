@@ -1,0 +1,158 @@
+/* Pieces of a checkpoint, and whose they are. */
+#include "load_units.h"
+
+#include "traffic.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What a piece should have: at least, so that messages are no small change, and at most, so that one which is half as much
+ * again is still allowed. */
+enum {
+    WANTED_MIN = 1 << 14,
+    WANTED_MAX = REEL_LOAD_UNIT_BYTES_MAX / 3 * 2,
+    PIECES_A_READER = 8,
+    SMALL_PART = 8
+};
+
+/* Appends rows to the open piece, or to a new one; without arrays it counts only. */
+static void put(struct reel_load_units *units, struct reel_tensor_rows rows, int opens, int64_t *filled)
+{
+    if (opens) {
+        if (units->first)
+            units->first[units->count] = units->rows_count;
+        units->count++;
+        *filled = 0;
+    }
+    rows.at = *filled;
+    *filled += rows.count * rows.columns;
+    if (*filled > units->largest)
+        units->largest = *filled;
+    if (units->rows)
+        units->rows[units->rows_count] = rows;
+    units->rows_count++;
+}
+
+/* A tensor in pieces of its own, as near to the wanted size as whole rows allow. */
+static void put_cut(struct reel_load_units *units, struct reel_tensor_rows whole, int64_t wanted,
+                    int64_t *filled)
+{
+    int64_t parts = (whole.count * whole.columns + wanted / 2) / wanted;
+    parts = parts < 1 ? 1 : parts > whole.count ? whole.count : parts;
+    for (int64_t p = 0; p < parts; p++) {
+        struct reel_tensor_rows rows = whole;
+        rows.first = whole.count * p / parts;
+        rows.count = whole.count * (p + 1) / parts - rows.first;
+        put(units, rows, 1, filled);
+    }
+}
+
+/* First what is small, then matrices, each tensor by tensor. Shares of gathered blocks are in the order of tensors too, so
+ * that readers of consecutive pieces read mostly what they hold, and never all for the same rank at a time. */
+static void put_all(const struct reel_model *model, const struct reel_layout *layout, int64_t wanted,
+                    struct reel_load_units *units)
+{
+    int64_t filled = wanted;
+    for (int small = 1; small >= 0; small--)
+        for (int t = 0; t < REEL_TENSORS; t++) {
+            int64_t elements = reel_tensor_elements(model, (enum reel_tensor)t);
+            int64_t copies = t < REEL_GLOBAL_TENSORS ? 1 : model->layers;
+            if (layout->offset[t] < 0 || (elements < wanted / SMALL_PART) != small)
+                continue;
+            struct reel_slice whole = reel_slice_of(model, 1, 0, (enum reel_tensor)t);
+            for (int64_t layer = 0; layer < copies; layer++) {
+                struct reel_tensor_rows rows = {.tensor = (enum reel_tensor)t,
+                                                .layer = layer,
+                                                .count = whole.rows,
+                                                .columns = whole.columns};
+                if (small)
+                    put(units, rows, filled + elements > wanted, &filled);
+                else
+                    put_cut(units, rows, wanted, &filled);
+            }
+        }
+}
+
+static int64_t piece_elements(const struct reel_model *model, const struct reel_layout *layout,
+                              int64_t readers)
+{
+    int64_t all = (layout->global_bytes + model->layers * layout->block_bytes) / layout->widths.others;
+    int64_t wanted = all / (PIECES_A_READER * readers);
+    return wanted < WANTED_MIN ? WANTED_MIN : wanted > WANTED_MAX ? WANTED_MAX : wanted;
+}
+
+/* Whatever they are held as, they are read as float. */
+static const struct reel_widths as_read = {4, 4};
+
+enum reel_status reel_load_units_make(const struct reel_model *model, enum reel_holding holding,
+                                      int64_t readers, struct reel_load_units *units)
+{
+    struct reel_layout layout = reel_layout_of(model, 1, 0, holding, as_read);
+    int64_t wanted = piece_elements(model, &layout, readers);
+    *units = (struct reel_load_units){.count = 0};
+    put_all(model, &layout, wanted, units);
+    units->rows = malloc((size_t)units->rows_count * sizeof *units->rows);
+    units->first = malloc((size_t)(units->count + 1) * sizeof *units->first);
+    if (!units->rows || !units->first) {
+        reel_load_units_free(units);
+        return reel_fail(REEL_NO_MEMORY, "no memory for the list of the weights' pieces");
+    }
+    units->count = units->rows_count = 0;
+    put_all(model, &layout, wanted, units);
+    units->first[units->count] = units->rows_count;
+    return REEL_OK;
+}
+
+void reel_load_units_free(struct reel_load_units *units)
+{
+    free(units->rows);
+    free(units->first);
+    *units = (struct reel_load_units){.count = 0};
+}
+
+struct reel_rank_weights reel_rank_weights_of(const struct reel_plan *plan, int64_t rank,
+                                              enum reel_holding holding)
+{
+    struct reel_rank_weights rank_weights = {.parts = 1};
+    if (holding == REEL_HELD_FOR_EMBEDDING) {
+        rank_weights.layout = reel_layout_of(&plan->model, 1, 0, holding, as_read);
+        return rank_weights;
+    }
+    rank_weights.parts = plan->mesh.tensor;
+    rank_weights.part = reel_plan_coords(plan, rank).tensor;
+    rank_weights.layout = reel_plan_layout(plan, rank);
+    rank_weights.held = reel_plan_share(plan, &rank_weights.layout, rank);
+    return rank_weights;
+}
+
+int64_t reel_rank_weights_bytes(const struct reel_rank_weights *rank_weights, const struct reel_model *model)
+{
+    return rank_weights->layout.global_bytes + model->layers * rank_weights->held.count;
+}
+
+struct reel_portion reel_portion_of(const struct reel_model *model,
+                                    const struct reel_rank_weights *rank_weights,
+                                    const struct reel_tensor_rows *rows)
+{
+    struct reel_slice slice = reel_slice_of(model, rank_weights->parts, rank_weights->part, rows->tensor);
+    struct reel_range mine = reel_range_intersect((struct reel_range){rows->first, rows->count},
+                                                  (struct reel_range){slice.first_row, slice.row_count});
+    int64_t width = slice.column_count, bytes = reel_layout_width(&rank_weights->layout, rows->tensor);
+    int64_t place =
+        rank_weights->layout.offset[rows->tensor] + (mine.first - slice.first_row) * width * bytes;
+    struct reel_portion portion = {.from = (mine.first - rows->first) * rows->columns + slice.first_column,
+                                   .width = width,
+                                   .count = mine.count * width,
+                                   .to = place,
+                                   .bytes = bytes};
+    if (rows->tensor < REEL_GLOBAL_TENSORS)
+        return portion;
+    /* shares and tensors begin on multiples of the unit, and so between elements */
+    struct reel_range kept =
+        reel_range_intersect((struct reel_range){place, portion.count * bytes}, rank_weights->held);
+    portion.skip = (kept.first - place) / bytes;
+    portion.count = kept.count / bytes;
+    portion.to = rank_weights->layout.global_bytes + rows->layer * rank_weights->held.count + kept.first -
+                 rank_weights->held.first;
+    return portion;
+}

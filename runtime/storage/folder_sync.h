@@ -1,8 +1,0 @@
-/* A rename lasts once its folder has reached the disk. */
-#ifndef REEL_FOLDER_SYNC_H
-#define REEL_FOLDER_SYNC_H
-
-/* Not collective. Lets what was renamed in a folder reach the disk. 0, or -1 with errno. */
-int reel_folder_sync(const char *path);
-
-#endif

@@ -1,9 +1,0 @@
-/* The products of lanes_16_bf16.c in instructions of 8 lanes, the sum of a pair's products in those of floats. */
-#define LANES 16
-#define ROWS 12
-#define NAME "16 lanes with BF16 by 8"
-#define TABLE lanes_16_bf16_by_8
-#define FIRST(x) (vector)((bits)(x) << 16)
-#define SECOND(x) (vector)((bits)(x)&0xffff0000u)
-#define ADD_PAIRS(sum, x, y) ((sum) + SECOND(x) * SECOND(y) + FIRST(x) * FIRST(y))
-#include "lanes_kernel.h"

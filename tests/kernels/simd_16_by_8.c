@@ -1,0 +1,6 @@
+/* The products by 16 lanes, in instructions of 8, so that they can be tested on processors without AVX-512. */
+#define LANES 16
+#define ROWS 12
+#define NAME "16 lanes by 8"
+#define TABLE lanes_16_by_8
+#include "simd_kernel.h"
