@@ -1,4 +1,4 @@
-/* Meshes listed, estimated and chosen. */
+/* Lists, estimates and chooses meshes. */
 #include "choose.h"
 
 #include "estimate.h"
@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Two estimates that differ by less are the same; and so much slower a mesh may be whose numbers do not depend on it. */
+/* Estimates within this factor of each other count as equal. A mesh that gives the bits of one rank may be
+ * slower by the factor `worth`. */
 static const double within = 1.02, worth = 1.10;
 
 int64_t reel_plan_fullest(const struct reel_plan *plan, const struct reel_machine *machine)
@@ -36,14 +37,14 @@ void reel_mesh_text(const struct reel_mesh *mesh, char text[REEL_MESH_TEXT_BYTES
         snprintf(text + at, (size_t)(REEL_MESH_TEXT_BYTES - at), ", gathered");
 }
 
-/* Whether what was asked leaves room for this. */
-static int allows(int64_t asked, int64_t ways)
+/* Whether the job allows an axis to have this many ways. */
+static int allows_ways(int64_t asked, int64_t ways)
 {
     return asked == REEL_AUTO_WAYS || asked == ways;
 }
 
-static void add(const struct reel_plan *plan, const struct reel_machine *machine,
-                struct reel_candidates *candidates)
+static void add_candidate(const struct reel_plan *plan, const struct reel_machine *machine,
+                          struct reel_candidates *candidates)
 {
     struct reel_candidate *candidate = &candidates->at[candidates->count++];
     *candidate = (struct reel_candidate){.mesh = plan->mesh, .bytes = reel_plan_fullest(plan, machine)};
@@ -51,8 +52,8 @@ static void add(const struct reel_plan *plan, const struct reel_machine *machine
     candidates->fitting += candidate->fits;
 }
 
-/* Every mesh of so many ranks with the ways that are given. Gathering over one rank is holding, and is not
- * listed apart. */
+/* Lists every mesh of `ranks` ranks that agrees with `asked`. Weights gathered over one rank are simply
+ * resident, so such a mesh is not listed again. */
 static void list_ways(const struct reel_model *model, const struct reel_workload *work,
                       const struct reel_mesh *asked, int64_t ranks, const struct reel_machine *machine,
                       struct reel_candidates *candidates)
@@ -65,19 +66,20 @@ static void list_ways(const struct reel_model *model, const struct reel_workload
                     struct reel_plan plan;
                     struct reel_mesh mesh = {cfg, ranks / (cfg * tensor * ulysses), ulysses, tensor,
                                              gathered};
-                    if (allows(asked->cfg, cfg) && allows(asked->ring, mesh.ring) &&
-                        allows(asked->ulysses, ulysses) && allows(asked->tensor, tensor) &&
-                        allows(asked->gathered, gathered) && !(gathered && mesh.ring * ulysses == 1) &&
+                    if (allows_ways(asked->cfg, cfg) && allows_ways(asked->ring, mesh.ring) &&
+                        allows_ways(asked->ulysses, ulysses) && allows_ways(asked->tensor, tensor) &&
+                        allows_ways(asked->gathered, gathered) && !(gathered && mesh.ring * ulysses == 1) &&
                         cfg * mesh.ring * ulysses * tensor == ranks &&
                         reel_plan_make(model, work, &mesh, ranks, &plan) == REEL_OK)
-                        add(&plan, machine, candidates);
+                        add_candidate(&plan, machine, candidates);
                 }
 }
 
-/* The same for weights that are to be gathered where no mesh can gather: they are held. */
-static void list(const struct reel_model *model, const struct reel_workload *work,
-                 const struct reel_mesh *asked, int64_t ranks, const struct reel_machine *machine,
-                 struct reel_candidates *candidates)
+/* As list_ways. When the job asks for gathered weights but no mesh can gather, the meshes with resident
+ * weights are listed instead. */
+static void list_meshes(const struct reel_model *model, const struct reel_workload *work,
+                        const struct reel_mesh *asked, int64_t ranks, const struct reel_machine *machine,
+                        struct reel_candidates *candidates)
 {
     struct reel_mesh held = *asked;
     held.gathered = 0;
@@ -89,9 +91,10 @@ static void list(const struct reel_model *model, const struct reel_workload *wor
         list_ways(model, work, &held, ranks, machine, candidates);
 }
 
-/* What a listed mesh sends, and how long an iteration takes with it. */
-static void estimate(const struct reel_model *model, const struct reel_workload *work, int64_t ranks,
-                     const struct reel_machine *machine, struct reel_candidate *candidate)
+/* Fills in what a listed mesh sends and how long an iteration takes. */
+static void estimate_candidate(const struct reel_model *model, const struct reel_workload *work,
+                               int64_t ranks, const struct reel_machine *machine,
+                               struct reel_candidate *candidate)
 {
     struct reel_plan plan;
     int64_t sent[REEL_TRAFFIC_CLASSES] = {0};
@@ -103,8 +106,8 @@ static void estimate(const struct reel_model *model, const struct reel_workload 
     candidate->seconds = reel_estimate_iteration(&plan, machine, work->window_frames).seconds;
 }
 
-/* Those that fit first, then the faster, then the smaller; no two have the same mesh. */
-static int order(const void *left, const void *right)
+/* Candidates that fit come first, then the faster, then the smaller. No two have the same mesh. */
+static int compare_candidates(const void *left, const void *right)
 {
     const struct reel_candidate *a = left, *b = right;
     if (a->fits != b->fits)
@@ -116,7 +119,7 @@ static int order(const void *left, const void *right)
     return memcmp(&a->mesh, &b->mesh, sizeof a->mesh);
 }
 
-/* Whether a is taken rather than b where both are as fast. */
+/* Whether a is preferred to b when both are equally fast. */
 static int is_preferred(const struct reel_mesh *a, const struct reel_mesh *b)
 {
     if (a->tensor != b->tensor)
@@ -128,47 +131,49 @@ static int is_preferred(const struct reel_mesh *a, const struct reel_mesh *b)
     return a->cfg > b->cfg;
 }
 
-/* Whether a mesh gives the numbers of one rank, bit for bit: data only moves. */
-static int only_moves(const struct reel_mesh *mesh)
+/* Whether a mesh gives the results of one rank bit for bit, because it only moves data. */
+static int only_moves_data(const struct reel_mesh *mesh)
 {
     return mesh->ring == 1 && mesh->tensor == 1;
 }
 
-/* The fastest that fits, among those that only move data or among all, with resident weights or not; -1: none. */
-static int64_t fastest(const struct reel_candidates *candidates, int moving, int resident)
+/* The fastest candidate that fits. moving: only meshes that only move data; resident: only resident
+ * weights. -1: none. */
+static int64_t fastest_candidate(const struct reel_candidates *candidates, int moving, int resident)
 {
     for (int64_t c = 0; c < candidates->fitting; c++)
         if (!(resident && candidates->at[c].mesh.gathered) &&
-            (!moving || only_moves(&candidates->at[c].mesh)))
+            (!moving || only_moves_data(&candidates->at[c].mesh)))
             return c;
     return -1;
 }
 
-/* Weights that are left open are gathered only where nothing resident fits. */
-static int64_t choice(const struct reel_candidates *candidates)
+/* The index of the chosen candidate; -1: none fits. Weights are gathered only where no resident mesh fits. */
+static int64_t choose_candidate(const struct reel_candidates *candidates)
 {
     const struct reel_candidate *at = candidates->at;
-    int resident = fastest(candidates, 0, 1) >= 0;
-    int64_t first = fastest(candidates, 0, resident), moving = fastest(candidates, 1, resident);
+    int resident = fastest_candidate(candidates, 0, 1) >= 0;
+    int64_t first = fastest_candidate(candidates, 0, resident),
+            moving = fastest_candidate(candidates, 1, resident);
     if (first < 0)
         return -1;
     int moves = moving >= 0 && at[moving].seconds <= worth * at[first].seconds;
     int64_t chosen = first = moves ? moving : first;
     for (int64_t c = first; c < candidates->fitting && at[c].seconds <= within * at[first].seconds; c++)
-        if (!(resident && at[c].mesh.gathered) && (!moves || only_moves(&at[c].mesh)) &&
+        if (!(resident && at[c].mesh.gathered) && (!moves || only_moves_data(&at[c].mesh)) &&
             is_preferred(&at[c].mesh, &at[chosen].mesh))
             chosen = c;
     return chosen;
 }
 
-static void ways_text(int64_t ways, char text[24])
+static void write_ways(int64_t ways, char text[24])
 {
     snprintf(text, 24, ways == REEL_AUTO_WAYS ? "auto" : "%lld", (long long)ways);
 }
 
-/* The error of a request that no mesh meets. */
-static enum reel_status impossible(const struct reel_model *model, const struct reel_workload *work,
-                                   const struct reel_mesh *asked, int64_t ranks)
+/* Fails with the reason why no mesh agrees with `asked`. */
+static enum reel_status fail_without_mesh(const struct reel_model *model, const struct reel_workload *work,
+                                          const struct reel_mesh *asked, int64_t ranks)
 {
     struct reel_plan plan;
     char cfg[24], ring[24], ulysses[24], tensor[24];
@@ -178,14 +183,15 @@ static enum reel_status impossible(const struct reel_model *model, const struct 
     int open = asked->cfg < 1 || asked->ring < 1 || asked->ulysses < 1 || asked->tensor < 1;
     if (!open || min.cfg > work->branches || ranks < 1 || ranks > REEL_PARTS_MAX)
         return reel_plan_make(model, work, &min, ranks, &plan);
-    ways_text(asked->cfg, cfg);
-    ways_text(asked->ring, ring);
-    ways_text(asked->ulysses, ulysses);
-    ways_text(asked->tensor, tensor);
+    write_ways(asked->cfg, cfg);
+    write_ways(asked->ring, ring);
+    write_ways(asked->ulysses, ulysses);
+    write_ways(asked->tensor, tensor);
     return reel_fail(
         REEL_BAD_PLAN,
         "no mesh of partition.cfg %s x ring %s x ulysses %s x tensor %s has %lld ranks and %lld branches, "
-        "expected ways whose product is the number of ranks, with ulysses x tensor at most %lld, the heads",
+        "expected ways whose product is the number of ranks, with ulysses x tensor at most %lld, the number "
+        "of heads",
         cfg, ring, ulysses, tensor, (long long)ranks, (long long)work->branches, (long long)model->heads);
 }
 
@@ -193,13 +199,13 @@ enum reel_status reel_candidates_make(const struct reel_model *model, const stru
                                       const struct reel_mesh *asked, int64_t ranks,
                                       const struct reel_machine *machine, struct reel_candidates *candidates)
 {
-    list(model, work, asked, ranks, machine, candidates);
+    list_meshes(model, work, asked, ranks, machine, candidates);
     if (candidates->count == 0)
-        return impossible(model, work, asked, ranks);
+        return fail_without_mesh(model, work, asked, ranks);
     for (int64_t c = 0; c < candidates->count; c++)
-        estimate(model, work, ranks, machine, &candidates->at[c]);
-    qsort(candidates->at, (size_t)candidates->count, sizeof candidates->at[0], order);
-    candidates->chosen = choice(candidates);
+        estimate_candidate(model, work, ranks, machine, &candidates->at[c]);
+    qsort(candidates->at, (size_t)candidates->count, sizeof candidates->at[0], compare_candidates);
+    candidates->chosen = choose_candidate(candidates);
     return REEL_OK;
 }
 
@@ -219,7 +225,7 @@ void reel_candidates_why(const struct reel_candidates *candidates, char why[REEL
     int64_t gathered = 0;
     for (int64_t c = 0; c < candidates->count; c++)
         gathered += candidates->at[c].mesh.gathered;
-    int held = fastest(candidates, 0, 1) >= 0;
+    int held = fastest_candidate(candidates, 0, 1) >= 0;
     while (best->mesh.gathered && held)
         best++;
     reel_mesh_text(&best->mesh, mesh);
@@ -233,11 +239,12 @@ void reel_candidates_why(const struct reel_candidates *candidates, char why[REEL
         snprintf(why, REEL_WHY_BYTES, "%sthe fastest of %lld meshes%s by estimate%s%s", than,
                  (long long)candidates->count, fitting,
                  gathered == 0 || gathered == candidates->count ? ""
-                 : !held                                        ? ", none with resident weights fits"
-                                                                : ", resident weights first",
-                 best == chosen                                          ? ""
-                 : only_moves(&chosen->mesh) && !only_moves(&best->mesh) ? ", but with the bits of one rank"
-                                                                         : ", but simpler");
+                 : !held                                        ? ", no mesh with resident weights fits"
+                                                                : ", resident weights preferred",
+                 best == chosen ? ""
+                 : only_moves_data(&chosen->mesh) && !only_moves_data(&best->mesh)
+                     ? ", but bit-identical to one rank"
+                     : ", but simpler");
 }
 
 enum reel_status reel_candidates_check(const struct reel_candidates *candidates, int64_t ranks,
@@ -248,12 +255,11 @@ enum reel_status reel_candidates_check(const struct reel_candidates *candidates,
         return REEL_OK;
     const struct reel_candidate *smallest = reel_candidates_smallest(candidates);
     reel_mesh_text(&smallest->mesh, mesh);
-    return reel_fail(REEL_BAD_PLAN,
-                     "rank 0 of %lld needs %.3f GB with the mesh that takes least (%s) and may take %.3f GB, "
-                     "expected more "
-                     "memory, more ranks or smaller diffusion_forcing.base_frames",
-                     (long long)ranks, (double)smallest->bytes * 1e-9, mesh,
-                     (double)machine->room_bytes * 1e-9);
+    return reel_fail(
+        REEL_BAD_PLAN,
+        "rank 0 of %lld needs %.3f GB with the smallest mesh (%s) but may take %.3f GB, expected more "
+        "memory, more ranks or smaller diffusion_forcing.base_frames",
+        (long long)ranks, (double)smallest->bytes * 1e-9, mesh, (double)machine->room_bytes * 1e-9);
 }
 
 int64_t reel_ranks_that_fit(const struct reel_model *model, const struct reel_workload *work,
@@ -262,7 +268,7 @@ int64_t reel_ranks_that_fit(const struct reel_model *model, const struct reel_wo
 {
     struct reel_candidates candidates;
     for (int64_t ranks = first; ranks <= last; ranks++) {
-        list(model, work, asked, ranks, machine, &candidates);
+        list_meshes(model, work, asked, ranks, machine, &candidates);
         if (candidates.fitting > 0)
             return ranks;
     }
@@ -274,7 +280,7 @@ enum reel_status reel_plan_choose(const struct reel_model *model, const struct r
                                   const struct reel_machine *machine, struct reel_plan *plan,
                                   char why[REEL_WHY_BYTES])
 {
-    struct reel_candidates candidates; /* 90 KB: on the stack, as nothing here allocates */
+    struct reel_candidates candidates; /* 90 KB on the stack, because nothing here allocates */
     REEL_PASS(reel_candidates_make(model, work, asked, ranks, machine, &candidates));
     REEL_PASS(reel_candidates_check(&candidates, ranks, machine));
     if (why)

@@ -5,7 +5,8 @@
  *
  *     struct reel_cut tokens = reel_cut_even(3510, 4);   first = 0 878 1756 2633 3510
  *
- * A cut is a value: no pointers, no rank of its own. Not collective; all functions are pure. */
+ * A cut is a value: it has no pointers and is the same on every rank. Not collective; all functions are
+ * pure. */
 #ifndef REEL_CUT_H
 #define REEL_CUT_H
 
@@ -18,32 +19,33 @@ struct reel_cut {
     int64_t first[REEL_PARTS_MAX + 1]; /* first[0] = 0, non-decreasing, first[P] = total */
 };
 
-/* Elements that follow each other: [first, first + count). */
+/* Consecutive elements: [first, first + count). */
 struct reel_range {
     int64_t first, count;
 };
 
-/* What two runs have in common, which may be nothing. */
+/* The intersection of two ranges, which may be empty. */
 struct reel_range reel_range_intersect(struct reel_range a, struct reel_range b);
 
-/* total >= 0 elements over parts, as evenly as can be: sizes differ by at most one. */
+/* Cuts total >= 0 elements as evenly as possible: the sizes of parts differ by at most one. */
 struct reel_cut reel_cut_even(int64_t total, int64_t parts);
 
-/* The first element of a part of that cut, or where the last ends; without making the table. */
+/* The first element of a part of reel_cut_even(total, parts); for part == parts, total. Does not build the
+ * table. */
 int64_t reel_cut_even_first(int64_t total, int64_t parts, int64_t part);
 
-/* The outer cut's parts, each cut evenly again: outer->parts * parts parts, those of one outer part side
- * by side. The boundaries of the outer cut stay where they were, and the fullest part is as full as if all
- * were cut at once. */
+/* Cuts each part of the outer cut evenly again: outer->parts * parts parts, where those of one outer part
+ * are adjacent. The boundaries of the outer cut remain. When the outer cut is even, the largest part is as
+ * large as if everything were cut at once. */
 struct reel_cut reel_cut_within(const struct reel_cut *outer, int64_t parts);
 
-/* The elements of part p. */
+/* The number of elements of a part. */
 int64_t reel_cut_count(const struct reel_cut *cut, int64_t part);
 
-/* All elements. */
+/* The number of all elements. */
 int64_t reel_cut_total(const struct reel_cut *cut);
 
-/* The elements of the fullest part: what a buffer must hold that serves any part. */
+/* The number of elements of the largest part: the size of a buffer that must serve any part. */
 int64_t reel_cut_largest(const struct reel_cut *cut);
 
 #endif

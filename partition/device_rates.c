@@ -1,8 +1,8 @@
-/* The devices that are built in. */
+/* The built-in devices. */
 #include "device_rates.h"
 
-/* Measured on an AMD EPYC (Zen 3, AVX2), whose units do 95 GFLOP/s at most: large products 90, attention nine tenths of
- * that; ranks of a host send by shared memory. */
+/* Measured on an AMD EPYC (Zen 3, AVX2) with a peak of 95 GFLOP/s: 90 in large GEMMs, 80 in attention.
+ * Ranks on one host send through shared memory. */
 const struct reel_device_rates reel_device_rates_core = {.name = "cpu-core",
                                                          .gemm_rate = 90e9,
                                                          .attention_rate = 80e9,

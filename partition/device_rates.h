@@ -1,7 +1,7 @@
-/* What computes for one rank, as the rates that an estimate needs.
+/* The rates of one rank's device, which estimates are made from.
  *
- * Rates are what long runs sustain, not what a data sheet promises. configs/devices.yaml names devices
- * (device_file.h reads it); two are built in, so that a run needs no file.
+ * Rates are those of long runs, not of a data sheet. configs/devices.yaml names devices (device_file.h
+ * reads it); two are built in, so that a run needs no file.
  *
  *     struct reel_machine machine = {.device = reel_device_rates_core, .ranks_per_node = 8};
  *
@@ -18,28 +18,29 @@ struct reel_device_rates {
     double gemm_rate;      /* FLOP/s of a large GEMM */
     double attention_rate; /* FLOP/s of attention */
     double memory_rate;    /* bytes/s that a pass over an array reads and writes */
-    double near_rate;      /* bytes/s from a rank to others of its host */
-    double far_rate;       /* bytes/s from a rank to other hosts */
-    int64_t memory_bytes;  /* of one device; 0: not known */
-    int64_t number_bytes;  /* of the type it computes in: 4 for fp32, 2 for bf16 */
-    /* At most what libraries take beside the plan: MPI and HDF5 of a process, or on a GPU CUDA, NCCL,
-     * cuBLAS and cuDNN. */
+    double near_rate;      /* bytes/s from a rank to ranks on its own host */
+    double far_rate;       /* bytes/s from a rank to ranks on other hosts */
+    int64_t memory_bytes;  /* of one device; 0: unknown */
+    int64_t number_bytes;  /* of the dtype it computes in: 4 for fp32, 2 for bf16 */
+    /* The most that libraries take in addition to the plan: MPI and HDF5 in a CPU process; on a GPU CUDA,
+     * NCCL, cuBLAS and cuDNN. */
     int64_t libraries_bytes;
 };
 
-/* One core of a CPU. Ranks of several threads are faster, in about the same proportions, so that this one
- * serves to choose a mesh for any number of threads: the choice must not depend on it. */
+/* One core of a CPU. A rank of several threads is faster at everything by about the same factor, so these
+ * rates choose the same mesh for any number of threads. The choice must not depend on the number of
+ * threads. */
 extern const struct reel_device_rates reel_device_rates_core;
 
-/* A GPU that shares a host with others of its kind. Its rates serve to choose a mesh; others are in about the same
- * proportions. */
+/* A GPU that shares a host with others of its kind. Other GPUs have rates in about the same proportions,
+ * so these rates choose a mesh for them too. */
 extern const struct reel_device_rates reel_device_rates_gpu;
 
-/* The devices of a job. */
+/* The devices that a job runs on. */
 struct reel_machine {
     struct reel_device_rates device; /* of every rank */
     int64_t ranks_per_node;          /* ranks 0 .. ranks_per_node - 1 share the first host, and so on */
-    int64_t room_bytes; /* memory that a rank may take in all, libraries included; 0: not known */
+    int64_t room_bytes; /* memory that one rank may take in all, libraries included; 0: unknown */
 };
 
 #endif

@@ -3,7 +3,7 @@
 
 #include "traffic.h"
 
-/* The counts of a rank that its work is proportional to, named as in traffic.h. */
+/* The counts that determine a rank's work, named as in traffic.h. */
 struct counts {
     int64_t n, g, D, d, f, h, C;
     struct reel_range segment;
@@ -25,8 +25,8 @@ static struct counts counts_of(const struct reel_plan *plan, int64_t rank, int64
                            .segment = reel_plan_segment(plan, &tokens, coords.ring)};
 }
 
-/* Pairs of a query of the run and a key that it sees. */
-static double pairs(const struct reel_plan *plan, struct reel_range queries, int64_t frames)
+/* The number of (query, key) pairs in which a query of the range sees the key. */
+static double query_key_pairs(const struct reel_plan *plan, struct reel_range queries, int64_t frames)
 {
     int64_t L = frames * plan->work.H * plan->work.W,
             block = plan->work.causal_block * plan->work.H * plan->work.W;
@@ -45,8 +45,8 @@ struct reel_flops reel_flops_iteration(const struct reel_plan *plan, int64_t ran
     struct counts c = counts_of(plan, rank, frames);
     int64_t branches = reel_plan_branches(plan), context = m->text_rows + m->image_rows;
     double block_gemm = (double)(c.g * c.D) * (double)(12 * c.d + 4 * c.f);
-    double block_attention =
-        (double)(4 * c.h * c.C) * pairs(plan, c.segment, frames) + (double)(4 * c.g * context) * (double)c.d;
+    double block_attention = (double)(4 * c.h * c.C) * query_key_pairs(plan, c.segment, frames) +
+                             (double)(4 * c.g * context) * (double)c.d;
     double once = (double)(2 * c.n * c.D * 4 * (m->in_channels + m->out_channels));
     return (struct reel_flops){(double)branches * ((double)m->layers * block_gemm + once),
                                (double)(branches * m->layers) * block_attention};
@@ -75,16 +75,16 @@ struct reel_flops reel_flops_embedding(const struct reel_plan *plan)
                                        (double)((plan->model.frequencies + 7 * D) * D)};
 }
 
-/* Bytes that an expanded embedding takes an iteration: seven rows of D written a token, and the signal measured against
- * its clone, which it replaces. */
+/* Bytes that the expanded embedding reads and writes in an iteration: it writes seven rows of D per token,
+ * compares the signal with its previous copy, and replaces that copy. */
 static double expansion_bytes(const struct reel_plan *plan, int64_t tokens)
 {
     return (double)(28 + 12 * plan->work.signal_rows) * (double)(tokens * plan->model.width);
 }
 
-/* Bytes that the passes of an iteration read and write: per token three norms (residual in, numbers out)
- * and three sums (numbers in, residual in and out), per column of q, k, v and cross q one way in and out,
- * and the same for what attention gives. */
+/* Bytes that the passes of an iteration read and write. Per token: three norms (read the residual, write
+ * elements of b bytes) and three sums (read elements of b bytes, read and write the residual). Per column
+ * of q, k, v, cross q and the output of attention: one read and one write. */
 static double pass_bytes(const struct reel_plan *plan, int64_t rank, int64_t frames)
 {
     struct counts c = counts_of(plan, rank, frames);
@@ -95,8 +95,8 @@ static double pass_bytes(const struct reel_plan *plan, int64_t rank, int64_t fra
     return (double)(reel_plan_branches(plan) * plan->model.layers) * block + expanded;
 }
 
-/* Every stride-th rank of a group stands on an axis. Of the ranks, the one with the fewest peers on its
- * own host has so many of them. */
+/* The ranks of an axis are `stride` apart. Each has a number of peers on its own host; returns the
+ * smallest such number over all ranks. */
 static int64_t fewest_near(const struct reel_plan *plan, int64_t stride, int64_t ways, int64_t ranks_per_node)
 {
     int64_t fewest = ways - 1;
@@ -111,7 +111,7 @@ static int64_t fewest_near(const struct reel_plan *plan, int64_t stride, int64_t
     return fewest;
 }
 
-/* Seconds per byte that is sent to the peers of an axis in equal parts. */
+/* Seconds per byte that a rank sends in equal parts to its peers on an axis. */
 static double slowness(const struct reel_plan *plan, const struct reel_machine *machine, int64_t stride,
                        int64_t ways)
 {
@@ -121,9 +121,9 @@ static double slowness(const struct reel_plan *plan, const struct reel_machine *
     return near / machine->device.near_rate + (1 - near) / machine->device.far_rate;
 }
 
-/* Seconds to send by purpose. */
-static void sending(const struct reel_plan *plan, const struct reel_machine *machine,
-                    const int64_t bytes[REEL_TRAFFIC_CLASSES], double seconds[REEL_TRAFFIC_CLASSES])
+/* Seconds to send the bytes of each traffic class. */
+static void sending_seconds(const struct reel_plan *plan, const struct reel_machine *machine,
+                            const int64_t bytes[REEL_TRAFFIC_CLASSES], double seconds[REEL_TRAFFIC_CLASSES])
 {
     const struct reel_mesh *m = &plan->mesh;
     int64_t parts = reel_plan_parts(plan);
@@ -144,15 +144,15 @@ static void sending(const struct reel_plan *plan, const struct reel_machine *mac
         seconds[p] = (double)bytes[p] * each[p];
 }
 
-/* How much longer the first takes than the second, which runs at the same time. */
-static double beyond(double seconds, double meanwhile)
+/* The part of `seconds` that remains after `meanwhile`, during which both run at the same time. */
+static double seconds_beyond(double seconds, double meanwhile)
 {
     return seconds > meanwhile ? seconds - meanwhile : 0;
 }
 
-/* The most that rank 0 and the last of the ring compute and send. */
-static struct reel_flops max(const struct reel_plan *plan, int64_t frames,
-                             int64_t bytes[REEL_TRAFFIC_CLASSES])
+/* The work of the slowest rank: the larger of what rank 0 and the last rank of the ring compute and send. */
+static struct reel_flops max_work(const struct reel_plan *plan, int64_t frames,
+                                  int64_t bytes[REEL_TRAFFIC_CLASSES])
 {
     int64_t last = reel_plan_rank(plan, (struct reel_coords){.ring = plan->mesh.ring - 1});
     struct reel_flops flops = reel_flops_iteration(plan, 0, frames);
@@ -174,16 +174,16 @@ struct reel_estimate reel_estimate_iteration(const struct reel_plan *plan, const
     const struct reel_device_rates *device = &machine->device;
     int64_t bytes[REEL_TRAFFIC_CLASSES] = {0};
     double sent[REEL_TRAFFIC_CLASSES];
-    struct reel_flops flops = max(plan, frames, bytes);
+    struct reel_flops flops = max_work(plan, frames, bytes);
     struct reel_estimate estimate = {.gemm = (double)flops.gemm / device->gemm_rate,
                                      .attention = (double)flops.attention / device->attention_rate,
                                      .passes = pass_bytes(plan, 0, frames) / device->memory_rate};
-    sending(plan, machine, bytes, sent);
+    sending_seconds(plan, machine, bytes, sent);
     double computing = estimate.gemm + estimate.attention + estimate.passes;
-    double inside = beyond(sent[REEL_TRAFFIC_COLUMNS] + sent[REEL_TRAFFIC_PARTIALS], estimate.gemm) +
-                    beyond(sent[REEL_TRAFFIC_KEYS], estimate.attention) + sent[REEL_TRAFFIC_HEADS] +
+    double inside = seconds_beyond(sent[REEL_TRAFFIC_COLUMNS] + sent[REEL_TRAFFIC_PARTIALS], estimate.gemm) +
+                    seconds_beyond(sent[REEL_TRAFFIC_KEYS], estimate.attention) + sent[REEL_TRAFFIC_HEADS] +
                     sent[REEL_TRAFFIC_TOKENS] + sent[REEL_TRAFFIC_NORMS];
-    estimate.waiting = inside + beyond(sent[REEL_TRAFFIC_WEIGHTS], computing + inside) +
+    estimate.waiting = inside + seconds_beyond(sent[REEL_TRAFFIC_WEIGHTS], computing + inside) +
                        sent[REEL_TRAFFIC_OUTPUT] + sent[REEL_TRAFFIC_DISTANCES] + sent[REEL_TRAFFIC_VELOCITY];
     estimate.seconds = computing + estimate.waiting;
     return estimate;
@@ -200,7 +200,7 @@ double reel_estimate_skipped(const struct reel_plan *plan, const struct reel_mac
     if (plan->work.expanded)
         passed += expansion_bytes(plan, c.n);
     reel_traffic_iteration(plan, 0, (struct reel_iteration){.frames = frames}, bytes);
-    sending(plan, machine, bytes, sent);
+    sending_seconds(plan, machine, bytes, sent);
     return flops / machine->device.gemm_rate + passed / machine->device.memory_rate +
            sent[REEL_TRAFFIC_OUTPUT] + sent[REEL_TRAFFIC_DISTANCES] + sent[REEL_TRAFFIC_VELOCITY];
 }

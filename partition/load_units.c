@@ -1,4 +1,4 @@
-/* Pieces of a checkpoint, and whose they are. */
+/* Load units of a checkpoint, and which rank holds what of them. */
 #include "load_units.h"
 
 #include "traffic.h"
@@ -6,17 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a piece should have: at least, so that messages are no small change, and at most, so that one which is half as much
- * again is still allowed. */
+/* The wanted elements of a load unit. At least WANTED_MIN, so that messages are not too small. At most
+ * WANTED_MAX: a unit of whole rows may be half as large again, and stays below REEL_LOAD_UNIT_ELEMENTS_MAX. A
+ * tensor smaller than 1 / SMALL_PART of the wanted size shares a unit with others. */
 enum {
     WANTED_MIN = 1 << 14,
-    WANTED_MAX = REEL_LOAD_UNIT_BYTES_MAX / 3 * 2,
-    PIECES_A_READER = 8,
+    WANTED_MAX = REEL_LOAD_UNIT_ELEMENTS_MAX / 3 * 2,
+    UNITS_PER_READER = 8,
     SMALL_PART = 8
 };
 
-/* Appends rows to the open piece, or to a new one; without arrays it counts only. */
-static void put(struct reel_load_units *units, struct reel_tensor_rows rows, int opens, int64_t *filled)
+/* Appends rows to the open load unit, or opens a new one. While the arrays are NULL it only counts. */
+static void put_rows(struct reel_load_units *units, struct reel_tensor_rows rows, int opens, int64_t *filled)
 {
     if (opens) {
         if (units->first)
@@ -33,9 +34,9 @@ static void put(struct reel_load_units *units, struct reel_tensor_rows rows, int
     units->rows_count++;
 }
 
-/* A tensor in pieces of its own, as near to the wanted size as whole rows allow. */
-static void put_cut(struct reel_load_units *units, struct reel_tensor_rows whole, int64_t wanted,
-                    int64_t *filled)
+/* Puts a tensor into load units of its own, as near to the wanted size as whole rows allow. */
+static void put_cut_tensor(struct reel_load_units *units, struct reel_tensor_rows whole, int64_t wanted,
+                           int64_t *filled)
 {
     int64_t parts = (whole.count * whole.columns + wanted / 2) / wanted;
     parts = parts < 1 ? 1 : parts > whole.count ? whole.count : parts;
@@ -43,14 +44,15 @@ static void put_cut(struct reel_load_units *units, struct reel_tensor_rows whole
         struct reel_tensor_rows rows = whole;
         rows.first = whole.count * p / parts;
         rows.count = whole.count * (p + 1) / parts - rows.first;
-        put(units, rows, 1, filled);
+        put_rows(units, rows, 1, filled);
     }
 }
 
-/* First what is small, then matrices, each tensor by tensor. Shares of gathered blocks are in the order of tensors too, so
- * that readers of consecutive pieces read mostly what they hold, and never all for the same rank at a time. */
-static void put_all(const struct reel_model *model, const struct reel_layout *layout, int64_t wanted,
-                    struct reel_load_units *units)
+/* Small tensors come first, then matrices, each tensor by tensor. The shares of gathered blocks are in the
+ * order of tensors too. So readers of consecutive units mostly read what they hold themselves, and never
+ * all read for the same rank at once. */
+static void put_all_tensors(const struct reel_model *model, const struct reel_layout *layout, int64_t wanted,
+                            struct reel_load_units *units)
 {
     int64_t filled = wanted;
     for (int small = 1; small >= 0; small--)
@@ -66,39 +68,39 @@ static void put_all(const struct reel_model *model, const struct reel_layout *la
                                                 .count = whole.rows,
                                                 .columns = whole.columns};
                 if (small)
-                    put(units, rows, filled + elements > wanted, &filled);
+                    put_rows(units, rows, filled + elements > wanted, &filled);
                 else
-                    put_cut(units, rows, wanted, &filled);
+                    put_cut_tensor(units, rows, wanted, &filled);
             }
         }
 }
 
-static int64_t piece_elements(const struct reel_model *model, const struct reel_layout *layout,
-                              int64_t readers)
+static int64_t wanted_elements(const struct reel_model *model, const struct reel_layout *layout,
+                               int64_t readers)
 {
     int64_t all = (layout->global_bytes + model->layers * layout->block_bytes) / layout->widths.others;
-    int64_t wanted = all / (PIECES_A_READER * readers);
+    int64_t wanted = all / (UNITS_PER_READER * readers);
     return wanted < WANTED_MIN ? WANTED_MIN : wanted > WANTED_MAX ? WANTED_MAX : wanted;
 }
 
-/* Whatever they are held as, they are read as float. */
+/* Weights are read as float, whatever their dtype in memory. */
 static const struct reel_widths as_read = {4, 4};
 
 enum reel_status reel_load_units_make(const struct reel_model *model, enum reel_holding holding,
                                       int64_t readers, struct reel_load_units *units)
 {
     struct reel_layout layout = reel_layout_of(model, 1, 0, holding, as_read);
-    int64_t wanted = piece_elements(model, &layout, readers);
+    int64_t wanted = wanted_elements(model, &layout, readers);
     *units = (struct reel_load_units){.count = 0};
-    put_all(model, &layout, wanted, units);
+    put_all_tensors(model, &layout, wanted, units);
     units->rows = malloc((size_t)units->rows_count * sizeof *units->rows);
     units->first = malloc((size_t)(units->count + 1) * sizeof *units->first);
     if (!units->rows || !units->first) {
         reel_load_units_free(units);
-        return reel_fail(REEL_NO_MEMORY, "no memory for the list of the weights' pieces");
+        return reel_fail(REEL_NO_MEMORY, "no memory for the list of load units");
     }
     units->count = units->rows_count = 0;
-    put_all(model, &layout, wanted, units);
+    put_all_tensors(model, &layout, wanted, units);
     units->first[units->count] = units->rows_count;
     return REEL_OK;
 }
@@ -147,7 +149,7 @@ struct reel_portion reel_portion_of(const struct reel_model *model,
                                    .bytes = bytes};
     if (rows->tensor < REEL_GLOBAL_TENSORS)
         return portion;
-    /* shares and tensors begin on multiples of the unit, and so between elements */
+    /* shares and tensors begin on multiples of REEL_LAYOUT_UNIT, so no share cuts an element */
     struct reel_range kept =
         reel_range_intersect((struct reel_range){place, portion.count * bytes}, rank_weights->held);
     portion.skip = (kept.first - place) / bytes;

@@ -1,15 +1,16 @@
-/* A checkpoint in pieces that are read one at a time, and what of a piece a rank holds.
+/* The load units of a checkpoint, which are read one at a time, and which part of a unit a rank holds.
  *
- * A piece is a range of whole rows of one matrix, or several small tensors together: norms and biases are 600 of 1095
- * tensors and a thousandth of the bytes. The list is the same on every rank that asks for it alike, so that ranks which
- * read different pieces can say whose part of them is whose without a word.
+ * A load unit is a range of whole rows of one matrix, or several small tensors together: norms and biases
+ * are 600 of 1095 tensors and a thousandth of the bytes. All ranks that call with the same arguments get
+ * the same list. So ranks that read different units know which part of each unit belongs to which rank,
+ * without communication.
  *
- *     REEL_PASS(reel_load_units_make(&model, REEL_HELD_ALWAYS, 8, &pieces));        4,899 pieces of at most 12 MiB, at 14B
- *     struct reel_rank_weights holder = reel_rank_weights_of(&plan, 5, REEL_HELD_ALWAYS);
- *     for (int64_t r = pieces.first[7]; r < pieces.first[8]; r++)
- *         struct reel_portion portion = reel_portion_of(&model, &holder, &pieces.rows[r]);
+ *     REEL_PASS(reel_load_units_make(&model, REEL_HELD_ALWAYS, 8, &units));      14B: 4,899 of at most 12 MiB
+ *     struct reel_rank_weights rank_5 = reel_rank_weights_of(&plan, 5, REEL_HELD_ALWAYS);
+ *     for (int64_t r = units.first[7]; r < units.first[8]; r++)
+ *         struct reel_portion portion = reel_portion_of(&model, &rank_5, &units.rows[r]);
  *
- * Files are counted in elements, what is held in bytes. Not collective. */
+ * Positions in files count elements; positions in a rank's memory count bytes. Not collective. */
 #ifndef REEL_LOAD_UNITS_H
 #define REEL_LOAD_UNITS_H
 
@@ -17,52 +18,59 @@
 #include "slice.h"
 #include "status.h"
 
-enum { REEL_LOAD_UNIT_BYTES_MAX = 4 << 20 }; /* elements, but for a row that is longer */
+/* The maximal elements (not bytes) of a load unit; a single row that is longer is still one unit. */
+enum { REEL_LOAD_UNIT_ELEMENTS_MAX = 4 << 20 };
 
-/* Whole rows of one tensor; those of more than two dimensions are [first, all others]. */
+/* Whole rows of one tensor. A tensor of more than two dimensions counts as [first dimension, product of
+ * the others]. */
 struct reel_tensor_rows {
     enum reel_tensor tensor;
-    int64_t layer; /* 0 for tensors that exist once */
+    int64_t layer; /* 0 for tensors outside the blocks */
     int64_t first, count, columns;
-    int64_t at; /* in the piece */
+    int64_t at; /* element of the load unit at which the rows start */
 };
 
 struct reel_load_units {
     struct reel_tensor_rows *rows;
-    int64_t *first; /* [count + 1]: piece p is rows[first[p]] .. rows[first[p + 1] - 1] */
+    int64_t *first; /* [count + 1]: unit p is rows[first[p]] .. rows[first[p + 1] - 1] */
     int64_t count, rows_count;
-    int64_t largest; /* elements of a piece */
+    int64_t largest; /* elements of the largest unit */
 };
 
-/* Every tensor of the holding exactly once, for that many readers: small models have smaller pieces, so that each reader
- * gets several. reel_load_units_free frees them. REEL_NO_MEMORY. */
+/* Lists every tensor of the holding exactly once, in load units for `readers` ranks that read. Small
+ * models get smaller units, so that each reader gets several. reel_load_units_free frees the list.
+ * REEL_NO_MEMORY. */
 enum reel_status reel_load_units_make(const struct reel_model *model, enum reel_holding holding,
                                       int64_t readers, struct reel_load_units *units);
 
-/* A list of zeros is allowed. */
+/* Frees the list. A list of zeros is allowed. */
 void reel_load_units_free(struct reel_load_units *units);
 
-/* What a rank holds: the tensors that exist once, then of each block the held bytes of its slice. Tensors for the
- * embedding are whole on every rank. */
+/* Which weights a rank holds: the tensors outside the blocks, then the held bytes of its slice of each
+ * block. With REEL_HELD_FOR_EMBEDDING, every rank holds the tensors whole. */
 struct reel_rank_weights {
     int64_t parts, part; /* of the tensor axis */
     struct reel_layout layout;
-    struct reel_range held; /* of a block's slice, in bytes */
+    struct reel_range held; /* bytes of a block's slice */
 };
 
 struct reel_rank_weights reel_rank_weights_of(const struct reel_plan *plan, int64_t rank,
                                               enum reel_holding holding);
 
-/* All bytes that it holds, those that only align the next tensor included. */
+/* All bytes that the rank holds, including those that only align the next tensor. */
 int64_t reel_rank_weights_bytes(const struct reel_rank_weights *rank_weights, const struct reel_model *model);
 
-/* What a holder has of some rows: a rectangle of them, of which count elements, in row-major order and after the first
- * skip, lie one after the other in its memory. */
+/* The part of some rows that a rank holds. It lies in a rectangle of the rows, numbered in row-major
+ * order: the rank holds count elements of it, after the first skip. They are contiguous in the rank's
+ * memory. */
 struct reel_portion {
-    int64_t from;        /* the rectangle's first element, counted in the rows */
-    int64_t width, skip; /* columns of the rectangle; elements of it that come before */
+    /* The first element of the rectangle, counted in the rows. */
+    int64_t from;
+    /* Columns of the rectangle, and elements of it before the first that the rank holds. */
+    int64_t width, skip;
     int64_t count;
-    int64_t to, bytes; /* where in the holder's memory, and of an element there */
+    /* Byte of the rank's memory at which they start, and bytes of an element there. */
+    int64_t to, bytes;
 };
 
 struct reel_portion reel_portion_of(const struct reel_model *model,

@@ -1,4 +1,4 @@
-/* The transformer as sizes: presets, and the list of tensors with their two names. */
+/* The transformer's sizes: presets, and the list of tensors with their two names. */
 #include "model.h"
 
 #include <stdio.h>
@@ -93,7 +93,7 @@ enum extent {
 
 enum presence { ALWAYS, FPS, IMAGE, POSITIONS };
 
-/* Block tensors are named without "blocks.N.". */
+/* The names of block tensors are without "blocks.N.". */
 static const struct tensor {
     const char *native;
     const char *diffusers;
@@ -255,8 +255,8 @@ const char *reel_model_presets(void)
     return "skyreels-v2-df-1.3b, skyreels-v2-df-14b, wan2.1-t2v-1.3b, wan2.1-t2v-14b, tiny";
 }
 
-/* Field by field: bytes between fields say nothing. */
-static int equal(const struct reel_model *a, const struct reel_model *b)
+/* Compares field by field, because the padding between fields is undefined. */
+static int models_equal(const struct reel_model *a, const struct reel_model *b)
 {
     return a->width == b->width && a->ffn == b->ffn && a->heads == b->heads && a->layers == b->layers &&
            a->in_channels == b->in_channels && a->out_channels == b->out_channels &&
@@ -271,7 +271,7 @@ void reel_model_presets_equal(const struct reel_model *model, char *names, int64
     names[0] = '\0';
     for (int i = 0; i < PRESETS; i++) {
         size_t used = strlen(names);
-        if (equal(model, &presets[i].model))
+        if (models_equal(model, &presets[i].model))
             snprintf(names + used, (size_t)bytes - used, "%s%s", used > 0 ? ", " : "", presets[i].name);
     }
 }
@@ -319,7 +319,7 @@ int reel_tensor_exists(const struct reel_model *model, enum reel_tensor tensor)
     case IMAGE:
         return model->image_rows > 0;
     case POSITIONS:
-        return model->image_rows > 257; /* two images: their rows carry positions (FLF2V) */
+        return model->image_rows > 257; /* two images: their rows have position embeddings (FLF2V) */
     }
     return 0;
 }
@@ -355,8 +355,8 @@ void reel_tensor_name(enum reel_naming naming, enum reel_tensor tensor, int64_t 
         snprintf(name, REEL_TENSOR_NAME_BYTES, "blocks.%lld.%s", (long long)layer, base);
 }
 
-/* Sums of one and of elements over all tensors of the model. */
-static void add_up(const struct reel_model *model, int64_t *count, int64_t *parameters)
+/* Counts the tensors and the parameters of the whole model. */
+static void count_tensors(const struct reel_model *model, int64_t *count, int64_t *parameters)
 {
     *count = *parameters = 0;
     for (int t = 0; t < REEL_TENSORS; t++) {
@@ -370,13 +370,13 @@ static void add_up(const struct reel_model *model, int64_t *count, int64_t *para
 int64_t reel_model_tensors(const struct reel_model *model)
 {
     int64_t count, parameters;
-    add_up(model, &count, &parameters);
+    count_tensors(model, &count, &parameters);
     return count;
 }
 
 int64_t reel_model_parameters(const struct reel_model *model)
 {
     int64_t count, parameters;
-    add_up(model, &count, &parameters);
+    count_tensors(model, &count, &parameters);
     return parameters;
 }

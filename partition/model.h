@@ -1,13 +1,13 @@
-/* The transformer as sizes: what config.json says, and the list of tensors that follows from it.
+/* The transformer's sizes, as in config.json, and the list of tensors that follows from them.
  *
- * Wan2.1 and SkyReels-V2 share one architecture. One alphabet serves the whole project: F latent frames, H W
- * token rows and columns, L = F*H*W tokens, D width, N heads, C channels of a head, S text tokens, R
+ * Wan2.1 and SkyReels-V2 share one architecture. The whole project uses the same letters: F latent frames,
+ * H W token rows and columns, L = F*H*W tokens, D width, N heads, C channels of a head, S text tokens, R
  * embedding rows, P parts.
  *
  *     struct reel_model model;
  *     reel_model_preset("skyreels-v2-df-14b", &model);   width 5120, heads 40, layers 40, 1095 tensors
  *
- * Linear layers are stored [out, in], y = W x + b. Not collective; all functions are pure. */
+ * The weights of linear layers are stored [out, in]: y = W x + b. Not collective; all functions are pure. */
 #ifndef REEL_MODEL_H
 #define REEL_MODEL_H
 
@@ -40,12 +40,12 @@ int reel_model_preset(const char *name, struct reel_model *model);
 /* The names of the presets, separated by ", ". */
 const char *reel_model_presets(void);
 
-/* The names of the presets that are this very model, separated by ", "; empty when there is none. Cut to
- * bytes. */
+/* Writes the names of the presets that equal this model, separated by ", "; an empty string when there is
+ * none. The string is truncated to `bytes`. */
 void reel_model_presets_equal(const struct reel_model *model, char *names, int64_t bytes);
 
-/* Every tensor of the model, first those that exist once, then those of a block. Weight and bias of a linear
- * layer follow each other. */
+/* Every tensor of the model: first the tensors that exist once, then those of a block. The bias of a
+ * linear layer follows its weight. */
 enum reel_tensor {
     REEL_PATCH_WEIGHT,
     REEL_PATCH_BIAS,
@@ -94,7 +94,8 @@ enum reel_tensor {
     REEL_CROSS_O_WEIGHT,
     REEL_CROSS_O_BIAS,
     REEL_CROSS_NORM_Q,
-    REEL_CROSS_K_WEIGHT, /* from here to the last of the image's: what makes keys and values of a context */
+    /* From here to REEL_CROSS_NORM_K_IMAGE: the tensors that make keys and values of a context. */
+    REEL_CROSS_K_WEIGHT,
     REEL_CROSS_K_BIAS,
     REEL_CROSS_V_WEIGHT,
     REEL_CROSS_V_BIAS,
@@ -104,7 +105,8 @@ enum reel_tensor {
     REEL_CROSS_V_IMAGE_WEIGHT,
     REEL_CROSS_V_IMAGE_BIAS,
     REEL_CROSS_NORM_K_IMAGE,
-    REEL_CROSS_NORM_WEIGHT, /* the affine norm in front of cross attention: norm3, in diffusers norm2 */
+    /* The affine norm before cross attention: norm3, in diffusers norm2. */
+    REEL_CROSS_NORM_WEIGHT,
     REEL_CROSS_NORM_BIAS,
     REEL_FFN_IN_WEIGHT,
     REEL_FFN_IN_BIAS,
@@ -118,20 +120,20 @@ enum { REEL_DIMS_MAX = 5, REEL_TENSOR_NAME_BYTES = 128 };
 
 enum reel_naming { REEL_NAMING_NATIVE, REEL_NAMING_DIFFUSERS };
 
-/* Whether the model has this tensor (fps and image tensors are optional). */
+/* Whether the model has this tensor. The fps and image tensors are optional. */
 int reel_tensor_exists(const struct reel_model *model, enum reel_tensor tensor);
 
-/* Writes the shape, returns the number of dimensions. */
+/* Writes the shape and returns the number of dimensions. */
 int reel_tensor_shape(const struct reel_model *model, enum reel_tensor tensor, int64_t shape[REEL_DIMS_MAX]);
 
-/* The number of elements; 0 when the model does not have it. */
+/* The number of elements; 0 when the model does not have the tensor. */
 int64_t reel_tensor_elements(const struct reel_model *model, enum reel_tensor tensor);
 
-/* Its name in a file, without prefix; layer counts for block tensors only. */
+/* Writes the tensor's name in a file, without prefix. layer is ignored for tensors outside the blocks. */
 void reel_tensor_name(enum reel_naming naming, enum reel_tensor tensor, int64_t layer,
                       char name[REEL_TENSOR_NAME_BYTES]);
 
-/* The number of tensors and of parameters of the whole model. */
+/* The number of tensors, and of parameters, of the whole model. */
 int64_t reel_model_tensors(const struct reel_model *model);
 int64_t reel_model_parameters(const struct reel_model *model);
 

@@ -24,15 +24,14 @@ enum reel_status reel_plan_make(const struct reel_model *model, const struct ree
               (long long)m->ulysses, (long long)m->tensor, (long long)model->heads, (long long)model->heads);
     REEL_NEED(m->tensor <= reel_ffn_units(model), REEL_BAD_PLAN,
               "partition.tensor is %lld for a feed-forward of width %lld, which leaves a rank without a "
-              "column, expected "
-              "at most as many ways",
+              "column, expected fewer ways",
               (long long)m->tensor, (long long)model->ffn);
-    REEL_NEED(!work->expanded || ranks == 1 || m->ring * m->ulysses * m->tensor > 1, REEL_BAD_PLAN,
-              "teacache.embedding is expanded and no axis but cfg cuts the sequence of %lld ranks, so that "
-              "each would hold "
-              "e0 whole, expected ring, ulysses or tensor ways, or rows",
-              (long long)ranks);
-    memset(plan, 0, sizeof *plan); /* padding too: plans are compared as bytes */
+    REEL_NEED(
+        !work->expanded || ranks == 1 || m->ring * m->ulysses * m->tensor > 1, REEL_BAD_PLAN,
+        "teacache.embedding is expanded and no axis cuts the sequence over %lld ranks, so that each rank "
+        "would hold e0 whole, expected ring, ulysses or tensor ways, or teacache.embedding rows",
+        (long long)ranks);
+    memset(plan, 0, sizeof *plan); /* padding too, because plans are compared as bytes */
     plan->model = *model;
     plan->work = *work;
     plan->ranks = ranks;
@@ -88,8 +87,8 @@ struct reel_cut reel_plan_heads(const struct reel_plan *plan)
     return reel_cut_within(&parts, plan->mesh.ulysses);
 }
 
-/* The parts first .. first + parts of a cut together. */
-static struct reel_range together(const struct reel_cut *cut, int64_t first, int64_t parts)
+/* The range of the parts first .. first + parts - 1 of a cut. */
+static struct reel_range range_of_parts(const struct reel_cut *cut, int64_t first, int64_t parts)
 {
     return (struct reel_range){cut->first[first], cut->first[first + parts] - cut->first[first]};
 }
@@ -97,32 +96,32 @@ static struct reel_range together(const struct reel_cut *cut, int64_t first, int
 struct reel_range reel_plan_own(const struct reel_plan *plan, const struct reel_cut *tokens,
                                 struct reel_coords coords)
 {
-    return together(tokens, reel_plan_part(plan, coords), 1);
+    return range_of_parts(tokens, reel_plan_part(plan, coords), 1);
 }
 
 struct reel_range reel_plan_group(const struct reel_plan *plan, const struct reel_cut *tokens,
                                   struct reel_coords coords)
 {
     coords.tensor = 0;
-    return together(tokens, reel_plan_part(plan, coords), plan->mesh.tensor);
+    return range_of_parts(tokens, reel_plan_part(plan, coords), plan->mesh.tensor);
 }
 
 struct reel_range reel_plan_segment(const struct reel_plan *plan, const struct reel_cut *tokens, int64_t ring)
 {
     int64_t parts = plan->mesh.ulysses * plan->mesh.tensor;
-    return together(tokens, ring * parts, parts);
+    return range_of_parts(tokens, ring * parts, parts);
 }
 
 struct reel_range reel_plan_own_heads(const struct reel_plan *plan, struct reel_coords coords)
 {
     struct reel_cut heads = reel_plan_heads(plan);
-    return together(&heads, coords.tensor * plan->mesh.ulysses + coords.ulysses, 1);
+    return range_of_parts(&heads, coords.tensor * plan->mesh.ulysses + coords.ulysses, 1);
 }
 
 struct reel_range reel_plan_tensor_heads(const struct reel_plan *plan, struct reel_coords coords)
 {
     struct reel_cut heads = reel_plan_heads(plan);
-    return together(&heads, coords.tensor * plan->mesh.ulysses, plan->mesh.ulysses);
+    return range_of_parts(&heads, coords.tensor * plan->mesh.ulysses, plan->mesh.ulysses);
 }
 
 int64_t reel_plan_visible(const struct reel_plan *plan, const struct reel_cut *tokens, int64_t by, int64_t of)
@@ -145,8 +144,7 @@ static int64_t ceiling(int64_t whole, int64_t parts)
 
 int64_t reel_plan_piece_rows(const struct reel_plan *plan, int64_t tokens)
 {
-    return ceiling(ceiling(tokens, 2 * plan->mesh.tensor), REEL_LOAD_UNIT_ALIGNMENT) *
-           REEL_LOAD_UNIT_ALIGNMENT;
+    return ceiling(ceiling(tokens, 2 * plan->mesh.tensor), REEL_PIECE_ROWS_UNIT) * REEL_PIECE_ROWS_UNIT;
 }
 
 struct reel_layout reel_plan_layout(const struct reel_plan *plan, int64_t rank)
@@ -164,24 +162,24 @@ struct reel_range reel_plan_share(const struct reel_plan *plan, const struct ree
     struct reel_cut shares = reel_layout_shares(layout, plan->mesh.ring * plan->mesh.ulysses);
     if (!plan->mesh.gathered)
         return (struct reel_range){0, layout->block_bytes};
-    return together(&shares, coords.ring * plan->mesh.ulysses + coords.ulysses, 1);
+    return range_of_parts(&shares, coords.ring * plan->mesh.ulysses + coords.ulysses, 1);
 }
 
-/* Floats that hold one rotation table entry per position and pair of each axis. */
+/* Floats of the rotation tables: a cosine and a sine for each position and pair of channels of each axis. */
 static int64_t rope_floats(const struct reel_plan *plan)
 {
     int64_t pairs = reel_model_head_channels(&plan->model) / 2, third = pairs / 3;
     return 2 * (plan->work.window_frames * (pairs - 2 * third) + (plan->work.H + plan->work.W) * third);
 }
 
-/* Numbers of one prompt, or of the image, as they come. */
+/* Elements of the embedding of one prompt, or of the image, as read from its file. */
 static int64_t context_input(const struct reel_model *m)
 {
     int64_t text = m->text_rows * m->text_width, image = m->image_rows * m->image_width;
     return text > image ? text : image;
 }
 
-/* Numbers that embedding one prompt, or the image, takes. */
+/* Elements that are needed to embed one prompt, or the image. */
 static int64_t context_work(const struct reel_model *m)
 {
     int64_t text = m->text_rows * (m->text_width + m->width);
@@ -189,7 +187,7 @@ static int64_t context_work(const struct reel_model *m)
     return text > image ? text : image;
 }
 
-static void weights(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS])
+static void weight_buffers(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS])
 {
     struct reel_layout layout = reel_plan_layout(plan, rank);
     struct reel_range share = reel_plan_share(plan, &layout, rank);
@@ -197,7 +195,7 @@ static void weights(const struct reel_plan *plan, int64_t rank, int64_t bytes[RE
     bytes[REEL_WEIGHTS_BLOCKS] = plan->mesh.gathered ? 2 * layout.block_bytes : 0;
 }
 
-/* The largest thing that stops over in the host's memory. */
+/* Bytes of the largest array that passes through host memory. */
 static int64_t host_work(const struct reel_plan *plan, int64_t n)
 {
     const int64_t bytes[] = {4 * n, 4 * rope_floats(plan), 4 * REEL_EMBEDDING_BATCH * plan->model.frequencies,
@@ -210,8 +208,8 @@ static int64_t host_work(const struct reel_plan *plan, int64_t n)
     return max;
 }
 
-/* What grows with the tokens that a rank has. */
-static void activations(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS])
+/* The buffers that grow with the rank's tokens. */
+static void activation_buffers(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS])
 {
     const struct reel_model *m = &plan->model;
     const struct reel_mesh *mesh = &plan->mesh;
@@ -252,8 +250,9 @@ static void activations(const struct reel_plan *plan, int64_t rank, int64_t byte
     bytes[REEL_EXCHANGE_OUTPUT] = 4 * L * 4 * m->out_channels;
 }
 
-/* What does not: the table of timesteps, the context of this rank's heads, and latents, which every rank has whole. */
-static void others(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS])
+/* The other buffers: the table of timesteps, the context of this rank's heads, and the latents, which
+ * every rank holds whole. */
+static void other_buffers(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS])
 {
     const struct reel_model *m = &plan->model;
     const struct reel_workload *w = &plan->work;
@@ -293,11 +292,11 @@ void reel_plan_table(const struct reel_plan *plan, int64_t rank, int64_t bytes[R
 {
     int64_t room = 0, needed = startup_bytes(plan);
     memset(bytes, 0, REEL_BUFFERS * sizeof *bytes);
-    weights(plan, rank, bytes);
-    activations(plan, rank, bytes);
-    others(plan, rank, bytes);
-    for (int buffer = REEL_WEIGHTS; buffer < REEL_STARTUP;
-         buffer++) /* what lies in one block behind the weights */
+    weight_buffers(plan, rank, bytes);
+    activation_buffers(plan, rank, bytes);
+    other_buffers(plan, rank, bytes);
+    /* the buffers that lie in one block, from the weights on */
+    for (int buffer = REEL_WEIGHTS; buffer < REEL_STARTUP; buffer++)
         if (!reel_buffer_on_host((enum reel_buffer)buffer))
             room += bytes[buffer];
     bytes[REEL_STARTUP] = needed > room ? needed - room : 0;

@@ -1,9 +1,9 @@
-/* Slices of tensors and where they lie. */
+/* Slices of tensors, and their positions in memory. */
 #include "slice.h"
 
 #include <stddef.h>
 
-/* What of a tensor the tensor axis cuts. */
+/* Which dimension of a tensor the tensor axis cuts, and by which unit. */
 enum cutting { NOTHING, ROWS_BY_HEAD, COLUMNS_BY_HEAD, ROWS_BY_FFN, COLUMNS_BY_FFN };
 
 static enum cutting cutting_of(enum reel_tensor tensor)

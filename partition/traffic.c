@@ -1,4 +1,4 @@
-/* Bytes sent, by purpose. */
+/* Bytes sent, by traffic class. */
 #include "traffic.h"
 
 const char *reel_traffic_class_name(enum reel_traffic_class traffic_class)
@@ -19,9 +19,9 @@ struct reel_range reel_context_bytes(const struct reel_layout *layout, int image
     return (struct reel_range){first, end - first};
 }
 
-/* What one pass of a branch through the blocks sends, apart from weights. */
-static void blocks(const struct reel_plan *plan, int64_t rank, int64_t frames,
-                   int64_t bytes[REEL_TRAFFIC_CLASSES])
+/* Adds what one pass of a branch through the blocks sends, without weights. */
+static void add_blocks(const struct reel_plan *plan, int64_t rank, int64_t frames,
+                       int64_t bytes[REEL_TRAFFIC_CLASSES])
 {
     const struct reel_model *m = &plan->model;
     struct reel_coords coords = reel_plan_coords(plan, rank);
@@ -42,9 +42,9 @@ static void blocks(const struct reel_plan *plan, int64_t rank, int64_t frames,
     bytes[REEL_TRAFFIC_NORMS] += layers * 3 * 8 * others * g;
 }
 
-/* What gathering those bytes of every block sends. */
-static int64_t gathering(const struct reel_plan *plan, int64_t rank, const struct reel_layout *layout,
-                         struct reel_range needed)
+/* Bytes sent to gather the `needed` bytes of every block. */
+static int64_t gathering_bytes(const struct reel_plan *plan, int64_t rank, const struct reel_layout *layout,
+                               struct reel_range needed)
 {
     struct reel_range part = reel_range_intersect(reel_plan_share(plan, layout, rank), needed);
     if (!plan->mesh.gathered)
@@ -62,12 +62,12 @@ void reel_traffic_iteration(const struct reel_plan *plan, int64_t rank, struct r
     int64_t channels = plan->model.out_channels;
     for (int64_t branch = 0; branch < reel_plan_branches(plan); branch++) {
         if (iteration.computed)
-            blocks(plan, rank, iteration.frames, bytes);
+            add_blocks(plan, rank, iteration.frames, bytes);
         bytes[REEL_TRAFFIC_OUTPUT] += 4 * others * n * 4 * channels;
     }
     if (iteration.computed)
         bytes[REEL_TRAFFIC_WEIGHTS] +=
-            gathering(plan, rank, &layout, (struct reel_range){0, layout.block_bytes});
+            gathering_bytes(plan, rank, &layout, (struct reel_range){0, layout.block_bytes});
     if (plan->work.expanded && plan->work.signal_rows > 0)
         bytes[REEL_TRAFFIC_DISTANCES] += 16 * others * n;
     if (plan->mesh.cfg == 2)
@@ -80,12 +80,12 @@ void reel_traffic_prompts(const struct reel_plan *plan, int64_t rank, int64_t pr
     struct reel_layout layout = reel_plan_layout(plan, rank);
     bytes[REEL_TRAFFIC_NORMS] +=
         prompts * plan->model.layers * 8 * (plan->mesh.tensor - 1) * plan->model.text_rows;
-    bytes[REEL_TRAFFIC_WEIGHTS] += gathering(plan, rank, &layout, reel_context_bytes(&layout, 0));
+    bytes[REEL_TRAFFIC_WEIGHTS] += gathering_bytes(plan, rank, &layout, reel_context_bytes(&layout, 0));
 }
 
 void reel_traffic_image(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_TRAFFIC_CLASSES])
 {
     struct reel_layout layout = reel_plan_layout(plan, rank);
     bytes[REEL_TRAFFIC_NORMS] += plan->model.layers * 8 * (plan->mesh.tensor - 1) * plan->model.image_rows;
-    bytes[REEL_TRAFFIC_WEIGHTS] += gathering(plan, rank, &layout, reel_context_bytes(&layout, 1));
+    bytes[REEL_TRAFFIC_WEIGHTS] += gathering_bytes(plan, rank, &layout, reel_context_bytes(&layout, 1));
 }
