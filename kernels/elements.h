@@ -1,12 +1,12 @@
-/* One element's arithmetic, shared by every backend, and what lets the compiler vectorise it.
+/* The arithmetic of one element, shared by all backends, and what lets the compiler vectorise loops over it.
  *
  *     y[i] = reel_modulated((x[i] - mean) * inverse, scale, row_scale, shift, row_shift);
  *
- * C and the C++ of CUDA both compile it, without contraction (-ffp-contract=off, -fmad=false): what uses
- * nothing of a mathematics library but sqrt has the same bits on every backend.
+ * C and the C++ of CUDA both compile this file without contraction (-ffp-contract=off, -fmad=false). A
+ * function that uses no mathematics library except for sqrt gives the same bits on every backend.
  *
- * exp is our own so that the loops around it vectorise: range reduction by powers of two and a polynomial
- * (Cephes), relative error below 2e-7 on [-87, 88]; below that it is 0, above it infinite. */
+ * exp is our own, so that the loops around it vectorise: range reduction by powers of two and a polynomial
+ * (Cephes). Its relative error is below 2e-7 on [-87, 88]; below that range it is 0, above it infinite. */
 #ifndef REEL_ELEMENTS_H
 #define REEL_ELEMENTS_H
 
@@ -23,28 +23,28 @@ extern "C" {
 #include <stdint.h>
 #include <string.h>
 
-/* Compiles a function once per instruction set and picks at start-up. Contraction is off, so all give the
- * same bits. The sanitizers and the resolver that picks do not work together. */
+/* Compiles a function once per instruction set, and picks one at start-up. Contraction is off, so all give
+ * the same bits. Not with the sanitizers, which do not work with the resolver that picks. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(REEL_SANITIZE)
 #define REEL_SIMD __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define REEL_SIMD
 #endif
 
-/* Element `index` of an array of that precision. Loops are compiled once per precision: it is a constant
- * in them. */
-REEL_ELEMENT float reel_number(const void *array, int64_t index, enum reel_precision precision)
+/* Element `index` of an array of that dtype. Callers pass a constant dtype inside a loop, so that the
+ * compiler removes the branch. */
+REEL_ELEMENT float reel_number(const void *array, int64_t index, enum reel_precision dtype)
 {
-    return precision == REEL_FP32       ? ((const float *)array)[index]
-           : precision == REEL_BFLOAT16 ? reel_widen_bf16(((const uint16_t *)array)[index])
-                                        : reel_widen_e4m3(((const uint8_t *)array)[index]);
+    return dtype == REEL_FP32       ? ((const float *)array)[index]
+           : dtype == REEL_BFLOAT16 ? reel_widen_bf16(((const uint16_t *)array)[index])
+                                    : reel_widen_e4m3(((const uint8_t *)array)[index]);
 }
 
-REEL_ELEMENT void reel_set_number(void *array, int64_t index, enum reel_precision precision, float value)
+REEL_ELEMENT void reel_set_number(void *array, int64_t index, enum reel_precision dtype, float value)
 {
-    if (precision == REEL_FP32)
+    if (dtype == REEL_FP32)
         ((float *)array)[index] = value;
-    else if (precision == REEL_BFLOAT16)
+    else if (dtype == REEL_BFLOAT16)
         ((uint16_t *)array)[index] = reel_round_bf16(value);
     else
         ((uint8_t *)array)[index] = reel_round_e4m3(value);
@@ -52,7 +52,7 @@ REEL_ELEMENT void reel_set_number(void *array, int64_t index, enum reel_precisio
 
 REEL_ELEMENT float reel_exp(float x)
 {
-    float bounded = x > -87.3f ? x : -87.3f; /* and NaN, which comes back at the end */
+    float bounded = x > -87.3f ? x : -87.3f; /* NaN too; the last line restores it */
     bounded = bounded < 88.7f ? bounded : 88.7f;
     float shifted = bounded * 1.44269504f + 12582912.0f; /* adding 1.5 * 2^23 rounds to an integer */
     float n = shifted - 12582912.0f;
@@ -65,7 +65,7 @@ REEL_ELEMENT float reel_exp(float x)
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
     int32_t exponent = (int32_t)n;
-    int32_t half = exponent >> 1; /* two factors, so that neither leaves the range of a float */
+    int32_t half = exponent >> 1; /* two factors, so that neither overflows */
     int32_t first = (half + 127) * (1 << 23), second = (exponent - half + 127) * (1 << 23);
     float a, b;
     memcpy(&a, &first, sizeof a);
@@ -76,14 +76,15 @@ REEL_ELEMENT float reel_exp(float x)
     return x != x ? x : y;
 }
 
-/* 0.5 z (1 + tanh(u)), u = sqrt(2/pi) (z + 0.044715 z^3), written as z / (1 + exp(-2u)): nothing cancels. */
+/* GELU by tanh: 0.5 z (1 + tanh(u)) with u = sqrt(2/pi) (z + 0.044715 z^3), written as z / (1 + exp(-2u)) to
+ * avoid cancellation. */
 REEL_ELEMENT float reel_gelu_tanh(float z)
 {
     float u = 0.7978845608f * (z + 0.044715f * z * z * z);
     return z / (1.0f + reel_exp(-2.0f * u));
 }
 
-/* erff is the C library's, or CUDA's. */
+/* GELU by erf. erff is the C library's or CUDA's. */
 REEL_ELEMENT float reel_gelu_erf(float z)
 {
     return 0.5f * z * (1.0f + erff(z * 0.70710678f));
@@ -102,13 +103,13 @@ REEL_ELEMENT float reel_activated(float z, enum reel_activation activation)
                                          : z;
 }
 
-/* 1 / sqrt(total / width + epsilon), of a sum of squares. */
+/* 1 / sqrt(total / width + epsilon), where total is a sum of squares. */
 REEL_ELEMENT float reel_inverse_root(double total, int64_t width, double epsilon)
 {
     return (float)(1.0 / sqrt(total / (double)width + epsilon));
 }
 
-/* n is (x - mean) * inverse in both. */
+/* In reel_affine and reel_modulated, n is (x - mean) * inverse. */
 REEL_ELEMENT float reel_affine(float n, float weight, float bias)
 {
     return n * weight + bias;
@@ -124,12 +125,12 @@ REEL_ELEMENT float reel_gated(float x, float y, float gate, float row)
     return x + y * (gate + row);
 }
 
-REEL_ELEMENT float reel_normed(float x, float inverse, float norm)
+REEL_ELEMENT float reel_rms_normed(float x, float inverse, float norm)
 {
     return x * inverse * norm;
 }
 
-/* (a, b) turned by entry = (cosine, sine). */
+/* Rotates (a, b) by the angle whose (cosine, sine) is entry. */
 REEL_ELEMENT void reel_turn(float *a, float *b, const float *entry)
 {
     float x = *a, y = *b;
@@ -137,34 +138,34 @@ REEL_ELEMENT void reel_turn(float *a, float *b, const float *entry)
     *b = x * entry[1] + y * entry[0];
 }
 
-/* Where a token lies in its grid of H x W tokens a frame. */
+/* The coordinates of a token in the grid of H x W tokens a frame. */
 struct reel_token_position {
     int64_t frame, row, column;
 };
 
 REEL_ELEMENT struct reel_token_position reel_token_position_of(int64_t token, int64_t H, int64_t W)
 {
-    struct reel_token_position place;
-    place.frame = token / (W * H);
-    place.row = token / W % H;
-    place.column = token % W;
-    return place;
+    struct reel_token_position position;
+    position.frame = token / (W * H);
+    position.row = token / W % H;
+    position.column = token % W;
+    return position;
 }
 
-/* The (cosine, sine) that pair `pair` of a head turns by. Those of one axis follow each other. */
-REEL_ELEMENT const float *reel_rotation(const struct reel_rope *rope, struct reel_token_position place,
+/* The (cosine, sine) by which pair `pair` of a head rotates. The entries of one axis are adjacent. */
+REEL_ELEMENT const float *reel_rotation(const struct reel_rope *rope, struct reel_token_position position,
                                         int64_t pair)
 {
     if (pair < rope->frame_pairs)
-        return rope->frame + 2 * (place.frame * rope->frame_pairs + pair);
+        return rope->frame + 2 * (position.frame * rope->frame_pairs + pair);
     pair -= rope->frame_pairs;
     if (pair < rope->row_pairs)
-        return rope->row + 2 * (place.row * rope->row_pairs + pair);
+        return rope->row + 2 * (position.row * rope->row_pairs + pair);
     pair -= rope->row_pairs;
-    return rope->column + 2 * (place.column * rope->column_pairs + pair);
+    return rope->column + 2 * (position.column * rope->column_pairs + pair);
 }
 
-/* Where the channels of a head of a row begin in the layout by parts of split_heads. */
+/* The element at which head `head` of row `row` begins in split_heads' layout. */
 REEL_ELEMENT int64_t reel_head_at(const int64_t *first_head, int64_t rows, int64_t channels, int64_t row,
                                   int64_t head)
 {
@@ -175,13 +176,13 @@ REEL_ELEMENT int64_t reel_head_at(const int64_t *first_head, int64_t rows, int64
     return (rows * first + row * heads + head - first) * channels;
 }
 
-/* The index in [channels, F, 2H, 2W] of one pixel of a token: corner = ph * 2 + pw. Patchify has it in column
- * channel * 4 + corner, unpatchify in column corner * channels + channel. */
-REEL_ELEMENT int64_t reel_pixel_of(struct reel_token_position place, int64_t channel, int64_t corner,
+/* The index in [channels, F, 2H, 2W] of one pixel of a token, where corner = ph * 2 + pw. Patchify holds this
+ * pixel in column channel * 4 + corner, unpatchify in column corner * channels + channel. */
+REEL_ELEMENT int64_t reel_pixel_of(struct reel_token_position position, int64_t channel, int64_t corner,
                                    int64_t F, int64_t H, int64_t W)
 {
-    int64_t row = 2 * place.row + corner / 2, column = 2 * place.column + corner % 2;
-    return ((channel * F + place.frame) * 2 * H + row) * 2 * W + column;
+    int64_t row = 2 * position.row + corner / 2, column = 2 * position.column + corner % 2;
+    return ((channel * F + position.frame) * 2 * H + row) * 2 * W + column;
 }
 
 REEL_ELEMENT float reel_guided(float conditional, float unconditional, float scale)
@@ -189,8 +190,8 @@ REEL_ELEMENT float reel_guided(float conditional, float unconditional, float sca
     return unconditional + scale * (conditional - unconditional);
 }
 
-/* Element i of a channel's plane, in double: the coefficients of neighbouring terms nearly cancel at the
- * start of a schedule. */
+/* reel_solve for element i of a channel's plane. In double: the coefficients of neighbouring terms nearly
+ * cancel at the start of a schedule. */
 REEL_ELEMENT void reel_solve_element(const struct reel_solve *a, int64_t channel, int64_t i)
 {
     int64_t at = (channel * a->frames + a->frame) * a->plane + i;
@@ -206,7 +207,7 @@ REEL_ELEMENT void reel_solve_element(const struct reel_solve *a, int64_t channel
     a->last[at] = a->last_is_result ? a->x[at] : (float)x;
 }
 
-/* Sums to which every part of x adds its own, and the row last. */
+/* One element of reel_sum_parts: the parts in order, then the row. */
 REEL_ELEMENT float reel_sum_of_parts(const struct reel_sum_parts *a, int64_t row, int64_t i,
                                      enum reel_precision dtype)
 {
@@ -217,7 +218,7 @@ REEL_ELEMENT float reel_sum_of_parts(const struct reel_sum_parts *a, int64_t row
     return sum + reel_number(a->row, i, dtype);
 }
 
-/* What a residual's number of so many bytes is held as. */
+/* The dtype of a residual with number_bytes. */
 REEL_ELEMENT enum reel_precision reel_kept_as(int64_t number_bytes)
 {
     return number_bytes == 2 ? REEL_BFLOAT16 : REEL_FP32;
@@ -234,14 +235,14 @@ REEL_ELEMENT void reel_add_kept_element(const struct reel_add_residual *a, int64
     a->x[i] += reel_number(a->residual, i, kept);
 }
 
-/* rest is 1 - share. */
+/* One element of reel_blend; rest is 1 - share. */
 REEL_ELEMENT float reel_blended(float x, float z, float share, float rest)
 {
     return rest * x + share * z;
 }
 
-/* Attention over some keys, of log-sum-exp `old`, merged with that over others, of `here`: the shares of
- * the two, and the log-sum-exp of both. exp and log are the C library's, or CUDA's. */
+/* How to merge attention over two sets of keys, whose log-sum-exps are `old` and `here`: the weights `kept`
+ * and `taken` of the two results, and the log-sum-exp of both. exp and log are the C library's or CUDA's. */
 struct reel_merged {
     float kept, taken;
     double lse;
@@ -258,7 +259,7 @@ REEL_ELEMENT struct reel_merged reel_merge_of(double old, double here)
     return merged;
 }
 
-/* A number of the result. Where nothing of the old is kept it may be anything. */
+/* One element of the merged result. Where kept is 0, old is unused and may be uninitialised. */
 REEL_ELEMENT float reel_merged_number(struct reel_merged merged, float old, float here)
 {
     return merged.kept > 0 ? merged.kept * old + here * merged.taken : here * merged.taken;

@@ -1,13 +1,13 @@
-/* Memory of the host, in huge pages where the system gives them. */
+/* Host memory, in huge pages where the system allows it. */
 #ifndef REEL_HOST_MEMORY_H
 #define REEL_HOST_MEMORY_H
 
 #include <stdint.h>
 
-/* Not collective. NULL when there is none. */
+/* Aligned to 2 MiB. NULL when out of memory. Not collective. */
 void *reel_host_allocate(int64_t bytes);
 
-/* Not collective. NULL is allowed. */
+/* memory may be NULL. Not collective. */
 void reel_host_release(void *memory, int64_t bytes);
 
 #endif

@@ -1,5 +1,5 @@
-/* Every operation's front door: the sticky status, the empty shard, and the checks that no backend repeats.
- */
+/* The public functions of every operation: they keep the sticky status, return for empty shards, and check
+ * the arguments, so that no backend repeats this. */
 #include "ops.h"
 
 #include "fault.h"
@@ -10,31 +10,32 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* A field of the arguments, for the profile. */
+/* One field of the arguments, for the profile. */
 #define SIZE(field)                                                                                          \
     {                                                                                                        \
 #field, (int64_t)a.field                                                                             \
     }
 
-/* The backend's operation on the arguments a between its enter and leave, and the sizes that a profile shows of it. */
+/* Runs the backend's operation on the arguments `a`, between the backend's enter and leave, in a span that
+ * shows the given sizes. */
 #define RUN(stream, operation, ...)                                                                          \
     do {                                                                                                     \
         const struct reel_trace_what what = {                                                                \
             .kind = REEL_TRACE_OPERATION, .name = #operation, .numbers = {__VA_ARGS__}};                     \
-        enter(stream);                                                                                       \
+        enter_backend(stream);                                                                               \
         struct reel_span span = reel_span_begin(stream, &what);                                              \
         (stream)->ops->operation(stream, &a);                                                                \
         reel_span_end(stream, span);                                                                         \
-        leave(stream);                                                                                       \
+        leave_backend(stream);                                                                               \
     } while (0)
 
-static void enter(struct reel_stream *stream)
+static void enter_backend(struct reel_stream *stream)
 {
     if (stream->ops->enter)
         stream->ops->enter(stream);
 }
 
-static void leave(struct reel_stream *stream)
+static void leave_backend(struct reel_stream *stream)
 {
     if (stream->ops->leave)
         stream->ops->leave(stream);
@@ -62,17 +63,17 @@ void reel_stream_open(struct reel_stream *stream, const struct reel_ops *ops, co
                       void *scratch)
 {
     *stream = (struct reel_stream){.ops = ops, .scratch = scratch, .threads = max->threads};
-    enter(stream);
+    enter_backend(stream);
     ops->open(stream, max);
-    leave(stream);
+    leave_backend(stream);
 }
 
 void reel_stream_open_side(struct reel_stream *stream, const struct reel_ops *ops)
 {
     *stream = (struct reel_stream){.ops = ops, .threads = 1};
-    enter(stream);
+    enter_backend(stream);
     ops->open(stream, NULL);
-    leave(stream);
+    leave_backend(stream);
 }
 
 void reel_stream_close(struct reel_stream *stream)
@@ -88,7 +89,7 @@ void reel_stream_wait(struct reel_stream *later, struct reel_stream *earlier)
         later->ops->stream_wait(later, earlier);
 }
 
-/* The host waits for the stream, where there is something to wait for. */
+/* Makes the host wait for the stream, where the backend has something to wait for. */
 static void wait_by(struct reel_stream *stream, void (*wait)(struct reel_stream *), const char *name)
 {
     if (wait) {
@@ -114,9 +115,9 @@ void *reel_stream_handle(const struct reel_stream *stream)
     return stream->ops->handle ? stream->ops->handle(stream) : NULL;
 }
 
-int64_t reel_precision_bytes(enum reel_precision precision)
+int64_t reel_precision_bytes(enum reel_precision dtype)
 {
-    return precision == REEL_FP32 ? 4 : precision == REEL_BFLOAT16 ? 2 : 1;
+    return dtype == REEL_FP32 ? 4 : dtype == REEL_BFLOAT16 ? 2 : 1;
 }
 
 void reel_stream_fail(struct reel_stream *stream, enum reel_status status, const char *format, ...)
@@ -131,7 +132,8 @@ void reel_stream_fail(struct reel_stream *stream, enum reel_status status, const
     stream->status = reel_fail(status, "%s", cause);
 }
 
-/* Whether the operation goes to the backend: the stream is sound, there is work, and the arguments hold. */
+/* Whether the operation goes to the backend: the stream has not failed, there is work, and the arguments
+ * hold. */
 static int admitted(struct reel_stream *stream, const char *operation, int64_t work, int arguments_hold)
 {
     reel_heartbeat();
@@ -145,10 +147,10 @@ static int admitted(struct reel_stream *stream, const char *operation, int64_t w
     return 1;
 }
 
-/* Whether operations have numbers of that precision: weights alone may be narrower. */
-static int is_wide(enum reel_precision precision)
+/* Whether operations compute with that dtype; only weights may have a narrower one. */
+static int is_wide(enum reel_precision dtype)
 {
-    return precision == REEL_FP32 || precision == REEL_BFLOAT16;
+    return dtype == REEL_FP32 || dtype == REEL_BFLOAT16;
 }
 
 void reel_gemm(struct reel_stream *stream, struct reel_gemm a)
@@ -186,10 +188,10 @@ void reel_gated_add(struct reel_stream *stream, struct reel_gated_add a)
         RUN(stream, gated_add, SIZE(rows), SIZE(width));
 }
 
-void reel_squares(struct reel_stream *stream, struct reel_squares a)
+void reel_rms_squares(struct reel_stream *stream, struct reel_rms_squares a)
 {
-    if (admitted(stream, "squares", a.rows, a.width > 0 && a.x && a.sums && is_wide(a.dtype)))
-        RUN(stream, squares, SIZE(rows), SIZE(width));
+    if (admitted(stream, "rms_squares", a.rows, a.width > 0 && a.x && a.sums && is_wide(a.dtype)))
+        RUN(stream, rms_squares, SIZE(rows), SIZE(width));
 }
 
 void reel_split_heads(struct reel_stream *stream, struct reel_split_heads a)
@@ -347,12 +349,12 @@ int64_t reel_first_nonfinite(struct reel_stream *stream, const float *x, int64_t
 {
     if (!admitted(stream, "first_nonfinite", count, x != 0))
         return -1;
-    enter(stream);
+    enter_backend(stream);
     struct reel_span span = reel_span_begin(stream, &(struct reel_trace_what){.kind = REEL_TRACE_OPERATION,
                                                                               .name = "first_nonfinite",
                                                                               .numbers = {{"count", count}}});
     int64_t first = stream->ops->first_nonfinite(stream, x, count);
     reel_span_end(stream, span);
-    leave(stream);
+    leave_backend(stream);
     return first;
 }

@@ -1,24 +1,29 @@
-/* The arithmetic that the model is made of: one page of contracts, implemented by one table per backend.
+/* The arithmetic of the models: one page of contracts. Each backend implements them in one table.
  *
- * An operation is called with a stream and a struct of named fields, so that a call reads as a sentence:
+ * A caller passes a stream and a struct of named fields, so that a call reads as a sentence:
  *
- *     reel_gemm(stream, (struct reel_gemm){.rows = n, .in = D, .out = D, .x = x, .weight = w, .bias = b, .y = y});
+ *     reel_gemm(stream, (struct reel_gemm){
+ *         .rows = n, .in = D, .out = D, .x = x, .weight = w, .bias = b, .y = y});
  *
- * Arrays lie in the memory of the backend, which the host may not be able to read: what crosses between the two goes
- * through reel_copy. first_head and the struct of a rotation are the host's, and may change as soon as the call returns.
- * All arrays are row-major and dense unless a stride is named; outputs do not overlap inputs unless it says so. Numbers are
- * float, but for arrays of `void`, which are of the precision that the struct names (fp32 where it says nothing); sums and
- * formulas are computed in float or double whatever the arrays hold, and rounded once, when they are written.
+ * Arrays lie in the backend's memory, which the host may not be able to read: reel_copy moves data between
+ * the host and the device. Two arguments are the host's own: first_head, and the struct reel_rope. The caller
+ * may change them as soon as the call has returned.
  *
- * Operations of one stream take place in their order; a call may return before its operation has begun. Between streams
- * there is no order but what reel_stream_wait makes, and the host knows that something has ended once reel_finish, a copy from
- * the device or reel_first_nonfinite has returned.
+ * All arrays are row-major, and dense unless the struct names a stride. Outputs do not overlap inputs unless
+ * the contract allows it. Elements of typed arrays have that type; elements of `void` arrays have the dtype
+ * that the struct names, which is fp32 where a caller leaves it out. An operation computes sums and formulas
+ * in float or double, whatever the arrays' dtype, and rounds once, when it writes the result.
  *
- * Zero rows are allowed everywhere and do nothing. A stream is sticky: after a failure every
- * operation on it does nothing, and stream->status holds the first one, whose cause is in the error record
- * (status.h). The caller looks once an iteration. Results do not depend on the number of threads, and the
- * result of a row does not depend on how many rows there are nor on which of them it is: cutting tokens over
- * ranks changes no bit.
+ * The operations of one stream run in the order of their calls; a call may return before its operation has
+ * begun. Two streams have no order but what reel_stream_wait makes. The host knows that earlier work of a
+ * stream has ended when reel_finish, a copy from the device or reel_first_nonfinite has returned.
+ *
+ * Zero rows are allowed everywhere and do nothing. A stream is sticky: after a failure every operation on it
+ * does nothing. stream->status holds the first failure, and the error record (status.h) holds its cause; the
+ * caller looks once an iteration. Arguments that do not fit each other fail the stream with REEL_INTERNAL.
+ *
+ * Results do not depend on the number of threads. The result of a row depends neither on the number of rows
+ * nor on its index among them, so cutting tokens over ranks changes no bit.
  *
  * Nothing here is collective. */
 #ifndef REEL_OPS_H
@@ -31,20 +36,20 @@
 struct reel_ops;
 struct reel_simd;
 
-/* What a number of an array is held as. */
+/* The dtype of an array. REEL_FP8 is F8_E4M3, for weights of a GEMM only. */
 enum reel_precision { REEL_FP32, REEL_BFLOAT16, REEL_FP8 };
 
 struct reel_stream {
     const struct reel_ops *ops; /* the backend */
     void *queue;                /* the backend's own; NULL where operations end before they return */
-    enum reel_status status;    /* the first failure, REEL_OK while there is none */
-    void *scratch;              /* memory of the caller, of the size that reel_scratch_bytes asked for */
+    enum reel_status status;    /* the first failure; REEL_OK while there is none */
+    void *scratch;              /* the caller's memory, reel_scratch_bytes long; NULL for a side stream */
     int64_t threads;
-    int64_t thread_floats;        /* scratch of one thread */
-    const struct reel_simd *simd; /* the host's vectors, chosen when the stream was opened; simd.h */
+    int64_t thread_floats;        /* scratch of one thread, in floats */
+    const struct reel_simd *simd; /* the host's SIMD kernels (simd.h), chosen when the stream was opened */
 };
 
-/* The largest of each that the stream will see: it sizes the scratch memory. */
+/* The maximum of each size that the stream will see. It determines the size of the scratch memory. */
 struct reel_scratch {
     int64_t in;       /* columns of a GEMM's input */
     int64_t channels; /* C of attention */
@@ -54,14 +59,16 @@ struct reel_scratch {
 
 enum reel_activation { REEL_IDENTITY, REEL_GELU_TANH, REEL_GELU_ERF, REEL_SILU };
 
-/* y = activation(x weight^T + bias). With weights of REEL_FP8, which are F8_E4M3, x is rounded to F8_E4M3 too, what is
- * beyond its largest number to that, and the product is multiplied by weight_scale. */
+/* y = activation(x weight^T + bias).
+ *
+ * With weights of REEL_FP8, y = activation(weight_scale x weight^T + bias), and x is rounded to F8_E4M3
+ * first; a value beyond the range becomes the largest one, 448. */
 struct reel_gemm {
     int64_t rows, in, out;
     enum reel_precision dtype;        /* of x and bias */
-    enum reel_precision weight_dtype; /* of weight: that of x, or REEL_FP8 */
+    enum reel_precision weight_dtype; /* of weight: the dtype of x, or REEL_FP8 */
     enum reel_precision y_dtype;      /* of y */
-    double weight_scale;              /* with REEL_FP8 */
+    double weight_scale;              /* used with REEL_FP8 only */
     const void *x;                    /* [rows, in] */
     const void *weight;               /* [out, in] */
     const void *bias;                 /* [out], or NULL */
@@ -69,7 +76,8 @@ struct reel_gemm {
     enum reel_activation activation;
 };
 
-/* y = LN(x) * weight + bias, LN(x) = (x - mean) / sqrt(var + epsilon), biased variance over the width. */
+/* y = LN(x) * weight + bias, where LN(x) = (x - mean) / sqrt(var + epsilon), with the biased variance over
+ * the width. */
 struct reel_layer_norm {
     int64_t rows, width;
     enum reel_precision x_dtype; /* of x */
@@ -78,93 +86,98 @@ struct reel_layer_norm {
     const void *weight;          /* [width] */
     const void *bias;            /* [width] */
     double epsilon;
-    void *y; /* [rows, width]; may be x where both are held alike */
+    void *y; /* [rows, width]; may be x if both have the same dtype */
 };
 
-/* Rows of an embedding table and which of them a token uses. Row r begins at table + r * stride. */
+/* An embedding table, and which of its rows each token uses. Row r begins at table + r * stride. */
 struct reel_rows {
     const float *table;
     int64_t stride;
-    const int32_t *of_token; /* [rows]; NULL: token t uses row t */
+    const int32_t *of_token; /* [rows] indices of table rows; NULL: token t uses row t */
 };
 
-/* y = LN(x) * (1 + scale + row[scale_at ..]) + shift + row[shift_at ..]: the modulation of a block or of the
- * head. */
+/* y = LN(x) * (1 + scale + row[scale_at ..]) + shift + row[shift_at ..], where `row` is the token's row of
+ * the table: the adaptive modulation of a transformer block or of the head. LN is that of reel_layer_norm. */
 struct reel_modulate {
     int64_t rows, width;
     enum reel_precision dtype; /* of shift, scale and y */
     const float *x;            /* [rows, width] */
     double epsilon;
-    const void *shift, *scale; /* [width]: the layer's own part */
+    const void *shift, *scale; /* [width]: the layer's own parameters */
     struct reel_rows embedding;
-    int64_t shift_at, scale_at; /* elements into a row of the table */
-    void *y;                    /* [rows, width]; may be x where both are held alike */
+    int64_t shift_at, scale_at; /* offsets into a row of the table, in elements */
+    void *y;                    /* [rows, width]; may be x if both have the same dtype */
 };
 
-/* x += y * (gate + row[gate_at ..]); without a gate x += y. */
+/* x += y * (gate + row[gate_at ..]); without a gate, x += y. */
 struct reel_gated_add {
     int64_t rows, width;
     enum reel_precision dtype; /* of y and gate */
     float *x;                  /* [rows, width] */
     const void *y;             /* [rows, width] */
-    const void *gate;          /* [width], or NULL: a plain sum */
+    const void *gate;          /* [width]; NULL: x += y, and the embedding is unused */
     struct reel_rows embedding;
     int64_t gate_at;
 };
 
-/* Rotation tables, one per axis: [positions][pairs][2], cosine then sine. The first frame_pairs pairs of a
- * head turn with the frame index of the token, the next row_pairs with its row, the last column_pairs with
- * its column. */
+/* The tables of a RoPE over three axes, one per axis: [positions][pairs][2], cosine then sine. A head's
+ * channels are pairs (2p, 2p + 1). Its first frame_pairs pairs rotate by the token's frame, the next
+ * row_pairs by the token's row, the last column_pairs by the token's column. */
 struct reel_rope {
     const float *frame, *row, *column;
     int64_t frame_pairs, row_pairs, column_pairs;
-    int64_t H, W;        /* token grid of a frame */
-    int64_t first_token; /* the index in the sequence of row 0 */
+    int64_t H, W;        /* the token grid of a frame */
+    int64_t first_token; /* the index of row 0 in the sequence of all tokens */
 };
 
-/* sums[r] = the sum of x[r, ..]^2, in an order that depends on the width alone. */
-struct reel_squares {
+/* sums[r] = sum of x[r, i]^2 over i, in an order that depends on the width alone. */
+struct reel_rms_squares {
     int64_t rows, width;
     enum reel_precision dtype; /* of x */
     const void *x;             /* [rows, width] */
     double *sums;              /* [rows] */
 };
 
-/* y = RoPE(x / sqrt(mean(x^2) + epsilon) * norm), laid out by heads for an exchange: part p takes heads
- * [first_head[p], first_head[p + 1]) and begins at y + rows * first_head[p] * channels as [rows, its heads,
- * channels]. With one part that is [rows, heads * channels], and y may be x. The mean is over all heads of the model:
- * where others have some of them, it comes from the sums of squares of every part. */
+/* y = RoPE(x / sqrt(mean(x^2) + epsilon) * norm): RMS norm and RoPE, written by heads for an alltoall.
+ *
+ * Part p takes heads [first_head[p], first_head[p + 1]). It begins at y + rows * first_head[p] * channels and
+ * has the shape [rows, heads of the part, channels]. With one part y is [rows, heads * channels], and
+ * may be x.
+ *
+ * The mean is over all heads of the model. Where other ranks hold some of these heads, pass the sums of
+ * squares of every rank's columns in `squares`. */
 struct reel_split_heads {
     int64_t rows, heads, channels;
     enum reel_precision dtype; /* of x, norm and y */
     const void *x;             /* [rows, heads * channels] */
-    const void *norm;          /* [heads * channels], or NULL: no norm */
+    const void *norm;          /* [heads * channels]; NULL: no norm */
     double epsilon;
-    const double *squares; /* [square_parts, rows], added in order; or NULL: all heads are here */
+    const double *squares; /* [square_parts, rows], added in order; NULL: x has all heads */
     int64_t square_parts;
-    int64_t norm_width;           /* with squares: the numbers that the mean is over */
-    const struct reel_rope *rope; /* or NULL: no rotation */
+    int64_t norm_width;           /* with squares: how many elements the mean is over */
+    const struct reel_rope *rope; /* NULL: no rotation */
     int64_t parts;
     const int64_t *first_head; /* [parts + 1] */
     void *y;
 };
 
-/* The inverse of the layout above, without norm or rotation. */
+/* The inverse of split_heads' layout, without norm or rotation. */
 struct reel_merge_heads {
     int64_t rows, heads, channels;
     enum reel_precision dtype; /* of x and y */
     int64_t parts;
     const int64_t *first_head; /* [parts + 1] */
-    const void *x;             /* laid out by parts */
+    const void *x;             /* as split_heads lays out its y */
     void *y;                   /* [rows, heads * channels] */
 };
 
-/* out = softmax(scale q k^T) v per head; with add, out += it. Strides are elements from one row to the next;
- * head n begins at column n * channels. keys >= 1. Memory does not grow with queries * keys.
+/* out = softmax(scale q k^T) v for each head; with add, out += it. Strides are elements from one row to the
+ * next; head n begins at column n * channels. keys >= 1. Memory does not grow with queries * keys.
  *
- * With lse, lse[query, head] = log sum exp(scale q k^T). With merge besides, out and lse already hold attention over other
- * keys, and hold that over both afterwards: out = (e^a out + e^b new) / (e^a + e^b) for the two sums a, b (Milakov and
- * Gimelshein 2018). */
+ * With lse, lse[query, head] = log sum exp(scale q k^T). With merge, which needs lse and excludes add, out
+ * and lse already hold attention over other keys, and afterwards hold attention over both sets of keys:
+ *     out = (e^a out + e^b new) / (e^a + e^b)
+ * where a is the log sum exp of the earlier keys and b that of these (Milakov and Gimelshein 2018). */
 struct reel_attention {
     int64_t queries, keys, heads, channels;
     double scale;
@@ -176,29 +189,30 @@ struct reel_attention {
     void *out; /* [queries] rows */
     int64_t out_stride;
     int add;
-    float *lse; /* [queries, heads], or NULL */
+    float *lse; /* [queries, heads]; NULL: not wanted */
     int merge;
 };
 
-/* columns[t] = the 2x2 patch of token first_token + t: column c * 4 + ph * 2 + pw holds channel c, pixel
- * (2i + ph, 2j + pw): channels slowest. */
+/* columns[t] = the 2x2 patch of token first_token + t, which lies at row i, column j of its frame:
+ * column c * 4 + ph * 2 + pw holds channel c of pixel (2i + ph, 2j + pw). Channels vary slowest. */
 struct reel_patchify {
     int64_t tokens, first_token;
-    int64_t F, H, W, channels; /* the token grid: latents have 2H x 2W pixels */
+    int64_t F, H, W, channels; /* the token grid; latents have 2H x 2W pixels a frame */
     enum reel_precision dtype; /* of columns */
     const float *latents;      /* [channels, F, 2H, 2W] */
     void *columns;             /* [tokens, 4 * channels] */
 };
 
-/* velocity[c, f, 2i + ph, 2j + pw] = tokens[t][(ph * 2 + pw) * channels + c]: channels fastest, unlike
- * patchify. */
+/* velocity[c, f, 2i + ph, 2j + pw] = tokens[t][(ph * 2 + pw) * channels + c] for the token t at frame f,
+ * row i, column j. Channels vary fastest, unlike in patchify. */
 struct reel_unpatchify {
     int64_t F, H, W, channels;
     const float *tokens; /* [F * H * W, 4 * channels] */
     float *velocity;     /* [channels, F, 2H, 2W] */
 };
 
-/* out = unconditional + scale * (conditional - unconditional); out may be either of them. */
+/* out = unconditional + scale * (conditional - unconditional): classifier-free guidance. out may be either of
+ * them. */
 struct reel_guide {
     int64_t count;
     const float *conditional, *unconditional;
@@ -206,17 +220,17 @@ struct reel_guide {
     float *out;
 };
 
-/* One step of the solver for one frame, element by element:
+/* One step of the solver for one frame, for each element in this order:
  *     estimate = x - sigma v
  *     if corrects:  x = correct_last last + correct_0 m0 + correct_1 m1 + correct_estimate estimate
  *     m1 = m0;  m0 = estimate;  last = x
  *     x = predict_x x + predict_0 m0 + predict_1 m1 + predict_v v
  *     if last_is_result:  last = x */
 struct reel_solve {
-    int64_t channels, frames, plane; /* arrays are [channels, frames, plane] */
+    int64_t channels, frames, plane; /* x, m0, m1 and last are [channels, frames, plane] */
     int64_t frame;
-    int64_t v_frames,
-        v_frame; /* v is [channels, v_frames, plane], a window of the chunk, and the place in it */
+    /* v is [channels, v_frames, plane], a window of the chunk's frames; v_frame is the index in it. */
+    int64_t v_frames, v_frame;
     double sigma;
     int corrects, last_is_result;
     double correct_last, correct_0, correct_1, correct_estimate;
@@ -225,54 +239,55 @@ struct reel_solve {
     float *x, *m0, *m1, *last;
 };
 
-/* y = silu(x) (x may be y). */
+/* y = silu(x). x may be y. */
 struct reel_silu {
     int64_t count;
     const float *x;
     float *y;
 };
 
-/* y = x[0] + x[1] + .. + x[parts - 1] + row, added in this order; part p begins at x + p * part_stride. */
+/* y = x[0] + x[1] + .. + x[parts - 1] + row, added in this order. Part p of x begins at element
+ * p * part_stride. */
 struct reel_sum_parts {
     int64_t rows, width, parts, part_stride;
     enum reel_precision dtype; /* of x, row and y */
-    const void *x;             /* [rows, width] of every part */
+    const void *x;             /* [rows, width] for each part */
     const void *row;           /* [width] */
     void *y;                   /* [rows, width] */
 };
 
-/* y[t] = the row of the table that token t uses: the expansion of an embedding to the tokens. */
+/* y[t] = the row of the table that token t uses: expands an embedding to the tokens. */
 struct reel_expand {
-    int64_t rows, width; /* width <= the table's stride */
+    int64_t rows, width; /* width <= embedding.stride */
     struct reel_rows embedding;
     float *y; /* [rows, width] */
 };
 
-/* difference[t] = sum |x[t] - previous[t]|, magnitude[t] = sum |previous[t]|, in double and in an order that depends on the
- * width alone; then previous = x. */
+/* difference[t] = sum |x[t] - previous[t]| and magnitude[t] = sum |previous[t]|, in double and in an order
+ * that depends on the width alone. Afterwards previous = x. */
 struct reel_distances {
     int64_t rows, width;
     const float *x;                 /* [rows, width] */
     float *previous;                /* [rows, width] */
-    double *difference, *magnitude; /* element t at t * stride */
+    double *difference, *magnitude; /* of token t at element t * stride */
     int64_t stride;
 };
 
-/* residual = after - before, rounded to bfloat16 when a number of it has 2 bytes, float when it has 4. */
+/* residual = after - before. An element of it has number_bytes: 2 means bfloat16, rounded; 4 means float. */
 struct reel_keep_residual {
     int64_t count, number_bytes;
     const float *after, *before; /* [count] */
     void *residual;
 };
 
-/* x += residual, as it was kept. */
+/* x += residual, with the number_bytes it was kept with. */
 struct reel_add_residual {
     int64_t count, number_bytes;
     const void *residual;
     float *x; /* [count] */
 };
 
-/* Every row of y += row. */
+/* Adds `row` to every row of y. */
 struct reel_add_row {
     int64_t rows, width;
     enum reel_precision dtype; /* of row and y */
@@ -280,7 +295,7 @@ struct reel_add_row {
     void *y;                   /* [rows, width] */
 };
 
-/* y = x, rounded to the precision. */
+/* y = x, rounded to the dtype. */
 struct reel_convert {
     int64_t count;
     enum reel_precision dtype; /* of y: REEL_FP32 or REEL_BFLOAT16 */
@@ -288,75 +303,83 @@ struct reel_convert {
     void *y;
 };
 
-/* Rows of bytes from one place to another, dense or with room between. The host's side may be used again as soon as it
- * returns, and what came from the device is there. */
+/* Copies rows of bytes, dense or with gaps between rows. When the call of a copy to or from the device
+ * returns, the copy has ended: the caller may reuse its host memory, and finds there what came from the
+ * device. */
 enum reel_direction { REEL_TO_DEVICE, REEL_FROM_DEVICE, REEL_ON_DEVICE };
 struct reel_copy {
     enum reel_direction direction;
     int64_t rows, row_bytes;
     const void *from;
-    int64_t from_stride; /* bytes from one row to the next */
+    int64_t from_stride; /* bytes from one row to the next; unused with one row */
     void *to;
     int64_t to_stride;
 };
 
-/* Zeros. */
+/* Sets bytes to zero. */
 struct reel_clear {
     int64_t bytes;
     void *to;
 };
 
-/* x = (1 - share) x + share z, in float. */
+/* x = (1 - share) x + share z, computed in float. */
 struct reel_blend {
     int64_t rows, width;
     double share;
-    float *x; /* [rows] rows of width */
+    float *x; /* [rows, width], rows x_stride elements apart */
     int64_t x_stride;
     const float *z; /* [rows, width] */
 };
 
-/* A backend: a name, its memory, its streams, and an implementation of each operation; called with checked arguments and at
- * least one row. */
+/* A backend: its name, its memory, its streams, and its implementation of each operation. The functions below
+ * (ops.c) check the arguments first: an operation of the table gets valid arguments and at least one row. */
 struct reel_ops {
     const char *name;
     const char *(*arithmetic)(void); /* the instruction set, for people; NULL: the device's name says it */
-    int (*widens)(void); /* whether bfloat16 is multiplied as float for want of instructions; NULL: no */
-    int is_host;         /* the host reads and writes its memory */
-    void *(*allocate)(int64_t bytes);             /* aligned to 4 KiB; NULL when there is none */
-    void (*release)(void *memory, int64_t bytes); /* NULL is allowed */
-    /* Memory of the host that copies to and from the device are fast with; NULL: reel_ops_cpu's. */
+    int (*widens)(void); /* whether it multiplies bfloat16 as float for lack of instructions; NULL: no */
+    int is_host;         /* whether the host may read and write its memory */
+    void *(*allocate)(int64_t bytes);             /* aligned to 4 KiB; NULL when out of memory */
+    void (*release)(void *memory, int64_t bytes); /* memory may be NULL */
+    /* Host memory that the device copies to and from fast; NULL: reel_allocate_host takes ordinary memory. */
     void *(*allocate_host)(int64_t bytes);
     void (*release_host)(void *memory, int64_t bytes);
-    int64_t (*taken_bytes)(
-        void); /* of the device's memory by this process, libraries included; NULL: not told */
-    void (*enter)(struct reel_stream *); /* around every operation; NULL: nothing to do there */
+    /* Bytes of the device's memory that this process has taken, libraries included; NULL: unknown. */
+    int64_t (*taken_bytes)(void);
+    /* Called before and after open and every operation; NULL: there is nothing to do. */
+    void (*enter)(struct reel_stream *);
     void (*leave)(struct reel_stream *);
     int64_t (*scratch_bytes)(const struct reel_scratch *max);
-    void (*open)(struct reel_stream *stream,
-                 const struct reel_scratch *max); /* NULL: for copies and exchanges only */
-    /* NULL: operations end before they return, and there is nothing to do. */
+    /* max NULL: opens a side stream. */
+    void (*open)(struct reel_stream *stream, const struct reel_scratch *max);
+    /* Each may be NULL: operations end before they return, and there is nothing to wait for. */
     void (*close)(struct reel_stream *stream);
     void (*stream_wait)(struct reel_stream *later, struct reel_stream *earlier);
     void (*throttle)(struct reel_stream *stream);
     void (*finish)(struct reel_stream *stream);
-    /* For a profile. A mark is a place in the work of a stream: -1 where no more can be had. open: from now on marks are
-     * wanted, and those before are forgotten; 0 where the device refuses. settle: what was issued to any stream has
-     * ended; then mark_ns is when the device came by, by the clock of reel_trace_now, and never before an earlier mark
-     * of the same stream; -1: not known. mark may be called by any thread, the others by one at a time. NULL, all four:
-     * operations end before they return. */
+    /* Times of the device, for a profile. An event marks a point in the work of a stream.
+     *
+     *     events_open    forgets earlier events and allows new ones; 0 when the device refuses
+     *     event          marks the end of what the stream was issued so far; -1 when no more events are left
+     *     events_settle  reads the times of all events; all work issued to any stream must have ended
+     *     event_ns       after events_settle: when the device reached the event, by the clock of
+     *                    reel_trace_now, and never before an earlier event of the same stream; -1: unknown
+     *
+     * Any thread may call event; only one thread at a time may call the others. All four NULL: operations end
+     * before they return. */
     int (*events_open)(struct reel_stream *stream);
     int64_t (*event)(struct reel_stream *stream);
     void (*events_settle)(struct reel_stream *stream);
     int64_t (*event_ns)(int64_t event);
-    /* A part of the model, for tools that look at the device; NULL, both: there are none. */
+    /* Begin and end of a part of the model, for tools that observe the device; both NULL: there are none. */
     void (*range_push)(const char *name);
     void (*range_pop)(void);
-    void *(*handle)(const struct reel_stream *stream); /* NULL: streams are known to nobody else */
+    /* What reel_stream_handle returns; NULL: streams have no handles. */
+    void *(*handle)(const struct reel_stream *stream);
     void (*gemm)(struct reel_stream *, const struct reel_gemm *);
     void (*layer_norm)(struct reel_stream *, const struct reel_layer_norm *);
     void (*modulate)(struct reel_stream *, const struct reel_modulate *);
     void (*gated_add)(struct reel_stream *, const struct reel_gated_add *);
-    void (*squares)(struct reel_stream *, const struct reel_squares *);
+    void (*rms_squares)(struct reel_stream *, const struct reel_rms_squares *);
     void (*split_heads)(struct reel_stream *, const struct reel_split_heads *);
     void (*merge_heads)(struct reel_stream *, const struct reel_merge_heads *);
     void (*attention)(struct reel_stream *, const struct reel_attention *);
@@ -378,52 +401,56 @@ struct reel_ops {
     int64_t (*first_nonfinite)(struct reel_stream *, const float *x, int64_t count);
 };
 
-/* Arithmetic on the host, by the vectors of simd.h and OpenMP. */
+/* Arithmetic on the host, with SIMD (simd.h) and OpenMP. */
 extern const struct reel_ops reel_ops_cpu;
 
-/* The same arithmetic on memory that is unreadable outside an operation, as that of a device is: for tests, which so find
- * where host and device are confused without having one. */
+/* The same arithmetic on memory that only operations can read, like that of a device. Tests use it to find
+ * code that confuses host and device memory or forgets to order streams, without a device (shadow.h). */
 extern const struct reel_ops reel_ops_shadow;
 
-/* Arithmetic on the GPU that gpu.h has set for the calling process; where the program was built without CUDA, a table
- * whose allocate gives nothing. */
+/* Arithmetic on the GPU that reel_gpu_use (gpu.h) has set for the calling process. Where the program was
+ * built without CUDA, its allocate returns NULL. */
 extern const struct reel_ops reel_ops_cuda;
 
-/* Memory of the host for what goes to a device of this backend or comes from it; NULL when there is none. Aligned to
- * 4 KiB. release takes NULL too. */
+/* Host memory for data that goes to a device of this backend or comes from it, aligned to 4 KiB; NULL when
+ * out of memory. release allows NULL. */
 void *reel_allocate_host(const struct reel_ops *ops, int64_t bytes);
 void reel_release_host(const struct reel_ops *ops, void *memory, int64_t bytes);
 
-/* The scratch memory that a stream of this backend needs for operations up to that size. */
+/* The scratch memory that a stream of this backend needs for operations up to these sizes. */
 int64_t reel_scratch_bytes(const struct reel_ops *ops, const struct reel_scratch *max);
 
-/* Opens a stream on scratch memory of that many bytes, aligned to 64, which stays the caller's. Failures are the stream's. */
+/* Opens a stream on scratch memory of reel_scratch_bytes(ops, max), aligned to 64 bytes. The memory stays the
+ * caller's and must outlive the stream. The stream records failures. */
 void reel_stream_open(struct reel_stream *stream, const struct reel_ops *ops, const struct reel_scratch *max,
                       void *scratch);
 
-/* A stream beside another: for copies and exchanges. */
+/* Opens a side stream, for copies and communication: it has no scratch memory and one thread. */
 void reel_stream_open_side(struct reel_stream *stream, const struct reel_ops *ops);
 
-/* Waits for what is on its way, and frees what the backend keeps of it. A stream of zeros is allowed. */
+/* Waits until everything issued has ended, and frees what the backend holds for the stream. A stream of zeros
+ * is allowed. */
 void reel_stream_close(struct reel_stream *stream);
 
-/* What is issued to `later` from now on begins when what was issued to `earlier` until now has ended. Does so after
- * failures too. Both are of one backend. */
+/* Orders two streams of one backend: what is issued to `later` from now on begins only after everything
+ * issued to `earlier` so far has ended. Works after failures too. Does not wait itself. */
 void reel_stream_wait(struct reel_stream *later, struct reel_stream *earlier);
 
-/* Keeps the host from running far ahead: waits until what was issued before the last call but one has ended. */
+/* Keeps the host from running far ahead of the device: call n waits until everything issued before call n - 2
+ * has ended. */
 void reel_throttle(struct reel_stream *stream);
 
-/* Waits until everything issued has ended; its failures are then the stream's. */
+/* Waits until everything issued has ended. The stream's status then includes its failures. */
 void reel_finish(struct reel_stream *stream);
 
-/* The backend's own name of a stream, for libraries that work beside the backend: a cudaStream_t. NULL where it has none. */
+/* The backend's own handle of a stream, for libraries that work beside the backend: a cudaStream_t. NULL
+ * where there is none. */
 void *reel_stream_handle(const struct reel_stream *stream);
 
-/* Bytes of one number. */
-int64_t reel_precision_bytes(enum reel_precision precision);
+/* Bytes of one element. */
+int64_t reel_precision_bytes(enum reel_precision dtype);
 
-/* Records a failure on the stream, unless an earlier one stands. */
+/* Records a failure on the stream, unless it already has one. */
 void reel_stream_fail(struct reel_stream *stream, enum reel_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -431,7 +458,7 @@ void reel_gemm(struct reel_stream *stream, struct reel_gemm arguments);
 void reel_layer_norm(struct reel_stream *stream, struct reel_layer_norm arguments);
 void reel_modulate(struct reel_stream *stream, struct reel_modulate arguments);
 void reel_gated_add(struct reel_stream *stream, struct reel_gated_add arguments);
-void reel_squares(struct reel_stream *stream, struct reel_squares arguments);
+void reel_rms_squares(struct reel_stream *stream, struct reel_rms_squares arguments);
 void reel_split_heads(struct reel_stream *stream, struct reel_split_heads arguments);
 void reel_merge_heads(struct reel_stream *stream, struct reel_merge_heads arguments);
 void reel_attention(struct reel_stream *stream, struct reel_attention arguments);
@@ -451,11 +478,12 @@ void reel_copy(struct reel_stream *stream, struct reel_copy arguments);
 void reel_clear(struct reel_stream *stream, struct reel_clear arguments);
 void reel_blend(struct reel_stream *stream, struct reel_blend arguments);
 
-/* So many bytes in one row, from the host or to it. */
+/* Copies `bytes` bytes from the host to the device, or back; reel_copy with one row. */
 void reel_upload(struct reel_stream *stream, void *device, const void *host, int64_t bytes);
 void reel_download(struct reel_stream *stream, void *host, const void *device, int64_t bytes);
 
-/* The index of the first element that is NaN or infinite; -1 when all are finite or the stream has failed. */
+/* The index of the first element that is NaN or infinite; -1 when all are finite or the stream has failed.
+ * Waits for the stream. */
 int64_t reel_first_nonfinite(struct reel_stream *stream, const float *x, int64_t count);
 
 #endif

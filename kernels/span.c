@@ -1,4 +1,4 @@
-/* Spans by both clocks. */
+/* Spans on the clocks of the host and the device. */
 #include "span.h"
 
 #include <stdarg.h>

@@ -1,8 +1,9 @@
 /* Attention on the host: tiles of queries against tiles of keys with an online softmax (Milakov and
- * Gimelshein 2018; FlashAttention, Dao et al. 2022). Everything stands on its side: scores are
- * [keys, queries], sums [channels, queries], so that a vector's lanes are queries, maxima and sums of a
- * softmax are of whole vectors, and the powers are at once an operand of the second product. No buffer grows
- * with the sequence. */
+ * Gimelshein 2018; FlashAttention, Dao et al. 2022).
+ *
+ * All arrays are transposed: scores are [keys, queries] and sums are [channels, queries]. So the lanes of a
+ * vector are queries, the maxima and sums of a softmax are whole vectors, and the exponentials are already
+ * packed as the B panel of the second product. No buffer grows with the sequence. */
 #include "cpu.h"
 #include "elements.h"
 #include "simd.h"
@@ -10,12 +11,13 @@
 
 #include <string.h>
 
-/* A thread's packed operands and sums, of a tile of queries in strips: a tile of keys and one of values in
- * blocks, the queries, the sums so far [channels, queries of a strip] of each strip, its scores, each query's
- * maximum and weight, and a strip's result on its feet. */
+/* A thread's arrays for one tile of queries, which is cut into B panels: the packed queries, the scores of
+ * one B panel [keys, b_panel_columns], the sums so far [channels, b_panel_columns] of each B panel, the
+ * maximum and the weight of each query, the results of one B panel as rows, and a tile of keys and one of
+ * values as A panels. */
 struct tile {
     const struct reel_simd *simd;
-    int64_t channels; /* rounded up to a block's rows */
+    int64_t channels; /* rounded up to whole A panels */
     float *q, *scores, *sums, *maximum, *weight, *rows, *k, *v;
 };
 
@@ -27,8 +29,8 @@ int64_t reel_attention_scratch_floats(int64_t channels)
            REEL_KEY_TILE * (channels + across) + 2 * REEL_PACK_SLACK + 16 * 8;
 }
 
-/* Every array begins at a whole cache line. */
-static float *carve(float **scratch, int64_t floats)
+/* Takes an array from the scratch memory. Every array begins at a cache line. */
+static float *carve_array(float **scratch, int64_t floats)
 {
     float *array = *scratch;
     *scratch += reel_rounded_up(floats, 16);
@@ -38,26 +40,27 @@ static float *carve(float **scratch, int64_t floats)
 static struct tile tile_in(float *scratch, const struct reel_simd *simd, int64_t channels)
 {
     struct tile t = {.simd = simd, .channels = reel_rounded_up(channels, simd->floats.a_panel_rows)};
-    t.q = carve(&scratch, REEL_QUERY_TILE * channels);
-    t.scores = carve(&scratch, REEL_KEY_TILE * simd->b_panel_columns);
-    t.sums = carve(&scratch, REEL_QUERY_TILE * t.channels);
-    t.maximum = carve(&scratch, REEL_QUERY_TILE);
-    t.weight = carve(&scratch, REEL_QUERY_TILE);
-    t.rows = carve(&scratch, simd->b_panel_columns * reel_rounded_up(channels, simd->b_panel_columns));
-    t.k = carve(&scratch, REEL_KEY_TILE * channels + REEL_PACK_SLACK);
-    t.v = carve(&scratch, REEL_KEY_TILE * t.channels + REEL_PACK_SLACK);
+    t.q = carve_array(&scratch, REEL_QUERY_TILE * channels);
+    t.scores = carve_array(&scratch, REEL_KEY_TILE * simd->b_panel_columns);
+    t.sums = carve_array(&scratch, REEL_QUERY_TILE * t.channels);
+    t.maximum = carve_array(&scratch, REEL_QUERY_TILE);
+    t.weight = carve_array(&scratch, REEL_QUERY_TILE);
+    t.rows = carve_array(&scratch, simd->b_panel_columns * reel_rounded_up(channels, simd->b_panel_columns));
+    t.k = carve_array(&scratch, REEL_KEY_TILE * channels + REEL_PACK_SLACK);
+    t.v = carve_array(&scratch, REEL_KEY_TILE * t.channels + REEL_PACK_SLACK);
     return t;
 }
 
-REEL_ELEMENT void write_numbers(void *out, enum reel_precision data, struct reel_merged merged,
-                                const float *sum, float weight, int64_t channels)
+REEL_ELEMENT void write_values(void *out, enum reel_precision dtype, struct reel_merged merged,
+                               const float *sum, float weight, int64_t channels)
 {
     for (int64_t c = 0; c < channels; c++)
-        reel_set_number(out, c, data, reel_merged_number(merged, reel_number(out, c, data), sum[c] / weight));
+        reel_set_number(out, c, dtype,
+                        reel_merged_number(merged, reel_number(out, c, dtype), sum[c] / weight));
 }
 
-/* The result of one query: sum / weight; added to, or merged with, what is there. The maximum is of powers of
- * two. */
+/* Writes the result of one query, sum / weight, or adds it to, or merges it with, what is there. The scores
+ * and the maximum are in units of log 2: the queries were scaled by log2(e). */
 REEL_SIMD
 static void write_out(const struct reel_attention *a, int64_t head, int64_t query, const float *sum,
                       float maximum, float weight)
@@ -71,12 +74,12 @@ static void write_out(const struct reel_attention *a, int64_t head, int64_t quer
     if (lse)
         *lse = (float)merged.lse;
     if (a->dtype == REEL_BFLOAT16)
-        write_numbers(out, REEL_BFLOAT16, merged, sum, weight, a->channels);
+        write_values(out, REEL_BFLOAT16, merged, sum, weight, a->channels);
     else
-        write_numbers(out, REEL_FP32, merged, sum, weight, a->channels);
+        write_values(out, REEL_FP32, merged, sum, weight, a->channels);
 }
 
-/* So many rows of a head from `first` on. */
+/* The rows [first, first + rows) of a head. */
 static struct reel_operand head_of(const struct reel_attention *a, const void *data, int64_t stride,
                                    int64_t head, int64_t first, int64_t rows)
 {
@@ -86,7 +89,8 @@ static struct reel_operand head_of(const struct reel_attention *a, const void *d
                                  .precision = a->dtype};
 }
 
-/* Part `part` of `parts` of the rows behind those of a tile of keys or values, which are packed next. */
+/* What to prefetch: part `part` of `parts` of the next tile of keys or values, of which `behind` rows remain
+ * after `rows`. */
 static struct reel_prefetch next_rows(const struct reel_attention *a, const struct reel_operand *rows,
                                       int64_t behind, int64_t part, int64_t parts)
 {
@@ -98,7 +102,7 @@ static struct reel_prefetch next_rows(const struct reel_attention *a, const stru
                                   .count = count * (part + 1) / parts - first};
 }
 
-/* Takes the keys from `key` on of a head into the tile. */
+/* Adds the tile of keys that begins at `key`, and their values, to the sums of the tile of queries. */
 static void key_tile(const struct tile *t, const struct reel_attention *a, int64_t head, int64_t queries,
                      int64_t key)
 {
@@ -123,7 +127,7 @@ static void key_tile(const struct tile *t, const struct reel_attention *a, int64
     }
 }
 
-/* The results of the strip of queries from `q` on, of which there are so many. */
+/* Writes the results of one B panel: the queries [q, q + queries) of the tile. */
 static void write_b_panel(const struct tile *t, const struct reel_attention *a, int64_t head, int64_t first,
                           int64_t q, int64_t queries)
 {
@@ -143,7 +147,7 @@ static void write_b_panel(const struct tile *t, const struct reel_attention *a, 
         write_out(a, head, first + q + i, t->rows + i * C, t->maximum[q + i], t->weight[q + i]);
 }
 
-/* The queries [first, first + queries) of one head. */
+/* Computes the queries [first, first + queries) of one head. */
 static void query_tile(const struct tile *t, const struct reel_attention *a, int64_t head, int64_t first,
                        int64_t queries)
 {

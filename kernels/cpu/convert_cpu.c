@@ -1,14 +1,14 @@
-/* Numbers from one precision to another, on the host. */
+/* Conversion between dtypes, on the host. */
 #include "cpu.h"
 #include "elements.h"
 
 REEL_SIMD
-void reel_widen_cpu(const void *from, int64_t count, enum reel_precision precision, float *to)
+void reel_widen_cpu(const void *from, int64_t count, enum reel_precision dtype, float *to)
 {
-    if (precision == REEL_BFLOAT16)
+    if (dtype == REEL_BFLOAT16)
         for (int64_t i = 0; i < count; i++)
             to[i] = reel_number(from, i, REEL_BFLOAT16);
-    else if (precision == REEL_FP8)
+    else if (dtype == REEL_FP8)
         for (int64_t i = 0; i < count; i++)
             to[i] = reel_number(from, i, REEL_FP8);
     else
@@ -16,9 +16,9 @@ void reel_widen_cpu(const void *from, int64_t count, enum reel_precision precisi
 }
 
 REEL_SIMD
-void reel_narrow_cpu(const float *from, int64_t count, enum reel_precision precision, void *to)
+void reel_narrow_cpu(const float *from, int64_t count, enum reel_precision dtype, void *to)
 {
-    if (precision == REEL_BFLOAT16)
+    if (dtype == REEL_BFLOAT16)
         for (int64_t i = 0; i < count; i++)
             reel_set_number(to, i, REEL_BFLOAT16, from[i]);
     else
@@ -27,9 +27,9 @@ void reel_narrow_cpu(const float *from, int64_t count, enum reel_precision preci
 
 void reel_convert_cpu(struct reel_stream *stream, const struct reel_convert *a)
 {
-    enum { BLOCK = 1 << 14 };
+    enum { CHUNK = 1 << 14 };
 #pragma omp parallel for num_threads((int)stream->threads)
-    for (int64_t first = 0; first < a->count; first += BLOCK)
-        reel_narrow_cpu(a->x + first, a->count - first < BLOCK ? a->count - first : BLOCK, a->dtype,
+    for (int64_t first = 0; first < a->count; first += CHUNK)
+        reel_narrow_cpu(a->x + first, a->count - first < CHUNK ? a->count - first : CHUNK, a->dtype,
                         reel_at(a->y, first, a->dtype));
 }

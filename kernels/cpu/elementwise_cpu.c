@@ -1,4 +1,4 @@
-/* What happens to latents and rows between two forwards, on the host. */
+/* Element-wise operations on latents and rows, on the host. */
 #include "cpu.h"
 #include "elements.h"
 

@@ -1,24 +1,26 @@
-/* GEMM on the host, in tiles of rows and columns that threads take one by one: for a piece of k, a tile's rows
- * of x are packed, then for each strip of its columns the weights, in whatever precision they are held, and
- * multiplied. Where the processor multiplies pairs of bfloat16, what is cut and packed are those: half as many
- * numbers of 32 bits. The sums stay in the thread's scratch until they are whole; bias, activation and rounding
- * happen on the way to y. */
+/* GEMM on the host. It is cut into tiles of rows and columns, which the threads take one by one.
+ *
+ * For each piece of k (the inner dimension), a tile packs its rows of x as A panels; then, for each B panel
+ * of its columns, it packs the weights, whatever their dtype, and multiplies. Where the processor multiplies
+ * pairs of bfloat16, each pair is packed as one element of 32 bits, so a row has half as many elements. The
+ * sums stay in the thread's scratch memory until they are complete; bias, activation and rounding are applied
+ * on the way to y. */
 #include "cpu.h"
 #include "elements.h"
 #include "simd.h"
 #include "heartbeat.h"
 
-/* A tile's size is even over the matrix, and small enough that every thread gets several. */
+/* All tiles have nearly the same size, which is small enough that every thread gets several. */
 enum { TILES_OF_A_THREAD = 16, COLUMNS_MIN = 128 };
 
-REEL_ELEMENT void finish(const float *sums, int64_t columns, float scale, const float *bias,
-                         enum reel_activation activation, enum reel_precision result, void *y)
+REEL_ELEMENT void finish_values(const float *sums, int64_t columns, float scale, const float *bias,
+                                enum reel_activation activation, enum reel_precision y_dtype, void *y)
 {
     for (int64_t c = 0; c < columns; c++)
-        reel_set_number(y, c, result, reel_activated(sums[c] * scale + bias[c], activation));
+        reel_set_number(y, c, y_dtype, reel_activated(sums[c] * scale + bias[c], activation));
 }
 
-/* y = activation(sums * scale + bias), a row of a tile. */
+/* y = activation(sums * scale + bias), for one row of a tile. */
 REEL_SIMD
 static void finish_row(const float *sums, int64_t columns, const float *bias, const struct reel_gemm *a,
                        void *y)
@@ -26,36 +28,37 @@ static void finish_row(const float *sums, int64_t columns, const float *bias, co
     float scale = a->weight_dtype == REEL_FP8 ? (float)a->weight_scale : 1.0f;
     int is_wide = a->y_dtype == REEL_FP32;
     if (a->activation == REEL_GELU_TANH && is_wide)
-        finish(sums, columns, scale, bias, REEL_GELU_TANH, REEL_FP32, y);
+        finish_values(sums, columns, scale, bias, REEL_GELU_TANH, REEL_FP32, y);
     else if (a->activation == REEL_GELU_TANH)
-        finish(sums, columns, scale, bias, REEL_GELU_TANH, REEL_BFLOAT16, y);
+        finish_values(sums, columns, scale, bias, REEL_GELU_TANH, REEL_BFLOAT16, y);
     else if (a->activation == REEL_SILU && is_wide)
-        finish(sums, columns, scale, bias, REEL_SILU, REEL_FP32, y);
+        finish_values(sums, columns, scale, bias, REEL_SILU, REEL_FP32, y);
     else if (a->activation == REEL_SILU)
-        finish(sums, columns, scale, bias, REEL_SILU, REEL_BFLOAT16, y);
+        finish_values(sums, columns, scale, bias, REEL_SILU, REEL_BFLOAT16, y);
     else if (a->activation == REEL_GELU_ERF && is_wide)
-        finish(sums, columns, scale, bias, REEL_GELU_ERF, REEL_FP32, y);
+        finish_values(sums, columns, scale, bias, REEL_GELU_ERF, REEL_FP32, y);
     else if (a->activation == REEL_GELU_ERF)
-        finish(sums, columns, scale, bias, REEL_GELU_ERF, REEL_BFLOAT16, y);
+        finish_values(sums, columns, scale, bias, REEL_GELU_ERF, REEL_BFLOAT16, y);
     else if (is_wide)
-        finish(sums, columns, scale, bias, REEL_IDENTITY, REEL_FP32, y);
+        finish_values(sums, columns, scale, bias, REEL_IDENTITY, REEL_FP32, y);
     else
-        finish(sums, columns, scale, bias, REEL_IDENTITY, REEL_BFLOAT16, y);
+        finish_values(sums, columns, scale, bias, REEL_IDENTITY, REEL_BFLOAT16, y);
 }
 
-/* How a GEMM is cut, and where a thread has its packed operands and sums. */
+/* How a GEMM is cut into tiles. */
 struct tiling {
     const struct reel_simd_gemm *product;
     int64_t b_panel_columns;
-    int64_t in;                          /* numbers of a row as they are packed */
-    enum reel_precision x_as, weight_as; /* what they are packed from */
-    int64_t rows, row_tiles;             /* of a tile, a multiple of a block's; how many tiles */
-    int64_t columns, column_tiles;       /* of a tile, a multiple of a strip's; how many */
+    int64_t in;                          /* elements of a row, as they are packed */
+    enum reel_precision x_as, weight_as; /* the dtypes they are packed from */
+    int64_t rows, row_tiles;             /* rows of a tile, in whole A panels; how many tiles */
+    int64_t columns, column_tiles;       /* columns of a tile, in whole B panels; how many tiles */
 };
 
+/* Where a thread has the packed operands and the sums of a tile: a_panels [rows, piece],
+ * b_panel [piece, b_panel_columns], sums [rows, columns]. */
 struct room {
-    float *a_panels, *b_panel,
-        *sums;   /* [rows, piece], [piece, a strip's columns], [rows, columns] of a tile */
+    float *a_panels, *b_panel, *sums;
     float *bias; /* [columns] */
 };
 
@@ -65,8 +68,8 @@ int64_t reel_gemm_scratch_floats(void)
            (REEL_TILE_ROWS + 1) * REEL_TILE_COLUMNS;
 }
 
-/* Whether rows are whole pairs, which begin where a number of 32 bits may: so do those of a part of the rows,
- * and cutting them changes no bit. */
+/* Whether the rows of x and weight consist of whole pairs of bfloat16 that are aligned to 32 bits. Every
+ * subset of the rows then has the same property, so cutting the rows over ranks changes no bit. */
 static int is_whole_bf16_pairs(const struct reel_gemm *a)
 {
     return a->dtype == REEL_BFLOAT16 && a->weight_dtype == REEL_BFLOAT16 && a->in % 2 == 0 &&
@@ -106,18 +109,18 @@ static struct room room_in(float *scratch)
     return room;
 }
 
-/* Of some rows of a matrix, the piece of k from first_k on. */
+/* The piece of k that begins at first_k, of the rows [row, row + rows) of a matrix. */
 static struct reel_operand piece_of(const void *matrix, int64_t in, int64_t row, int64_t rows,
-                                    int64_t first_k, enum reel_precision precision)
+                                    int64_t first_k, enum reel_precision dtype)
 {
-    return (struct reel_operand){.data = reel_at(matrix, row * in + first_k, precision),
+    return (struct reel_operand){.data = reel_at(matrix, row * in + first_k, dtype),
                                  .stride = in,
                                  .rows = rows,
-                                 .precision = precision,
+                                 .precision = dtype,
                                  .scale = 1};
 }
 
-/* Part `part` of `parts` of the piece of k behind that of x, which is packed next. */
+/* What to prefetch: part `part` of `parts` of the next piece of k of x, of which `behind` elements remain. */
 static struct reel_prefetch next_piece(const struct reel_operand *x, int64_t number_bytes, int64_t behind,
                                        int64_t part, int64_t parts)
 {
@@ -130,7 +133,8 @@ static struct reel_prefetch next_piece(const struct reel_operand *x, int64_t num
                                   .count = count > 0 ? end - first : 0};
 }
 
-/* Adds the piece of k from first_k on to the sums of a tile of rows [row, row_end) and columns [column, end). */
+/* Adds the piece of k that begins at first_k to the sums of a tile: rows [row, row_end), columns
+ * [column, end). */
 static void add_piece(const struct tiling *t, const struct room *room, const struct reel_gemm *a, int64_t row,
                       int64_t row_end, int64_t column, int64_t end, int64_t first_k)
 {
@@ -160,8 +164,8 @@ static void add_piece(const struct tiling *t, const struct room *room, const str
     }
 }
 
-static void tile(const struct tiling *t, const struct room *room, const struct reel_gemm *a, int64_t row,
-                 int64_t column)
+static void compute_tile(const struct tiling *t, const struct room *room, const struct reel_gemm *a,
+                         int64_t row, int64_t column)
 {
     int64_t rows = a->rows - row < t->rows ? a->rows - row : t->rows;
     int64_t columns = a->out - column < t->columns ? a->out - column : t->columns;
@@ -171,7 +175,7 @@ static void tile(const struct tiling *t, const struct room *room, const struct r
     if (a->bias)
         reel_widen_cpu(reel_at(a->bias, column, a->dtype), columns, a->dtype, room->bias);
     for (int64_t c = 0; c < columns && !a->bias; c++)
-        room->bias[c] = -0.0f; /* x + -0 is x, also where x is -0 */
+        room->bias[c] = -0.0f; /* x + -0 is x, even where x is -0 */
     for (int64_t r = 0; r < rows; r++)
         finish_row(room->sums + r * t->columns, columns, room->bias, a,
                    reel_at(a->y, (row + r) * a->out + column, a->y_dtype));
@@ -186,6 +190,6 @@ void reel_gemm_cpu(struct reel_stream *stream, const struct reel_gemm *a)
 #pragma omp for collapse(2) schedule(dynamic)
         for (int64_t row = 0; row < t.row_tiles; row++)
             for (int64_t column = 0; column < t.column_tiles; column++)
-                tile(&t, &room, a, row * t.rows, column * t.columns);
+                compute_tile(&t, &room, a, row * t.rows, column * t.columns);
     }
 }

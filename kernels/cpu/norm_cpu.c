@@ -1,21 +1,21 @@
-/* Norms, modulation and gated sums on the host: one pass over a row for its moments, one to write it. */
+/* Norms, modulation and gated sums on the host: one pass over a row computes its mean and variance, a
+ * second one writes it. */
 #include "cpu.h"
 #include "elements.h"
 
 enum { LANES = 8 };
 
-/* mean and 1 / sqrt(variance + epsilon) of a row, in double and in an order that depends on the width alone.
- */
-REEL_ELEMENT void moments_of(const void *x, enum reel_precision from, int64_t width, double epsilon,
+/* mean and 1 / sqrt(variance + epsilon) of a row, in double; the order depends on the width alone. */
+REEL_ELEMENT void moments_of(const void *x, enum reel_precision x_dtype, int64_t width, double epsilon,
                              float *mean, float *inverse)
 {
     double lane[LANES] = {0}, total = 0;
     int64_t whole = width - width % LANES;
     for (int64_t i = 0; i < whole; i += LANES)
         for (int64_t j = 0; j < LANES; j++)
-            lane[j] += (double)reel_number(x, i + j, from);
+            lane[j] += (double)reel_number(x, i + j, x_dtype);
     for (int64_t i = whole; i < width; i++)
-        lane[i - whole] += (double)reel_number(x, i, from);
+        lane[i - whole] += (double)reel_number(x, i, x_dtype);
     for (int64_t j = 0; j < LANES; j++) {
         total += lane[j];
         lane[j] = 0;
@@ -23,11 +23,11 @@ REEL_ELEMENT void moments_of(const void *x, enum reel_precision from, int64_t wi
     double center = total / (double)width;
     for (int64_t i = 0; i < whole; i += LANES)
         for (int64_t j = 0; j < LANES; j++) {
-            double apart = (double)reel_number(x, i + j, from) - center;
+            double apart = (double)reel_number(x, i + j, x_dtype) - center;
             lane[j] += apart * apart;
         }
     for (int64_t i = whole; i < width; i++) {
-        double apart = (double)reel_number(x, i, from) - center;
+        double apart = (double)reel_number(x, i, x_dtype) - center;
         lane[i - whole] += apart * apart;
     }
     total = 0;
@@ -38,21 +38,21 @@ REEL_ELEMENT void moments_of(const void *x, enum reel_precision from, int64_t wi
 }
 
 REEL_SIMD
-static void moments(const void *x, enum reel_precision from, int64_t width, double epsilon, float *mean,
+static void moments(const void *x, enum reel_precision x_dtype, int64_t width, double epsilon, float *mean,
                     float *inverse)
 {
-    if (from == REEL_BFLOAT16)
+    if (x_dtype == REEL_BFLOAT16)
         moments_of(x, REEL_BFLOAT16, width, epsilon, mean, inverse);
     else
         moments_of(x, REEL_FP32, width, epsilon, mean, inverse);
 }
 
-REEL_ELEMENT void affine(const struct reel_layer_norm *a, enum reel_precision from, enum reel_precision dtype,
-                         const void *x, float mean, float inverse, void *y)
+REEL_ELEMENT void affine(const struct reel_layer_norm *a, enum reel_precision x_dtype,
+                         enum reel_precision dtype, const void *x, float mean, float inverse, void *y)
 {
     for (int64_t i = 0; i < a->width; i++)
         reel_set_number(y, i, dtype,
-                        reel_affine((reel_number(x, i, from) - mean) * inverse,
+                        reel_affine((reel_number(x, i, x_dtype) - mean) * inverse,
                                     reel_number(a->weight, i, dtype), reel_number(a->bias, i, dtype)));
 }
 

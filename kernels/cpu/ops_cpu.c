@@ -5,7 +5,8 @@
 
 #include <omp.h>
 
-/* What one thread needs, in whole cache lines. Of other operations, only split_heads needs any: a head. */
+/* The scratch that one thread needs, in whole cache lines. Apart from GEMM and attention, only split_heads
+ * needs any: the room for one head. */
 static int64_t thread_floats(const struct reel_scratch *max)
 {
     int64_t gemm = reel_gemm_scratch_floats(), attention = reel_attention_scratch_floats(max->channels);

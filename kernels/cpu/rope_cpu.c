@@ -1,4 +1,4 @@
-/* RMS norm, rotation and the layout by heads, on the host. */
+/* RMS norm, RoPE and the layout by heads, on the host. */
 #include "cpu.h"
 #include "elements.h"
 
@@ -30,14 +30,14 @@ static double sum_of_squares(const void *x, enum reel_precision dtype, int64_t w
     return dtype == REEL_BFLOAT16 ? squares_of(x, REEL_BFLOAT16, width) : squares_of(x, REEL_FP32, width);
 }
 
-void reel_squares_cpu(struct reel_stream *stream, const struct reel_squares *a)
+void reel_rms_squares_cpu(struct reel_stream *stream, const struct reel_rms_squares *a)
 {
 #pragma omp parallel for num_threads((int)stream->threads)
     for (int64_t r = 0; r < a->rows; r++)
         a->sums[r] = sum_of_squares(reel_at(a->x, r * a->width, a->dtype), a->dtype, a->width);
 }
 
-/* 1 / sqrt(mean(x^2) + epsilon) over row r of all heads of the model. */
+/* 1 / sqrt(mean(x^2) + epsilon), with the mean over all heads of the model in row r. */
 static float inverse_rms(const struct reel_split_heads *a, int64_t r)
 {
     int64_t width = a->heads * a->channels;
@@ -52,11 +52,11 @@ static float inverse_rms(const struct reel_split_heads *a, int64_t r)
     return reel_inverse_root(total, width, a->epsilon);
 }
 
-REEL_ELEMENT void scale(const void *x, const void *norm, enum reel_precision dtype, float inverse,
-                        int64_t count, float *y)
+REEL_ELEMENT void scale_values(const void *x, const void *norm, enum reel_precision dtype, float inverse,
+                               int64_t count, float *y)
 {
     for (int64_t i = 0; i < count; i++)
-        y[i] = reel_normed(reel_number(x, i, dtype), inverse, reel_number(norm, i, dtype));
+        y[i] = reel_rms_normed(reel_number(x, i, dtype), inverse, reel_number(norm, i, dtype));
 }
 
 REEL_SIMD
@@ -64,28 +64,29 @@ static void scaled(const void *x, const void *norm, enum reel_precision dtype, f
                    float *y)
 {
     if (dtype == REEL_BFLOAT16)
-        scale(x, norm, REEL_BFLOAT16, inverse, count, y);
+        scale_values(x, norm, REEL_BFLOAT16, inverse, count, y);
     else
-        scale(x, norm, REEL_FP32, inverse, count, y);
+        scale_values(x, norm, REEL_FP32, inverse, count, y);
 }
 
-/* Turns pairs (2p, 2p + 1) of y. Not compiled for newer instruction sets: there GCC fuses the products and
- * the sums (vfmaddsub) in spite of -ffp-contract=off, and every machine would turn otherwise. */
-static void turn(float *y, const float *table, int64_t pairs)
+/* Rotates the pairs (2p, 2p + 1) of y. Not compiled for newer instruction sets (REEL_SIMD): for them GCC
+ * fuses the products and the sums (vfmaddsub) in spite of -ffp-contract=off, and the bits would depend on the
+ * machine. */
+static void rotate_pairs(float *y, const float *table, int64_t pairs)
 {
     for (int64_t p = 0; p < pairs; p++)
         reel_turn(&y[2 * p], &y[2 * p + 1], &table[2 * p]);
 }
 
-static void rotate(const struct reel_rope *rope, struct reel_token_position place, float *y)
+static void rotate_head(const struct reel_rope *rope, struct reel_token_position position, float *y)
 {
     int64_t row = rope->frame_pairs, column = row + rope->row_pairs;
-    turn(y, reel_rotation(rope, place, 0), rope->frame_pairs);
-    turn(y + 2 * row, reel_rotation(rope, place, row), rope->row_pairs);
-    turn(y + 2 * column, reel_rotation(rope, place, column), rope->column_pairs);
+    rotate_pairs(y, reel_rotation(rope, position, 0), rope->frame_pairs);
+    rotate_pairs(y + 2 * row, reel_rotation(rope, position, row), rope->row_pairs);
+    rotate_pairs(y + 2 * column, reel_rotation(rope, position, column), rope->column_pairs);
 }
 
-/* Head n of row r, in floats until it is written: in place, or in `room` for a head. */
+/* Computes head n of row r as floats, directly in y or in `room`, which has space for one head. */
 static void split_head(const struct reel_split_heads *a, int64_t r, int64_t n, float inverse, float *room)
 {
     int64_t C = a->channels;
@@ -97,7 +98,7 @@ static void split_head(const struct reel_split_heads *a, int64_t r, int64_t n, f
     else if (head != x)
         reel_widen_cpu(x, C, a->dtype, head);
     if (a->rope)
-        rotate(a->rope, reel_token_position_of(a->rope->first_token + r, a->rope->H, a->rope->W), head);
+        rotate_head(a->rope, reel_token_position_of(a->rope->first_token + r, a->rope->H, a->rope->W), head);
     if (head != y)
         reel_narrow_cpu(head, C, a->dtype, y);
 }

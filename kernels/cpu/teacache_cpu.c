@@ -1,4 +1,4 @@
-/* What TeaCache does with tokens, on the host: expansion, distances, residuals. */
+/* The operations of TeaCache on tokens, on the host: expansion, distances, residuals. */
 #include "cpu.h"
 #include "elements.h"
 
@@ -13,7 +13,7 @@ void reel_expand_cpu(struct reel_stream *stream, const struct reel_expand *a)
         memcpy(a->y + r * a->width, reel_row_of(&a->embedding, r), (size_t)a->width * sizeof *a->y);
 }
 
-static double sum(const double lane[LANES])
+static double sum_lanes(const double lane[LANES])
 {
     double total = 0;
     for (int64_t j = 0; j < LANES; j++)
@@ -40,8 +40,8 @@ static void distance_row(const float *x, float *previous, int64_t width, double 
         size[i - whole] += fabs(then);
         previous[i] = x[i];
     }
-    *difference = sum(apart);
-    *magnitude = sum(size);
+    *difference = sum_lanes(apart);
+    *magnitude = sum_lanes(size);
 }
 
 void reel_distances_cpu(struct reel_stream *stream, const struct reel_distances *a)

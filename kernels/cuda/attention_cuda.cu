@@ -1,5 +1,5 @@
-/* Attention on the GPU: which way is taken, cuDNN's a head at a time, and the plain one, which knows every
- * precision and shape. */
+/* Attention on the GPU: the choice of the implementation, cuDNN's one head per call, and the plain one, which
+ * does every dtype and shape. */
 #include "attention_cuda.h"
 #include "gemm_workspace_cuda.h"
 
@@ -14,8 +14,13 @@ constexpr int tile_queries = 64, tile_keys = 64, chunk = 32, threads = 256, side
               each = tile_queries / side;
 constexpr int pitch = chunk + 1, score_pitch = tile_keys + 1;
 
-/* A block's shared memory: the sums of all channels, a chunk of channels of queries and of keys or values,
- * the scores, and what is known of each query. */
+/* A block's shared memory for a tile of queries:
+ *     sum      [tile_queries, channels]       the sums of exponentials times values
+ *     queries  [tile_queries, chunk]          a chunk of the queries' channels
+ *     keys     [tile_keys, chunk]             a chunk of the channels of keys or of values
+ *     scores   [tile_queries, tile_keys]      the scores, then their exponentials
+ *     max, weight, shrink  [tile_queries]     a query's largest score so far, its sum of exponentials, and
+ *                                             the factor by which the last tile of keys scales older sums */
 struct plain {
     float *sum, *queries, *keys, *scores, *max, *weight, *shrink;
 };
@@ -39,11 +44,11 @@ __device__ inline struct plain plain_in(float *shared, int64_t channels)
     return t;
 }
 
-/* A chunk of channels of 64 rows, zeros where there is neither row nor channel. `at` is where the first
- * is. */
+/* Loads a chunk of the channels of 64 rows, of which the first begins at element `at`. Writes zeros for rows
+ * and channels that do not exist. */
 template <enum reel_precision dtype>
-__device__ inline void load(float *to, const void *from, int64_t at, int64_t stride, int64_t rows,
-                            int64_t channels)
+__device__ inline void load_chunk(float *to, const void *from, int64_t at, int64_t stride, int64_t rows,
+                                  int64_t channels)
 {
     for (int i = static_cast<int>(threadIdx.x); i < 64 * chunk; i += threads) {
         int row = i / chunk, c = i % chunk;
@@ -52,18 +57,19 @@ __device__ inline void load(float *to, const void *from, int64_t at, int64_t str
     }
 }
 
-/* The scores of the tile of keys from `key`; -infinity where there is no key. */
+/* Computes the scores of the tile of keys that begins at `key`; -infinity where there is no key. */
 template <enum reel_precision dtype>
-__device__ inline void score(const struct reel_attention &a, const struct plain &t, int64_t head,
-                             int64_t first, int64_t key)
+__device__ inline void compute_scores(const struct reel_attention &a, const struct plain &t, int64_t head,
+                                      int64_t first, int64_t key)
 {
     int ty = static_cast<int>(threadIdx.x) / side, tx = static_cast<int>(threadIdx.x) % side;
     float dot[each][each] = {};
     for (int64_t c = 0; c < a.channels; c += chunk) {
         int64_t column = head * a.channels + c, channels = a.channels - c;
         __syncthreads();
-        load<dtype>(t.queries, a.q, first * a.q_stride + column, a.q_stride, a.queries - first, channels);
-        load<dtype>(t.keys, a.k, key * a.kv_stride + column, a.kv_stride, a.keys - key, channels);
+        load_chunk<dtype>(t.queries, a.q, first * a.q_stride + column, a.q_stride, a.queries - first,
+                          channels);
+        load_chunk<dtype>(t.keys, a.k, key * a.kv_stride + column, a.kv_stride, a.keys - key, channels);
         __syncthreads();
         for (int i = 0; i < chunk; i++)
 #pragma unroll
@@ -82,8 +88,9 @@ __device__ inline void score(const struct reel_attention &a, const struct plain 
     __syncthreads();
 }
 
-/* Turns scores into exponentials of what they are below the largest so far; four threads have a query. */
-__device__ inline void fold(const struct plain &t)
+/* Online softmax: replaces each score by exp(score - the largest so far), and updates max, weight and shrink.
+ * Four threads share a query. */
+__device__ inline void online_softmax(const struct plain &t)
 {
     constexpr unsigned all = 0xffffffffu;
     int query = static_cast<int>(threadIdx.x) / 4, part = static_cast<int>(threadIdx.x) % 4;
@@ -107,15 +114,15 @@ __device__ inline void fold(const struct plain &t)
     __syncthreads();
 }
 
-/* sum = sum * shrink + exponentials v. */
+/* sum = sum * shrink + exponentials v, over the tile of keys that begins at `key`. */
 template <enum reel_precision dtype>
-__device__ inline void gather(const struct reel_attention &a, const struct plain &t, int64_t head,
-                              int64_t key)
+__device__ inline void add_values(const struct reel_attention &a, const struct plain &t, int64_t head,
+                                  int64_t key)
 {
     int ty = static_cast<int>(threadIdx.x) / side, tx = static_cast<int>(threadIdx.x) % side;
     for (int64_t c = 0; c < a.channels; c += chunk) {
-        load<dtype>(t.keys, a.v, key * a.kv_stride + head * a.channels + c, a.kv_stride, a.keys - key,
-                    a.channels - c);
+        load_chunk<dtype>(t.keys, a.v, key * a.kv_stride + head * a.channels + c, a.kv_stride, a.keys - key,
+                          a.channels - c);
         __syncthreads();
 #pragma unroll
         for (int m = 0; m < each; m++)
@@ -132,10 +139,10 @@ __device__ inline void gather(const struct reel_attention &a, const struct plain
     }
 }
 
-/* Writes the log-sum-exps of the tile's queries and leaves what is kept of each and what is taken in most
- * and shrink. */
-__device__ inline void share(const struct reel_attention &a, const struct plain &t, int64_t head,
-                             int64_t first)
+/* Writes the log-sum-exps of the tile's queries. Leaves in max how much of a query's old output is kept, and
+ * in shrink how much of its new result is taken. */
+__device__ inline void compute_shares(const struct reel_attention &a, const struct plain &t, int64_t head,
+                                      int64_t first)
 {
     int query = static_cast<int>(threadIdx.x);
     if (query < tile_queries && first + query < a.queries) {
@@ -166,7 +173,7 @@ __device__ inline void write_out(const struct reel_attention &a, const struct pl
     }
 }
 
-/* Block (t, n): the tile t of queries of head n. */
+/* Block (t, n) computes tile t of the queries of head n. */
 template <enum reel_precision dtype>
 __global__ void __launch_bounds__(threads, 2) attend_plainly(const struct reel_attention a)
 {
@@ -180,11 +187,11 @@ __global__ void __launch_bounds__(threads, 2) attend_plainly(const struct reel_a
         t.weight[i] = 0;
     }
     for (int64_t key = 0; key < a.keys; key += tile_keys) {
-        score<dtype>(a, t, head, first, key);
-        fold(t);
-        gather<dtype>(a, t, head, key);
+        compute_scores<dtype>(a, t, head, first, key);
+        online_softmax(t);
+        add_values<dtype>(a, t, head, key);
     }
-    share(a, t, head, first);
+    compute_shares(a, t, head, first);
     write_out<dtype>(a, t, head, first);
 }
 
@@ -206,30 +213,31 @@ void start_plain(struct reel_stream *stream, const struct reel_attention *a)
 
 /* ---- cuDNN */
 
+/* Whether cuDNN's output goes to scratch memory first. */
 bool goes_aside(const struct reel_attention *a)
 {
     return a->add || a->merge;
 }
 
-/* Queries of a call: as many as have room aside. Each call ends with a part of the GPU idle, so that few are
- * better than many: of 128 channels 122,880 queries are one. */
+/* The max number of queries of one call: as many as have room in scratch memory. Each call ends with a part
+ * of the GPU idle, so few calls are better than many. With add or merge and 128 channels it is 122,880. */
 int64_t piece_queries(const struct reel_attention *a)
 {
-    constexpr int64_t step = 8192; /* what follows the log-sum-exps is aligned */
+    constexpr int64_t step = 8192; /* keeps aligned what follows the log-sum-exps */
     int64_t bytes = static_cast<int64_t>(sizeof(float)) + (goes_aside(a) ? 2 * a->channels : 0);
     return REEL_WIDE_BYTES / bytes / step * step;
 }
 
-/* Takes cuDNN's result of some queries of a head from the side: numbers where it was asked to leave them
- * there, and log-sum-exps. Block r has query r. */
-__global__ void take(const struct reel_attention a, int64_t head, int64_t first, const uint16_t *side,
-                     const float *aside_lse)
+/* Takes cuDNN's results for some queries of a head from scratch memory: the log-sum-exps, and the output if
+ * cuDNN wrote it there (`side`, NULL otherwise). Block r does query first + r. */
+__global__ void take_result(const struct reel_attention a, int64_t head, int64_t first, const uint16_t *side,
+                            const float *aside_lse)
 {
     int64_t row = blockIdx.x, query = first + row;
     float *lse = a.lse ? a.lse + query * a.heads + head : nullptr;
     double here = lse ? static_cast<double>(aside_lse[row]) : 0;
     struct reel_merged shares = reel_attention_shares(&a, a.merge ? static_cast<double>(*lse) : here, here);
-    __syncthreads(); /* all have read before one writes */
+    __syncthreads(); /* every thread has read *lse before one writes it */
     if (lse && threadIdx.x == 0)
         *lse = static_cast<float>(shares.lse);
     if (!side)
@@ -265,7 +273,7 @@ struct reel_sdpa_shape shape_of(const struct reel_attention *a, int64_t queries)
     return shape;
 }
 
-/* Whether cuDNN does all of it: what is asked for all pieces before the first one starts. */
+/* Whether cuDNN does all of it. This is asked for all pieces before the first one starts. */
 bool sdpa_knows(const struct reel_stream *stream, const struct reel_attention *a)
 {
     if (!sdpa_of(stream) || a->dtype != REEL_BFLOAT16 || a->queries < REEL_LONG_SEQUENCE ||
@@ -279,7 +287,7 @@ bool sdpa_knows(const struct reel_stream *stream, const struct reel_attention *a
            (rest.queries == 0 || reel_sdpa_know(sdpa_of(stream), &rest));
 }
 
-/* Queries [first, first + queries) of one head. */
+/* Starts cuDNN's attention for queries [first, first + queries) of one head. */
 void sdpa_piece(struct reel_stream *stream, const struct reel_attention *a, int64_t head, int64_t first,
                 int64_t queries)
 {
@@ -304,9 +312,9 @@ void sdpa_piece(struct reel_stream *stream, const struct reel_attention *a, int6
                          static_cast<long long>(queries), static_cast<long long>(a->keys),
                          static_cast<long long>(a->channels), refusal);
     } else if (side || a->lse) {
-        REEL_LAUNCH(take, static_cast<unsigned>(queries), 64, 0, reel_cuda_queue(stream), *a, head, first,
-                    side ? out : nullptr, lse);
-        reel_cuda_check(stream, cudaGetLastError(), "attention's take");
+        REEL_LAUNCH(take_result, static_cast<unsigned>(queries), 64, 0, reel_cuda_queue(stream), *a, head,
+                    first, side ? out : nullptr, lse);
+        reel_cuda_check(stream, cudaGetLastError(), "taking attention's result");
     }
 }
 

@@ -1,19 +1,19 @@
-/* Attention on the GPU: three ways, and which is taken.
+/* Attention on the GPU: three implementations, and when each is used.
  *
- *     plain  every precision and shape: attention_cuda.cu, in float
- *     tiles  bfloat16, 32, 64 or 128 channels: flash_attention_cuda.cu, by tensor cores
+ *     plain  every dtype and shape: attention_cuda.cu, in float
+ *     tiles  bfloat16; 32, 64 or 128 channels: flash_attention_cuda.cu, flash attention on tensor cores
  *     cuDNN  bfloat16, long sequences: attention_cudnn.c
  *
- * cuDNN does not say that a query's bits do not depend on how many queries there are. So it is given one
- * head at a time, and only where queries and keys are REEL_LONG_SEQUENCE or more: that is attention of a
- * window's tokens to each other, for which every rank of the axis ulysses has all queries and all keys of
- * its heads. A call is then the same call whatever the number of heads, and its bits depend on queries,
- * keys and channels alone: cfg, ulysses and gathered weights change none. Attention to text and image has
- * few keys and takes tiles, in which a query's bits do not depend on the others: there the cut of tokens
- * changes none either. The axis ring cuts keys, which changes bits whatever computes them.
+ * cuDNN does not promise that a query's bits are independent of the number of queries. So each call gives it
+ * one head, and only where queries and keys both number REEL_LONG_SEQUENCE or more. That is self-attention
+ * over a window's tokens, for which every rank of the ulysses axis holds all queries and all keys of its
+ * heads. The call of a head is then the same whatever the number of heads, and its bits depend on queries,
+ * keys and channels alone: cfg, ulysses and gathered weights change no bit. Cross-attention to text and image
+ * has few keys and uses tiles, where a query's bits do not depend on the other queries: cutting the tokens
+ * changes no bit there either. The ring axis cuts the keys, which changes bits in every implementation.
  *
- * What cuDNN makes is of 16 bits: with add or merge it goes through scratch memory and is rounded there once
- * before it is taken. The other two round once. */
+ * cuDNN writes 16-bit results. With add or merge it writes them to scratch memory, rounded once; adding or
+ * merging them into the output then rounds a second time. The other two implementations round once. */
 #ifndef REEL_ATTENTION_CUDA_H
 #define REEL_ATTENTION_CUDA_H
 
@@ -22,11 +22,13 @@
 
 enum { REEL_LONG_SEQUENCE = 4096 };
 
-/* Whether the tiles do it; started if so. */
+/* Starts attention by tiles and returns true where tiles support its dtype, channels, scale and alignment;
+ * otherwise starts nothing and returns false. */
 bool reel_flash_attention_cuda(struct reel_stream *stream, const struct reel_attention *a);
 
-/* What is kept of a query's result and what is taken of the new one: for add, merge and neither. `here` is
- * the log-sum-exp of the keys of this call, `old` that of merge's others. */
+/* How much of a query's old output is kept and how much of its new result is taken: for add, for merge and
+ * for neither. `here` is the log-sum-exp over this call's keys. `old`, used by merge alone, is the one over
+ * the keys that the old output covers. */
 REEL_ELEMENT struct reel_merged reel_attention_shares(const struct reel_attention *a, double old, double here)
 {
     if (a->merge)

@@ -1,4 +1,4 @@
-/* cuDNN's operation of scaled dot-product attention, by the C API of its backend: descriptors with
+/* cuDNN's scaled dot-product attention through the C API of its backend, which consists of descriptors with
  * attributes. */
 #include "attention_cudnn.h"
 
@@ -14,11 +14,11 @@ enum { PLANS = 64, MAX_ENGINES = 16, DESCRIPTORS = 11, OLDEST = 91301 };
 
 enum tensor { Q = 1, K, V, OUT, SCALE, LSE };
 
-/* A plan for a shape, with all that it is made of, which must live as long; none where no engine makes
- * one. */
+/* The plan for a shape, with the descriptors that it is made of, which must live as long as the plan does.
+ * Where no engine can run the shape, it has no executable. */
 struct plan {
     struct reel_sdpa_shape shape;
-    cudnnBackendDescriptor_t executable; /* among the others; NULL: no engine */
+    cudnnBackendDescriptor_t executable; /* one of the descriptors; NULL: no engine */
     cudnnBackendDescriptor_t descriptors[DESCRIPTORS];
     int count;
 };
@@ -27,10 +27,11 @@ struct reel_sdpa {
     cudnnHandle_t library;
     cudaStream_t queue;
     struct plan plans[PLANS];
-    int64_t made; /* plans so far; the oldest makes room */
+    int64_t made; /* plans made so far; a new one replaces the oldest */
 };
 
-/* The library that runs may be another than was built with; cudnn-frontend uses the operation from 9.13.1 on. */
+/* The library found at run time may be another version than that of the build. cudnn-frontend uses this
+ * operation from 9.13.1 on, so older libraries are refused. */
 struct reel_sdpa *reel_sdpa_open(void *queue, const char **why)
 {
     if (cudnnGetVersion() < OLDEST) {
@@ -47,12 +48,12 @@ struct reel_sdpa *reel_sdpa_open(void *queue, const char **why)
         cudnnDestroy(sdpa->library);
     }
     *why = cudnnGetErrorString(done);
-    cudaGetLastError(); /* what it left is no failure of the kernel that is started next */
+    cudaGetLastError(); /* or the next kernel launch would report the error that cuDNN left */
     free(sdpa);
     return NULL;
 }
 
-static void forget(struct plan *plan)
+static void destroy_plan(struct plan *plan)
 {
     while (plan->count > 0)
         cudnnBackendDestroyDescriptor(plan->descriptors[--plan->count]);
@@ -64,13 +65,13 @@ void reel_sdpa_close(struct reel_sdpa *sdpa)
     if (!sdpa)
         return;
     for (int i = 0; i < PLANS; i++)
-        forget(&sdpa->plans[i]);
+        destroy_plan(&sdpa->plans[i]);
     cudnnDestroy(sdpa->library);
     free(sdpa);
 }
 
-/* A new descriptor of the plan; NULL where there is none. */
-static cudnnBackendDescriptor_t create(struct plan *plan, cudnnBackendDescriptorType_t type)
+/* A new descriptor, which the plan owns; NULL where cuDNN gives none. */
+static cudnnBackendDescriptor_t create_descriptor(struct plan *plan, cudnnBackendDescriptorType_t type)
 {
     cudnnBackendDescriptor_t descriptor;
     if (plan->count == DESCRIPTORS || cudnnBackendCreateDescriptor(type, &descriptor) != CUDNN_STATUS_SUCCESS)
@@ -79,8 +80,8 @@ static cudnnBackendDescriptor_t create(struct plan *plan, cudnnBackendDescriptor
     return descriptor;
 }
 
-static int set(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name,
-               cudnnBackendAttributeType_t type, int64_t count, const void *values)
+static int set_attribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name,
+                         cudnnBackendAttributeType_t type, int64_t count, const void *values)
 {
     return cudnnBackendSetAttribute(descriptor, name, type, count, values) == CUDNN_STATUS_SUCCESS;
 }
@@ -88,11 +89,12 @@ static int set(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t 
 static int set_descriptor(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name,
                           const cudnnBackendDescriptor_t *value)
 {
-    return *value && set(descriptor, name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, value);
+    return *value && set_attribute(descriptor, name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, value);
 }
 
-/* [1, 1, rows, columns], rows by stride. A head follows the last as where heads lie side by side in a row; of
- * log-sum-exps, which have one column, as where each head has its own. */
+/* A tensor [1, 1, rows, columns] whose rows are `stride` elements apart; NULL where cuDNN refuses it. There
+ * is one head, but cuDNN asks for the stride of heads: it is `columns`, as if heads lay side by side in a
+ * row. For the log-sum-exps, which have one column, it is `rows`, as if each head had its own array. */
 static cudnnBackendDescriptor_t tensor(struct plan *plan, enum tensor which, cudnnDataType_t type,
                                        int64_t rows, int64_t columns, int64_t stride)
 {
@@ -100,19 +102,19 @@ static cudnnBackendDescriptor_t tensor(struct plan *plan, enum tensor which, cud
     int64_t sizes[4] = {1, 1, rows, columns},
             strides[4] = {rows * stride, which == LSE ? rows : columns, stride, 1};
     bool by_value = which == SCALE;
-    cudnnBackendDescriptor_t made = create(plan, CUDNN_BACKEND_TENSOR_DESCRIPTOR);
-    if (made && set(made, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type) &&
-        set(made, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, sizes) &&
-        set(made, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, strides) &&
-        set(made, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &name) &&
-        set(made, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &alignment) &&
-        set(made, CUDNN_ATTR_TENSOR_IS_BY_VALUE, CUDNN_TYPE_BOOLEAN, 1, &by_value) &&
+    cudnnBackendDescriptor_t made = create_descriptor(plan, CUDNN_BACKEND_TENSOR_DESCRIPTOR);
+    if (made && set_attribute(made, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type) &&
+        set_attribute(made, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, sizes) &&
+        set_attribute(made, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, strides) &&
+        set_attribute(made, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &name) &&
+        set_attribute(made, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &alignment) &&
+        set_attribute(made, CUDNN_ATTR_TENSOR_IS_BY_VALUE, CUDNN_TYPE_BOOLEAN, 1, &by_value) &&
         cudnnBackendFinalize(made) == CUDNN_STATUS_SUCCESS)
         return made;
     return NULL;
 }
 
-/* The graph of the one operation; NULL where cuDNN refuses it. */
+/* The operation graph, which holds attention alone; NULL where cuDNN refuses it. */
 static cudnnBackendDescriptor_t graph(struct reel_sdpa *sdpa, struct plan *plan)
 {
     const struct reel_sdpa_shape *s = &plan->shape;
@@ -124,7 +126,7 @@ static cudnnBackendDescriptor_t graph(struct reel_sdpa *sdpa, struct plan *plan)
                              scale = tensor(plan, SCALE, CUDNN_DATA_FLOAT, 1, 1, 1), lse = NULL;
     if (s->with_lse)
         lse = tensor(plan, LSE, CUDNN_DATA_FLOAT, s->queries, 1, 1);
-    cudnnBackendDescriptor_t operation = create(plan, CUDNN_BACKEND_OPERATION_SDPA_FWD_DESCRIPTOR);
+    cudnnBackendDescriptor_t operation = create_descriptor(plan, CUDNN_BACKEND_OPERATION_SDPA_FWD_DESCRIPTOR);
     if (!operation || !set_descriptor(operation, CUDNN_ATTR_OPERATION_SDPA_FWD_QDESC, &q) ||
         !set_descriptor(operation, CUDNN_ATTR_OPERATION_SDPA_FWD_KDESC, &k) ||
         !set_descriptor(operation, CUDNN_ATTR_OPERATION_SDPA_FWD_VDESC, &v) ||
@@ -133,8 +135,8 @@ static cudnnBackendDescriptor_t graph(struct reel_sdpa *sdpa, struct plan *plan)
         (s->with_lse && !set_descriptor(operation, CUDNN_ATTR_OPERATION_SDPA_FWD_STATSDESC, &lse)) ||
         cudnnBackendFinalize(operation) != CUDNN_STATUS_SUCCESS)
         return NULL;
-    cudnnBackendDescriptor_t made = create(plan, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
-    if (made && set(made, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &sdpa->library) &&
+    cudnnBackendDescriptor_t made = create_descriptor(plan, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
+    if (made && set_attribute(made, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &sdpa->library) &&
         set_descriptor(made, CUDNN_ATTR_OPERATIONGRAPH_OPS, &operation) &&
         cudnnBackendFinalize(made) == CUDNN_STATUS_SUCCESS)
         return made;
@@ -144,15 +146,15 @@ static cudnnBackendDescriptor_t graph(struct reel_sdpa *sdpa, struct plan *plan)
 static cudnnBackendDescriptor_t heuristic(struct plan *plan, cudnnBackendDescriptor_t of)
 {
     cudnnBackendHeurMode_t mode = CUDNN_HEUR_MODE_A;
-    cudnnBackendDescriptor_t made = create(plan, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
+    cudnnBackendDescriptor_t made = create_descriptor(plan, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
     if (made && set_descriptor(made, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, &of) &&
-        set(made, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode) &&
+        set_attribute(made, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode) &&
         cudnnBackendFinalize(made) == CUDNN_STATUS_SUCCESS)
         return made;
     return NULL;
 }
 
-/* The number of a configuration's engine; -1 where it is not deterministic, or cannot be asked. */
+/* The index of a configuration's engine; -1 where the engine is not deterministic or cannot be queried. */
 static int64_t engine_of(cudnnBackendDescriptor_t configuration)
 {
     cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
@@ -175,7 +177,7 @@ static int64_t engine_of(cudnnBackendDescriptor_t configuration)
     return engine_index;
 }
 
-static void note(const struct plan *plan, int64_t engine)
+static void note_plan(const struct plan *plan, int64_t engine)
 {
     const struct reel_sdpa_shape *s = &plan->shape;
     char way[64] = "no engine, so by tiles";
@@ -186,31 +188,33 @@ static void note(const struct plan *plan, int64_t engine)
                               s->with_lse ? " with log-sum-exp" : "", cudnnGetVersion(), way);
 }
 
-/* Makes the plan by one configuration; whether it could. What it made on the way is undone otherwise. */
-static int build(struct reel_sdpa *sdpa, struct plan *plan, cudnnBackendDescriptor_t configuration)
+/* Makes the plan with one configuration and returns whether that worked. Where it did not, destroys the
+ * descriptor that it created. */
+static int build_plan(struct reel_sdpa *sdpa, struct plan *plan, cudnnBackendDescriptor_t configuration)
 {
     int64_t engine = engine_of(configuration), workspace = 0, count = 0;
     cudnnBackendDescriptor_t made =
-        engine >= 0 ? create(plan, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) : NULL;
+        engine >= 0 ? create_descriptor(plan, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) : NULL;
     if (!made)
         return 0;
-    /* Deprecated, for the graph has it: a library that refuses it can do without. */
-    (void)set(made, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &sdpa->library);
+    /* The attribute is deprecated, because the graph holds the handle: a library that refuses it does not
+     * need it. */
+    (void)set_attribute(made, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &sdpa->library);
     if (set_descriptor(made, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, &configuration) &&
         cudnnBackendFinalize(made) == CUDNN_STATUS_SUCCESS &&
         cudnnBackendGetAttribute(made, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &count,
                                  &workspace) == CUDNN_STATUS_SUCCESS &&
         workspace <= REEL_SDPA_WORKSPACE_BYTES) {
         plan->executable = made;
-        note(plan, engine);
+        note_plan(plan, engine);
         return 1;
     }
     cudnnBackendDestroyDescriptor(plan->descriptors[--plan->count]);
     return 0;
 }
 
-/* Takes the first configuration that makes a plan; the others are given back. */
-static void choose(struct reel_sdpa *sdpa, struct plan *plan)
+/* Takes the first configuration that makes a plan, and destroys the others. */
+static void choose_configuration(struct reel_sdpa *sdpa, struct plan *plan)
 {
     cudnnBackendDescriptor_t configurations[MAX_ENGINES], of = graph(sdpa, plan);
     cudnnBackendDescriptor_t results = of ? heuristic(plan, of) : NULL;
@@ -225,20 +229,20 @@ static void choose(struct reel_sdpa *sdpa, struct plan *plan)
         count = 0;
     int64_t taken = -1;
     for (int64_t i = 0; i < count && i < made && taken < 0; i++)
-        if (build(sdpa, plan, configurations[i]))
+        if (build_plan(sdpa, plan, configurations[i]))
             taken = i;
     for (int64_t i = 0; i < made; i++)
         if (i != taken)
             cudnnBackendDestroyDescriptor(configurations[i]);
     if (taken < 0) {
-        note(plan, -1);
-    } else { /* the plan, made last, goes first when they are given back */
+        note_plan(plan, -1);
+    } else { /* descriptors are destroyed from the last on, and the executable must go first */
         plan->descriptors[plan->count - 1] = configurations[taken];
         plan->descriptors[plan->count++] = plan->executable;
     }
 }
 
-static int alike(const struct reel_sdpa_shape *a, const struct reel_sdpa_shape *b)
+static int same_shape(const struct reel_sdpa_shape *a, const struct reel_sdpa_shape *b)
 {
     return a->queries == b->queries && a->keys == b->keys && a->channels == b->channels &&
            a->q_stride == b->q_stride && a->kv_stride == b->kv_stride && a->out_stride == b->out_stride &&
@@ -248,16 +252,16 @@ static int alike(const struct reel_sdpa_shape *a, const struct reel_sdpa_shape *
 static struct plan *plan_for(struct reel_sdpa *sdpa, const struct reel_sdpa_shape *shape)
 {
     for (int i = 0; i < PLANS; i++)
-        if (alike(&sdpa->plans[i].shape, shape))
+        if (same_shape(&sdpa->plans[i].shape, shape))
             return &sdpa->plans[i];
     struct plan *plan = &sdpa->plans[sdpa->made++ % PLANS];
+    /* The old plan may be running. If it fails, the stream's next wait reports that. */
     if (plan->executable)
-        cudaStreamSynchronize(
-            sdpa->queue); /* it may be at work; what failed there the stream's next wait tells */
-    forget(plan);
+        cudaStreamSynchronize(sdpa->queue);
+    destroy_plan(plan);
     plan->shape = *shape;
-    choose(sdpa, plan);
-    cudaGetLastError(); /* what an engine that does not fit has left */
+    choose_configuration(sdpa, plan);
+    cudaGetLastError(); /* the error that a refused engine may have left */
     return plan;
 }
 
@@ -285,9 +289,9 @@ const char *reel_sdpa_run(struct reel_sdpa *sdpa, const struct reel_sdpa_shape *
     cudnnStatus_t done = cudnnBackendCreateDescriptor(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, &pack);
     if (done != CUDNN_STATUS_SUCCESS)
         return cudnnGetErrorString(done);
-    if (set(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, count, names) &&
-        set(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, count, pointers) &&
-        set(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace))
+    if (set_attribute(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, count, names) &&
+        set_attribute(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, count, pointers) &&
+        set_attribute(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace))
         done = cudnnBackendFinalize(pack);
     else
         done = CUDNN_STATUS_BAD_PARAM;

@@ -1,12 +1,14 @@
-/* Attention in bfloat16 by cuDNN, one head at a time: its plans, one per shape, the engine chosen by rule.
+/* Attention in bfloat16 by cuDNN, one head per call. Each shape has one plan, whose engine a fixed rule
+ * chooses.
  *
  *     struct reel_sdpa_shape shape = {.queries = 32760, .keys = 32760, .channels = 128, ...};
  *     if (reel_sdpa_know(sdpa, &shape))
  *         refusal = reel_sdpa_run(sdpa, &shape, &arrays);
  *
- * The engine is the first that the heuristic names (mode A) which is deterministic, builds a plan for the
- * shape and is content with the workspace. What it was, and where there is none, reel_gpu_gemm_algorithms tells.
- * Where the program was built without cuDNN, open gives NULL and says so.
+ * The engine is the first of those that the heuristic (mode A) names that is deterministic, builds a plan for
+ * the shape and needs at most REEL_SDPA_WORKSPACE_BYTES of workspace. reel_gpu_gemm_algorithms reports the
+ * engine, or that there is none. Where the program was built without cuDNN, reel_sdpa_open returns NULL and
+ * *why says so.
  *
  * Not collective. */
 #ifndef REEL_ATTENTION_CUDNN_H
@@ -23,25 +25,27 @@ struct reel_sdpa_shape {
 };
 
 struct reel_sdpa_arrays {
-    const void *q; /* [queries, channels], rows by stride; this and the next three aligned to 16 */
+    const void *q; /* [queries, channels], rows q_stride apart; q, k, v and out are aligned to 16 bytes */
     const void *k; /* [keys, channels] */
     const void *v; /* [keys, channels] */
     void *out;     /* [queries, channels] */
-    float *lse;    /* [queries], dense */
+    float *lse;    /* [queries], dense; with with_lse only */
     float scale;
-    void *workspace; /* REEL_SDPA_WORKSPACE_BYTES, aligned to 256 */
+    void *workspace; /* REEL_SDPA_WORKSPACE_BYTES, aligned to 256 bytes */
 };
 
 struct reel_sdpa;
 
-/* For the current device, on that CUDA stream. NULL, and why, where there is no cuDNN. */
+/* Opens cuDNN for the current device on the CUDA stream `queue`. Where cuDNN cannot be used, returns NULL and
+ * sets *why to the reason, a string that is not freed. */
 struct reel_sdpa *reel_sdpa_open(void *queue, const char **why);
 void reel_sdpa_close(struct reel_sdpa *sdpa); /* NULL is allowed */
 
-/* Whether there is a plan for it; the first question makes one. */
+/* Whether cuDNN has a plan for the shape. The first call for a shape makes the plan. */
 int reel_sdpa_know(struct reel_sdpa *sdpa, const struct reel_sdpa_shape *shape);
 
-/* Starts it for a shape that is known. NULL, or why it did not start. */
+/* Starts attention of a shape for which reel_sdpa_know returned true. Returns NULL, or the reason why it did
+ * not start. */
 const char *reel_sdpa_run(struct reel_sdpa *sdpa, const struct reel_sdpa_shape *shape,
                           const struct reel_sdpa_arrays *arrays);
 

@@ -1,4 +1,4 @@
-/* In the place of attention_cudnn.c where the program is built without cuDNN. */
+/* Takes the place of attention_cudnn.c where the program is built without cuDNN. */
 #include "attention_cudnn.h"
 
 struct reel_sdpa *reel_sdpa_open(void *queue, const char **why)

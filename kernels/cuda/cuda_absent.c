@@ -1,4 +1,5 @@
-/* Stands in for the CUDA backend where the program was built without it: no memory, no GPU, and why. */
+/* Takes the place of the CUDA backend where the program is built without CUDA. It has no memory and no GPU,
+ * and says why. */
 #include "gpu.h"
 #include "gemm_workspace.h"
 #include "ops.h"
@@ -7,32 +8,32 @@
 
 static const char why_absent[] = "this program was built without CUDA (REEL_CUDA)";
 
-static void *allocate(int64_t bytes)
+static void *allocate_nothing(int64_t bytes)
 {
     (void)bytes;
     return NULL;
 }
 
-static void release(void *memory, int64_t bytes)
+static void release_nothing(void *memory, int64_t bytes)
 {
     (void)memory;
     (void)bytes;
 }
 
-/* Nothing but this is called of a stream that has failed. */
-static void open(struct reel_stream *stream, const struct reel_scratch *max)
+/* A stream that has failed calls nothing else of its backend, so the table needs no operations. */
+static void fail_stream(struct reel_stream *stream, const struct reel_scratch *max)
 {
     (void)max;
     reel_stream_fail(stream, REEL_BAD_DEVICE, "%s", why_absent);
 }
 
 const struct reel_ops reel_ops_cuda = {.name = "cuda",
-                                       .allocate = allocate,
-                                       .release = release,
-                                       .allocate_host = allocate,
-                                       .release_host = release,
+                                       .allocate = allocate_nothing,
+                                       .release = release_nothing,
+                                       .allocate_host = allocate_nothing,
+                                       .release_host = release_nothing,
                                        .scratch_bytes = reel_gemm_workspace_bytes,
-                                       .open = open};
+                                       .open = fail_stream};
 
 int64_t reel_gpu_count(char why[REEL_CAUSE_BYTES])
 {

@@ -1,5 +1,5 @@
-/* What the CUDA operations share: their declarations, how a kernel is started, and how a failure becomes
- * the stream's. For the C++ of *_cuda.cu only. */
+/* What the CUDA operations share: their declarations, how a kernel is launched, and how a CUDA error becomes
+ * the stream's failure. Only for the C++ of *_cuda.cu. */
 #ifndef REEL_CUDA_BACKEND_H
 #define REEL_CUDA_BACKEND_H
 
@@ -9,45 +9,46 @@ extern "C" {
 #include "ops.h"
 }
 
-/* kernel<<<grid, block, shared_bytes, queue>>>(...): one place, so that a stand-in for CUDA can run kernels
- * on the host. */
+/* kernel<<<grid, block, shared_bytes, queue>>>(...). It is written here alone, so that a fake of CUDA can run
+ * kernels on the host. */
 #ifndef REEL_LAUNCH
 #define REEL_LAUNCH(kernel, grid, block, shared_bytes, queue, ...)                                           \
     kernel<<<(grid), (block), (shared_bytes), (queue)>>>(__VA_ARGS__)
 #endif
 
-/* The dynamic shared memory of a block, as an array of that type. */
+/* Declares `name`, the dynamic shared memory of a block as an array of `type`. */
 #ifndef REEL_SHARED
 #define REEL_SHARED(type, name)                                                                              \
     extern __shared__ __align__(128) unsigned char reel_shared_memory[];                                     \
     type *name = reinterpret_cast<type *>(reel_shared_memory)
 #endif
 
-/* What stream->queue of a stream points to. */
+/* What a stream's `queue` points to. */
 struct reel_cuda_queue {
     cudaStream_t stream;
-    cudaEvent_t stream_wait; /* marks what others of it wait for */
-    cudaEvent_t throttle[2]; /* mark the last two calls of reel_throttle, in turn */
-    int64_t paces;
-    void *gemm;      /* of gemm_cuda.cu: NULL for a stream of copies and exchanges */
-    void *attention; /* of attention_cudnn.c: NULL where cuDNN is not used */
+    cudaEvent_t stream_wait; /* records the work that another stream waits for */
+    cudaEvent_t throttle[2]; /* recorded by the last two calls of reel_throttle, in turn */
+    int64_t throttles;       /* calls of reel_throttle so far */
+    void *gemm;      /* struct reel_cublas; NULL for a side stream, which only copies and communicates */
+    void *attention; /* struct reel_sdpa; NULL where cuDNN is not used */
 };
 
-/* Records CUDA's refusal of an operation on the stream, unless there was none. */
+/* Does nothing on cudaSuccess. Otherwise records the CUDA error as a failure of the stream, with the name of
+ * the operation, and clears it in CUDA. */
 void reel_cuda_check(struct reel_stream *stream, cudaError_t code, const char *operation);
 
-/* Bytes of the GPU that have been taken since it was set. */
+/* Bytes of the GPU's memory that were taken, by any process, since reel_gpu_use. */
 int64_t reel_cuda_taken_bytes(void);
 
-/* The CUDA stream of a stream. */
+/* The CUDA stream that a reel_stream issues its work to. */
 cudaStream_t reel_cuda_queue(const struct reel_stream *stream);
 
-/* CUDA knows what GPU to compute on by thread: this one's becomes that of reel_gpu_use. */
+/* CUDA keeps a current device for each thread. Makes the GPU of reel_gpu_use the calling thread's. */
 void reel_cuda_enter(void);
 
-/* GEMM and attention: opened for every stream that computes, after its queue, and closed before it. The
- * operations of a stream take place one after another, so all of them use stream->scratch from its
- * beginning, which is as large as gemm_workspace.h says. */
+/* Open and close GEMM and attention of a stream that computes: opened after the stream's queue, closed before
+ * it. A stream's operations run one after another, so each of them uses stream->scratch from its beginning;
+ * gemm_workspace.h says how large it is. */
 void reel_gemm_cuda_open(struct reel_stream *stream, const struct reel_scratch *max);
 void reel_gemm_cuda_close(struct reel_stream *stream);
 void reel_gemm_cuda(struct reel_stream *, const struct reel_gemm *);
@@ -56,7 +57,7 @@ void reel_attention_cuda(struct reel_stream *, const struct reel_attention *);
 void reel_layer_norm_cuda(struct reel_stream *, const struct reel_layer_norm *);
 void reel_modulate_cuda(struct reel_stream *, const struct reel_modulate *);
 void reel_gated_add_cuda(struct reel_stream *, const struct reel_gated_add *);
-void reel_squares_cuda(struct reel_stream *, const struct reel_squares *);
+void reel_rms_squares_cuda(struct reel_stream *, const struct reel_rms_squares *);
 void reel_split_heads_cuda(struct reel_stream *, const struct reel_split_heads *);
 void reel_merge_heads_cuda(struct reel_stream *, const struct reel_merge_heads *);
 void reel_patchify_cuda(struct reel_stream *, const struct reel_patchify *);
@@ -73,7 +74,8 @@ void reel_add_row_cuda(struct reel_stream *, const struct reel_add_row *);
 void reel_convert_cuda(struct reel_stream *, const struct reel_convert *);
 void reel_blend_cuda(struct reel_stream *, const struct reel_blend *);
 
-/* The word of the device becomes the index of the first number that is not finite, where it was greater. */
+/* Lowers *word, which is in device memory, to the index of the first element of x that is not finite, unless
+ * it is lower already. Leaves it alone where all are finite. */
 void reel_nonfinite_cuda(struct reel_stream *stream, const float *x, int64_t count, unsigned long long *word);
 
 #endif

@@ -1,4 +1,5 @@
-/* What happens to latents and rows between two forwards, on the GPU. */
+/* Element-wise operations on latents and rows on the GPU: guidance, solver steps, activations, sums,
+ * conversions. */
 #include "row_cuda.h"
 
 template <bool WIDE> static __global__ void guide_chunks(struct reel_guide a, float scale)
@@ -68,7 +69,7 @@ static __global__ void sum_parts_chunks(struct reel_sum_parts a, int64_t row_chu
         int64_t r = c / row_chunks, first = (c - r * row_chunks) * REEL_CHUNK, start = r * a.width;
         float sum[REEL_CHUNK], more[REEL_CHUNK];
         reel_load<P, WIDE>(a.x, start + first, start + a.width, sum);
-        for (int64_t p = 1; p <= a.parts; p++) { /* the row last */
+        for (int64_t p = 1; p <= a.parts; p++) { /* a.row is added last */
             if (p < a.parts)
                 reel_load<P, WIDE>(a.x, p * a.part_stride + start + first,
                                    p * a.part_stride + start + a.width, more);

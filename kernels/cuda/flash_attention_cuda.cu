@@ -1,55 +1,57 @@
-/* Attention in bfloat16 by tensor cores: a block takes a tile of queries past tiles of keys with an online
- * softmax (FlashAttention-2, Dao 2023). Keys arrive while values are multiplied, values while keys are. A
- * query's sums are those of its own row of every tile, whoever its neighbours are. */
+/* Flash attention in bfloat16 on tensor cores (FlashAttention-2, Dao 2023). A block holds a tile of queries
+ * and goes through the tiles of keys with an online softmax. Keys are prefetched while values are multiplied,
+ * and values while keys are. A query's sums use its own row of each tile alone, so its bits do not depend on
+ * the other queries of the tile. */
 #include "attention_cuda.h"
 #include "tensor_core.h"
 
 namespace
 {
 
-/* The sizes of a kernel: as many keys at a time as registers hold products of. */
+/* The sizes of a kernel. A tile has as many keys as a lane's registers can hold products for. */
 template <int channels_, int keys_> struct tile {
     static constexpr int channels = channels_, keys = keys_, blocks = 2, warps = 4, threads = 32 * warps;
     static constexpr int warp_queries = 16 * blocks, queries = warps * warp_queries;
     static constexpr int shared_bytes = (queries + 2 * keys) * channels * 2;
 };
 
-/* What a warp knows of its queries so far. */
+/* A lane's part of what a warp has computed for its queries so far. */
 template <typename T> struct state {
     float sum[T::blocks][T::channels / 8][4];
-    float max[T::blocks][2];    /* the largest product of a row */
-    float weight[T::blocks][2]; /* the part of a lane in the sum of exponentials */
+    float max[T::blocks][2];    /* the largest product of a row so far */
+    float weight[T::blocks][2]; /* this lane's part of a row's sum of exponentials */
 };
 
 template <typename T> using products = float[T::blocks][T::keys / 8][4];
 
-/* Where 8 channels of a row lie in a tile: turned by the row, so that 8 rows of a matrix lie in different
- * banks. */
-template <int channels> __device__ inline int place(int row, int eighth)
+/* The index within a tile of the `eighth`-th 8 channels of a row. They are swizzled: `eighth` is XORed with a
+ * value that depends on the row, so that the 8 rows of a matrix lie in different banks of shared memory. */
+template <int channels> __device__ inline int swizzled_index(int row, int eighth)
 {
-    int turn = channels >= 64 ? row % 8 : row / 2 % 4;
-    return row * channels + (eighth ^ turn) * 8;
+    int swizzle = channels >= 64 ? row % 8 : row / 2 % 4;
+    return row * channels + (eighth ^ swizzle) * 8;
 }
 
-/* Rows [0, count) of a head into a tile, zeros behind row `there`, which is at least 1. A thread takes rows
- * that are a multiple of 8 apart, which are turned alike. */
+/* Starts the copy of rows [0, count) of a head into a tile. `there` >= 1 rows exist; the others become zeros.
+ * The rows of one thread are a multiple of 8 apart, so all have the same swizzle. */
 template <typename T, int count>
-__device__ inline void fetch(uint16_t *to, const uint16_t *from, int64_t stride, int64_t there)
+__device__ inline void fetch_rows(uint16_t *to, const uint16_t *from, int64_t stride, int64_t there)
 {
     constexpr int eighths = T::channels / 8, step = T::threads / eighths;
     int row = static_cast<int>(threadIdx.x) / eighths, eighth = static_cast<int>(threadIdx.x) % eighths;
     int exist = there < count ? static_cast<int>(there) : count;
-    to += place<T::channels>(row, eighth);
+    to += swizzled_index<T::channels>(row, eighth);
     from += row * stride + eighth * 8;
     static_assert(step % 8 == 0 && count % step == 0,
-                  "rows of a thread are turned alike, and as many as any's");
+                  "the rows of a thread share one swizzle, and all threads have equally many");
 #pragma unroll 4
     for (int i = 0; i < count / step; i++, to += step * T::channels, from += step * stride)
         reel_copy_16(to, from, row + i * step < exist);
 }
 
-/* q k^T of the warp's queries. A lane's rows begin q_at and k_at into the tiles, and what follows in a row
- * is at that turned by where it follows: a multiple of 16 leaves the turn of a row as it is. */
+/* s = q k^T for the warp's queries. The first channels of a lane's rows are at q_at and k_at in the tiles.
+ * Because of the swizzle, the channels that come 16 c later are at q_at ^ 16 c and k_at ^ 16 c; 16 rows
+ * further down the swizzle is the same. */
 template <typename T>
 __device__ inline void multiply_keys(const uint16_t *q, int q_at, const uint16_t *k, int k_at, products<T> &s)
 {
@@ -78,8 +80,8 @@ __device__ inline void multiply_keys(const uint16_t *q, int q_at, const uint16_t
     }
 }
 
-/* Keys that do not exist weigh nothing. */
-template <typename T> __device__ inline void mask(products<T> &s, int lane, int64_t there)
+/* Masks the keys from `there` on, which do not exist: their products become -infinity. */
+template <typename T> __device__ inline void mask_keys(products<T> &s, int lane, int64_t there)
 {
 #pragma unroll
     for (int n = 0; n < T::keys / 8; n++)
@@ -92,7 +94,7 @@ template <typename T> __device__ inline void mask(products<T> &s, int lane, int6
             }
 }
 
-/* The largest, and the sum, of what the four lanes of a row have. */
+/* The max, and the sum, of the values of a row's four lanes. */
 __device__ inline float largest_of_row(float x)
 {
     x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
@@ -105,9 +107,9 @@ __device__ inline float sum_of_row(float x)
     return x + __shfl_xor_sync(0xffffffffu, x, 2);
 }
 
-/* Turns products into exponentials of what they are below the largest so far; sums shrink where that has
- * grown. */
-template <typename T> __device__ inline void fold(state<T> &now, products<T> &s, float scale)
+/* Online softmax: replaces each product by 2^(scale (product - the largest so far)), and scales the sums so
+ * far down where the largest has grown. `scale` includes the factor log2 e. */
+template <typename T> __device__ inline void online_softmax(state<T> &now, products<T> &s, float scale)
 {
 #pragma unroll
     for (int m = 0; m < T::blocks; m++)
@@ -128,7 +130,7 @@ template <typename T> __device__ inline void fold(state<T> &now, products<T> &s,
                 }
             now.max[m][half] = max;
             now.weight[m][half] = fmaf(now.weight[m][half], shrink, weight);
-            if (__any_sync(0xffffffffu, shrink != 1.0f)) { /* rarely, once many keys have passed */
+            if (__any_sync(0xffffffffu, shrink != 1.0f)) { /* rare once many keys are done */
 #pragma unroll
                 for (int n = 0; n < T::channels / 8; n++)
 #pragma unroll
@@ -138,8 +140,8 @@ template <typename T> __device__ inline void fold(state<T> &now, products<T> &s,
         }
 }
 
-/* sum += exponentials v, of which a lane's rows begin v_at into the tile. As the lanes hold them, products
- * of q k^T are the left factor of the next product. */
+/* sum += s v, with the exponentials s. The first channels of a lane's rows of v are at v_at in the tile. The
+ * lanes hold the result of q k^T in the layout that reel_multiply takes for its left factor. */
 template <typename T>
 __device__ inline void multiply_values(state<T> &now, const products<T> &s, const uint16_t *v, int v_at)
 {
@@ -163,7 +165,8 @@ __device__ inline void multiply_values(state<T> &now, const products<T> &s, cons
     }
 }
 
-/* The numbers of one query that a lane has, of sums that are yet to be multiplied. */
+/* Writes a lane's elements of one query's output: its sums times `factor`, added to or merged with the old
+ * output by `shares`. */
 template <typename T>
 __device__ inline void write_numbers(uint16_t *out, const float (&sum)[T::channels / 8][4], int half,
                                      float factor, struct reel_merged shares)
@@ -180,8 +183,8 @@ __device__ inline void write_numbers(uint16_t *out, const float (&sum)[T::channe
     }
 }
 
-/* The results of a warp's queries, of which `first` is the first. The four lanes of a row read its lse
- * before one writes. */
+/* Writes the results of a warp's queries, which begin at `first`. The four lanes of a row read its
+ * log-sum-exp before one of them writes it. */
 template <typename T>
 __device__ inline void write_out(const struct reel_attention &a, const state<T> &now, int64_t first,
                                  int64_t head, int lane)
@@ -209,7 +212,7 @@ __device__ inline void write_out(const struct reel_attention &a, const state<T> 
         }
 }
 
-template <typename T> __device__ inline void begin(state<T> &now)
+template <typename T> __device__ inline void begin_state(state<T> &now)
 {
 #pragma unroll
     for (int m = 0; m < T::blocks; m++) {
@@ -226,47 +229,47 @@ template <typename T> __device__ inline void begin(state<T> &now)
     }
 }
 
-/* Block (t, n): the tile t of queries of head n. */
+/* Block (t, n) computes tile t of the queries of head n. */
 template <typename T>
 __global__ void __launch_bounds__(T::threads, 2) attend(const struct reel_attention a, float scale)
 {
     REEL_SHARED(uint16_t, q);
     uint16_t *k = q + T::queries * T::channels, *v = k + T::keys * T::channels;
     int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
-    int row_at = place<T::channels>(lane % 16, lane / 16);
-    int column_at = place<T::channels>(lane / 16 * 8 + lane % 8, lane / 8 % 2);
+    int row_at = swizzled_index<T::channels>(lane % 16, lane / 16);
+    int column_at = swizzled_index<T::channels>(lane / 16 * 8 + lane % 8, lane / 8 % 2);
     int64_t head = blockIdx.y, first = static_cast<int64_t>(blockIdx.x) * T::queries;
     const uint16_t *keys = static_cast<const uint16_t *>(a.k) + head * T::channels;
     const uint16_t *values = static_cast<const uint16_t *>(a.v) + head * T::channels;
     state<T> now;
     products<T> s;
-    begin(now);
-    fetch<T, T::queries>(q, static_cast<const uint16_t *>(a.q) + first * a.q_stride + head * T::channels,
-                         a.q_stride, a.queries - first);
-    fetch<T, T::keys>(k, keys, a.kv_stride, a.keys);
+    begin_state(now);
+    fetch_rows<T, T::queries>(q, static_cast<const uint16_t *>(a.q) + first * a.q_stride + head * T::channels,
+                              a.q_stride, a.queries - first);
+    fetch_rows<T, T::keys>(k, keys, a.kv_stride, a.keys);
     reel_copies_close();
     for (int64_t key = 0; key < a.keys; key += T::keys) {
         int64_t there = a.keys - key;
         reel_copies_await<0>();
-        __syncthreads(); /* the keys are there, and nobody needs the values before them */
-        fetch<T, T::keys>(v, values + key * a.kv_stride, a.kv_stride, there);
+        __syncthreads(); /* these keys have arrived, and no thread needs the previous values */
+        fetch_rows<T, T::keys>(v, values + key * a.kv_stride, a.kv_stride, there);
         reel_copies_close();
         multiply_keys<T>(q + warp * T::warp_queries * T::channels, reel_anew(row_at), k, reel_anew(column_at),
                          s);
         reel_copies_await<0>();
-        __syncthreads(); /* the values are there, and nobody needs these keys */
+        __syncthreads(); /* these values have arrived, and no thread needs these keys any more */
         if (there > T::keys)
-            fetch<T, T::keys>(k, keys + (key + T::keys) * a.kv_stride, a.kv_stride, there - T::keys);
+            fetch_rows<T, T::keys>(k, keys + (key + T::keys) * a.kv_stride, a.kv_stride, there - T::keys);
         reel_copies_close();
         if (there < T::keys)
-            mask<T>(s, lane, there);
-        fold<T>(now, s, scale);
+            mask_keys<T>(s, lane, there);
+        online_softmax<T>(now, s, scale);
         multiply_values<T>(now, s, v, reel_anew(row_at));
     }
     write_out<T>(a, now, first + warp * T::warp_queries, head, lane);
 }
 
-template <typename T> void start(struct reel_stream *stream, const struct reel_attention *a)
+template <typename T> void start_attend(struct reel_stream *stream, const struct reel_attention *a)
 {
     const float log2_of_e = 1.44269504f;
     dim3 grid(static_cast<unsigned>((a->queries + T::queries - 1) / T::queries),
@@ -278,7 +281,7 @@ template <typename T> void start(struct reel_stream *stream, const struct reel_a
                     static_cast<float>(a->scale) * log2_of_e);
         done = cudaGetLastError();
     }
-    reel_cuda_check(stream, done, "attention by tiles");
+    reel_cuda_check(stream, done, "flash attention");
 }
 
 bool is_aligned(const void *array, int64_t stride)
@@ -290,17 +293,17 @@ bool is_aligned(const void *array, int64_t stride)
 
 bool reel_flash_attention_cuda(struct reel_stream *stream, const struct reel_attention *a)
 {
-    /* A scale above 0: the largest product is then the largest exponent. */
+    /* The scale must be above 0, so that the largest product gives the largest exponent. */
     if (a->dtype != REEL_BFLOAT16 || !(a->scale > 0) || !is_aligned(a->q, a->q_stride) ||
         !is_aligned(a->k, a->kv_stride) || !is_aligned(a->v, a->kv_stride) ||
         !is_aligned(a->out, a->out_stride) || a->heads > 65535)
         return false;
     if (a->channels == 128)
-        start<tile<128, 32>>(stream, a);
+        start_attend<tile<128, 32>>(stream, a);
     else if (a->channels == 64)
-        start<tile<64, 64>>(stream, a);
+        start_attend<tile<64, 64>>(stream, a);
     else if (a->channels == 32)
-        start<tile<32, 64>>(stream, a);
+        start_attend<tile<32, 64>>(stream, a);
     else
         return false;
     return true;

@@ -1,4 +1,5 @@
-/* The lines of what was chosen: a list, sorted, each line once, kept until the process ends. */
+/* The lines that say which algorithms were chosen: a sorted list with each line once, kept until the process
+ * ends. */
 #include "gemm_algorithms.h"
 
 #include "gpu.h"

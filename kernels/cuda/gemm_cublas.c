@@ -1,5 +1,5 @@
-/* Matrix products by cuBLASLt. Its matrices are column-major: y^T [out, rows] = weight [in, out]^T x [in,
- * rows]. */
+/* Matrix products by cuBLASLt, whose matrices are column-major. Read that way, weight is [in, out], x is
+ * [in, rows] and y is [out, rows]; the product is y = weight^T x. */
 #include "gemm_cublas.h"
 
 #include "gemm_algorithms.h"
@@ -10,11 +10,11 @@
 
 enum { CANONICAL_ROWS = 4096, TRIED_COUNTS = 7, CANDIDATES = 64, MAX_ALIGNMENT = 16 };
 
-/* An algorithm, or that there is none. */
+/* The algorithm chosen for a product, or the fact that there is none. */
 struct choice {
     struct choice *next;
     struct reel_cublas_gemm product;
-    int known;
+    int known; /* whether there is an algorithm */
     cublasComputeType_t compute;
     cublasLtMatmulAlgo_t algorithm;
 };
@@ -24,7 +24,7 @@ struct reel_cublas {
     struct choice *choices;
 };
 
-/* A product as the library wants it described. */
+/* The descriptors of a product that the library takes. */
 struct description {
     cublasLtMatmulDescOpaque_t operation;
     cublasLtMatrixLayoutOpaque_t weight, x, y;
@@ -59,7 +59,8 @@ static cudaDataType_t type_of(enum reel_precision precision)
     return precision == REEL_FP32 ? CUDA_R_32F : precision == REEL_BFLOAT16 ? CUDA_R_16BF : CUDA_R_8F_E4M3;
 }
 
-/* The alignment of rows of so many numbers, and so of the arrays that a product may be asked for. */
+/* The alignment in bytes, at most MAX_ALIGNMENT, of all rows of a dense array whose rows have that many
+ * elements. The heuristic relies on it, and reel_cublas_run checks the arrays for it. */
 static uint32_t alignment_of(int64_t dtype, enum reel_precision precision)
 {
     int64_t bytes = dtype * reel_precision_bytes(precision), lowest = bytes & -bytes;
@@ -88,8 +89,8 @@ static cublasStatus_t describe_operation(struct description *d, const struct ree
     return done;
 }
 
-static cublasStatus_t describe(struct description *d, const struct reel_cublas_gemm *product,
-                               cublasComputeType_t compute, int64_t rows, const void *bias)
+static cublasStatus_t describe_gemm(struct description *d, const struct reel_cublas_gemm *product,
+                                    cublasComputeType_t compute, int64_t rows, const void *bias)
 {
     uint64_t in = (uint64_t)product->in, out = (uint64_t)product->out;
     cudaDataType_t inputs = type_of(product->x_dtype), result = type_of(product->y_dtype);
@@ -103,13 +104,13 @@ static cublasStatus_t describe(struct description *d, const struct reel_cublas_g
     return done;
 }
 
-static cublasStatus_t prefer(cublasLtMatmulPreferenceOpaque_t *preference,
-                             const struct reel_cublas_gemm *product)
+static cublasStatus_t set_preferences(cublasLtMatmulPreferenceOpaque_t *preference,
+                                      const struct reel_cublas_gemm *product)
 {
     struct {
         cublasLtMatmulPreferenceAttributes_t attribute;
         uint32_t value;
-    } wishes[] = {
+    } attributes[] = {
         {CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, CUBLASLT_REDUCTION_SCHEME_NONE},
         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(product->in, product->x_dtype)},
         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(product->in, product->x_dtype)},
@@ -121,15 +122,15 @@ static cublasStatus_t prefer(cublasLtMatmulPreferenceOpaque_t *preference,
     if (done == CUBLAS_STATUS_SUCCESS)
         done = cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                                     &workspace, sizeof workspace);
-    for (size_t i = 0; i < sizeof wishes / sizeof *wishes && done == CUBLAS_STATUS_SUCCESS; i++)
-        done = cublasLtMatmulPreferenceSetAttribute(preference, wishes[i].attribute, &wishes[i].value,
-                                                    sizeof wishes[i].value);
+    for (size_t i = 0; i < sizeof attributes / sizeof *attributes && done == CUBLAS_STATUS_SUCCESS; i++)
+        done = cublasLtMatmulPreferenceSetAttribute(preference, attributes[i].attribute, &attributes[i].value,
+                                                    sizeof attributes[i].value);
     return done;
 }
 
-/* One number of an algorithm's configuration, of 2 or 4 bytes; -1 where the library has none. */
-static int64_t configured(const cublasLtMatmulAlgo_t *algorithm,
-                          cublasLtMatmulAlgoConfigAttributes_t attribute)
+/* One value of an algorithm's configuration, of 2 or 4 bytes; -1 where the library has no such value. */
+static int64_t config_value(const cublasLtMatmulAlgo_t *algorithm,
+                            cublasLtMatmulAlgoConfigAttributes_t attribute)
 {
     uint32_t wide = 0;
     uint16_t narrow = 0;
@@ -143,11 +144,12 @@ static int64_t configured(const cublasLtMatmulAlgo_t *algorithm,
     return -1;
 }
 
-/* What has no number of parts, or no scheme of adding them, has no parts. */
+/* Whether an algorithm does not split `in` into parts. One that has no value for the number of parts, or for
+ * the reduction scheme, does not. */
 static int sums_in_one_sequence(const cublasLtMatmulAlgo_t *algorithm)
 {
-    return configured(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM) <= 1 &&
-           configured(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME) <= CUBLASLT_REDUCTION_SCHEME_NONE;
+    return config_value(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM) <= 1 &&
+           config_value(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME) <= CUBLASLT_REDUCTION_SCHEME_NONE;
 }
 
 static const char *word_for(enum reel_precision precision)
@@ -155,7 +157,7 @@ static const char *word_for(enum reel_precision precision)
     return precision == REEL_FP32 ? "fp32" : precision == REEL_BFLOAT16 ? "bf16" : "fp8";
 }
 
-static void note(const struct choice *choice, int64_t workspace_bytes, int canonical)
+static void note_choice(const struct choice *choice, int64_t workspace_bytes, int canonical)
 {
     const struct reel_cublas_gemm *p = &choice->product;
     const cublasLtMatmulAlgo_t *algorithm = &choice->algorithm;
@@ -165,26 +167,26 @@ static void note(const struct choice *choice, int64_t workspace_bytes, int canon
         "custom %lld swizzle %lld workspace %lld%s%s",
         (long long)p->in, (long long)p->out, word_for(p->x_dtype), word_for(p->y_dtype),
         p->has_bias ? " bias" : "", p->gelu ? " gelu" : "", cublasLtGetVersion(),
-        (long long)configured(algorithm, CUBLASLT_ALGO_CONFIG_ID),
-        (long long)configured(algorithm, CUBLASLT_ALGO_CONFIG_TILE_ID),
-        (long long)configured(algorithm, CUBLASLT_ALGO_CONFIG_STAGES_ID),
-        (long long)configured(algorithm, CUBLASLT_ALGO_CONFIG_INNER_SHAPE_ID),
-        (long long)configured(algorithm, CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID),
-        (long long)configured(algorithm, CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION),
-        (long long)configured(algorithm, CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING), (long long)workspace_bytes,
+        (long long)config_value(algorithm, CUBLASLT_ALGO_CONFIG_ID),
+        (long long)config_value(algorithm, CUBLASLT_ALGO_CONFIG_TILE_ID),
+        (long long)config_value(algorithm, CUBLASLT_ALGO_CONFIG_STAGES_ID),
+        (long long)config_value(algorithm, CUBLASLT_ALGO_CONFIG_INNER_SHAPE_ID),
+        (long long)config_value(algorithm, CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID),
+        (long long)config_value(algorithm, CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION),
+        (long long)config_value(algorithm, CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING), (long long)workspace_bytes,
         choice->compute == CUBLAS_COMPUTE_32F_PEDANTIC ? " pedantic" : "",
         canonical ? " not for all numbers of rows" : "");
 }
 
-/* How a product is described where nothing is read: of the bias's address only the alignment counts. */
-static cublasStatus_t sketch(struct description *d, const struct choice *choice, int64_t rows)
+/* Describes a product for queries, which read no arrays: only the alignment of the bias's address counts. */
+static cublasStatus_t describe_for_query(struct description *d, const struct choice *choice, int64_t rows)
 {
     const void *aligned = (const void *)(uintptr_t)MAX_ALIGNMENT;
-    return describe(d, &choice->product, choice->compute, rows, aligned);
+    return describe_gemm(d, &choice->product, choice->compute, rows, aligned);
 }
 
-/* Numbers of rows that an algorithm is tried with: the canonical one, few, uneven, and as many as a long video has, of at
- * most 2^31 numbers. */
+/* The numbers of rows that an algorithm is tried with: the canonical one first, then few, odd ones, and as
+ * many as a long video has. All but the first are limited so that no array has more than 2^31 elements. */
 static int64_t tried_rows(const struct reel_cublas_gemm *product, int which)
 {
     static const int64_t rows[TRIED_COUNTS] = {CANONICAL_ROWS, 1, 2, 17, 511, 4095, 131071};
@@ -192,23 +194,24 @@ static int64_t tried_rows(const struct reel_cublas_gemm *product, int which)
     return which == 0 || rows[which] < max ? rows[which] : max;
 }
 
-/* Bytes of workspace that an algorithm wants for so many rows; -1 where it does not do them. */
+/* The bytes of workspace that an algorithm needs for that many rows; -1 where the library refuses it. */
 static int64_t workspace_for(struct reel_cublas *products, const struct choice *choice,
                              const cublasLtMatmulAlgo_t *algorithm, int64_t rows)
 {
     cublasLtMatmulHeuristicResult_t checked;
     struct description d;
-    if (sketch(&d, choice, rows) != CUBLAS_STATUS_SUCCESS ||
+    if (describe_for_query(&d, choice, rows) != CUBLAS_STATUS_SUCCESS ||
         cublasLtMatmulAlgoCheck(products->library, &d.operation, &d.weight, &d.x, &d.y, &d.y, algorithm,
                                 &checked) != CUBLAS_STATUS_SUCCESS)
         return -1;
     return (int64_t)checked.workspaceSize;
 }
 
-/* The first candidate that the rule allows: with no more workspace than that, for the first `counts` of the numbers of
- * rows that are tried. */
-static int take(struct reel_cublas *products, struct choice *choice,
-                const cublasLtMatmulHeuristicResult_t *candidates, int count, int64_t max_bytes, int counts)
+/* Takes the first candidate that sums in one sequence and that the library accepts with at most max_bytes of
+ * workspace for the first `counts` of the tried numbers of rows. Returns whether there was one. */
+static int take_candidate(struct reel_cublas *products, struct choice *choice,
+                          const cublasLtMatmulHeuristicResult_t *candidates, int count, int64_t max_bytes,
+                          int counts)
 {
     for (int i = 0; i < count; i++) {
         const cublasLtMatmulAlgo_t *algorithm = &candidates[i].algo;
@@ -223,43 +226,45 @@ static int take(struct reel_cublas *products, struct choice *choice,
             continue;
         choice->algorithm = *algorithm;
         choice->known = 1;
-        note(choice, max_wanted, counts < TRIED_COUNTS);
+        note_choice(choice, max_wanted, counts < TRIED_COUNTS);
         return 1;
     }
     return 0;
 }
 
-/* Asks the heuristic once, with sums computed that way. What is content with few and with many rows comes before what is
- * only known to do the canonical number, and so may be refused when it is used. */
-static void ask(struct reel_cublas *products, struct choice *choice, cublasComputeType_t compute)
+/* Chooses among the candidates of one call of the heuristic, for sums of type `compute`. The first
+ * round is for candidates that do few and many rows. The second is for those that are only known to do the
+ * canonical number; the library may refuse them when they are used. In both rounds candidates without
+ * workspace come first. */
+static void choose_algorithm(struct reel_cublas *products, struct choice *choice, cublasComputeType_t compute)
 {
     cublasLtMatmulHeuristicResult_t candidates[CANDIDATES];
     cublasLtMatmulPreferenceOpaque_t preference;
     struct description d;
     int count = 0;
     choice->compute = compute;
-    if (sketch(&d, choice, CANONICAL_ROWS) != CUBLAS_STATUS_SUCCESS ||
-        prefer(&preference, &choice->product) != CUBLAS_STATUS_SUCCESS ||
+    if (describe_for_query(&d, choice, CANONICAL_ROWS) != CUBLAS_STATUS_SUCCESS ||
+        set_preferences(&preference, &choice->product) != CUBLAS_STATUS_SUCCESS ||
         cublasLtMatmulAlgoGetHeuristic(products->library, &d.operation, &d.weight, &d.x, &d.y, &d.y,
                                        &preference, CANDIDATES, candidates, &count) != CUBLAS_STATUS_SUCCESS)
         count = 0;
     for (int counts = TRIED_COUNTS; counts > 0 && !choice->known; counts -= TRIED_COUNTS - 1)
-        if (!take(products, choice, candidates, count, 0, counts))
-            take(products, choice, candidates, count, REEL_CUBLAS_WORKSPACE_BYTES, counts);
+        if (!take_candidate(products, choice, candidates, count, 0, counts))
+            take_candidate(products, choice, candidates, count, REEL_CUBLAS_WORKSPACE_BYTES, counts);
 }
 
-static int alike(const struct reel_cublas_gemm *a, const struct reel_cublas_gemm *b)
+static int same_product(const struct reel_cublas_gemm *a, const struct reel_cublas_gemm *b)
 {
     return a->in == b->in && a->out == b->out && a->x_dtype == b->x_dtype && a->y_dtype == b->y_dtype &&
            a->has_bias == b->has_bias && a->gelu == b->gelu &&
            (!a->has_bias || a->bias_dtype == b->bias_dtype);
 }
 
-/* The choice for a product, made now if this is the first question; NULL where there is no memory for it. */
+/* The choice for a product, made at the first call for it; NULL where there is no memory for it. */
 static struct choice *choice_for(struct reel_cublas *products, const struct reel_cublas_gemm *product)
 {
     struct choice *choice = products->choices;
-    while (choice && !alike(&choice->product, product))
+    while (choice && !same_product(&choice->product, product))
         choice = choice->next;
     if (choice)
         return choice;
@@ -267,12 +272,12 @@ static struct choice *choice_for(struct reel_cublas *products, const struct reel
     if (!choice)
         return NULL;
     choice->product = *product;
-    /* Pedantic: nobody's environment turns single precision into TF32. */
+    /* Pedantic, so that no environment variable turns float products into TF32. */
     if (product->x_dtype == REEL_FP32)
-        ask(products, choice, CUBLAS_COMPUTE_32F_PEDANTIC);
+        choose_algorithm(products, choice, CUBLAS_COMPUTE_32F_PEDANTIC);
     if (!choice->known)
-        ask(products, choice, CUBLAS_COMPUTE_32F);
-    cudaGetLastError(); /* what a refusal has left is no failure of the kernel that is started next */
+        choose_algorithm(products, choice, CUBLAS_COMPUTE_32F);
+    cudaGetLastError(); /* or the next kernel launch would report the error that a refusal left */
     choice->next = products->choices;
     products->choices = choice;
     return choice;
@@ -302,7 +307,7 @@ const char *reel_cublas_run(struct reel_cublas *products, const struct reel_cubl
     if (!lies_at(arrays->x, inputs) || !lies_at(arrays->weight, inputs) || !lies_at(arrays->y, result) ||
         (product->has_bias && !lies_at(arrays->bias, MAX_ALIGNMENT)))
         return "an array does not begin at a multiple of 16 bytes";
-    cublasStatus_t done = describe(&d, product, choice->compute, arrays->rows, arrays->bias);
+    cublasStatus_t done = describe_gemm(&d, product, choice->compute, arrays->rows, arrays->bias);
     if (done == CUBLAS_STATUS_SUCCESS)
         done = cublasLtMatmul(products->library, &d.operation, &arrays->scale, arrays->weight, &d.weight,
                               arrays->x, &d.x, &nothing, arrays->y, &d.y, arrays->y, &d.y, &choice->algorithm,

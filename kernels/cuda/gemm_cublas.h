@@ -1,6 +1,6 @@
-/* A matrix product by the vendor's library, whose algorithm is chosen by rule and never by timing: one per
- * struct reel_cublas_gemm, the same for every number of rows, so that a row's bits depend neither on how many
- * rows there are nor on which machine of the same kind computes them.
+/* Matrix products by cuBLASLt. A fixed rule chooses the algorithm, never timing. There is one algorithm per
+ * struct reel_cublas_gemm, the same for every number of rows. So a row's bits depend neither on the number of
+ * rows nor on which machine of the same kind computes them.
  *
  *     struct reel_cublas_gemm product = {.in = 1536, .out = 8960, .x_dtype = REEL_BFLOAT16,
  *                                    .y_dtype = REEL_BFLOAT16, .bias_dtype = REEL_BFLOAT16,
@@ -8,13 +8,14 @@
  *     if (reel_cublas_know(products, &product))
  *         refusal = reel_cublas_run(products, &product, &arrays);
  *
- * Of the algorithms that the library's heuristic names for 4096 rows it is the first that sums in one
- * sequence (no split of `in`, no reduction) and that the library would also use for few and for many rows; one
- * without workspace before all that have one: where partial sums could be kept, an algorithm may cut its last
- * tiles differently for other numbers of rows.
+ * The library's heuristic names algorithms for 4096 rows. The rule takes the first one that sums in one
+ * sequence (no split of `in`, no reduction) and that the library also accepts for few and for many rows.
+ * Algorithms without workspace come before all that need one: with room for partial sums, an algorithm could
+ * cut its last tiles differently for other numbers of rows. If the library accepts none for few and for many
+ * rows, the rule takes the first that it accepts for 4096 rows; the library may then refuse to run it.
  *
- * Arrays begin at multiples of 16 bytes, x, weight and y at least at multiples of the largest power of two
- * up to 16 that divides the bytes of their rows.
+ * bias begins at a multiple of 16 bytes. x, weight and y each begin at a multiple of the largest power of
+ * two, up to 16, that divides the bytes of one of its rows.
  *
  * Not collective. */
 #ifndef REEL_GEMM_CUBLAS_H
@@ -24,15 +25,15 @@
 
 enum { REEL_CUBLAS_WORKSPACE_BYTES = 32 << 20 };
 
-/* What an algorithm is chosen for: y = gelu(scale x weight^T + bias), without bias and gelu where it says
- * so. */
+/* What an algorithm is chosen for: y = gelu(scale x weight^T + bias). Without has_bias there is no bias,
+ * without gelu no GELU. */
 struct reel_cublas_gemm {
     int64_t in, out;
     enum reel_precision x_dtype; /* of x and of weight */
     enum reel_precision y_dtype; /* of y */
     enum reel_precision bias_dtype;
     int has_bias;
-    int gelu; /* the library's, which is near REEL_GELU_TANH and good for results of 16 bits */
+    int gelu; /* the library's own, close to REEL_GELU_TANH: accurate enough for 16-bit results */
 };
 
 struct reel_cublas_arrays {
@@ -42,20 +43,23 @@ struct reel_cublas_arrays {
     const void *weight; /* [out, in] */
     const void *bias;   /* [out] */
     void *y;            /* [rows, out] */
-    void *workspace;    /* REEL_CUBLAS_WORKSPACE_BYTES, aligned to 256 */
+    void *workspace;    /* REEL_CUBLAS_WORKSPACE_BYTES, aligned to 256 bytes */
     void *queue;        /* the CUDA stream */
 };
 
 struct reel_cublas; /* the library's handle, and the algorithms chosen so far */
 
-/* For the current device. NULL, and why, where the library refuses. */
+/* Opens the library for the current device. Where it refuses, returns NULL and sets *why to the reason, a
+ * string that is not freed. */
 struct reel_cublas *reel_cublas_open(const char **why);
 void reel_cublas_close(struct reel_cublas *products); /* NULL is allowed */
 
-/* Whether the library has an algorithm for it that the rule allows; the first question chooses. */
+/* Whether the library has an algorithm for the product that the rule allows. The first call for a product
+ * chooses the algorithm. */
 int reel_cublas_know(struct reel_cublas *products, const struct reel_cublas_gemm *product);
 
-/* Starts a known product. NULL, or why it did not start. */
+/* Starts a product for which reel_cublas_know returned true. Returns NULL, or the reason why it did not
+ * start. */
 const char *reel_cublas_run(struct reel_cublas *products, const struct reel_cublas_gemm *product,
                             const struct reel_cublas_arrays *arrays);
 

@@ -1,10 +1,9 @@
-/* GEMM on the GPU: by the library where it has an algorithm for a shape (gemm_cublas.h), which multiplies, adds
- * the bias and takes the tanh GELU where its types allow; the rest of an activation, or a bias of other
- * precision than the result, is a pass of our own over results in float, which are rounded once. Where the
- * library has none, a plain kernel does all.
+/* GEMM on the GPU. cuBLASLt computes it where it has an algorithm for the shape (gemm_cublas.h). Where the
+ * dtypes allow it, cuBLASLt also adds the bias and applies the tanh GELU. Otherwise it writes float results,
+ * and the kernel finish_rows then adds the bias, applies the activation and rounds once. Where cuBLASLt has
+ * no algorithm, the plain kernel multiply_tile does everything.
  *
- * Which of these it is depends on everything but the number of rows, so that a row's bits do not depend on
- * it. */
+ * This choice depends on everything except the number of rows, so that a row's bits do not depend on it. */
 #include "row_cuda.h"
 #include "gemm_workspace_cuda.h"
 
@@ -19,17 +18,17 @@ namespace
 
 /* How a GEMM is computed. */
 struct way {
-    bool by_library;
+    bool by_library; /* by cuBLASLt, as `product` */
     struct reel_cublas_gemm product;
-    bool finishes; /* our own pass follows over results in float */
-    bool side;     /* which lie in scratch memory until then, for y is not of float */
+    bool finishes; /* finish_rows adds the bias and applies the activation to float results */
+    bool side;     /* the float results are in scratch memory until then, because y is not float */
 };
 
-/* ---- Our own kernels */
+/* ---- The kernels */
 
-/* y = x, rounded to F8_E4M3. y is aligned to 16. */
+/* y = x, rounded to F8_E4M3. y is aligned to 16 bytes. */
 template <enum reel_precision dtype, bool wide>
-__global__ void narrow(const void *x, int64_t count, uint8_t *y)
+__global__ void round_to_fp8(const void *x, int64_t count, uint8_t *y)
 {
     for (int64_t first = reel_grid_first() * REEL_CHUNK; first < count;
          first += reel_grid_stride() * REEL_CHUNK) {
@@ -50,11 +49,11 @@ __global__ void narrow(const void *x, int64_t count, uint8_t *y)
     }
 }
 
-/* y = activation(z + bias), rows of z follow each other. y may be z. Thread (c, r) begins with column c of
- * row r. */
-__global__ void finish(const float *z, int64_t rows, int64_t out, const void *bias,
-                       enum reel_precision bias_as, enum reel_activation activation, void *y,
-                       enum reel_precision result)
+/* y = activation(z + bias), with dense z and y [rows, out]. y may be z. Thread (c, r) does column c of row r
+ * and of every gridDim.y-th row after it. */
+__global__ void finish_rows(const float *z, int64_t rows, int64_t out, const void *bias,
+                            enum reel_precision bias_as, enum reel_activation activation, void *y,
+                            enum reel_precision result)
 {
     int64_t column = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (column >= out)
@@ -68,9 +67,10 @@ __global__ void finish(const float *z, int64_t rows, int64_t out, const void *bi
 
 constexpr int tile = 64, depth = 16, side = 16, each = tile / side, pitch = tile + 1;
 
-/* A slice of `depth` columns of 64 rows, turned; zeros where there is none. */
+/* Loads columns [k, k + depth) of 64 rows, transposed; zeros where there is no element. */
 template <enum reel_precision inputs>
-__device__ inline void slice(float *to, const void *from, int64_t first, int64_t rows, int64_t in, int64_t k)
+__device__ inline void load_slice(float *to, const void *from, int64_t first, int64_t rows, int64_t in,
+                                  int64_t k)
 {
     for (int i = static_cast<int>(threadIdx.x); i < tile * depth; i += side * side) {
         int row = i / depth, column = i % depth;
@@ -80,18 +80,19 @@ __device__ inline void slice(float *to, const void *from, int64_t first, int64_t
     }
 }
 
-/* y = activation(scale x weight^T + bias), one sum in the order of `in` for each number. Block (c, r): 64 x
- * 64 of them. */
+/* y = activation(scale x weight^T + bias). Each element is one sum in the order of `in`. Block (c, r)
+ * computes 64 x 64 elements: columns from 64 c, rows from 64 r. */
 template <enum reel_precision inputs>
-__global__ void __launch_bounds__(side *side) multiply(const struct reel_gemm a, float scale, const void *x)
+__global__ void __launch_bounds__(side *side)
+    multiply_tile(const struct reel_gemm a, float scale, const void *x)
 {
     REEL_SHARED(float, xs);
     float *ws = xs + depth * pitch, sum[each][each] = {};
     int ty = static_cast<int>(threadIdx.x) / side, tx = static_cast<int>(threadIdx.x) % side;
     int64_t first = static_cast<int64_t>(blockIdx.y) * tile, column = static_cast<int64_t>(blockIdx.x) * tile;
     for (int64_t k = 0; k < a.in; k += depth) {
-        slice<inputs>(xs, x, first, a.rows, a.in, k);
-        slice<inputs>(ws, a.weight, column, a.out, a.in, k);
+        load_slice<inputs>(xs, x, first, a.rows, a.in, k);
+        load_slice<inputs>(ws, a.weight, column, a.out, a.in, k);
         __syncthreads();
 #pragma unroll
         for (int i = 0; i < depth; i++)
@@ -115,7 +116,7 @@ __global__ void __launch_bounds__(side *side) multiply(const struct reel_gemm a,
         }
 }
 
-/* ---- The way of a GEMM */
+/* ---- The choice of how a GEMM is computed */
 
 struct reel_cublas *products_of(const struct reel_stream *stream)
 {
@@ -155,14 +156,14 @@ struct way way_of(const struct reel_stream *stream, const struct reel_gemm *a)
     return way;
 }
 
-/* ---- The parts of one piece of rows */
+/* ---- The steps for one piece of rows */
 
 void start_narrow(struct reel_stream *stream, const struct reel_gemm *a, uint8_t *y)
 {
     int64_t count = a->rows * a->in;
     reel_with_precision(a->dtype, [&](auto dtype) {
         reel_with_flag(reel_is_wide(count, a->x), [&](auto wide) {
-            REEL_LAUNCH((narrow<decltype(dtype)::value, decltype(wide)::value>),
+            REEL_LAUNCH((round_to_fp8<decltype(dtype)::value, decltype(wide)::value>),
                         reel_flat_blocks(reel_chunks(count)), REEL_FLAT_THREADS, 0, reel_cuda_queue(stream),
                         a->x, count, y);
         });
@@ -174,7 +175,7 @@ void start_finish(struct reel_stream *stream, const struct reel_gemm *a, const f
 {
     dim3 grid(static_cast<unsigned>((a->out + 255) / 256),
               static_cast<unsigned>(a->rows < 4096 ? a->rows : 4096));
-    REEL_LAUNCH(finish, grid, 256, 0, reel_cuda_queue(stream), z, a->rows, a->out, a->bias, a->dtype,
+    REEL_LAUNCH(finish_rows, grid, 256, 0, reel_cuda_queue(stream), z, a->rows, a->out, a->bias, a->dtype,
                 a->activation, a->y, a->y_dtype);
     reel_cuda_check(stream, cudaGetLastError(), "bias and activation");
 }
@@ -185,11 +186,13 @@ void start_multiply(struct reel_stream *stream, const struct reel_gemm *a, const
     dim3 grid(static_cast<unsigned>((a->out + tile - 1) / tile),
               static_cast<unsigned>((a->rows + tile - 1) / tile));
     if (a->weight_dtype == REEL_FP32)
-        REEL_LAUNCH(multiply<REEL_FP32>, grid, side * side, bytes, reel_cuda_queue(stream), *a, scale, x);
+        REEL_LAUNCH(multiply_tile<REEL_FP32>, grid, side * side, bytes, reel_cuda_queue(stream), *a, scale,
+                    x);
     else if (a->weight_dtype == REEL_BFLOAT16)
-        REEL_LAUNCH(multiply<REEL_BFLOAT16>, grid, side * side, bytes, reel_cuda_queue(stream), *a, scale, x);
+        REEL_LAUNCH(multiply_tile<REEL_BFLOAT16>, grid, side * side, bytes, reel_cuda_queue(stream), *a,
+                    scale, x);
     else
-        REEL_LAUNCH(multiply<REEL_FP8>, grid, side * side, bytes, reel_cuda_queue(stream), *a, scale, x);
+        REEL_LAUNCH(multiply_tile<REEL_FP8>, grid, side * side, bytes, reel_cuda_queue(stream), *a, scale, x);
     reel_cuda_check(stream, cudaGetLastError(), "plain gemm");
 }
 
@@ -233,7 +236,7 @@ void start_piece(struct reel_stream *stream, const struct reel_gemm *a, const st
         start_multiply(stream, a, x, scale);
 }
 
-/* Rows that go through scratch memory, or a grid, at once. */
+/* The most rows that fit into scratch memory, or into a grid, at once. */
 int64_t max_rows(const struct reel_gemm *a, const struct way *way)
 {
     int64_t max = a->weight_dtype == REEL_FP8 ? REEL_NARROW_ROWS : way->by_library ? a->rows : 65535 * tile;
@@ -266,7 +269,8 @@ struct reel_gemm_workspace reel_gemm_workspace_of(const struct reel_stream *stre
     return scratch;
 }
 
-/* Without cuDNN attention has other ways, and says once which. */
+/* cuDNN is optional. Without it attention uses tiles or the plain kernel, and reel_gpu_gemm_algorithms says
+ * so. */
 void reel_gemm_cuda_open(struct reel_stream *stream, const struct reel_scratch *max)
 {
     struct reel_cuda_queue *queue = static_cast<struct reel_cuda_queue *>(stream->queue);

@@ -1,4 +1,4 @@
-/* The scratch memory of a stream as GEMM and attention divide it. */
+/* How GEMM and attention divide the scratch memory of a stream. */
 #ifndef REEL_GEMM_WORKSPACE_CUDA_H
 #define REEL_GEMM_WORKSPACE_CUDA_H
 
@@ -9,9 +9,10 @@ extern "C" {
 }
 
 struct reel_gemm_workspace {
-    char *workspace; /* 32 MiB for a library, aligned to 256 like the others */
-    char *wide; /* REEL_WIDE_BYTES for results that are not finished: of a piece of rows, or of queries */
-    uint8_t *narrow; /* where weights may be fp8, REEL_NARROW_ROWS rows of a GEMM's input, rounded to it */
+    /* All three are aligned to 256 bytes. */
+    char *workspace; /* 32 MiB for cuBLASLt or cuDNN */
+    char *wide;      /* REEL_WIDE_BYTES of intermediate results, of a piece of the rows or of the queries */
+    uint8_t *narrow; /* where weights may be fp8: REEL_NARROW_ROWS rows of a GEMM's input, rounded to fp8 */
 };
 
 struct reel_gemm_workspace reel_gemm_workspace_of(const struct reel_stream *stream);

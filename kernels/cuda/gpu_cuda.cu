@@ -1,4 +1,4 @@
-/* The GPUs that CUDA shows this process. */
+/* The GPUs that CUDA shows to this process. */
 #include "cuda_backend.h"
 
 extern "C" {
@@ -10,7 +10,8 @@ extern "C" {
 
 constexpr int OLDEST_MAJOR = 8;
 
-/* The process's GPU, set once before others look, and what was free of it then; and the thread's. */
+/* `chosen` is the process's GPU; reel_gpu_use sets it once, before other threads read it. free_before is its
+ * free memory at that time. `entered` is the GPU that this thread last made its current device. */
 static int chosen = -1;
 static int64_t free_before;
 static thread_local int entered = -1;
@@ -19,13 +20,13 @@ void reel_cuda_enter(void)
 {
     if (chosen < 0 || chosen == entered)
         return;
-    if (cudaSetDevice(chosen) != cudaSuccess) /* what is called next fails by it, and tells */
+    if (cudaSetDevice(chosen) != cudaSuccess) /* the next CUDA call fails likewise and reports it */
         cudaGetLastError();
     entered = chosen;
 }
 
-/* CUDA's refusal in words. */
-static enum reel_status refused(cudaError_t code, int64_t index, const char *what)
+/* Fails with a CUDA error in words. */
+static enum reel_status fail_with_cuda_error(cudaError_t code, int64_t index, const char *what)
 {
     cudaGetLastError();
     return reel_fail(REEL_BAD_DEVICE, "GPU %lld: %s: %s (%s)", static_cast<long long>(index), what,
@@ -50,9 +51,9 @@ int64_t reel_gpu_count(char why[REEL_CAUSE_BYTES])
     return 0;
 }
 
-/* What nobody has taken of the memory of a GPU, which becomes the thread's until the next reel_cuda_enter. The one
- * that was the thread's is not set again: that of a thread that has set none is GPU 0, and to set a GPU opens a
- * context on it, half a gigabyte that every rank of a host would take of the first rank's. */
+/* The free memory of a GPU, which becomes the thread's current device until the next reel_cuda_enter. The
+ * previous device is not restored: for a thread that has set none it is GPU 0, and setting a GPU opens a
+ * context on it, so every rank of a host would take half a gigabyte of the first rank's GPU. */
 static cudaError_t free_bytes_of(int index, int64_t *free_bytes)
 {
     size_t unused = 0, all = 0;
@@ -70,11 +71,11 @@ enum reel_status reel_gpu_describe(int64_t index, struct reel_gpu *gpu)
     memset(gpu, 0, sizeof *gpu);
     cudaError_t code = cudaGetDeviceProperties(&properties, static_cast<int>(index));
     if (code != cudaSuccess)
-        return refused(code, index, "it cannot be described");
+        return fail_with_cuda_error(code, index, "its properties cannot be read");
     code = free_bytes_of(static_cast<int>(index), &gpu->free_bytes);
     reel_cuda_enter();
     if (code != cudaSuccess)
-        return refused(code, index, "its free memory is not known");
+        return fail_with_cuda_error(code, index, "its free memory is not known");
     snprintf(gpu->name, sizeof gpu->name, "%.127s", properties.name);
     static_assert(sizeof properties.uuid.bytes == sizeof gpu->uuid, "a UUID has 16 bytes");
     memcpy(gpu->uuid, properties.uuid.bytes, sizeof gpu->uuid);
@@ -98,14 +99,14 @@ enum reel_status reel_gpu_use(int64_t index)
     struct cudaFuncAttributes attributes;
     cudaError_t code = cudaGetDeviceProperties(&properties, static_cast<int>(index));
     if (code != cudaSuccess)
-        return refused(code, index, "it cannot be used");
+        return fail_with_cuda_error(code, index, "it cannot be used");
     REEL_NEED(properties.major >= OLDEST_MAJOR, REEL_BAD_DEVICE,
               "GPU %lld, %s, has compute capability %d.%d, expected %d.0 or later",
               static_cast<long long>(index), properties.name, properties.major, properties.minor,
               OLDEST_MAJOR);
     code = cudaSetDevice(static_cast<int>(index));
     if (code != cudaSuccess)
-        return refused(code, index, "it cannot be used");
+        return fail_with_cuda_error(code, index, "it cannot be used");
     code = cudaFuncGetAttributes(&attributes, nothing);
     if (code == cudaErrorNoKernelImageForDevice || code == cudaErrorInvalidDeviceFunction) {
         cudaGetLastError();
@@ -114,10 +115,10 @@ enum reel_status reel_gpu_use(int64_t index)
                          static_cast<long long>(index), properties.name, properties.major, properties.minor);
     }
     if (code != cudaSuccess)
-        return refused(code, index, "it cannot be used");
+        return fail_with_cuda_error(code, index, "it cannot be used");
     chosen = entered = static_cast<int>(index);
     code = free_bytes_of(chosen, &free_before);
-    return code == cudaSuccess ? REEL_OK : refused(code, index, "its free memory is not known");
+    return code == cudaSuccess ? REEL_OK : fail_with_cuda_error(code, index, "its free memory is not known");
 }
 
 int64_t reel_cuda_taken_bytes(void)

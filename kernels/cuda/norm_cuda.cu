@@ -1,8 +1,8 @@
-/* Norms, modulation and gated sums on the GPU: a row is read once, has its moments taken in registers, and is
- * written. */
+/* Norms, modulation and gated sums on the GPU. Where a row fits into registers (KEPT), it is read once, its
+ * moments are computed in registers, and it is written once. */
 #include "row_cuda.h"
 
-/* This thread's chunks of a row; where they are not kept, one that is loaded again each time. */
+/* This thread's chunks of a row. Unless KEPT, it holds one chunk, which is loaded again each time. */
 template <bool KEPT> using row_chunks = float[KEPT ? REEL_KEPT : 1][REEL_CHUNK];
 
 template <enum reel_precision P, bool KEPT>
@@ -18,7 +18,8 @@ struct moments {
     float mean, inverse;
 };
 
-/* The variance is about the mean as a float, by distances in float. */
+/* The mean of a row, and 1 / sqrt(variance + epsilon). The mean is rounded to float. The variance is computed
+ * from the differences from that rounded mean, in float. */
 template <enum reel_precision P, bool KEPT>
 REEL_DEVICE struct moments moments_of(const void *x, int64_t start, int64_t width, double epsilon,
                                       row_chunks<KEPT> &row)

@@ -1,8 +1,8 @@
-/* The CUDA backend: its table, its memory, its streams, and what waits for them.
+/* The CUDA backend: its table, its memory, its streams, and the waits for them.
  *
- * Waits ask and sleep in turn, so that a core is free meanwhile; none of them tells the watchdog that work
- * goes on, which so sees a device that hangs. What fails on the device long after it was issued fails the
- * stream at the next thing that asks: the cause names that. */
+ * A wait polls and sleeps in turn, so that the core is free in between. No wait sends the watchdog a
+ * heartbeat, so the watchdog notices a device that hangs. When an operation fails on the device after it was
+ * issued, the stream fails at the next call that checks, and the cause names that call. */
 #include "cuda_backend.h"
 #include "trace_cuda.h"
 
@@ -13,20 +13,21 @@ extern "C" {
 #include <stdlib.h>
 #include <time.h>
 
-/* Allocations are whole blocks of it, which the driver places at multiples of its pages. */
+/* Allocations are multiples of BLOCK_BYTES, which the driver places at multiples of its page size. */
 constexpr int64_t BLOCK_BYTES = 1 << 21;
 constexpr uintptr_t ALIGNMENT = 4096;
 
-/* Of memory that lies row by row CUDA copies what has rows as far apart as an int can say. */
+/* cudaMemcpy2DAsync takes rows that are at most this many bytes apart, the largest int. */
 constexpr int64_t PITCH_MAX = 2147483647;
 
+/* The index where all elements are finite. */
 constexpr unsigned long long NONE = ~0ull;
 
 void reel_cuda_check(struct reel_stream *stream, cudaError_t code, const char *operation)
 {
     if (code == cudaSuccess)
         return;
-    cudaGetLastError(); /* was told: the next call shall not find it again */
+    cudaGetLastError(); /* it is reported here: the next call must not report it again */
     reel_stream_fail(stream, REEL_BAD_DEVICE, "%s on the GPU: %s (%s)", operation, cudaGetErrorString(code),
                      cudaGetErrorName(code));
 }
@@ -41,8 +42,8 @@ cudaStream_t reel_cuda_queue(const struct reel_stream *stream)
     return queue_of(stream)->stream;
 }
 
-/* Asks until CUDA says something else than "not yet". */
-template <typename Ask> static cudaError_t awaited(Ask ask)
+/* Calls ask until it returns something other than "not ready". Sleeps between the calls. */
+template <typename Ask> static cudaError_t poll_until_ready(Ask ask)
 {
     struct timespec pause = {0, 1000};
     cudaError_t code = ask();
@@ -54,16 +55,16 @@ template <typename Ask> static cudaError_t awaited(Ask ask)
     return code;
 }
 
-/* Waits for all of the queue, and for what an operation began in it. */
+/* Waits until the queue is empty. `operation` is named if something in it has failed. */
 static void await_queue(struct reel_stream *stream, const char *operation)
 {
     cudaStream_t queue = reel_cuda_queue(stream);
-    cudaError_t code = awaited([=] { return cudaStreamQuery(queue); });
-    cudaGetLastError(); /* "not yet" is kept there as well */
+    cudaError_t code = poll_until_ready([=] { return cudaStreamQuery(queue); });
+    cudaGetLastError(); /* CUDA keeps "not ready" as its last error too */
     reel_cuda_check(stream, code, operation);
 }
 
-static void *allocate(int64_t bytes)
+static void *allocate_memory(int64_t bytes)
 {
     void *memory = NULL;
     size_t whole = static_cast<size_t>((bytes + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES);
@@ -78,11 +79,11 @@ static void *allocate(int64_t bytes)
     return NULL;
 }
 
-static void release(void *memory, int64_t bytes)
+static void release_memory(void *memory, int64_t bytes)
 {
     (void)bytes;
     reel_cuda_enter();
-    if (cudaFree(memory) != cudaSuccess) /* the error of an operation, which its stream tells */
+    if (cudaFree(memory) != cudaSuccess) /* the error of an earlier operation, whose stream reports it */
         cudaGetLastError();
 }
 
@@ -104,14 +105,15 @@ static void release_host(void *memory, int64_t bytes)
         cudaGetLastError();
 }
 
-static void enter(struct reel_stream *stream)
+static void enter_gpu(struct reel_stream *stream)
 {
     (void)stream;
     reel_cuda_enter();
 }
 
-/* What runs beside the computing goes first where both are ready: it needs few of the GPU's processors, and would else
- * wait for the last blocks of all that was started before it. */
+/* A side stream gets the highest priority and a stream that computes the lowest, so where both are ready the
+ * side stream goes first. It needs few of the GPU's processors; without the priority it would wait for the
+ * last blocks of all kernels that were launched before. */
 static cudaError_t create_queue(cudaStream_t *queue, bool computes)
 {
     int min = 0, greatest = 0;
@@ -138,7 +140,7 @@ static void open_queue(struct reel_stream *stream, const struct reel_scratch *ma
         reel_gemm_cuda_open(stream, max);
 }
 
-static void finish(struct reel_stream *stream)
+static void finish_queue(struct reel_stream *stream)
 {
     reel_cuda_enter();
     if (stream->queue && reel_cuda_queue(stream))
@@ -150,7 +152,7 @@ static void close_queue(struct reel_stream *stream)
     struct reel_cuda_queue *queue = queue_of(stream);
     if (!queue)
         return;
-    finish(stream);
+    finish_queue(stream);
     reel_gemm_cuda_close(stream);
     for (cudaEvent_t event : {queue->stream_wait, queue->throttle[0], queue->throttle[1]})
         if (event)
@@ -163,10 +165,10 @@ static void close_queue(struct reel_stream *stream)
 
 static bool is_open(const struct reel_stream *stream)
 {
-    return stream->queue && queue_of(stream)->throttle[1]; /* the last that is made */
+    return stream->queue && queue_of(stream)->throttle[1]; /* the last one that open_queue creates */
 }
 
-static void stream_wait(struct reel_stream *later, struct reel_stream *earlier)
+static void wait_for_stream(struct reel_stream *later, struct reel_stream *earlier)
 {
     reel_cuda_enter();
     if (!is_open(later) || !is_open(earlier))
@@ -178,14 +180,15 @@ static void stream_wait(struct reel_stream *later, struct reel_stream *earlier)
     reel_cuda_check(later, code, "ordering two streams");
 }
 
-static void throttle(struct reel_stream *stream)
+static void throttle_queue(struct reel_stream *stream)
 {
     reel_cuda_enter();
     if (!is_open(stream))
         return;
     struct reel_cuda_queue *queue = queue_of(stream);
-    cudaEvent_t event = queue->throttle[queue->paces++ % 2];
-    cudaError_t code = awaited([=] { return cudaEventQuery(event); }); /* never recorded, it has ended */
+    cudaEvent_t event = queue->throttle[queue->throttles++ % 2];
+    /* An event that was never recorded counts as ended. */
+    cudaError_t code = poll_until_ready([=] { return cudaEventQuery(event); });
     cudaGetLastError();
     if (code == cudaSuccess)
         code = cudaEventRecord(event, queue->stream);
@@ -208,17 +211,17 @@ static cudaError_t copy_rows(cudaStream_t queue, const struct reel_copy *a, enum
     return code;
 }
 
-static void copy(struct reel_stream *stream, const struct reel_copy *a)
+static void copy_memory(struct reel_stream *stream, const struct reel_copy *a)
 {
     enum cudaMemcpyKind kind = a->direction == REEL_TO_DEVICE     ? cudaMemcpyHostToDevice
                                : a->direction == REEL_FROM_DEVICE ? cudaMemcpyDeviceToHost
                                                                   : cudaMemcpyDeviceToDevice;
     reel_cuda_check(stream, copy_rows(reel_cuda_queue(stream), a, kind), "copy");
-    if (a->direction != REEL_ON_DEVICE) /* failed or not, CUDA shall be done with the host's memory */
+    if (a->direction != REEL_ON_DEVICE) /* even after a failure, CUDA must be done with the host's memory */
         await_queue(stream, "copy");
 }
 
-static void clear(struct reel_stream *stream, const struct reel_clear *a)
+static void clear_memory(struct reel_stream *stream, const struct reel_clear *a)
 {
     reel_cuda_check(stream, cudaMemsetAsync(a->to, 0, static_cast<size_t>(a->bytes), reel_cuda_queue(stream)),
                     "clear");
@@ -237,7 +240,7 @@ static int64_t first_nonfinite(struct reel_stream *stream, const float *x, int64
     return stream->status != REEL_OK || first == NONE ? -1 : static_cast<int64_t>(first);
 }
 
-static void *handle(const struct reel_stream *stream)
+static void *stream_handle(const struct reel_stream *stream)
 {
     return stream->queue ? reel_cuda_queue(stream) : NULL;
 }
@@ -246,31 +249,31 @@ const struct reel_ops reel_ops_cuda = {.name = "cuda",
                                        .arithmetic = NULL,
                                        .widens = NULL,
                                        .is_host = 0,
-                                       .allocate = allocate,
-                                       .release = release,
+                                       .allocate = allocate_memory,
+                                       .release = release_memory,
                                        .allocate_host = allocate_host,
                                        .release_host = release_host,
                                        .taken_bytes = reel_cuda_taken_bytes,
-                                       .enter = enter,
+                                       .enter = enter_gpu,
                                        .leave = NULL,
                                        .scratch_bytes = reel_gemm_workspace_bytes,
                                        .open = open_queue,
                                        .close = close_queue,
-                                       .stream_wait = stream_wait,
-                                       .throttle = throttle,
-                                       .finish = finish,
+                                       .stream_wait = wait_for_stream,
+                                       .throttle = throttle_queue,
+                                       .finish = finish_queue,
                                        .events_open = reel_cuda_events_open,
                                        .event = reel_cuda_event,
                                        .events_settle = reel_cuda_events_settle,
                                        .event_ns = reel_cuda_event_ns,
                                        .range_push = reel_cuda_range_push,
                                        .range_pop = reel_cuda_range_pop,
-                                       .handle = handle,
+                                       .handle = stream_handle,
                                        .gemm = reel_gemm_cuda,
                                        .layer_norm = reel_layer_norm_cuda,
                                        .modulate = reel_modulate_cuda,
                                        .gated_add = reel_gated_add_cuda,
-                                       .squares = reel_squares_cuda,
+                                       .rms_squares = reel_rms_squares_cuda,
                                        .split_heads = reel_split_heads_cuda,
                                        .merge_heads = reel_merge_heads_cuda,
                                        .attention = reel_attention_cuda,
@@ -286,7 +289,7 @@ const struct reel_ops reel_ops_cuda = {.name = "cuda",
                                        .add_residual = reel_add_residual_cuda,
                                        .add_row = reel_add_row_cuda,
                                        .convert = reel_convert_cuda,
-                                       .copy = copy,
-                                       .clear = clear,
+                                       .copy = copy_memory,
+                                       .clear = clear_memory,
                                        .blend = reel_blend_cuda,
                                        .first_nonfinite = first_nonfinite};

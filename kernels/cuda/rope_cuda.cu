@@ -1,17 +1,17 @@
-/* RMS norm, rotation and the layout by heads on the GPU, in one pass over a row. */
+/* RMS norm, RoPE and the layout by heads on the GPU, in one pass over a row. */
 #include "row_cuda.h"
 
-/* first_head as a kernel gets it: by value, for it is the host's. */
+/* first_head as kernels get it: by value, because the caller's array is in the host's memory. */
 constexpr int CUTS_MAX = 128;
 struct head_cuts {
     int64_t first[CUTS_MAX + 1];
 };
 
-/* More than any block of a GPU has without being asked. */
+/* The shared memory that a block of any GPU can have without cudaFuncSetAttribute. */
 constexpr size_t SHARED_BYTES_MAX = 48 * 1024;
 
 template <enum reel_precision P, bool WIDE>
-static __global__ void __launch_bounds__(REEL_ROW_THREADS) squares_rows(struct reel_squares a)
+static __global__ void __launch_bounds__(REEL_ROW_THREADS) squares_rows(struct reel_rms_squares a)
 {
     for (int64_t r = blockIdx.x; r < a.rows; r += gridDim.x) {
         int64_t start = r * a.width;
@@ -28,7 +28,7 @@ static __global__ void __launch_bounds__(REEL_ROW_THREADS) squares_rows(struct r
     }
 }
 
-void reel_squares_cuda(struct reel_stream *stream, const struct reel_squares *a)
+void reel_rms_squares_cuda(struct reel_stream *stream, const struct reel_rms_squares *a)
 {
     reel_with_precision(a->dtype, [&](auto dtype) {
         reel_with_flag(reel_is_kept(a->width, a->x), [&](auto wide) {
@@ -39,10 +39,10 @@ void reel_squares_cuda(struct reel_stream *stream, const struct reel_squares *a)
     reel_cuda_check(stream, cudaGetLastError(), "squares");
 }
 
-/* Where the heads of row r go, and what its token turns by: [heads] places and [channels] of cosines and
- * sines. */
-REEL_DEVICE void tabulate(const struct reel_split_heads &a, const struct reel_rope &rope,
-                          const struct head_cuts &cuts, int64_t r, int64_t *place, float *turns)
+/* Fills the tables of row r: place[heads], the indexes in y at which its heads begin, and turns[channels],
+ * the cosines and sines that its token rotates by. */
+REEL_DEVICE void fill_tables(const struct reel_split_heads &a, const struct reel_rope &rope,
+                             const struct head_cuts &cuts, int64_t r, int64_t *place, float *turns)
 {
     for (int64_t n = threadIdx.x; n < a.heads; n += blockDim.x)
         place[n] = reel_head_at(cuts.first, a.rows, a.channels, r, n);
@@ -56,7 +56,8 @@ REEL_DEVICE void tabulate(const struct reel_split_heads &a, const struct reel_ro
     }
 }
 
-/* 1 / rms of row r; 1 where it has no norm. sum is of this thread's squares, where others' are not given. */
+/* 1 / sqrt(mean(x^2) + epsilon) of row r; 1 where there is no norm. `sum` is the sum of this thread's squares
+ * of x; it is 0 where a.squares gives those of all parts. */
 REEL_DEVICE float inverse_rms(const struct reel_split_heads &a, int64_t r, double sum)
 {
     if (!a.norm)
@@ -69,7 +70,8 @@ REEL_DEVICE float inverse_rms(const struct reel_split_heads &a, int64_t r, doubl
     });
 }
 
-/* The part of a row of x that begins at `first`, to its heads' places. */
+/* Applies norm and RoPE to the chunk x of a row, which begins at element `first`, and writes it to the places
+ * of its heads. */
 template <enum reel_precision P, bool KEPT>
 REEL_DEVICE void put_chunk(const struct reel_split_heads &a, int64_t first, float inverse,
                            const int64_t *place, const float *turns, float (&x)[REEL_CHUNK])
@@ -82,7 +84,7 @@ REEL_DEVICE void put_chunk(const struct reel_split_heads &a, int64_t first, floa
         for (int j = 0; j < REEL_CHUNK; j++)
             x[j] = x[j] * inverse * norm[j];
     }
-    if constexpr (KEPT) { /* one head's */
+    if constexpr (KEPT) { /* the chunk belongs to one head */
         int64_t head = first / a.channels, channel = first - head * a.channels;
         if (a.rope) {
             float entries[REEL_CHUNK];
@@ -124,8 +126,8 @@ static __global__ void __launch_bounds__(REEL_ROW_THREADS, 3)
             reel_each_chunk<true>(width, [&](int k, int64_t first) {
                 reel_load<P, true>(a.x, start + first, start + width, row[k]);
             });
-        __syncthreads(); /* the tables of the row before have been read */
-        tabulate(a, rope, cuts, r, place, turns);
+        __syncthreads(); /* every thread has read the tables of the previous row */
+        fill_tables(a, rope, cuts, r, place, turns);
         if (a.norm && !a.squares)
             reel_each_chunk<KEPT>(width, [&](int k, int64_t first) {
                 if constexpr (!KEPT)
@@ -142,7 +144,8 @@ static __global__ void __launch_bounds__(REEL_ROW_THREADS, 3)
     }
 }
 
-/* The cuts by value; 0 when the stream has failed, since they are too many. */
+/* Copies the cuts into *cuts. Where there are too many parts, or the tables are too large for shared memory,
+ * fails the stream and returns 0. */
 static int take_cuts(struct reel_stream *stream, const char *operation, int64_t parts,
                      const int64_t *first_head, size_t shared_bytes, struct head_cuts *cuts)
 {
@@ -176,7 +179,7 @@ void reel_split_heads_cuda(struct reel_stream *stream, const struct reel_split_h
     reel_cuda_check(stream, cudaGetLastError(), "split_heads");
 }
 
-/* A head of x is `units` Units, which are numbers or 16 bytes of them. */
+/* A head of x consists of `units` Units; a Unit is one element or 16 bytes of elements. */
 template <typename Unit>
 static __global__ void __launch_bounds__(REEL_ROW_THREADS)
     merge_heads_rows(const __grid_constant__ struct reel_merge_heads a,
@@ -186,7 +189,7 @@ static __global__ void __launch_bounds__(REEL_ROW_THREADS)
     for (int64_t r = blockIdx.x; r < a.rows; r += gridDim.x) {
         const Unit *x = static_cast<const Unit *>(a.x);
         Unit *y = static_cast<Unit *>(a.y) + r * a.heads * units;
-        __syncthreads(); /* the places of the row before have been read */
+        __syncthreads(); /* every thread has read the places of the previous row */
         for (int64_t n = threadIdx.x; n < a.heads; n += blockDim.x)
             place[n] = reel_head_at(cuts.first, a.rows, units, r, n);
         __syncthreads();

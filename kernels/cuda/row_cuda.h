@@ -1,11 +1,17 @@
-/* How the CUDA operations go over arrays: eight numbers of a row, a chunk, are a thread's at a time.
+/* How the CUDA operations traverse arrays: in chunks.
  *
- * Where widths and addresses allow, a chunk is loaded and stored by accesses of 16 bytes (WIDE); every other
- * width works too, number by number. Kernels over whole rows give a block to each, whose thread t has chunks
- * t, t + threads, ..; of at most KEPT of them each when WIDE, so that the row stays in registers from its
- * moments to its result. Sums of a row are made of chunks added in float, in pairs, and of chunks, lanes and
- * warps added in double: an order that depends on the width alone, with a relative error below 2e-7 of the
- * sum of the sizes. */
+ * A chunk here is REEL_CHUNK = 8 consecutive elements of a row, which one thread handles together. It has
+ * nothing to do with the chunks of frames in which a video is made (chunk.h).
+ *
+ * Where the width and the addresses allow it (WIDE), a thread loads and stores a chunk by 16-byte accesses.
+ * Every other width works too, element by element.
+ *
+ * A kernel over whole rows gives each row to one block; thread t handles chunks t, t + threads, and so on.
+ * In such a kernel WIDE (or KEPT) also means that a thread has at most REEL_KEPT chunks, so that the row
+ * can stay in registers from its moments to its result.
+ *
+ * A row's sum adds the eight values of a chunk in float, pairwise, and then the chunks, lanes and warps in
+ * double. The order depends on the width alone. The error is below 2e-7 of the sum of the absolute values. */
 #ifndef REEL_ROW_CUDA_H
 #define REEL_ROW_CUDA_H
 
@@ -15,7 +21,7 @@
 #include <type_traits>
 
 constexpr int REEL_CHUNK = 8, REEL_KEPT = 4, REEL_WARP = 32;
-constexpr int REEL_ROW_THREADS = 256, REEL_FLAT_THREADS = 256; /* of a block, at most and exactly */
+constexpr int REEL_ROW_THREADS = 256, REEL_FLAT_THREADS = 256; /* of a block: at most, exactly */
 
 #define REEL_DEVICE static __device__ __forceinline__
 
@@ -39,9 +45,11 @@ REEL_DEVICE void reel_narrow(float value, uint16_t *number)
     *number = reel_round_bf16(value);
 }
 
+/* The C type of an element of dtype P. */
 template <enum reel_precision P> using reel_held = std::conditional_t<P == REEL_FP32, float, uint16_t>;
 
-/* The numbers of a vector: two bfloat16 are a word, the lower half first. */
+/* The elements of a vector of 16 bytes: 4 floats, or 8 bfloat16, of which two share a word, the first in the
+ * lower half. */
 template <enum reel_precision P> REEL_DEVICE void reel_unpack(uint4 vector, float *values)
 {
     uint32_t words[4] = {vector.x, vector.y, vector.z, vector.w};
@@ -68,8 +76,8 @@ template <enum reel_precision P> REEL_DEVICE uint4 reel_pack(const float *values
     return make_uint4(words[0], words[1], words[2], words[3]);
 }
 
-/* values[j] = array[first + j], 0 from `end` on. When WIDE, array + first is aligned to 16 bytes and the end
- * is beyond. */
+/* values[j] = array[first + j], but 0 where first + j >= end. When WIDE, array + first must be aligned to 16
+ * bytes, and the whole chunk must lie before `end`. */
 template <enum reel_precision P, bool WIDE>
 REEL_DEVICE void reel_load(const void *array, int64_t first, int64_t end, float (&values)[REEL_CHUNK])
 {
@@ -91,7 +99,8 @@ REEL_DEVICE void reel_load(const void *array, int64_t first, int64_t end, float 
     }
 }
 
-/* The inverse, to memory of the device. The store is named, for the compiler takes some of 16 bytes apart. */
+/* The inverse, to device memory. It calls __stcg by name because the compiler splits some stores of 16
+ * bytes. */
 template <enum reel_precision P, bool WIDE>
 REEL_DEVICE void reel_store(void *array, int64_t first, int64_t end, const float (&values)[REEL_CHUNK])
 {
@@ -110,12 +119,13 @@ REEL_DEVICE void reel_store(void *array, int64_t first, int64_t end, const float
     }
 }
 
-/* A chunk's sum, in pairs. */
+/* The sum of a chunk, pairwise. */
 REEL_DEVICE float reel_row_sum(const float (&v)[REEL_CHUNK])
 {
     return ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7]));
 }
 
+/* The sum of a chunk's squares. */
 REEL_DEVICE float reel_row_squares(const float (&v)[REEL_CHUNK])
 {
     float squares[REEL_CHUNK];
@@ -125,8 +135,8 @@ REEL_DEVICE float reel_row_squares(const float (&v)[REEL_CHUNK])
     return reel_row_sum(squares);
 }
 
-/* The chunks of a row that are this thread's: body(k, first element), k < REEL_KEPT a constant when WIDE,
- * else 0. */
+/* Calls body(k, first element) for each of this thread's chunks of a row. When WIDE, k < REEL_KEPT counts the
+ * chunks and is a compile-time constant; otherwise k is 0. */
 template <bool WIDE, typename Body> REEL_DEVICE void reel_each_chunk(int64_t width, Body body)
 {
     int64_t first = static_cast<int64_t>(threadIdx.x) * REEL_CHUNK;
@@ -142,18 +152,18 @@ template <bool WIDE, typename Body> REEL_DEVICE void reel_each_chunk(int64_t wid
     }
 }
 
-/* finish(the sum over the block) by one thread, since doubles are dear on some GPUs; what it returns is every
- * thread's. Every thread of the block comes. */
+/* finish(the sum over the block), returned to every thread. One thread calls finish, because arithmetic on
+ * doubles is slow on some GPUs. Every thread of the block must call this; otherwise the block hangs. */
 template <typename Finish> REEL_DEVICE float reel_block_total(double sum, Finish finish)
 {
     __shared__ double of_warp[REEL_ROW_THREADS / REEL_WARP];
     __shared__ float result;
 #pragma unroll
-    for (int simd = REEL_WARP / 2; simd > 0; simd /= 2)
-        sum += __shfl_xor_sync(0xffffffffu, sum, simd);
+    for (int lanes = REEL_WARP / 2; lanes > 0; lanes /= 2)
+        sum += __shfl_xor_sync(0xffffffffu, sum, lanes);
     if (threadIdx.x % REEL_WARP == 0)
         of_warp[threadIdx.x / REEL_WARP] = sum;
-    __syncthreads(); /* and everyone has read the result of the call before */
+    __syncthreads(); /* also: every thread has read the result of the previous call */
     if (threadIdx.x == 0) {
         double total = 0;
         for (unsigned warp = 0; warp < blockDim.x / REEL_WARP; warp++)
@@ -164,7 +174,7 @@ template <typename Finish> REEL_DEVICE float reel_block_total(double sum, Finish
     return result;
 }
 
-/* The element of the whole grid that this thread begins with, and how far the next one is. */
+/* For loops over the whole grid: this thread's first index, and the distance to its next one. */
 REEL_DEVICE int64_t reel_grid_first(void)
 {
     return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -182,50 +192,52 @@ static inline int64_t reel_chunks(int64_t width)
     return (width + REEL_CHUNK - 1) / REEL_CHUNK;
 }
 
-/* Threads of a row's block: by the width alone. */
+/* The number of threads of a row's block. It depends on the width alone. */
 static inline unsigned reel_row_threads(int64_t width)
 {
-    int64_t simd = (reel_chunks(width) + REEL_KEPT - 1) / REEL_KEPT;
-    int64_t threads = (simd + REEL_WARP - 1) / REEL_WARP * REEL_WARP;
+    int64_t lanes = (reel_chunks(width) + REEL_KEPT - 1) / REEL_KEPT;
+    int64_t threads = (lanes + REEL_WARP - 1) / REEL_WARP * REEL_WARP;
     return static_cast<unsigned>(threads < REEL_ROW_THREADS ? threads : REEL_ROW_THREADS);
 }
 
-/* Blocks enough to fill any GPU several times; they go on where there is more. */
-static inline unsigned reel_block_weights(int64_t wanted, int64_t max)
+/* The number of blocks: as many as wanted, but at most max, which fills any GPU several times. The blocks
+ * loop over the rest. */
+static inline unsigned reel_thread_blocks(int64_t wanted, int64_t max)
 {
     return static_cast<unsigned>(wanted < max ? wanted : max);
 }
 
 static inline unsigned reel_row_blocks(int64_t rows)
 {
-    return reel_block_weights(rows, 1 << 16);
+    return reel_thread_blocks(rows, 1 << 16);
 }
 
 static inline unsigned reel_flat_blocks(int64_t elements)
 {
-    return reel_block_weights((elements + REEL_FLAT_THREADS - 1) / REEL_FLAT_THREADS, 1 << 14);
+    return reel_thread_blocks((elements + REEL_FLAT_THREADS - 1) / REEL_FLAT_THREADS, 1 << 14);
 }
 
-/* Whether rows of that width are whole chunks at these addresses and strides of floats. */
+/* Whether rows of that width consist of whole chunks and begin at multiples of 16 bytes in all these arrays.
+ * NULL is allowed for an array that is not there. */
 template <typename... Addresses> static bool reel_is_wide(int64_t width, const Addresses *...addresses)
 {
     return width % REEL_CHUNK == 0 && ((reinterpret_cast<uintptr_t>(addresses) % 16 == 0) && ...);
 }
 
-/* Whether a row also stays in registers. */
+/* Whether, in addition, a row can stay in the registers of its block. */
 template <typename... Addresses> static bool reel_is_kept(int64_t width, const Addresses *...addresses)
 {
     return width <= static_cast<int64_t>(REEL_ROW_THREADS) * REEL_KEPT * REEL_CHUNK &&
            reel_is_wide(width, addresses...);
 }
 
-/* Whether parts of the rows of a table that begin at these elements are aligned to 16 bytes. */
+/* Whether element `at` of every row of the table is aligned to 16 bytes. */
 static inline bool reel_is_wide_table(const struct reel_rows *rows, int64_t at)
 {
     return rows->stride % 4 == 0 && at % 4 == 0 && reinterpret_cast<uintptr_t>(rows->table) % 16 == 0;
 }
 
-/* launch(constant) for a value that is known when the program runs. */
+/* Calls launch with a compile-time constant that equals a value known only at run time. */
 template <typename Launch> static void reel_with_precision(enum reel_precision precision, Launch launch)
 {
     if (precision == REEL_FP32)
@@ -242,6 +254,7 @@ template <typename Launch> static void reel_with_flag(bool flag, Launch launch)
         launch(std::false_type());
 }
 
+/* The table row of token t. */
 REEL_DEVICE const float *reel_row_of(const struct reel_rows &rows, int64_t t)
 {
     return rows.table + (rows.of_token ? rows.of_token[t] : t) * rows.stride;

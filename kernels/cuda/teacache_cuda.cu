@@ -1,4 +1,4 @@
-/* What TeaCache does with tokens on the GPU: expansion, distances, residuals. */
+/* TeaCache's operations on tokens on the GPU: expansion of embeddings, distances, residuals. */
 #include "row_cuda.h"
 
 template <bool WIDE> static __global__ void expand_chunks(struct reel_expand a, int64_t row_chunks)

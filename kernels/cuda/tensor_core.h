@@ -1,18 +1,22 @@
-/* The instructions of a tensor core and what feeds them, each as one function: asynchronous copies into
- * shared memory (cp.async), loads of 8 x 8 matrices by a warp (ldmatrix) and the product of bfloat16
- * matrices (mma.sync).
+/* Tensor core instructions and those that feed them, one function each: asynchronous copies into shared
+ * memory (cp.async), loads of 8 x 8 matrices by a warp (ldmatrix) and products of bfloat16 matrices
+ * (mma.sync).
  *
- *     reel_copy_16(tile + at, x + from, row < rows);          16 bytes, zeros where the row does not exist
- *     reel_copies_close(), reel_copies_await<0>();            a group of copies ends; none is under way now
- *     reel_load_matrices(a, tile + ...);                      a warp's part of a 16 x 16 matrix
- *     reel_multiply(sum, a, b);                               sum[16, 8] += a[16, 16] b[16, 8]
+ *     reel_copy_16(tile + at, x + from, row < rows);       copies 16 bytes; zeros if the row does not exist
+ *     reel_copies_close();                                 closes a group of copies
+ *     reel_copies_await<0>();                              waits until no copy is under way
+ *     reel_load_matrices(a, tile + ...);                   loads a 16 x 16 matrix, each lane its elements
+ *     reel_multiply(sum, a, b);                            sum[16, 8] += a[16, 16] b[16, 8]
  *
- * Every thread of a warp calls together. Of a matrix a[16, 16] lane l holds, two numbers in each register,
- * a[l / 4 (+ 8 in registers 1 and 3)][l % 4 * 2, + 1 (+ 8 in registers 2 and 3)]; of b[16, 8] b[l % 4 * 2,
- * + 1 (+ 8 in register 1)][l / 4]; of sum[16, 8] sum[l / 4 (+ 8 in elements 2 and 3)][l % 4 * 2 + element %
- * 2].
+ * All threads of a warp call reel_load_* and reel_multiply together. A register of a or b holds two elements,
+ * and sum has one float per element. Lane l holds, with r the index of the register and e that of the float:
  *
- * For sm_80 and later; on the stand-in, which runs kernels on the host, the same from the same registers. */
+ *     a[16, 16]    row l / 4 + (8 if r is 1 or 3), columns l % 4 * 2 + (8 if r is 2 or 3) and the next
+ *     b[16, 8]     rows l % 4 * 2 + (8 if r is 1) and the next, column l / 4
+ *     sum[16, 8]   row l / 4 + (8 if e is 2 or 3), column l % 4 * 2 + e % 2
+ *
+ * For sm_80 and later. The fake of CUDA, which runs kernels on the host, does the same with the same
+ * registers. */
 #ifndef REEL_TENSOR_CORE_H
 #define REEL_TENSOR_CORE_H
 
@@ -22,13 +26,14 @@
 #include "tensor_core_host.h"
 #else
 
-/* Where something lies within shared memory, as PTX wants it. */
+/* The address within shared memory, in the form that PTX expects. */
 static __device__ inline uint32_t reel_shared_address(const void *shared)
 {
     return static_cast<uint32_t>(__cvta_generic_to_shared(shared));
 }
 
-/* 16 bytes, both sides aligned to them; where they are not there, zeros, and nothing is read. */
+/* Starts a copy of 16 bytes; both addresses are aligned to 16. Unless `there`, reads nothing and writes
+ * zeros. */
 static __device__ inline void reel_copy_16(void *shared, const void *global, bool there)
 {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(reel_shared_address(shared)),
@@ -36,19 +41,20 @@ static __device__ inline void reel_copy_16(void *shared, const void *global, boo
                  : "memory");
 }
 
+/* Closes a group: the copies that the calling thread started since the last group. */
 static __device__ inline void reel_copies_close()
 {
     asm volatile("cp.async.commit_group;\n" ::: "memory");
 }
 
-/* Waits for all groups of the calling thread but the last `pending`. */
+/* Waits for all groups of the calling thread except the last `pending`. */
 template <int pending> static __device__ inline void reel_copies_await()
 {
     asm volatile("cp.async.wait_group %0;\n" ::"n"(pending) : "memory");
 }
 
-/* Four 8 x 8 matrices of 16 bits: lanes 8 i .. 8 i + 7 say where the rows of matrix i begin, and register i
- * holds of it numbers 2 (l % 4) and 2 (l % 4) + 1 of row l / 4. */
+/* Loads four 8 x 8 matrices of 16-bit elements. Lanes 8 i .. 8 i + 7 pass the addresses of the rows of matrix
+ * i. Register i of lane l receives elements 2 (l % 4) and 2 (l % 4) + 1 of row l / 4 of matrix i. */
 static __device__ inline void reel_load_matrices(uint32_t registers[4], const void *row)
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];\n"
@@ -57,7 +63,8 @@ static __device__ inline void reel_load_matrices(uint32_t registers[4], const vo
                  : "memory");
 }
 
-/* The same of the transposed matrices: numbers l / 4 of rows 2 (l % 4) and 2 (l % 4) + 1. */
+/* The same for the transposed matrices: register i receives element l / 4 of rows 2 (l % 4) and
+ * 2 (l % 4) + 1. */
 static __device__ inline void reel_load_transposed(uint32_t registers[4], const void *row)
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];\n"
@@ -66,7 +73,7 @@ static __device__ inline void reel_load_transposed(uint32_t registers[4], const 
                  : "memory");
 }
 
-/* sum[16, 8] += a[16, 16] b[16, 8], sums in float. */
+/* sum[16, 8] += a[16, 16] b[16, 8], summed in float. */
 static __device__ inline void reel_multiply(float sum[4], const uint32_t a[4], const uint32_t b[2])
 {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
@@ -75,8 +82,8 @@ static __device__ inline void reel_multiply(float sum[4], const uint32_t a[4], c
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-/* The same number, of which the compiler does not know that it is the same: what is computed from it in a
- * loop is then computed anew each time, and no register holds it meanwhile. */
+/* Returns x, but hides from the compiler that the value is unchanged. Whatever a loop computes from it is
+ * then computed again in each iteration and takes no register in between. */
 static __device__ inline int reel_anew(int x)
 {
     asm volatile("" : "+r"(x));
@@ -91,8 +98,8 @@ static __device__ inline uint32_t reel_pack(float low, float high)
     return both;
 }
 
-/* 2^x, with the hardware's error of two units in the last place; 0 where that would not be a normal
- * number. */
+/* 2^x by the hardware, with an error of two units in the last place; 0 where the result would be
+ * subnormal. */
 static __device__ inline float reel_power_of_two(float x)
 {
     float y;

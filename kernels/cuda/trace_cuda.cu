@@ -1,4 +1,4 @@
-/* When the device comes by, on the host's clock; and NVTX. */
+/* The times on the host's clock at which the device reaches events; and NVTX ranges. */
 #include "trace_cuda.h"
 
 #include <atomic>
@@ -14,17 +14,17 @@ namespace
 constexpr int64_t EVENTS = 1 << 17;
 constexpr int TRIES = 16, QUEUES = 16;
 
-/* An event whose time on the host is known. */
+/* An event with a known time on the host's clock. */
 struct anchor {
     cudaEvent_t event;
     int64_t host_ns;
 };
 
 cudaEvent_t events[EVENTS];
-const void *queues[EVENTS]; /* of each */
-int64_t times[EVENTS];      /* settled */
+const void *queues[EVENTS]; /* of each event */
+int64_t times[EVENTS];      /* of each event, on the host's clock, once settled; -1: not known */
 int64_t made, settled;
-std::atomic<int64_t> used{EVENTS}; /* none are left until they are opened */
+std::atomic<int64_t> used{EVENTS}; /* all, so that none can be had before reel_cuda_events_open */
 bool is_opened;
 struct anchor first, last;
 cudaEvent_t spare;
@@ -34,7 +34,7 @@ bool is_open(const struct reel_stream *stream)
     return stream->queue && reel_cuda_queue(stream);
 }
 
-/* Events of the pool, and the anchors'; once. */
+/* Creates the events of the pool and of the anchors, unless they exist. */
 bool make_events()
 {
     cudaEvent_t *const others[] = {&first.event, &last.event, &spare};
@@ -46,8 +46,8 @@ bool make_events()
     return made == EVENTS;
 }
 
-/* Between the host's looking before and after, the device passes the event: of several tries the narrowest
- * counts. */
+/* Sets an anchor. The device reaches the event between two readings of the host's clock; of several tries the
+ * one with the closest readings counts. */
 bool drop_anchor(struct reel_stream *stream, struct anchor *anchor)
 {
     int64_t narrowest = INT64_MAX;
@@ -68,7 +68,7 @@ bool drop_anchor(struct reel_stream *stream, struct anchor *anchor)
     return true;
 }
 
-/* Nanoseconds of the device from one event to another, which may have been before it. */
+/* The device's nanoseconds from one event to another; negative where the other came first. */
 bool elapsed(cudaEvent_t from, cudaEvent_t to, double *ns)
 {
     float milliseconds = 0;
@@ -78,7 +78,7 @@ bool elapsed(cudaEvent_t from, cudaEvent_t to, double *ns)
     return true;
 }
 
-/* The last time of each queue: rounding must not let a mark come before an earlier one. */
+/* The latest time of a queue. Rounding must not put an event before an earlier one of its queue. */
 struct latest {
     const void *queue;
     int64_t ns;
@@ -104,7 +104,7 @@ int reel_cuda_events_open(struct reel_stream *stream)
     is_opened = is_open(stream) && make_events() && drop_anchor(stream, &first);
     if (is_opened)
         used = 0;
-    cudaGetLastError(); /* no failure of the run */
+    cudaGetLastError(); /* without events the run goes on */
     return is_opened;
 }
 
@@ -117,14 +117,14 @@ int64_t reel_cuda_event(struct reel_stream *stream)
     queues[event] = reel_cuda_queue(stream);
     times[event] = 0;
     if (cudaEventRecord(events[event], reel_cuda_queue(stream)) != cudaSuccess) {
-        cudaGetLastError(); /* what is wrong with the device the operations find */
+        cudaGetLastError(); /* if the device is broken, the operations report it */
         times[event] = -1;
     }
     return event;
 }
 
-/* Milliseconds are floats, which are coarse after a minute: a mark is measured from one shortly before it.
- * Both clocks are laid over each other at the first and at the last anchor. */
+/* CUDA gives times in milliseconds as floats, which are coarse after a minute. So each event is measured from
+ * another one shortly before it. The first and the last anchor map the device's clock to the host's. */
 void reel_cuda_events_settle(struct reel_stream *stream)
 {
     const double far_ns = 250e6;

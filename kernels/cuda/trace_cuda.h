@@ -1,8 +1,9 @@
-/* Marks and ranges of the CUDA backend, as members of its table (ops.h). For the C++ of *_cuda.cu only.
+/* Events and ranges of the CUDA backend: members of its table, with the contracts of ops.h. Only for the C++
+ * of *_cuda.cu.
  *
- * A mark is a CUDA event, of a pool that marks_open fills once: 131,072, so that 65,536 spans of a profile
- * are measured on the device. Ranges are NVTX's, which Nsight Systems shows; without it a range costs
- * nothing. */
+ * Events come from a pool of 131,072 CUDA events, which the first reel_cuda_events_open creates: enough to
+ * measure 65,536 spans of a profile on the device. Ranges are those of NVTX, which Nsight Systems shows;
+ * without Nsight Systems a range costs nothing. */
 #ifndef REEL_TRACE_CUDA_H
 #define REEL_TRACE_CUDA_H
 

@@ -1,11 +1,11 @@
-/* A backend that computes like the CPU's on memory that only its operations can touch: while none is
- * within. What a mover touches beside an operation is not seen. Order and content are checked as shadow.h
- * says. */
+/* A backend that computes like the CPU's, on memory that can be accessed only while an operation runs. While
+ * one runs, an undeclared access by another thread, such as an async transfer's, is not seen. Order and
+ * content are checked as shadow.h says. */
 #include "shadow_state.h"
 
 #include "cpu.h"
 
-/* An operation is checked, and then computed at once. */
+/* Every operation is checked and then computed at once. */
 #define OPERATION(name)                                                                                      \
     static void name(struct reel_stream *stream, const struct reel_##name *a)                                \
     {                                                                                                        \
@@ -37,13 +37,13 @@ void reel_shadow_touch(struct reel_stream *stream, const char *what, const struc
     reel_shadow_end(&step);
 }
 
-static void enter(struct reel_stream *stream)
+static void enter_shadow(struct reel_stream *stream)
 {
     (void)stream;
     reel_shadow_open_memory();
 }
 
-static void leave(struct reel_stream *stream)
+static void leave_shadow(struct reel_stream *stream)
 {
     (void)stream;
     reel_shadow_close_memory();
@@ -65,8 +65,8 @@ static void *handle(const struct reel_stream *stream)
 const struct reel_ops reel_ops_shadow = {REEL_SHADOW_OPERATIONS(ENTRY).name = "shadow",
                                          .allocate = reel_shadow_allocate,
                                          .release = reel_shadow_release,
-                                         .enter = enter,
-                                         .leave = leave,
+                                         .enter = enter_shadow,
+                                         .leave = leave_shadow,
                                          .scratch_bytes = reel_scratch_bytes_cpu,
                                          .open = open_stream,
                                          .close = reel_shadow_close,

@@ -1,11 +1,11 @@
-/* Who has written and read which bytes, and whether one more may. Extents are sorted and cover their
- * region. */
+/* Which operations have written and read which bytes, and whether another one may. The extents of a region
+ * are sorted and cover it. */
 #include "shadow_state.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* The extents that a range is turned into, before they replace the old ones. */
+/* The new extents of a range, before they replace the old ones. */
 static struct {
     struct reel_extent *extents;
     int64_t count, room;
@@ -13,7 +13,8 @@ static struct {
 
 enum intent { READ, WRITE };
 
-/* A range in its region: rows [first + r * stride, .. + row_bytes), the end after the last. */
+/* A range in its region: rows [first + r * stride, first + r * stride + row_bytes); end is the end of the
+ * last row. */
 struct rows {
     struct reel_region *region;
     const char *name;
@@ -48,7 +49,7 @@ static int64_t end_of(const struct reel_region *region, int64_t extent)
     return extent + 1 < region->count ? region->extents[extent + 1].first : region->bytes;
 }
 
-/* The extent that holds that byte. */
+/* The index of the extent that holds that byte. */
 static int64_t extent_at(const struct reel_region *region, int64_t byte)
 {
     int64_t low = 0, high = region->count;
@@ -85,26 +86,27 @@ static struct rows rows_of(const struct reel_shadow_step *step, const struct ree
                          .stride = rows > 1 ? range->stride_bytes : range->row_bytes};
     found.end = found.first + (rows - 1) * found.stride + found.row_bytes;
     if (found.end > region->bytes)
-        reel_shadow_abort("%s: %s, from byte %lld of its region on, goes %lld bytes beyond its end",
+        reel_shadow_abort("%s: %s begins at byte %lld of its region and goes %lld bytes beyond its end",
                           step->what, range->name, (long long)found.first,
                           (long long)(found.end - region->bytes));
-    if (found.stride == found.row_bytes) /* dense: one row */
+    if (found.stride == found.row_bytes) /* dense rows are one row */
         found.row_bytes = found.stride = found.end - found.first;
     return found;
 }
 
-static void refuse(const struct reel_shadow_step *step, const struct rows *rows, int64_t byte,
-                   enum intent intent, const char *other, int place, uint32_t number)
+static void refuse_access(const struct reel_shadow_step *step, const struct rows *rows, int64_t byte,
+                          enum intent intent, const char *other, int place, uint32_t number)
 {
     reel_shadow_abort("%s on stream %d %s %s at byte %lld of its region, which %s on stream %d may still %s: "
-                      "neither an order of the streams nor a wait of the host lies between",
+                      "neither reel_stream_wait nor a wait of the host orders the two",
                       step->what, step->by->place, intent == READ ? "reads" : "writes", rows->name,
                       (long long)byte, reel_shadow_name(place, number), place, other);
 }
 
-/* Whether what other operations have done with these bytes has ended, and this one does not do both. */
-static void judge(const struct reel_shadow_step *step, const struct rows *rows, int64_t byte,
-                  enum intent intent, const struct reel_past *past)
+/* Checks a byte with this past. Everything that other operations have done to it must have ended, and this
+ * operation must not both read and write it, or write it twice. */
+static void judge_bytes(const struct reel_shadow_step *step, const struct rows *rows, int64_t byte,
+                        enum intent intent, const struct reel_past *past)
 {
     const uint32_t *done = step->by->done.time;
     int me = step->by->place;
@@ -118,15 +120,15 @@ static void judge(const struct reel_shadow_step *step, const struct rows *rows, 
         reel_shadow_abort("%s on stream %d reads %s at byte %lld of its region, which nobody has written",
                           step->what, me, rows->name, (long long)byte);
     if (past->writer != REEL_SHADOW_NOBODY && past->written > done[past->writer])
-        refuse(step, rows, byte, intent, "write", past->writer, past->written);
+        refuse_access(step, rows, byte, intent, "write", past->writer, past->written);
     for (uint32_t left = intent == WRITE ? past->readers : 0; left; left &= left - 1) {
         int reader = __builtin_ctz(left);
         if (past->read[reader] > done[reader])
-            refuse(step, rows, byte, intent, "read", reader, past->read[reader]);
+            refuse_access(step, rows, byte, intent, "read", reader, past->read[reader]);
     }
 }
 
-static void check(const struct reel_shadow_step *step, const struct rows *rows, enum intent intent)
+static void check_range(const struct reel_shadow_step *step, const struct rows *rows, enum intent intent)
 {
     const struct reel_region *region = rows->region;
     int64_t e = extent_at(region, rows->first);
@@ -135,7 +137,7 @@ static void check(const struct reel_shadow_step *step, const struct rows *rows, 
             e++;
         for (;;) {
             const struct reel_extent *extent = &region->extents[e];
-            judge(step, rows, extent->first > row ? extent->first : row, intent, &extent->past);
+            judge_bytes(step, rows, extent->first > row ? extent->first : row, intent, &extent->past);
             if (end_of(region, e) >= row + rows->row_bytes)
                 break;
             e++;
@@ -143,8 +145,8 @@ static void check(const struct reel_shadow_step *step, const struct rows *rows, 
     }
 }
 
-/* A past to which the step has added its own. Reads that had ended when it began are forgotten: what comes
- * after this one comes after them. */
+/* The past after this step. It forgets reads that had ended when the step began: whatever is ordered after
+ * the step is ordered after them too. */
 static struct reel_past followed(const struct reel_shadow_step *step, struct reel_past past,
                                  enum intent intent)
 {
@@ -161,8 +163,8 @@ static struct reel_past followed(const struct reel_shadow_step *step, struct ree
     return past;
 }
 
-/* One more extent, unless it only goes on like the last. */
-static void emit(int64_t first, const struct reel_past *past)
+/* Appends an extent to `fresh`, unless it has the same past as the last one. */
+static void emit_extent(int64_t first, const struct reel_past *past)
 {
     if (fresh.count > 0 && alike(&fresh.extents[fresh.count - 1].past, past))
         return;
@@ -171,8 +173,8 @@ static void emit(int64_t first, const struct reel_past *past)
     fresh.extents[fresh.count++].past = *past;
 }
 
-/* Puts the new extents in the place of [from, to). */
-static void splice(struct reel_region *region, int64_t from, int64_t to)
+/* Replaces the extents [from, to) of the region by the new ones. */
+static void splice_extents(struct reel_region *region, int64_t from, int64_t to)
 {
     int64_t count = region->count + fresh.count - (to - from);
     region->extents = with_room(region->extents, &region->room, count);
@@ -182,14 +184,14 @@ static void splice(struct reel_region *region, int64_t from, int64_t to)
     region->count = count;
 }
 
-static void note(const struct reel_shadow_step *step, const struct rows *rows, enum intent intent)
+static void record_range(const struct reel_shadow_step *step, const struct rows *rows, enum intent intent)
 {
     struct reel_region *region = rows->region;
     int64_t e = extent_at(region, rows->first), from = e > 0 ? e - 1 : e;
     int64_t at = region->extents[e].first, row = rows->first;
     fresh.count = 0;
-    if (from < e) /* what comes may only go on like it */
-        emit(region->extents[from].first, &region->extents[from].past);
+    if (from < e) /* the first new extent may have the same past as this one */
+        emit_extent(region->extents[from].first, &region->extents[from].past);
     while (at < rows->end) {
         int inside = at >= row;
         int64_t end = end_of(region, e), row_end = row + rows->row_bytes,
@@ -197,14 +199,14 @@ static void note(const struct reel_shadow_step *step, const struct rows *rows, e
         struct reel_past past = region->extents[e].past;
         if (inside)
             past = followed(step, past, intent);
-        emit(at, &past);
+        emit_extent(at, &past);
         row += inside && stop == row_end ? rows->stride : 0;
         e += stop == end;
         at = stop;
     }
-    if (e < region->count) /* what the range leaves of its last extent, or the next one */
-        emit(at, &region->extents[e].past);
-    splice(region, from, e < region->count ? e + 1 : e);
+    if (e < region->count) /* the rest of the range's last extent, or the next extent */
+        emit_extent(at, &region->extents[e].past);
+    splice_extents(region, from, e < region->count ? e + 1 : e);
 }
 
 void reel_shadow_read(const struct reel_shadow_step *step, struct reel_shadow_range range)
@@ -212,8 +214,8 @@ void reel_shadow_read(const struct reel_shadow_step *step, struct reel_shadow_ra
     if (range.row_bytes == 0)
         return;
     struct rows rows = rows_of(step, &range);
-    check(step, &rows, READ);
-    note(step, &rows, READ);
+    check_range(step, &rows, READ);
+    record_range(step, &rows, READ);
 }
 
 void reel_shadow_write(const struct reel_shadow_step *step, struct reel_shadow_range range)
@@ -221,8 +223,8 @@ void reel_shadow_write(const struct reel_shadow_step *step, struct reel_shadow_r
     if (range.row_bytes == 0)
         return;
     struct rows rows = rows_of(step, &range);
-    check(step, &rows, WRITE);
-    note(step, &rows, WRITE);
+    check_range(step, &rows, WRITE);
+    record_range(step, &rows, WRITE);
 }
 
 void reel_shadow_update(const struct reel_shadow_step *step, struct reel_shadow_range range)
@@ -230,13 +232,13 @@ void reel_shadow_update(const struct reel_shadow_step *step, struct reel_shadow_
     if (range.row_bytes == 0)
         return;
     struct rows rows = rows_of(step, &range);
-    check(step, &rows, READ);
-    check(step, &rows, WRITE);
-    note(step, &rows, WRITE);
+    check_range(step, &rows, READ);
+    check_range(step, &rows, WRITE);
+    record_range(step, &rows, WRITE);
 }
 
 void reel_shadow_host(const struct reel_shadow_step *step, const char *name, const void *at, int64_t bytes)
 {
     if (reel_shadow_region(at) || reel_shadow_region((const char *)at + bytes - 1))
-        reel_shadow_abort("%s: %s is device memory, and the host's is needed", step->what, name);
+        reel_shadow_abort("%s: %s is device memory, expected host memory", step->what, name);
 }

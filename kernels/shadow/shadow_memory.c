@@ -1,4 +1,4 @@
-/* The shadow's memory: unreadable but for whoever has opened it. */
+/* The shadow's memory: unreadable unless it has been opened. */
 #include "shadow_state.h"
 
 #include <stdio.h>
@@ -10,14 +10,15 @@ enum {
     PAGE = 4096,
     HUGE_PAGE = 1 << 21,
     REGIONS_MAX = 64,
-    FRESH = 0xff /* every number that is made of it is none */
+    FRESH = 0xff /* floats and bfloat16 made of these bytes are NaN */
 };
 
-/* What is allocated, and how many are within: those of a mover run beside the others. */
+/* The allocated regions, and how many threads or nested calls have opened the memory. Async transfers run
+ * beside the others, so this may exceed one. */
 static struct reel_region regions[REGIONS_MAX];
 static int count, within;
 
-static void protect(const struct reel_region *region, int how)
+static void protect_region(const struct reel_region *region, int how)
 {
     if (mprotect(region->memory, (size_t)region->mapped_bytes, how) != 0) {
         perror("shadow memory");
@@ -28,7 +29,7 @@ static void protect(const struct reel_region *region, int how)
 static void protect_all(int how)
 {
     for (int r = 0; r < count; r++)
-        protect(&regions[r], how);
+        protect_region(&regions[r], how);
 }
 
 void reel_shadow_open_memory(void)
@@ -47,8 +48,8 @@ void reel_shadow_close_memory(void)
     pthread_mutex_unlock(&reel_shadow_lock);
 }
 
-/* Whole pages that lie on a multiple of their size; NULL where there are none. */
-static char *map(int64_t bytes, int64_t page)
+/* Maps whole pages, aligned to the size of a page; NULL when out of memory. */
+static char *map_pages(int64_t bytes, int64_t page)
 {
     char *memory =
         mmap(NULL, (size_t)(bytes + page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -64,10 +65,10 @@ static char *map(int64_t bytes, int64_t page)
 void *reel_shadow_allocate(int64_t bytes)
 {
     int64_t page = bytes < HUGE_PAGE ? PAGE : HUGE_PAGE, all = (bytes + page - 1) / page * page;
-    char *memory = map(all, page);
+    char *memory = map_pages(all, page);
     if (!memory)
         return NULL;
-    /* 64 MB take 10 ms to protect in small pages and 20 us in huge ones; refused, it is only slower */
+    /* 64 MB take 10 ms to protect in small pages and 20 us in huge ones. A refusal costs only time. */
     if (page == HUGE_PAGE)
         madvise(memory, (size_t)all, MADV_HUGEPAGE);
     memset(memory, FRESH, (size_t)all);
@@ -77,7 +78,7 @@ void *reel_shadow_allocate(int64_t bytes)
         regions[count] = (struct reel_region){.memory = memory, .bytes = bytes, .mapped_bytes = all};
         reel_extents_open(&regions[count]);
         if (within == 0)
-            protect(&regions[count], PROT_NONE);
+            protect_region(&regions[count], PROT_NONE);
         count++;
     }
     pthread_mutex_unlock(&reel_shadow_lock);

@@ -1,4 +1,4 @@
-/* The order of the shadow's streams: a clock for each, and one for every thread of the host. */
+/* The order of the shadow's streams: a clock for each stream, and one for every host thread. */
 #include "shadow_state.h"
 
 #include <stdarg.h>
@@ -6,16 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAMES = 256 }; /* operations of a stream whose names are kept */
+enum { NAMES = 256 }; /* the names of a stream's last operations are kept */
 
 pthread_mutex_t reel_shadow_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Places outlive their streams: numbers go on where the last stream of the place ended. */
+/* Entries outlive their streams: operation numbers continue where the entry's previous stream ended. */
 static struct reel_shadow_stream streams[REEL_SHADOW_STREAMS];
 static uint32_t issued[REEL_SHADOW_STREAMS];
 static const char *names[REEL_SHADOW_STREAMS][NAMES];
 
-/* What has ended for every thread, and for this one. */
+/* What every thread knows to have ended, and what this thread knows. */
 static struct reel_clock everybody;
 static _Thread_local struct reel_clock host;
 
@@ -31,29 +31,29 @@ void reel_shadow_abort(const char *format, ...)
     abort();
 }
 
-static void join(struct reel_clock *clock, const struct reel_clock *other)
+static void join_clock(struct reel_clock *clock, const struct reel_clock *other)
 {
     for (int s = 0; s < REEL_SHADOW_STREAMS; s++)
         if (clock->time[s] < other->time[s])
             clock->time[s] = other->time[s];
 }
 
-/* Takes the stream into the hands of the calling thread, which learns what its last user knew; with the
- * lock held. */
-static struct reel_shadow_stream *take(struct reel_stream *stream, const char *what)
+/* The calling thread takes over the stream and learns what its previous user knew. The caller holds the
+ * lock. */
+static struct reel_shadow_stream *take_stream(struct reel_stream *stream, const char *what)
 {
     struct reel_shadow_stream *s = stream->queue;
     if (!s || s < streams || s >= streams + REEL_SHADOW_STREAMS || !s->open)
         reel_shadow_abort("%s on a stream that is not open", what);
     s->failed |= stream->status != REEL_OK;
-    join(&host, &s->known);
-    join(&host, &everybody);
-    join(&s->done, &host);
+    join_clock(&host, &s->known);
+    join_clock(&host, &everybody);
+    join_clock(&s->done, &host);
     return s;
 }
 
-/* And what it knows now stays with the stream. */
-static void put(struct reel_shadow_stream *s)
+/* Leaves what the calling thread knows with the stream, for its next user. */
+static void put_stream(struct reel_shadow_stream *s)
 {
     s->known = host;
 }
@@ -69,7 +69,7 @@ static int any_failed(void)
 struct reel_shadow_step reel_shadow_begin(struct reel_stream *stream, const char *what)
 {
     pthread_mutex_lock(&reel_shadow_lock);
-    struct reel_shadow_stream *s = take(stream, what);
+    struct reel_shadow_stream *s = take_stream(stream, what);
     uint32_t now = ++issued[s->place];
     s->done.time[s->place] = now;
     names[s->place][now % NAMES] = what;
@@ -78,13 +78,13 @@ struct reel_shadow_step reel_shadow_begin(struct reel_stream *stream, const char
 
 void reel_shadow_end(const struct reel_shadow_step *step)
 {
-    put(step->by);
+    put_stream(step->by);
     pthread_mutex_unlock(&reel_shadow_lock);
 }
 
 void reel_shadow_wait(const struct reel_shadow_step *step)
 {
-    join(&host, &step->by->done);
+    join_clock(&host, &step->by->done);
 }
 
 const char *reel_shadow_name(int place, uint32_t number)
@@ -92,7 +92,7 @@ const char *reel_shadow_name(int place, uint32_t number)
     return number + NAMES > issued[place] ? names[place][number % NAMES] : "an operation";
 }
 
-/* Device memory that every GEMM and attention of the stream uses. */
+/* Records the stream's scratch memory, which every GEMM and attention of the stream writes. */
 static void give_scratch(struct reel_shadow_stream *s, const struct reel_stream *stream,
                          const struct reel_scratch *max)
 {
@@ -114,7 +114,7 @@ void reel_shadow_open(struct reel_stream *stream, const struct reel_scratch *max
     while (place < REEL_SHADOW_STREAMS && streams[place].open)
         place++;
     if (place == REEL_SHADOW_STREAMS)
-        reel_shadow_abort("a stream is opened while %d others are: some were not closed",
+        reel_shadow_abort("a stream is opened while %d others are open: some were not closed",
                           REEL_SHADOW_STREAMS);
     struct reel_shadow_stream *s = &streams[place];
     *s = (struct reel_shadow_stream){.open = 1, .place = place};
@@ -124,47 +124,48 @@ void reel_shadow_open(struct reel_stream *stream, const struct reel_scratch *max
     pthread_mutex_unlock(&reel_shadow_lock);
 }
 
-/* The host waits, and says so to all of its threads. */
-static struct reel_shadow_stream *finish(struct reel_stream *stream, const char *what)
+/* The host waits for the stream; all threads learn that it has ended. */
+static struct reel_shadow_stream *finish_stream(struct reel_stream *stream, const char *what)
 {
-    struct reel_shadow_stream *s = take(stream, what);
-    join(&host, &s->done);
-    join(&everybody, &s->done);
-    put(s);
+    struct reel_shadow_stream *s = take_stream(stream, what);
+    join_clock(&host, &s->done);
+    join_clock(&everybody, &s->done);
+    put_stream(s);
     return s;
 }
 
 void reel_shadow_finish(struct reel_stream *stream)
 {
     pthread_mutex_lock(&reel_shadow_lock);
-    finish(stream, "finish");
+    finish_stream(stream, "finish");
     pthread_mutex_unlock(&reel_shadow_lock);
 }
 
 void reel_shadow_close(struct reel_stream *stream)
 {
     pthread_mutex_lock(&reel_shadow_lock);
-    finish(stream, "close")->open = 0;
+    finish_stream(stream, "close")->open = 0;
     pthread_mutex_unlock(&reel_shadow_lock);
 }
 
 void reel_shadow_stream_wait(struct reel_stream *later, struct reel_stream *earlier)
 {
     pthread_mutex_lock(&reel_shadow_lock);
-    struct reel_shadow_stream *after = take(later, "order"), *before = take(earlier, "order");
-    join(&after->done, &before->done);
-    put(after);
-    put(before);
+    struct reel_shadow_stream *after = take_stream(later, "stream_wait"),
+                              *before = take_stream(earlier, "stream_wait");
+    join_clock(&after->done, &before->done);
+    put_stream(after);
+    put_stream(before);
     pthread_mutex_unlock(&reel_shadow_lock);
 }
 
 void reel_shadow_throttle(struct reel_stream *stream)
 {
     pthread_mutex_lock(&reel_shadow_lock);
-    struct reel_shadow_stream *s = take(stream, "pace");
-    struct reel_clock *oldest = &s->paced[s->paces++ % 2];
-    join(&host, oldest);
+    struct reel_shadow_stream *s = take_stream(stream, "throttle");
+    struct reel_clock *oldest = &s->throttled[s->throttles++ % 2];
+    join_clock(&host, oldest);
     *oldest = s->done;
-    put(s);
+    put_stream(s);
     pthread_mutex_unlock(&reel_shadow_lock);
 }

@@ -1,15 +1,15 @@
-/* What the operations of the model read and write: norms, products, heads, attention. Those between are in
+/* What the model's operations read and write: norms, GEMM, heads, attention. The other operations are in
  * shadow_steps.c. */
 #include "shadow_ranges.h"
 
 #include <stdlib.h>
 
-/* Memory that a product uses besides, which two streams must not have in common. */
-static void scratch(const struct reel_shadow_step *step)
+/* Writes the stream's scratch memory, which a GEMM or an attention uses: two streams must not share it. */
+static void write_scratch(const struct reel_shadow_step *step)
 {
     if (!step->by->scratch)
-        reel_shadow_abort("%s on stream %d, which was opened beside another and has no scratch memory",
-                          step->what, step->by->place);
+        reel_shadow_abort("%s on stream %d, which is a side stream and has no scratch memory", step->what,
+                          step->by->place);
     reel_shadow_write(step, dense("scratch", step->by->scratch, step->by->scratch_bytes));
 }
 
@@ -20,7 +20,7 @@ void reel_shadow_gemm(const struct reel_shadow_step *step, const struct reel_gem
     if (a->bias)
         reel_shadow_read(step, elements("bias", a->bias, a->out, a->dtype));
     reel_shadow_write(step, elements("y", a->y, a->rows * a->out, a->y_dtype));
-    scratch(step);
+    write_scratch(step);
 }
 
 void reel_shadow_layer_norm(const struct reel_shadow_step *step, const struct reel_layer_norm *a)
@@ -31,7 +31,7 @@ void reel_shadow_layer_norm(const struct reel_shadow_step *step, const struct re
             elements("y", a->y, a->rows * a->width, a->dtype));
 }
 
-/* Reads the numbers [at, at + width) of the rows [first, first + count) of a table. */
+/* Reads the elements [at, at + width) of the rows [first, first + count) of a table. */
 static void read_rows(const struct reel_shadow_step *step, const struct reel_rows *table, int64_t first,
                       int64_t count, int64_t at, int64_t width)
 {
@@ -42,13 +42,14 @@ static void read_rows(const struct reel_shadow_step *step, const struct reel_row
     reel_shadow_read(step, range);
 }
 
-static int by_number(const void *a, const void *b)
+static int compare_rows(const void *a, const void *b)
 {
     int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
     return (x > y) - (x < y);
 }
 
-/* Which rows tokens use is in device memory: what is read there is checked before it is believed. */
+/* The sorted indices of the rows that the tokens use. They are in device memory, so reading them is checked
+ * first. The caller frees them. */
 static int32_t *rows_in_use(const struct reel_shadow_step *step, const struct reel_rows *table,
                             int64_t tokens)
 {
@@ -58,13 +59,14 @@ static int32_t *rows_in_use(const struct reel_shadow_step *step, const struct re
     if (!rows)
         reel_shadow_abort("no memory for the rows of %lld tokens", (long long)tokens);
     memcpy(rows, table->of_token, bytes);
-    qsort(rows, (size_t)tokens, sizeof *rows, by_number);
+    qsort(rows, (size_t)tokens, sizeof *rows, compare_rows);
     if (rows[0] < 0)
-        reel_shadow_abort("%s: a token uses row %d of the table", step->what, (int)rows[0]);
+        reel_shadow_abort("%s: a token uses row %d of the table, expected 0 or more", step->what,
+                          (int)rows[0]);
     return rows;
 }
 
-/* The same of every row that one of so many tokens uses. */
+/* Reads the elements [at, at + width) of every row that one of the tokens uses. */
 static void read_table(const struct reel_shadow_step *step, const struct reel_rows *table, int64_t tokens,
                        int64_t at, int64_t width)
 {
@@ -73,7 +75,7 @@ static void read_table(const struct reel_shadow_step *step, const struct reel_ro
         return;
     }
     int32_t *rows = rows_in_use(step, table, tokens);
-    for (int64_t t = 0, next; t < tokens; t = next) { /* rows that follow each other are one range */
+    for (int64_t t = 0, next; t < tokens; t = next) { /* adjacent rows are one range */
         for (next = t + 1; next < tokens && rows[next] <= rows[next - 1] + 1;)
             next++;
         read_rows(step, table, rows[t], rows[next - 1] - rows[t] + 1, at, width);
@@ -107,13 +109,13 @@ void reel_shadow_expand(const struct reel_shadow_step *step, const struct reel_e
     reel_shadow_write(step, elements("y", a->y, a->rows * a->width, REEL_FP32));
 }
 
-void reel_shadow_squares(const struct reel_shadow_step *step, const struct reel_squares *a)
+void reel_shadow_rms_squares(const struct reel_shadow_step *step, const struct reel_rms_squares *a)
 {
     reel_shadow_read(step, elements("x", a->x, a->rows * a->width, a->dtype));
     reel_shadow_write(step, dense("sums", a->sums, a->rows * (int64_t)sizeof *a->sums));
 }
 
-/* The frames of the tokens; the rows and columns of all. */
+/* Reads the entries of the tokens' frames, and those of all rows and columns of the grid. */
 static void read_rope(const struct reel_shadow_step *step, const struct reel_rope *rope, int64_t tokens)
 {
     int64_t of_frame = rope->H * rope->W, first = rope->first_token / of_frame,
@@ -159,5 +161,5 @@ void reel_shadow_attention(const struct reel_shadow_step *step, const struct ree
                     a->add || a->merge);
     if (a->lse)
         write_or_update(step, elements("lse", a->lse, a->queries * a->heads, REEL_FP32), a->merge);
-    scratch(step);
+    write_scratch(step);
 }

@@ -1,4 +1,4 @@
-/* Ranges of arrays in words: how many numbers of which precision. */
+/* Shorthands for ranges of arrays, counted in elements of a dtype. */
 #ifndef REEL_SHADOW_RANGES_H
 #define REEL_SHADOW_RANGES_H
 
@@ -12,18 +12,18 @@ static inline struct reel_shadow_range dense(const char *name, const void *at, i
 }
 
 static inline struct reel_shadow_range elements(const char *name, const void *at, int64_t count,
-                                                enum reel_precision precision)
+                                                enum reel_precision dtype)
 {
-    return dense(name, at, count * reel_precision_bytes(precision));
+    return dense(name, at, count * reel_precision_bytes(dtype));
 }
 
-/* Rows of so many numbers, so many numbers apart. */
+/* `rows` rows of `width` elements, `stride` elements apart. */
 static inline struct reel_shadow_range strided(const char *name, const void *at, int64_t rows, int64_t width,
-                                               int64_t stride, enum reel_precision precision)
+                                               int64_t stride, enum reel_precision dtype)
 {
-    struct reel_shadow_range range = elements(name, at, width, precision);
+    struct reel_shadow_range range = elements(name, at, width, dtype);
     range.rows = rows;
-    range.stride_bytes = stride * reel_precision_bytes(precision);
+    range.stride_bytes = stride * reel_precision_bytes(dtype);
     return range;
 }
 
@@ -36,7 +36,7 @@ static inline void write_or_update(const struct reel_shadow_step *step, struct r
         reel_shadow_write(step, range);
 }
 
-/* A result that may lie where its input does when both are held alike. */
+/* Reads `from` and writes `to`. Both may be the same array if they have the same dtype. */
 static inline void from_to(const struct reel_shadow_step *step, struct reel_shadow_range from,
                            struct reel_shadow_range to)
 {

@@ -1,8 +1,8 @@
-/* What the operations around the model read and write: latents, steps, residuals, copies. */
+/* What the operations around the model read and write: latents, solver steps, residuals, copies. */
 #include "shadow_ranges.h"
 
-/* Of every channel the lines of pixels that hold the tokens: two for every row of tokens, partly used ones
- * whole. */
+/* Reads, in every channel, the lines of pixels that hold the tokens: two for every row of tokens, and whole
+ * lines even where the tokens fill only a part. */
 void reel_shadow_patchify(const struct reel_shadow_step *step, const struct reel_patchify *a)
 {
     int64_t line = 4 * a->W, first = a->first_token / a->W,
@@ -97,8 +97,8 @@ void reel_shadow_convert(const struct reel_shadow_step *step, const struct reel_
     reel_shadow_write(step, elements("y", a->y, a->count, a->dtype));
 }
 
-/* A copy in the wrong direction would work here, and not on a device. The host has what comes from the
- * device when the call returns: it has waited. */
+/* A copy in the wrong direction would work here, but not on a device. When a copy from the device returns,
+ * the host has waited for it. */
 void reel_shadow_copy(const struct reel_shadow_step *step, const struct reel_copy *a)
 {
     struct reel_shadow_range from = {.name = "from",

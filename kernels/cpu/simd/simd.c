@@ -1,4 +1,4 @@
-/* Which vectors this processor has, and whether its products of bfloat16 are what simd.h says. */
+/* Which SIMD table this processor supports, and whether its bf16_dot products are what simd.h says. */
 #include "simd.h"
 #include "float_convert.h"
 
@@ -10,15 +10,16 @@
 #include <unistd.h>
 #endif
 
-/* A small product, of two strips, whose pairs are not whole pieces and whose rows are not whole blocks. */
+/* A small product of two B panels, whose pairs do not fill whole pieces and whose rows do not fill whole
+ * A panels. */
 enum { TRIAL_ROWS = 33, TRIAL_PAIRS = 35, TRIAL_COLUMNS = 40, TRIAL_MAX = 64 };
 
 struct trial {
     uint16_t x[TRIAL_ROWS][2 * TRIAL_PAIRS], weight[TRIAL_COLUMNS][2 * TRIAL_PAIRS];
 };
 
-/* Between -1 and 1. */
-static void fill(uint16_t *data, int64_t count, uint32_t seed)
+/* Fills data with pseudo-random bfloat16 between -1 and 1. */
+static void fill_bf16(uint16_t *data, int64_t count, uint32_t seed)
 {
     for (int64_t i = 0; i < count; i++) {
         seed = seed * 1664525u + 1013904223u;
@@ -26,7 +27,7 @@ static void fill(uint16_t *data, int64_t count, uint32_t seed)
     }
 }
 
-/* sums [TRIAL_MOST, TRIAL_MOST] = 2 x weight^T, as the sum of two products. */
+/* sums [TRIAL_MAX, TRIAL_MAX] = 2 x weight^T, as the sum of two equal products. */
 static void multiply_by(const struct reel_simd *simd, const struct reel_simd_gemm *product,
                         const struct trial *trial, float *sums)
 {
@@ -56,8 +57,8 @@ int reel_simd_agree(const struct reel_simd *simd)
 {
     _Alignas(64) struct trial trial;
     _Alignas(64) float floats[TRIAL_MAX * TRIAL_MAX], bf16_dot[TRIAL_MAX * TRIAL_MAX];
-    fill(trial.x[0], TRIAL_ROWS * 2 * TRIAL_PAIRS, 1);
-    fill(trial.weight[0], TRIAL_COLUMNS * 2 * TRIAL_PAIRS, 2);
+    fill_bf16(trial.x[0], TRIAL_ROWS * 2 * TRIAL_PAIRS, 1);
+    fill_bf16(trial.weight[0], TRIAL_COLUMNS * 2 * TRIAL_PAIRS, 2);
     multiply_by(simd, &simd->floats, &trial, floats);
     multiply_by(simd, &simd->bf16_dot, &trial, bf16_dot);
     double error = 0, size = 0;
@@ -67,12 +68,12 @@ int reel_simd_agree(const struct reel_simd *simd)
             error += (found - right) * (found - right);
             size += right * right;
         }
-    return error < 1e-10 * size; /* not where it is no number */
+    return error < 1e-10 * size; /* false where error is NaN */
 }
 
 #ifdef REEL_SIMD_X86
-/* Of AMX, in what cpuid says and in what the system keeps of a thread (XCR0): bits of cpuid leaf 7, the number
- * of the state of tiles, and Linux's word for being allowed it (arch_prctl). */
+/* For AMX: bits of cpuid leaf 7, the numbers of the tile states in XCR0 (what the system saves of a thread),
+ * and Linux's request for permission to use AMX (arch_prctl). */
 enum {
     AMX_BF16 = 1 << 22,
     AMX_TILE = 1 << 24,
@@ -109,16 +110,16 @@ static const struct reel_simd *fastest(void)
     return &reel_simd_4;
 }
 
-static const struct reel_simd *here;
+static const struct reel_simd *chosen;
 
-static void choose(void)
+static void choose_simd(void)
 {
-    here = fastest();
+    chosen = fastest();
 }
 
 const struct reel_simd *reel_simd_best(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, choose);
-    return here;
+    pthread_once(&once, choose_simd);
+    return chosen;
 }

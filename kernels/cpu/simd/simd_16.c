@@ -1,4 +1,4 @@
-/* Products by 16 lanes: AVX-512. */
+/* Products with 16 lanes: AVX-512. */
 #define LANES 16
 #define ROWS 12
 #define NAME "AVX-512"

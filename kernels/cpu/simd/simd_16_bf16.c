@@ -1,4 +1,4 @@
-/* Products by 16 lanes, and of pairs of bfloat16: AVX-512 with BF16. */
+/* Products with 16 lanes, and bf16_dot: AVX-512 with BF16. */
 #define LANES 16
 #define ROWS 12
 #define NAME "AVX-512 with BF16"

@@ -1,4 +1,4 @@
-/* Products by 4 lanes: what every processor of the family has. */
+/* Products with 4 lanes, for every processor of the architecture. */
 #define LANES 4
 #define ROWS 4
 #define NAME "baseline"

@@ -1,4 +1,4 @@
-/* Products by 8 lanes: AVX2 and FMA. */
+/* Products with 8 lanes: AVX2 and FMA. */
 #define LANES 8
 #define ROWS 6
 #define NAME "AVX2"

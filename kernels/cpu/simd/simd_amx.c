@@ -1,4 +1,4 @@
-/* Products by 16 lanes, and of pairs of bfloat16 by tiles: AMX. */
+/* Products with 16 lanes, and bf16_dot by tiles: AMX. */
 #define LANES 16
 #define ROWS 12
 #define NAME "AMX"

@@ -1,26 +1,28 @@
-/* Products of pairs of bfloat16 by tiles, registers of 16 rows of 64 bytes: included by simd_kernel.h where
- * the file has defined these, which are AMX's instructions, or what tests have in their place:
+/* Products of pairs of bfloat16 by AMX tiles, which are registers of 16 rows of 64 bytes. simd_kernel.h
+ * includes this file where the including file has defined the macros below: AMX's instructions, or what tests
+ * use in their place.
  *
- *     TILES_BEGIN(shapes), TILES_END()        tiles have the shapes, all are zero; are given up
+ *     TILES_BEGIN(shapes), TILES_END()        give the tiles their shapes and clear them; release the tiles
  *     TILE_ZERO(t)
  *     TILE_LOAD(t, from, stride_bytes), TILE_STORE(t, to, stride_bytes)
  *     TILE_MULTIPLY(sum, a, b)                sum [16, 16] += a [16, 16 pairs] b [16 pairs, 16 columns]
  *
- * A block is of 32 rows, and lies in pieces of 16 pairs: [pieces][32 rows][16 pairs]. A strip is of 32 columns,
- * [pairs][32 columns] as that of floats, which holds two tiles side by side. Four tiles are sums, two are of
- * the block and two of the strip, so that each that is loaded is used twice. What is missing to whole pieces is
- * zero in both operands: what is no number would stay none beside zeros. */
+ * An A panel has 32 rows and is cut into pieces of 16 pairs: [pieces][32 rows][16 pairs]. A B panel has 32
+ * columns and the layout of the float product, [pairs][32 columns]: two tiles side by side. Four tiles hold
+ * sums, two hold the A panel and two the B panel, so that each loaded tile is used twice. Missing pairs of
+ * the last piece are zero in both operands, because a NaN left in one of them would remain NaN when
+ * multiplied by zero. */
 
 #include <string.h>
 
 enum { TILE_SIDE = 16, TILE_BYTES = 64, TILE_A_PANEL_ROWS = 2 * TILE_SIDE };
 
 _Static_assert((int)COLUMNS == 2 * TILE_SIDE && (int)REEL_BF16_DOT_PAIRS == (int)TILE_SIDE,
-               "a strip is of two tiles");
+               "a B panel is two tiles wide");
 _Static_assert((int)REEL_TILE_ROWS % TILE_A_PANEL_ROWS == 0 && (int)REEL_TILE_PIECE % TILE_SIDE == 0,
-               "a tile of a GEMM has room for whole blocks and pieces");
+               "a tile of a GEMM has room for whole A panels and pieces");
 
-/* As the instruction reads it. */
+/* The tile configuration, as the instruction reads it. */
 struct tile_shapes {
     uint8_t palette, start_row, reserved[14];
     uint16_t row_bytes[16];
@@ -69,7 +71,7 @@ static void pack_b_tiles(const struct reel_operand *b, int64_t count, float *b_p
            (size_t)((pieces_of(count) * TILE_SIDE - count) * COLUMNS) * sizeof *b_panel);
 }
 
-/* Sums are tiles 0 to 3, the block's are 4 and 5, the strip's 6 and 7. */
+/* Tiles 0 to 3 hold the sums, 4 and 5 the A panel, 6 and 7 the B panel. */
 INLINE void multiply_tile_panels(int64_t pieces, const float *a_panel, const float *b_panel, float *y,
                                  int64_t stride, int adds)
 {
@@ -112,7 +114,7 @@ static void multiply_tiles(int64_t a_panel_count, int64_t count, const float *a_
     struct prefetching first = prefetching_of(&prefetch[0], a_panel_count),
                        second = prefetching_of(&prefetch[1], a_panel_count);
     int64_t pieces = pieces_of(count), a_panel = pieces * TILE_SIDE * TILE_A_PANEL_ROWS;
-    __asm__ volatile("" ::: "memory"); /* GCC 12 does not know either that tiles are loaded from memory */
+    __asm__ volatile("" ::: "memory"); /* nor does GCC 12 know that tiles are loaded from memory */
     TILES_BEGIN(&tile_shapes);
     for (int64_t b = 0; b < a_panel_count; b++) {
         prefetch_some(&first);

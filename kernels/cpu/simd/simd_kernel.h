@@ -1,7 +1,7 @@
-/* simd.h for one number of lanes: included by a file that has defined LANES, ROWS, NAME and TABLE, and is
- * compiled for an instruction set. ROWS * 2 vectors are sums of a product, which the processor has registers for
- * besides three. For products of pairs of bfloat16 the file defines ADD_PAIRS(sum, x, y), which is sum with both
- * products of each lane's pairs, or the macros of simd_amx.h. */
+/* simd.h for one number of lanes. A file includes this one after it has defined LANES, ROWS, NAME and TABLE;
+ * it is compiled for one instruction set. A product holds its sums in ROWS * 2 vectors; the processor needs
+ * registers for these and three more. For bf16_dot products the file also defines either BF16_DOT(sum, x, y),
+ * which returns sum plus both products of each lane's pairs, or the macros of simd_amx.h. */
 #include "elements.h"
 #include "simd.h"
 #include "tiles.h"
@@ -14,10 +14,10 @@ enum { COLUMNS = 2 * LANES, LINE_BYTES = 64 };
 
 _Static_assert(ROWS <= LANES && LANES <= (int)REEL_PACK_SLACK && ROWS <= (int)REEL_A_PANEL_ROWS_MAX &&
                    (int)COLUMNS <= (int)REEL_B_PANEL_COLUMNS_MAX,
-               "a vector holds a block's rows");
+               "a vector holds an A panel's rows");
 _Static_assert(REEL_TILE_ROWS % ROWS == 0 && REEL_KEY_TILE % ROWS == 0 && REEL_A_PANEL_ROWS_MAX % ROWS == 0 &&
                    (int)REEL_TILE_COLUMNS % (int)COLUMNS == 0 && (int)REEL_QUERY_TILE % (int)COLUMNS == 0,
-               "the scratch has room for tiles of whole blocks and strips");
+               "the scratch has room for tiles of whole A and B panels");
 
 typedef float vector __attribute__((vector_size(4 * LANES)));
 typedef float vector_anywhere __attribute__((vector_size(4 * LANES), aligned(4)));
@@ -41,7 +41,7 @@ INLINE vector broadcast(float x)
     return x - (vector){0};
 }
 
-/* The larger, lane by lane; b where one is no number. */
+/* The maximum of each lane; b where either is NaN. */
 INLINE vector vmax(vector a, vector b)
 {
 #if LANES == 16 && defined(__AVX512F__)
@@ -76,7 +76,7 @@ INLINE vector vmax(vector a, vector b)
 #define LOWER(p, s) ((p) & (s) ? LANES + (p) - (s) : (p))
 #define UPPER(p, s) ((p) & (s) ? LANES + (p) : (p) + (s))
 
-/* Changes bit s of the row's number with that of the column's. */
+/* One step of a transpose: swaps bit s of the row index with bit s of the column index. */
 #define EXCHANGE(t, s)                                                                                       \
     for (int i = 0; i < LANES; i++)                                                                          \
         if (!(i & (s))) {                                                                                    \
@@ -97,29 +97,29 @@ INLINE void transpose(vector t[LANES])
 #endif
 }
 
-/* LANES numbers of a row. */
-INLINE vector numbers_at(const void *data, enum reel_precision precision, int64_t at)
+/* LANES elements of a row, as floats. */
+INLINE vector numbers_at(const void *data, enum reel_precision dtype, int64_t at)
 {
     float some[LANES];
-    if (precision == REEL_FP32)
+    if (dtype == REEL_FP32)
         return load((const float *)data + at);
-    if (precision == REEL_BFLOAT16)
+    if (dtype == REEL_BFLOAT16)
         return (vector)(__builtin_convertvector(*(const halves *)((const uint16_t *)data + at), bits) << 16);
     for (int64_t i = 0; i < LANES; i++)
-        some[i] = reel_number(data, at + i, precision);
+        some[i] = reel_number(data, at + i, dtype);
     return load(some);
 }
 
-/* to[i * step + r] = number k + i of row first + r, for LANES numbers of `rows` rows; what is written of the lanes
- * beyond them is anything. */
-INLINE void transpose_whole(const struct reel_operand *a, enum reel_precision precision, int64_t first,
-                            int rows, int64_t k, float *to, int64_t step)
+/* to[i * step + r] = element k + i of row first + r, for LANES elements of `rows` rows. It stores whole
+ * vectors: the lanes beyond `rows` overwrite what follows. */
+INLINE void transpose_whole(const struct reel_operand *a, enum reel_precision dtype, int64_t first, int rows,
+                            int64_t k, float *to, int64_t step)
 {
     vector t[LANES];
     int64_t at = first * a->stride + k;
 #pragma GCC unroll 16
     for (int r = 0; r < LANES; r++) {
-        t[r] = r < rows ? numbers_at(a->data, precision, at) : (vector){0};
+        t[r] = r < rows ? numbers_at(a->data, dtype, at) : (vector){0};
         at += a->stride;
     }
     transpose(t);
@@ -128,8 +128,8 @@ INLINE void transpose_whole(const struct reel_operand *a, enum reel_precision pr
         store(to + i * step, t[i]);
 }
 
-/* The same where rows or numbers are missing, for `count` numbers: zeros for missing rows. Apart, so that it does not lie
- * in the way of the many. */
+/* The same for `count` elements, where rows or elements are missing: missing rows are zero. A function of its
+ * own, to keep it out of the way of the frequent case. */
 static __attribute__((noinline)) void transpose_part(const struct reel_operand *a, int64_t first, int rows,
                                                      int64_t k, int64_t count, float *to, int64_t step)
 {
@@ -139,33 +139,34 @@ static __attribute__((noinline)) void transpose_part(const struct reel_operand *
                 first + r < a->rows ? reel_number(a->data, (first + r) * a->stride + k + i, a->precision) : 0;
 }
 
-/* Of whole groups a vector is stored for each k; the next one lies over what is beyond its rows. */
-INLINE void transpose_rows(const struct reel_operand *a, enum reel_precision precision, int64_t first,
-                           int rows, int64_t count, float *to, int64_t step)
+/* transpose_whole stores a whole vector for each k; the store of the next k overwrites the lanes beyond
+ * `rows`. */
+INLINE void transpose_rows(const struct reel_operand *a, enum reel_precision dtype, int64_t first, int rows,
+                           int64_t count, float *to, int64_t step)
 {
     int64_t whole = first + rows <= a->rows ? count - count % LANES : 0;
     for (int64_t k = 0; k < whole; k += LANES)
-        transpose_whole(a, precision, first, rows, k, to + k * step, step);
+        transpose_whole(a, dtype, first, rows, k, to + k * step, step);
     transpose_part(a, first, rows, whole, count - whole, to + whole * step, step);
 }
 
-INLINE void a_panels_of(const struct reel_operand *a, enum reel_precision precision, int64_t count,
+INLINE void a_panels_of(const struct reel_operand *a, enum reel_precision dtype, int64_t count,
                         float *a_panels)
 {
     for (int64_t first = 0; first < a->rows; first += ROWS)
-        transpose_rows(a, precision, first, ROWS, count, a_panels + first * count, ROWS);
+        transpose_rows(a, dtype, first, ROWS, count, a_panels + first * count, ROWS);
 }
 
-INLINE void b_panel_of(const struct reel_operand *b, enum reel_precision precision, int64_t count,
-                       float *b_panel)
+INLINE void b_panel_of(const struct reel_operand *b, enum reel_precision dtype, int64_t count, float *b_panel)
 {
     for (int first = 0; first < COLUMNS; first += LANES)
-        transpose_rows(b, precision, first, LANES, count, b_panel + first, COLUMNS);
+        transpose_rows(b, dtype, first, LANES, count, b_panel + first, COLUMNS);
 }
 
-/* Rows follow each other, for they are read from far. What a vector of the last row would lay over its block's end is the
- * next one's beginning, so that row is not stored by vectors. */
-INLINE void a_panels_transposed(const struct reel_operand *a, enum reel_precision precision, int64_t columns,
+/* The loop over rows is the outer one, because rows are read from far memory. A vector is stored for each row
+ * of an A panel, and the next store overwrites its excess lanes. The excess of the last row would overwrite
+ * the beginning of the next A panel, so that row is not stored by vectors. */
+INLINE void a_panels_transposed(const struct reel_operand *a, enum reel_precision dtype, int64_t columns,
                                 float *a_panels)
 {
     int64_t whole = columns < LANES ? 0 : (columns - LANES) / ROWS * ROWS + ROWS;
@@ -173,7 +174,7 @@ INLINE void a_panels_transposed(const struct reel_operand *a, enum reel_precisio
         for (int64_t first = 0; first < columns; first += ROWS) {
             float *to = a_panels + first * a->rows + k * ROWS;
             if (first < whole && k + 1 < a->rows)
-                store(to, numbers_at(a->data, precision, k * a->stride + first));
+                store(to, numbers_at(a->data, dtype, k * a->stride + first));
             else
                 for (int r = 0; r < ROWS; r++)
                     to[r] = first + r < columns
@@ -212,8 +213,8 @@ static void pack_b(const struct reel_operand *b, int64_t count, float *b_panel)
         b_panel[i] *= b->scale;
 }
 
-/* x y + sum, rounded once where the instruction set can. Said, and not left to the compiler, which would fuse here and
- * there as it sees fit: other numbers of lanes would have other bits. */
+/* x y + sum, rounded once where the instruction set has fma. Explicit, because the compiler would fuse some
+ * products and not others, and other numbers of lanes would give other bits. */
 INLINE vector vfma(vector x, vector y, vector sum)
 {
 #if LANES == 16 && defined(__AVX512F__)
@@ -234,7 +235,7 @@ INLINE vector add_product(vector sum, vector x, vector y)
     return vfma(x, y, sum);
 }
 
-/* One k of a block and a strip. */
+/* Adds the products of one k of an A panel and a B panel to the sums. */
 INLINE void step(const float *a_panel, const float *b_panel, vector sum[ROWS][2],
                  vector (*add)(vector sum, vector x, vector y))
 {
@@ -270,7 +271,7 @@ INLINE void multiply_panels(int64_t count, const float *a_panel, const float *b_
     }
 }
 
-/* How far rows have been brought near, and how many lines of them at a time. */
+/* How far rows have been prefetched, and how many cache lines to prefetch at a time. */
 struct prefetching {
     const struct reel_prefetch *prefetch;
     int64_t row, byte, lines;
@@ -352,9 +353,10 @@ static void multiply_bf16_dot(int64_t a_panel_count, int64_t count, const float 
     }
 #endif
 
-/* 2^x for x <= 0, 0 below 2^-126.5: the nearest integer n by adding 1.5 * 2^23, and a polynomial for x - n of
- * least relative error (1.0e-7, by Lawson's method) among those that are exactly 1 at 0: what keeps its maximum
- * over many tiles does not drift. The exponent of n = -127 is that of 0. What is no number stays none. */
+/* 2^x for x <= 0; 0 below 2^-126.5. Adding 1.5 * 2^23 gives the nearest integer n. The polynomial for x - n
+ * has the least relative error (1.0e-7, by Lawson's method) among those that are exactly 1 at 0, so sums
+ * whose maximum stays the same over many tiles do not drift. n = -127 gives the exponent of 0. NaN stays
+ * NaN. */
 INLINE vector power_of_two(vector x)
 {
     const float shift = 12583039.0f; /* 1.5 * 2^23 + 127: the lowest bits of the sum are the exponent's */
@@ -368,7 +370,7 @@ INLINE vector power_of_two(vector x)
     return p * (vector)((bits)shifted << 23);
 }
 
-/* Whether a lane of x is not 1. */
+/* Whether any lane of x is not 1. */
 INLINE int is_not_one(vector x)
 {
     bits other = (bits)(x != broadcast(1));
@@ -378,7 +380,7 @@ INLINE int is_not_one(vector x)
     return any != 0;
 }
 
-/* A vector of queries. */
+/* online_softmax for one vector of queries. */
 INLINE void online_softmax_vector(int64_t keys, int64_t channels, float *scores, float *maximum,
                                   float *weight, float *sums)
 {

@@ -1,15 +1,16 @@
-/* Sizes of tiles, which the vector kernels have to divide. */
+/* Sizes of tiles, which the SIMD kernels have to divide. */
 #ifndef REEL_TILES_H
 #define REEL_TILES_H
 
-/* Sizes of tiles, for a first cache of 32 KB (48 with AVX-512) and a second one of 512 KB: a strip and a block
- * of a piece of k, 22 KB (44), stay in the first, a tile's packed rows in the second. What is cut into blocks or
- * strips is a multiple of all of them (simd_kernel.h). */
+/* Sizes of tiles. They fit a first-level cache of 32 KB (48 KB with AVX-512) and a second-level cache of
+ * 512 KB. A B panel and an A panel of one piece of k, together 22 KB (44 KB with AVX-512), stay in the
+ * first-level cache; a tile's packed rows stay in the second-level cache. Each size that is cut into panels
+ * must be a multiple of every kernel's panel size; simd_kernel.h checks this. */
 enum {
-    REEL_TILE_ROWS = 288,    /* rows of a GEMM tile at most */
-    REEL_TILE_COLUMNS = 768, /* columns of one at most */
-    REEL_TILE_PIECE = 256,   /* numbers of a row that are multiplied at once */
-    REEL_QUERY_TILE = 288,   /* queries of an attention tile at most */
+    REEL_TILE_ROWS = 288,    /* maximum rows of a GEMM tile */
+    REEL_TILE_COLUMNS = 768, /* maximum columns of a GEMM tile */
+    REEL_TILE_PIECE = 256,   /* a piece of k: elements of a row that are packed and multiplied at once */
+    REEL_QUERY_TILE = 288,   /* maximum queries of an attention tile */
     REEL_KEY_TILE = 132,     /* keys of an attention tile */
 };
 
