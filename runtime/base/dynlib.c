@@ -1,11 +1,11 @@
-/* Loading at the first need. */
+/* Loads a library at the first call of one of its functions. */
 #include "dynlib.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
 
-/* With its lock held. */
-static void load(struct reel_dynlib *library)
+/* The caller holds the lock. Keeps the error of the first name: the second is only a fallback. */
+static void load_library(struct reel_dynlib *library)
 {
     library->tried = 1;
     for (int n = 0; n < 2 && !library->library; n++) {
@@ -22,7 +22,7 @@ void *reel_dynlib_find(struct reel_dynlib *library, const char *function)
 {
     pthread_mutex_lock(&library->lock);
     if (!library->tried)
-        load(library);
+        load_library(library);
     void *found = library->library ? dlsym(library->library, function) : NULL;
     pthread_mutex_unlock(&library->lock);
     return found;

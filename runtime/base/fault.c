@@ -1,4 +1,4 @@
-/* Which site fails, on which rank, at which visit. */
+/* The names of the sites, and the site, rank and visit that REEL_FAULT names. */
 #include "fault.h"
 
 #include <signal.h>

@@ -1,11 +1,12 @@
-/* Planted failures: a table of sites, in debug builds, to show that an error anywhere ends all ranks alike.
+/* Planted failures: a table of sites in the code that a test makes fail, to show that an error at any of them
+ * ends all ranks with the same status. The environment variable REEL_FAULT names SITE:RANK[:VISIT[:ACTION]]:
  *
- *     REEL_FAULT=weights-read:1        rank 1 fails the first time it comes by
- *     REEL_FAULT=gemm:2:40             rank 2 fails the 40th time
- *     REEL_FAULT=checkpoint-write:0:1:kill          rank 0 is killed there (or: stop)
+ *     REEL_FAULT=weights-read:1                     rank 1 fails when it first reaches the site
+ *     REEL_FAULT=gemm:2:40                          rank 2 fails when it reaches the site for the 40th time
+ *     REEL_FAULT=checkpoint-write:0:1:kill          rank 0 gets SIGKILL there (or, with stop, SIGSTOP)
  *
- * A site asks reel_fault(REEL_FAULT_GEMM) and, on 1, behaves as if its own work had failed. In builds without
- * REEL_DEBUG the question is the constant 0. Not collective. */
+ * A site calls reel_fault(REEL_FAULT_GEMM) and, if it returns 1, behaves as if its own work had failed. In
+ * builds without REEL_DEBUG the call is the constant 0. Not collective. */
 #ifndef REEL_FAULT_H
 #define REEL_FAULT_H
 
@@ -52,14 +53,14 @@ enum reel_fault_site {
     REEL_FAULT_SITES
 };
 
-/* The name of a site in REEL_FAULT. */
+/* The site's name in REEL_FAULT. */
 const char *reel_fault_name(enum reel_fault_site site);
 
 #ifdef REEL_DEBUG
-/* Tells which rank this is; until then no site fails. */
+/* Sets the rank of this process; until then no site fails. */
 void reel_fault_rank(int rank);
 
-/* 1 when this site is to fail now. */
+/* Counts a visit of this site; 1 when the site is to fail now. */
 int reel_fault(enum reel_fault_site site);
 #else
 static inline void reel_fault_rank(int rank)

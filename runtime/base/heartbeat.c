@@ -1,4 +1,4 @@
-/* Counting signs of life. */
+/* The counter of heartbeats, and the text beside it. */
 #include "heartbeat.h"
 
 #include <pthread.h>

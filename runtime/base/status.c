@@ -9,8 +9,8 @@
 
 static _Thread_local struct reel_error error_here;
 
-/* A name from a hostile file does not write on the terminal, and a message that a name or its end was cut
- * from is still UTF-8. */
+/* Replaces every byte that is no part of a printable UTF-8 character by '?': a name from a hostile file must
+ * not control the terminal, and a message that was cut within a character must still be UTF-8. */
 static void make_printable(char *text)
 {
     int64_t step;

@@ -1,7 +1,9 @@
-/* What went wrong, once: a status, one sentence with the values that matter, and what reel was doing.
+/* Errors: a status, one sentence with the values that matter (the cause), and what reel was doing (the
+ * trail).
  *
- * The function that first knows of an error names it; on the way up, hops that know what the user asked for add what they
- * were doing (REEL_TRY), others pass it on (REEL_PASS); only main prints. A status is the program's exit code.
+ * The function that finds an error records its cause. On the way up, a function that knows what the user
+ * asked for adds to the trail what it was doing (REEL_TRY), and the others return the status as it is
+ * (REEL_PASS). Only main prints. A status is the program's exit code.
  *
  *     REEL_NEED(frames % 4 == 1, REEL_BAD_JOB, "%s: video.frames is %d, expected 4k+1", path, frames);
  *     REEL_TRY(reel_job_load(path, &job), "reading the job file");
@@ -11,60 +13,65 @@
  *     reel: error: job.yaml: video.frames is 96, expected 4k+1
  *       while reading the job file
  *
- * The record is kept per thread. Nothing here is collective; reel_agree (comm.h) makes one verdict of all ranks'. */
+ * Each thread has its own record. Nothing here is collective; reel_agree (comm.h) gives all ranks the same
+ * error. */
 #ifndef REEL_STATUS_H
 #define REEL_STATUS_H
 
 enum reel_status {
     REEL_OK = 0,
     REEL_BAD_JOB = 2,     /* the command line or the job file */
-    REEL_BAD_PLAN = 3,    /* does not fit, does not divide */
+    REEL_BAD_PLAN = 3,    /* the job does not fit in memory, or does not divide over the ranks */
     REEL_BAD_INPUT = 4,   /* an input file, the weights or a checkpoint */
     REEL_BAD_OUTPUT = 5,  /* the output or a checkpoint could not be written */
     REEL_NO_MEMORY = 10,  /* the host or a device is out of memory */
     REEL_BAD_DEVICE = 11, /* a device or its library failed */
     REEL_BAD_COMM = 12,   /* communication failed, hung, or a rank was lost */
-    REEL_INTERNAL = 70,   /* a defect of reel, or numbers that are no longer finite */
-    REEL_PREEMPTED = 75   /* saved; start the same command again */
+    REEL_INTERNAL = 70,   /* a defect of reel, or values that are no longer finite */
+    REEL_PREEMPTED = 75   /* the run was saved; start the same command again to resume it */
 };
 
 enum { REEL_CAUSE_BYTES = 2048, REEL_TRAIL_BYTES = 1024 };
 
-/* The error of this thread; status REEL_OK when there is none. Plain bytes, so that it can be sent to other
- * ranks. */
+/* The error of a thread; status is REEL_OK when there is none. It has no pointers, so that it can be sent to
+ * other ranks. */
 struct reel_error {
     enum reel_status status;
     char cause[REEL_CAUSE_BYTES]; /* one sentence of printable UTF-8, cut at the end if longer */
     char trail[REEL_TRAIL_BYTES]; /* what reel was doing, innermost first, one line each */
 };
 
-/* Not collective. Records the cause unless an earlier one stands (cleanup never hides the first error);
- * returns status. */
+/* Not collective. Records an error of this status and cause, unless this thread already has one: cleanup
+ * never hides the first error. Returns status. */
 enum reel_status reel_fail(enum reel_status status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Not collective. Adds one line to the trail of the error that stands; nothing when there is none. */
+/* Not collective. Adds one line to the trail of this thread's error; does nothing when there is none. */
 void reel_trail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Not collective. The error of this thread, to read or to send. */
+/* Not collective. The error of this thread, to be read or sent. */
 const struct reel_error *reel_error_here(void);
 
-/* Not collective. Another error, received or kept, becomes the error of this thread; returns its status. */
+/* Not collective. Replaces the error of this thread by another, which was received or kept; returns its
+ * status. */
 enum reel_status reel_error_set(const struct reel_error *error);
 
-/* Not collective. The error that stands is of another kind to the caller: a file that could not be read back was to be
- * written. Cause and trail stay. Returns status; without an error nothing changes and it is REEL_OK. */
+/* Not collective. Changes the status of this thread's error, for a caller to whom it is of another kind:
+ * REEL_BAD_INPUT becomes REEL_BAD_OUTPUT when a file that was just written cannot be read back. Cause and
+ * trail stay. Returns status, or REEL_OK when there is no error. */
 enum reel_status reel_error_recast(enum reel_status status);
 
-/* Not collective. Forgets the error of this thread. */
+/* Not collective. Removes the error of this thread. */
 void reel_error_clear(void);
 
+/* Returns from the calling function with an error of this status and cause unless the condition holds. */
 #define REEL_NEED(condition, status, ...)                                                                    \
     do {                                                                                                     \
         if (!(condition))                                                                                    \
             return reel_fail((status), __VA_ARGS__);                                                         \
     } while (0)
 
+/* Where the call fails, adds a line to the trail and returns the call's status from the calling function. */
 #define REEL_TRY(call, ...)                                                                                  \
     do {                                                                                                     \
         enum reel_status reel_tried = (call);                                                                \
@@ -74,7 +81,7 @@ void reel_error_clear(void);
         }                                                                                                    \
     } while (0)
 
-/* As REEL_TRY, where the cause says it all. */
+/* As REEL_TRY, but adds nothing to the trail: for calls whose cause needs no context. */
 #define REEL_PASS(call)                                                                                      \
     do {                                                                                                     \
         enum reel_status reel_tried = (call);                                                                \

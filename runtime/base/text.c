@@ -1,4 +1,4 @@
-/* UTF-8, byte by byte. */
+/* Checks UTF-8 byte by byte. */
 #include "text.h"
 
 int64_t reel_utf8_bytes(const char *text, int64_t left)
@@ -15,7 +15,7 @@ int64_t reel_utf8_bytes(const char *text, int64_t left)
     for (int64_t i = 1; i < bytes; i++)
         if ((c[i] & 0xc0) != 0x80)
             return 0;
-    /* longer than needed, a surrogate, or beyond the last character */
+    /* an overlong form, a surrogate, or a code point above U+10FFFF */
     if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] >= 0xa0) || (c[0] == 0xf0 && c[1] < 0x90) ||
         (c[0] == 0xf4 && c[1] >= 0x90))
         return 0;

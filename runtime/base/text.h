@@ -1,7 +1,7 @@
-/* Characters: which bytes are UTF-8, and which of them may be shown.
+/* Which bytes are a UTF-8 character, and which characters may be printed.
  *
- *     reel_utf8_bytes("\xc3\xa9t\xc3\xa9", 5) is 2, and so is reel_printable_bytes; of "\x1b[2J" they are 1
- * and 0.
+ *     reel_utf8_bytes("\xc3\xa9t\xc3\xa9", 5) is 2, and so is reel_printable_bytes
+ *     reel_utf8_bytes("\x1b[2J", 4) is 1, but reel_printable_bytes is 0
  *
  * Not collective, no errors: every function here is pure. */
 #ifndef REEL_TEXT_H
@@ -9,11 +9,12 @@
 
 #include <stdint.h>
 
-/* The bytes of the UTF-8 character at the start of text, of which left > 0 are there; 0 when it is none. */
+/* The number of bytes of the UTF-8 character at the start of text, which has left > 0 bytes; 0 when there is
+ * no valid character. */
 int64_t reel_utf8_bytes(const char *text, int64_t left);
 
-/* The same, but 0 also for what does not stand in a line on a terminal as what it is: control characters,
- * those of Unicode included (C1, line separators, the byte order mark, noncharacters). */
+/* The same, but also 0 for characters that a terminal does not show as part of a line: control characters, C1
+ * included, line and paragraph separators, the byte order mark, and the noncharacters U+FFFE and U+FFFF. */
 int64_t reel_printable_bytes(const char *text, int64_t left);
 
 #endif

@@ -1,4 +1,4 @@
-/* Recording spans. */
+/* Records spans. */
 #include "trace.h"
 
 #include <pthread.h>
@@ -9,20 +9,20 @@
 #include <time.h>
 
 struct lane {
-    int is_queue; /* of a device; else of a thread */
+    int is_queue; /* 1: of a device's queue; 0: of a thread */
     const void *queue;
     char name[REEL_TRACE_NAME_BYTES];
 };
 
 static struct reel_trace_span *spans;
 static int64_t max;
-static atomic_llong begun; /* also those that found no room */
+static atomic_llong begun; /* includes spans for which there was no room */
 static atomic_int on;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the lanes */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects the lanes */
 static struct lane lanes[REEL_TRACE_LANES];
 static int32_t lane_count, queue_count;
-static int64_t openings; /* a lane is of one of them */
+static int64_t openings; /* how often a trace was opened: a thread's lane is valid for one opening */
 
 static _Thread_local const char *thread_name = "host";
 static _Thread_local int64_t thread_opening;
@@ -75,7 +75,7 @@ void reel_trace_thread(const char *name)
     thread_name = name;
 }
 
-/* A further lane; the last takes what comes when all are taken. Under the lock. */
+/* Adds a lane; when all are taken, returns the last, which is then shared. The caller holds the lock. */
 static int32_t lane_add(int is_queue, const void *queue, const char *name, int64_t number)
 {
     if (lane_count == REEL_TRACE_LANES)

@@ -1,4 +1,4 @@
-/* What a stretch of a run is made of, in time: spans of operations, exchanges and waits, and the parts of the
+/* Records where a run spends its time: spans of operations, exchanges and waits, and of the parts of the
  * model around them.
  *
  *     int64_t span = reel_trace_begin(&(struct reel_trace_what){
@@ -6,11 +6,13 @@
  *     ... the exchange ...
  *     reel_trace_end(span);
  *
- * A process records between start and stop, into memory that was taken before; a span that finds no room is
- * counted as lost. While nothing is recorded, begin is one relaxed load. The spans of a thread are a lane, in
- * which each is inside another or beside it; work of a device is in lanes of its own (reel_trace_events).
- * begin, end and marks may be called by any thread, the others by one that is alone with them. Not
- * collective. */
+ * A process records between reel_trace_start and reel_trace_stop, into memory that reel_trace_open allocated.
+ * A span for which there is no room is counted as lost. While nothing is recorded, reel_trace_begin is one
+ * relaxed load.
+ *
+ * A lane holds the spans of one thread; two spans of a lane are nested or disjoint. A device's queue has a
+ * lane of its own (reel_trace_events). open, close, start, stop, spans and lane are called while no other
+ * thread calls any function here; any thread may call the others. Not collective. */
 #ifndef REEL_TRACE_H
 #define REEL_TRACE_H
 
@@ -22,7 +24,7 @@ enum reel_trace_kind { REEL_TRACE_OPERATION, REEL_TRACE_EXCHANGE, REEL_TRACE_WAI
 
 enum { REEL_TRACE_NUMBERS = 4, REEL_TRACE_NAME_BYTES = 24, REEL_TRACE_LANES = 64 };
 
-/* What a span says of itself: the label is a static string; NULL: nothing. */
+/* A value that a span shows. The label is a static string; NULL: there is none. */
 struct reel_trace_number {
     const char *label;
     int64_t value;
@@ -39,42 +41,46 @@ struct reel_trace_span {
     char name[REEL_TRACE_NAME_BYTES];
     struct reel_trace_number numbers[REEL_TRACE_NUMBERS];
     int32_t lane;             /* of the thread */
-    int32_t device_lane;      /* of the queue; -1: no work of a device */
-    int64_t begin_ns, end_ns; /* reel_trace_now; end 0: it has not ended */
-    int64_t event[2];         /* of its begin and end on the device, by the backend; -1: not marked */
+    int32_t device_lane;      /* of the queue; -1: the span is not work of a device */
+    int64_t begin_ns, end_ns; /* by reel_trace_now; end_ns 0: it has not ended */
+    int64_t event[2];         /* the backend's events at its begin and end on the device; -1: none */
 };
 
-/* Takes memory for that many spans, and forgets what was recorded. REEL_NO_MEMORY. */
+/* Allocates memory for that many spans, and discards what was recorded before. REEL_NO_MEMORY. */
 enum reel_status reel_trace_open(int64_t spans);
 
-/* Frees it; nothing may be recorded any more. Allowed when it was not opened. */
+/* Stops recording and frees the memory. Allowed when nothing is open. */
 void reel_trace_close(void);
 
+/* Start and stop recording. Start does nothing when nothing is open. */
 void reel_trace_start(void);
 void reel_trace_stop(void);
 
 /* Whether spans are recorded now. */
 int reel_trace_is_on(void);
 
-/* What a thread is called in its lane: a static string. "host" where it says nothing. */
+/* Sets the name of the calling thread's lane, a static string; "host" by default. Called before its first
+ * span. */
 void reel_trace_thread(const char *name);
 
-/* A span of the calling thread begins; -1 when it is not recorded. */
+/* Begins a span of the calling thread and returns it; -1 when it is not recorded. */
 int64_t reel_trace_begin(const struct reel_trace_what *what);
 
-/* It ends, in the same thread; -1 is allowed. */
+/* Ends the span, in the same thread; -1 is allowed. */
 void reel_trace_end(int64_t span);
 
-/* The span was work of that queue of a device, between two marks. -1 is allowed for span and marks. */
+/* The span was work of that queue of a device, between two events of the backend. -1 is allowed for span and
+ * events. */
 void reel_trace_events(int64_t span, const void *queue, int64_t begin, int64_t end);
 
-/* What was recorded until stop: [*count] in the order in which they began, and how many found no room. */
+/* The recorded spans [*count], in the order in which they began; *lost is how many had no room. Called after
+ * stop. */
 const struct reel_trace_span *reel_trace_spans(int64_t *count, int64_t *lost);
 
-/* The name of a lane; NULL where there are no more. */
+/* The name of a lane; NULL when lane is not below the number of lanes. */
 const char *reel_trace_lane(int64_t lane);
 
-/* Nanoseconds of a clock that only goes forward. */
+/* Nanoseconds of a clock that never goes back. */
 int64_t reel_trace_now(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* Hyperslabs, whole channels a rank. */
+/* Parallel HDF5: each rank transfers hyperslabs of whole channels. */
 #include "checkpoint_arrays.h"
 
 #include "checkpoint_metadata.h"
@@ -8,10 +8,10 @@
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
-#define XXH_STATIC_LINKING_ONLY /* for a state without allocation */
+#define XXH_STATIC_LINKING_ONLY /* for XXH3_state_t on the stack */
 #include <xxhash.h>
 
-/* One call moves less than 2 GiB: beyond that writes fail, and ROMIO crashes in reading. */
+/* One call moves less than 2 GiB: larger writes fail, and ROMIO crashes in larger reads. */
 enum { MAX_BYTES = 512 << 20 };
 
 static int64_t plane_of(const struct reel_checkpoint *checkpoint)
@@ -40,23 +40,23 @@ uint64_t reel_checkpoint_hash(const struct reel_checkpoint *checkpoint,
             end = at + FLOATS < all ? at + FLOATS : all;
     XXH3_state_t state;
     XXH3_64bits_reset(&state);
-    for (int64_t run; at < end;
-         at += run) { /* channels follow each other in the file, with room between in memory */
-        run = channel - at % channel < end - at ? channel - at % channel : end - at;
+    /* Channels are contiguous in the file; in memory there is unused room between them. */
+    for (int64_t count; at < end; at += count) {
+        count = channel - at % channel < end - at ? channel - at % channel : end - at;
         XXH3_64bits_update(&state, array->values + at / channel * room + at % channel,
-                           (size_t)run * sizeof(float));
+                           (size_t)count * sizeof(float));
     }
     return XXH3_64bits_digest(&state);
 }
 
-/* A part of an array that one call moves: whole channels, or some frames of one. */
+/* The part of an array that one call moves: whole channels, or some frames of one channel. */
 struct piece {
     int64_t channel, channels, frame, frames;
 };
 
-/* The most that a piece may be: more than one channel only where they follow each other in memory too. */
-static struct piece max_of(const struct reel_checkpoint *checkpoint,
-                           const struct reel_checkpoint_array *array)
+/* The max piece. It has more than one channel only when channels are contiguous in memory too. */
+static struct piece max_piece(const struct reel_checkpoint *checkpoint,
+                              const struct reel_checkpoint_array *array)
 {
     int64_t plane = plane_of(checkpoint) * (int64_t)sizeof(float), channel = array->frames * plane;
     struct piece max = {.channels = 1, .frames = array->frames};
@@ -87,8 +87,9 @@ static herr_t move_piece(const struct reel_checkpoint *checkpoint, const struct 
     return moved;
 }
 
-/* This rank's channels, by transfers of its own: where a collective one fails on a rank, HDF5 leaves it without the
- * exchanges that the others then wait for. Returns whether all went well. */
+/* Transfers this rank's channels, with independent calls. A collective call that fails on one rank returns
+ * there without the exchanges that the other ranks wait for, and they hang. Returns 1 when all transfers
+ * succeed, else 0. */
 static int move_all(const struct reel_comm *comm, const struct reel_checkpoint *checkpoint, const hid_t *sets,
                     enum reel_transfer transfer)
 {
@@ -96,7 +97,8 @@ static int move_all(const struct reel_comm *comm, const struct reel_checkpoint *
     int64_t end = channels.first[comm->world.rank + 1];
     for (int64_t a = 0; a < checkpoint->array_count; a++) {
         const struct reel_checkpoint_array *array = &checkpoint->arrays[a];
-        struct piece max = max_of(checkpoint, array), piece = {.channel = channels.first[comm->world.rank]};
+        struct piece max = max_piece(checkpoint, array),
+                     piece = {.channel = channels.first[comm->world.rank]};
         for (; piece.channel < end; piece.channel += piece.channels) {
             piece.channels = end - piece.channel < max.channels ? end - piece.channel : max.channels;
             for (piece.frame = 0; piece.frame < array->frames; piece.frame += piece.frames) {
@@ -110,7 +112,7 @@ static int move_all(const struct reel_comm *comm, const struct reel_checkpoint *
     return 1;
 }
 
-/* Collective over world. Returns whether all went well. */
+/* Collective over world. Returns 1 when everything was closed without an error, else 0. */
 static int close_all(const struct reel_checkpoint *checkpoint, hid_t file, const hid_t *sets)
 {
     int failed = 0;
@@ -124,7 +126,7 @@ static enum reel_status cause_of(enum reel_transfer transfer)
     return transfer == REEL_TRANSFER_READ ? REEL_BAD_INPUT : REEL_BAD_OUTPUT;
 }
 
-/* Collective over world. Opens the file and its arrays; all or nothing on all ranks. */
+/* Collective over world. Opens the file and its arrays, on all ranks or on none. */
 static enum reel_status open_all(struct reel_comm *comm, const char *path,
                                  const struct reel_checkpoint *checkpoint, enum reel_transfer transfer,
                                  hid_t *file, hid_t *sets)
@@ -134,8 +136,8 @@ static enum reel_status open_all(struct reel_comm *comm, const char *path,
     int reads = transfer == REEL_TRANSFER_READ, missing = access(path, reads ? R_OK : R_OK | W_OK) != 0;
     gethostname(host, sizeof host - 1);
     enum reel_status status = REEL_OK;
-    if (missing ||
-        reel_fault(REEL_FAULT_CHECKPOINT_OPEN)) /* before HDF5 opens it on some ranks and not on others */
+    /* Checked before HDF5 can open the file on some ranks and fail on others. */
+    if (missing || reel_fault(REEL_FAULT_CHECKPOINT_OPEN))
         status = reel_fail(cause,
                            "%s: rank %lld on host %s cannot open the checkpoint: %s, expected "
                            "checkpoint.directory on a file system that all hosts share",
@@ -147,7 +149,7 @@ static enum reel_status open_all(struct reel_comm *comm, const char *path,
     H5Pclose(access);
     if (*file < 0)
         status = reel_fail(cause, "%s: parallel HDF5 cannot open the checkpoint", path);
-    REEL_PASS(reel_agree(comm, status)); /* ROMIO opens it for all ranks or for none */
+    REEL_PASS(reel_agree(comm, status)); /* ROMIO opens the file on all ranks or on none */
     int failed = 0;
     for (int64_t a = 0; a < checkpoint->array_count; a++) {
         snprintf(name, sizeof name, "/latents/%s", checkpoint->arrays[a].name);
@@ -178,7 +180,7 @@ enum reel_status reel_checkpoint_transfer_arrays(struct reel_comm *comm, const c
                            (long long)comm->world.rank, reads ? "read" : "write",
                            reads ? "" : ": the disk is full, or failed");
     status = reel_agree(comm, status);
-    if (status != REEL_OK && !reads) { /* room for what HDF5 still wants to write: else it hangs in closing */
+    if (status != REEL_OK && !reads) { /* frees disk space for HDF5's last writes, or closing hangs */
         if (comm->world.rank == 0 && truncate(path, 0) != 0)
             reel_trail("the file could not be emptied either");
         MPI_Barrier(comm->world.mpi);

@@ -1,13 +1,13 @@
-/* The folder of a job's checkpoints: whose it is, what lies in it, and how a file gets there.
+/* The directory of a job's checkpoints: its lock, its files, and how a new checkpoint gets there.
  *
- *     checkpoint-000007.h5                     the newest
+ *     checkpoint-000007.h5                   the newest
  *     checkpoint-000006.h5
- *     lock                                     locked by rank 0 of the job that runs; says which host and process
- *     .checkpoint-000008-HOST-PID-TIME.tmp     in the making
+ *     lock                                   locked by rank 0 of the running job; names its host and process
+ *     .checkpoint-000008-HOST-PID-TIME.tmp   being written
  *
- * The lock is the kernel's (an OFD lock), so that it goes with the process whatever ends it. After a kill of mpirun its
- * ranks live on for a second: who comes then waits for the lock, and who has lost it does not rename.
- * All of this is rank 0's. Not collective. */
+ * The lock is an OFD lock of the kernel, which releases it however the process ends. After mpirun is killed,
+ * its ranks live on for a second. A new job then waits for the lock, and the old job does not rename its
+ * temporary file once the lock file has been replaced. Only rank 0 calls these functions. Not collective. */
 #ifndef REEL_CHECKPOINT_DIRECTORY_H
 #define REEL_CHECKPOINT_DIRECTORY_H
 
@@ -22,40 +22,41 @@ struct reel_checkpoint_directory {
     char owner[REEL_OWNER_BYTES];
 };
 
-/* Makes the folder where it is missing, and tries to lock it. *busy is 1 when another process has it; then owner says
- * who. REEL_BAD_OUTPUT when the folder or its lock cannot be made. A file system without locks is *busy 0 and folder->lock
- * -1: nothing then keeps two jobs apart. */
-enum reel_status reel_checkpoint_directory_lock(const char *path, struct reel_checkpoint_directory *folder,
+/* Creates the directory if it is missing, and tries to lock it. *busy is 1 when another process has locked
+ * it; then directory->owner names that process. On a file system without locks *busy is 0 and directory->lock
+ * is -1: then nothing stops two jobs from using the directory at once. REEL_BAD_OUTPUT when the directory or
+ * its lock file cannot be created, or when the directory takes no files. */
+enum reel_status reel_checkpoint_directory_lock(const char *path, struct reel_checkpoint_directory *directory,
                                                 int *busy);
 
-/* Gives it back. Zeros are allowed, and a folder that was not locked. */
-void reel_checkpoint_directory_unlock(struct reel_checkpoint_directory *folder);
+/* Releases the lock. A struct of zeros is allowed, and a directory that is not locked. */
+void reel_checkpoint_directory_unlock(struct reel_checkpoint_directory *directory);
 
-/* The generations that are there, newest first; *generations is the caller's to free. REEL_BAD_OUTPUT when the folder cannot
- * be read. */
+/* Lists the generations in the directory, newest first. The caller frees *generations with free(), after an
+ * error too. REEL_BAD_OUTPUT when the directory cannot be read; REEL_NO_MEMORY. */
 enum reel_status reel_checkpoint_directory_list(const char *path, int64_t **generations, int64_t *count);
 
-/* The path of a generation. */
+/* The path of the checkpoint of a generation. */
 void reel_checkpoint_directory_file(const char *path, int64_t generation,
                                     char file[REEL_CHECKPOINT_PATH_BYTES]);
 
-/* A path for a generation in the making, unlike that of any other process. */
-void reel_checkpoint_directory_temporary(const struct reel_checkpoint_directory *folder, int64_t generation,
-                                         char file[REEL_CHECKPOINT_PATH_BYTES]);
+/* The path of the temporary file for a generation. No other process has the same path. */
+void reel_checkpoint_directory_temporary(const struct reel_checkpoint_directory *directory,
+                                         int64_t generation, char file[REEL_CHECKPOINT_PATH_BYTES]);
 
-/* Puts what was made aside in its place, once the folder is known to be ours still, and lets the rename reach the disk.
- * REEL_BAD_OUTPUT; aside is then as it was, or in place. */
-enum reel_status reel_checkpoint_directory_commit(const struct reel_checkpoint_directory *folder,
+/* Checks that the lock file is still ours, renames the temporary file to the path of the generation, and
+ * flushes the directory. REEL_BAD_OUTPUT; then the temporary file is unchanged, or already renamed. */
+enum reel_status reel_checkpoint_directory_commit(const struct reel_checkpoint_directory *directory,
                                                   const char *temporary, int64_t generation);
 
-/* Removes the generations after the first, up to the last. What cannot be removed stays. */
-void reel_checkpoint_directory_remove(const struct reel_checkpoint_directory *folder, int64_t first,
+/* Removes the generations in (first, last]. A file that cannot be removed stays. */
+void reel_checkpoint_directory_remove(const struct reel_checkpoint_directory *directory, int64_t first,
                                       int64_t last);
 
-/* Removes all but the newest keep generations. What cannot be removed stays. */
-void reel_checkpoint_directory_prune(const struct reel_checkpoint_directory *folder, int64_t keep);
+/* Removes all generations except the newest `keep`. A file that cannot be removed stays. */
+void reel_checkpoint_directory_prune(const struct reel_checkpoint_directory *directory, int64_t keep);
 
-/* Removes what killed jobs have left aside. */
-void reel_checkpoint_directory_sweep(const struct reel_checkpoint_directory *folder);
+/* Removes the temporary files that killed jobs have left. */
+void reel_checkpoint_directory_sweep(const struct reel_checkpoint_directory *directory);
 
 #endif

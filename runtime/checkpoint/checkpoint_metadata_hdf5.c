@@ -1,4 +1,4 @@
-/* Attributes and tables of a checkpoint. */
+/* The attributes and tables of a checkpoint. */
 #include "checkpoint_metadata.h"
 
 #include "hdf5_read.h"
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The members of a head that are attributes, by name. */
+/* The members of the metadata that are attributes, by name. */
 #define FIELD(name)                                                                                          \
     {                                                                                                        \
 #name, offsetof(struct reel_checkpoint_metadata, name)                                               \
@@ -44,7 +44,7 @@ enum { INTEGERS = sizeof integers / sizeof integers[0], REALS = sizeof reals / s
 
 enum { CHUNK_COLUMNS = 6, SOLVER_COLUMNS = 3, SAVING_COLUMNS = 5 };
 
-/* These are rows of tables as they stand in memory. */
+/* Arrays of these structs are written as tables without conversion, a struct a row. */
 _Static_assert(sizeof(struct reel_chunk) == CHUNK_COLUMNS * sizeof(int64_t), "a chunk is six integers");
 _Static_assert(sizeof(struct reel_solver_state) == SOLVER_COLUMNS * sizeof(int64_t), "a solver is three");
 
@@ -103,7 +103,7 @@ void reel_checkpoint_shape(const struct reel_checkpoint *checkpoint,
     shape[3] = (hsize_t)checkpoint->metadata.columns;
 }
 
-/* A table of rows x columns, whose values become the caller's. */
+/* Reads a table [rows, columns] into a new array: *(void **)values points to it, and the caller frees it. */
 static enum reel_status get_table(const struct reel_hdf5_source *source, const char *name, H5T_class_t class,
                                   hid_t memory, int dims, int64_t rows, int64_t columns, void *values)
 {
@@ -190,7 +190,8 @@ static enum reel_status get_savings(const struct reel_hdf5_source *source, struc
     return REEL_OK;
 }
 
-static enum reel_status get_head(const struct reel_hdf5_source *source, struct reel_checkpoint *checkpoint)
+static enum reel_status get_metadata(const struct reel_hdf5_source *source,
+                                     struct reel_checkpoint *checkpoint)
 {
     struct reel_checkpoint_metadata *metadata = &checkpoint->metadata;
     char *weights = NULL;
@@ -217,7 +218,7 @@ static enum reel_status get_head(const struct reel_hdf5_source *source, struct r
 
 static enum reel_status get_all(const struct reel_hdf5_source *source, struct reel_checkpoint *checkpoint)
 {
-    REEL_PASS(get_head(source, checkpoint));
+    REEL_PASS(get_metadata(source, checkpoint));
     REEL_PASS(get_table(source, "/chunks", H5T_INTEGER, H5T_NATIVE_INT64, 2, checkpoint->metadata.begun,
                         CHUNK_COLUMNS, &checkpoint->chunks));
     REEL_PASS(get_table(source, "/solver", H5T_INTEGER, H5T_NATIVE_INT64, 2,

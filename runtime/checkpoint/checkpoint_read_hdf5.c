@@ -1,4 +1,4 @@
-/* Whole checkpoints only: every byte is checked in the file, and every array again in memory. */
+/* Reading a checkpoint: every byte is checked in the file first, and every array again in memory. */
 #include "checkpoint_arrays.h"
 
 #include <errno.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static enum reel_status verify(const struct reel_comm *comm, const char *path, int *foreign)
+static enum reel_status verify_share(const struct reel_comm *comm, const char *path, int *foreign)
 {
     struct reel_checksums checksums;
     *foreign = 0;
@@ -31,12 +31,12 @@ static enum reel_status verify(const struct reel_comm *comm, const char *path, i
 
 enum reel_status reel_checkpoint_verify(struct reel_comm *comm, const char *path, int *foreign)
 {
-    enum reel_status status = reel_agree(comm, verify(comm, path, foreign));
+    enum reel_status status = reel_agree(comm, verify_share(comm, path, foreign));
     REEL_PASS(reel_broadcast(comm, foreign, (int64_t)sizeof *foreign));
     return status;
 }
 
-/* Collective over world. Everybody's channels come to all. */
+/* Collective over world. Sends the channels that each rank has read to all ranks. */
 static enum reel_status share_channels(struct reel_comm *comm, const struct reel_checkpoint *checkpoint)
 {
     struct reel_cut cut = reel_checkpoint_channels(comm, checkpoint);
@@ -51,7 +51,6 @@ static enum reel_status share_channels(struct reel_comm *comm, const struct reel
     return REEL_OK;
 }
 
-/* By the hashes of its blocks. */
 enum reel_status reel_checkpoint_compare_arrays(const char *path, const struct reel_checkpoint *checkpoint,
                                                 int64_t rank, int64_t ranks)
 {
@@ -59,24 +58,24 @@ enum reel_status reel_checkpoint_compare_arrays(const char *path, const struct r
     int file = open(path, O_RDONLY | O_CLOEXEC);
     REEL_NEED(file >= 0, REEL_BAD_INPUT, "%s: the checkpoint cannot be opened: %s", path, strerror(errno));
     enum reel_status status = reel_checksums_read(file, path, &checksums);
-    if (status == REEL_OK && checksums.run_count != checkpoint->array_count)
+    if (status == REEL_OK && checksums.range_count != checkpoint->array_count)
         status = reel_fail(REEL_BAD_INPUT, "%s: has %lld arrays, expected %lld", path,
-                           (long long)checksums.run_count, (long long)checkpoint->array_count);
+                           (long long)checksums.range_count, (long long)checkpoint->array_count);
     for (int64_t a = 0; a < checkpoint->array_count && status == REEL_OK; a++) {
-        int64_t blocks = reel_checksums_blocks(&checksums.runs[a]);
-        if (checksums.runs[a].bytes != reel_checkpoint_array_bytes(checkpoint, &checkpoint->arrays[a]))
+        int64_t blocks = reel_checksums_blocks(&checksums.ranges[a]);
+        if (checksums.ranges[a].bytes != reel_checkpoint_array_bytes(checkpoint, &checkpoint->arrays[a]))
             status = reel_fail(REEL_BAD_INPUT, "%s: %s has %lld bytes, expected %lld", path,
-                               checkpoint->arrays[a].name, (long long)checksums.runs[a].bytes,
+                               checkpoint->arrays[a].name, (long long)checksums.ranges[a].bytes,
                                (long long)reel_checkpoint_array_bytes(checkpoint, &checkpoint->arrays[a]));
         for (int64_t b = blocks * rank / ranks; b < blocks * (rank + 1) / ranks && status == REEL_OK; b++) {
             uint64_t expected = 0, hash = reel_checkpoint_hash(checkpoint, &checkpoint->arrays[a], b);
             status =
-                reel_checksums_read_at(file, path, checksums.runs[a].hashes + b * (int64_t)sizeof expected,
+                reel_checksums_read_at(file, path, checksums.ranges[a].hashes + b * (int64_t)sizeof expected,
                                        &expected, sizeof expected);
             if (status == REEL_OK && hash != expected)
-                status = reel_fail(REEL_BAD_INPUT,
-                                   "%s: block %lld of %s did not arrive in memory as it was written", path,
-                                   (long long)b, checkpoint->arrays[a].name);
+                status =
+                    reel_fail(REEL_BAD_INPUT, "%s: block %lld of %s in memory differs from what was written",
+                              path, (long long)b, checkpoint->arrays[a].name);
         }
     }
     close(file);

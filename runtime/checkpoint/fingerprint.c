@@ -1,16 +1,16 @@
-/* Lines of text. */
+/* Reading, filtering and comparing the lines of a fingerprint. */
 #include "fingerprint.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* A line "key: value" of a text; keys of a job's echo are made dotted. */
+/* A line "key: value" of a text. In the YAML of a job, the section becomes part of the key: "section.key". */
 struct line {
     const char *next;
     char section[128], key[256], value[REEL_LINE_BYTES];
 };
 
-/* Goes on to the next line that has a value. 0 after the last. */
+/* Moves to the next line that has a value. Returns 0 after the last line, else 1. */
 static int next_line(struct line *line)
 {
     while (*line->next) {
@@ -34,8 +34,9 @@ static int next_line(struct line *line)
     return 0;
 }
 
-/* A key on which the result depends by its text. Files count by their contents, and frames may grow. */
-static int matters(const char *key)
+/* 1 when the text of the value can change the result. Files count by their contents instead, and video.frames
+ * may grow. */
+static int key_matters(const char *key)
 {
     static const char *const others[] = {"partition.",
                                          "communication.",
@@ -61,11 +62,12 @@ void reel_fingerprint_job(FILE *out, const char *job_text)
 {
     struct line line = {.next = job_text};
     while (next_line(&line))
-        if (matters(line.key))
+        if (key_matters(line.key))
             fprintf(out, "%s: %s\n", line.key, line.value);
 }
 
-static int find(const char *text, const char *key, struct line *line)
+/* Finds the line of a key. Returns 1 when it is there, else 0. */
+static int find_line(const char *text, const char *key, struct line *line)
 {
     *line = (struct line){.next = text};
     while (next_line(line))
@@ -77,20 +79,20 @@ static int find(const char *text, const char *key, struct line *line)
 int reel_fingerprint_value(const char *job_text, const char *key, char value[REEL_LINE_BYTES])
 {
     struct line line;
-    int found = find(job_text, key, &line);
+    int found = find_line(job_text, key, &line);
     snprintf(value, REEL_LINE_BYTES, "%s", found ? line.value : "");
     return found;
 }
 
-/* Whether a line is what a chunk takes that has not begun, in a video that grows. */
+/* 1 for an input of a chunk that has not begun, in a video that grows. */
 static int may_differ(const char *key, const struct reel_fingerprint_rules *rules)
 {
     long long chunk;
     return rules->grown && sscanf(key, "chunk %lld ", &chunk) == 1 && chunk >= rules->begun;
 }
 
-static enum reel_status differs(const struct reel_fingerprint_rules *rules, const char *key,
-                                const char *saved, const char *now)
+static enum reel_status fail_difference(const struct reel_fingerprint_rules *rules, const char *key,
+                                        const char *saved, const char *now)
 {
     return reel_fail(
         REEL_BAD_INPUT,
@@ -104,13 +106,13 @@ enum reel_status reel_fingerprint_compare(const char *saved, const char *now,
     struct line ours = {.next = now}, theirs = {.next = saved}, other;
     while (next_line(&ours))
         if (!may_differ(ours.key, rules)) {
-            if (!find(saved, ours.key, &other))
-                return differs(rules, ours.key, "not set", ours.value);
+            if (!find_line(saved, ours.key, &other))
+                return fail_difference(rules, ours.key, "not set", ours.value);
             if (strcmp(ours.value, other.value) != 0)
-                return differs(rules, ours.key, other.value, ours.value);
+                return fail_difference(rules, ours.key, other.value, ours.value);
         }
     while (!rules->partial && next_line(&theirs))
-        if (!may_differ(theirs.key, rules) && !find(now, theirs.key, &other))
-            return differs(rules, theirs.key, theirs.value, "not set");
+        if (!may_differ(theirs.key, rules) && !find_line(now, theirs.key, &other))
+            return fail_difference(rules, theirs.key, theirs.value, "not set");
     return REEL_OK;
 }

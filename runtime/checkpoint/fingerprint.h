@@ -1,10 +1,11 @@
-/* What the result of a job depends on, as lines of text, and whether two jobs agree in it.
+/* The fingerprint of a job: everything that its result depends on, as lines of text; and the comparison of
+ * two fingerprints.
  *
- *     sampler.steps: 30                    of the job file
- *     model: 40 layers of 5120, ...        what stands behind its paths: sizes and hashes of contents, for files may move
- *     chunk 2 prompt: 8f3a...              and of what each chunk takes
+ *     sampler.steps: 30                    keys of the job file
+ *     model: 40 layers of 5120, ...        files: sizes and hashes of contents, because files may move
+ *     chunk 2 prompt: 8f3a...              the inputs of each chunk, by hashes
  *
- * Keys on which a result does not depend are left out: the mesh, the device, where files lie, when checkpoints are
+ * Keys that do not change the result are left out: the mesh, the device, paths of files, when checkpoints are
  * taken. Not collective. */
 #ifndef REEL_FINGERPRINT_H
 #define REEL_FINGERPRINT_H
@@ -16,21 +17,22 @@
 
 enum { REEL_LINE_BYTES = 1400 };
 
-/* Writes the lines of a job's text (its echo) to out. */
+/* Writes the lines of the fingerprint that come from a job's text (the effective job, YAML) to out. */
 void reel_fingerprint_job(FILE *out, const char *job_text);
 
-/* The value of a dotted key in a job's text; 0 when it is not there. */
+/* Finds the value of a dotted key in a job's text, or "". Returns 1 when the key is there, else 0. */
 int reel_fingerprint_value(const char *job_text, const char *key, char value[REEL_LINE_BYTES]);
 
-/* How a fingerprint is compared. */
+/* How two fingerprints are compared. */
 struct reel_fingerprint_rules {
     const char *file; /* the checkpoint, for messages */
-    int partial;      /* lines that only `saved` has are not missed: the rest of ours is not known yet */
-    int64_t begun;    /* chunks that have begun there */
-    int grown;        /* the video is longer than it was: what chunks take that have not begun may be new */
+    int partial;      /* 1: `now` is not complete yet: lines that only `saved` has are no error */
+    int64_t begun;    /* chunks that have begun in the checkpoint */
+    int grown;        /* 1: the video is longer now: chunks that have not begun may differ */
 };
 
-/* REEL_BAD_INPUT for the first line that differs, naming its key and both values. */
+/* Compares the fingerprint of a checkpoint with that of the job. REEL_BAD_INPUT for the first line that
+ * differs, naming its key and both values. */
 enum reel_status reel_fingerprint_compare(const char *saved, const char *now,
                                           const struct reel_fingerprint_rules *rules);
 

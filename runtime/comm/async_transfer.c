@@ -1,4 +1,4 @@
-/* A thread, or a stream, that runs one job at a time. */
+/* A thread, or a side stream, that runs one job at a time. */
 #include "async_transfer.h"
 
 #include "trace.h"
@@ -6,8 +6,8 @@
 #include <mpi.h>
 #include <string.h>
 
-/* Runs the job; its error is what the stream has met, too. */
-static enum reel_status run(struct reel_async_transfer *transfer, reel_async_work *work)
+/* Runs the job and keeps its error, or else the failure of the side stream. */
+static enum reel_status run_job(struct reel_async_transfer *transfer, reel_async_work *work)
 {
     reel_error_clear();
     enum reel_status status = work(transfer->job, &transfer->side);
@@ -18,7 +18,7 @@ static enum reel_status run(struct reel_async_transfer *transfer, reel_async_wor
     return status;
 }
 
-static void *serve(void *context)
+static void *serve_jobs(void *context)
 {
     struct reel_async_transfer *transfer = context;
     reel_trace_thread(transfer->name);
@@ -29,7 +29,7 @@ static void *serve(void *context)
         if (!transfer->work)
             break;
         pthread_mutex_unlock(&transfer->lock);
-        run(transfer, transfer->work);
+        run_job(transfer, transfer->work);
         pthread_mutex_lock(&transfer->lock);
         transfer->work = NULL;
         pthread_cond_broadcast(&transfer->changed);
@@ -54,14 +54,14 @@ void reel_async_transfer_open(struct reel_async_transfer *transfer, const char *
     pthread_mutex_init(&transfer->lock, NULL);
     pthread_cond_init(&transfer->changed, NULL);
     transfer->threaded =
-        level == MPI_THREAD_MULTIPLE && pthread_create(&transfer->thread, NULL, serve, transfer) == 0;
+        level == MPI_THREAD_MULTIPLE && pthread_create(&transfer->thread, NULL, serve_jobs, transfer) == 0;
 }
 
-/* In this thread; an error that stands here already stays. */
-static void run_here(struct reel_async_transfer *transfer)
+/* Runs the job in this thread; the error that the thread already has stays. */
+static void run_job_here(struct reel_async_transfer *transfer)
 {
     struct reel_error before = *reel_error_here();
-    run(transfer, transfer->work);
+    run_job(transfer, transfer->work);
     reel_error_set(&before);
     transfer->work = NULL;
 }
@@ -79,12 +79,12 @@ void reel_async_transfer_begin(struct reel_async_transfer *transfer, struct reel
         pthread_cond_broadcast(&transfer->changed);
         pthread_mutex_unlock(&transfer->lock);
     } else if (transfer->issues) {
-        run_here(transfer);
+        run_job_here(transfer);
     }
 }
 
-/* For the thread, or by doing what it would have done. */
-static void wait_for(struct reel_async_transfer *transfer)
+/* Waits for the thread; where there is none, runs the job here. */
+static void wait_for_job(struct reel_async_transfer *transfer)
 {
     int64_t span =
         reel_trace_begin(&(struct reel_trace_what){.kind = REEL_TRACE_WAIT, .name = transfer->name});
@@ -94,7 +94,7 @@ static void wait_for(struct reel_async_transfer *transfer)
             pthread_cond_wait(&transfer->changed, &transfer->lock);
         pthread_mutex_unlock(&transfer->lock);
     } else {
-        run_here(transfer);
+        run_job_here(transfer);
     }
     reel_trace_end(span);
 }
@@ -105,7 +105,7 @@ enum reel_status reel_async_transfer_end(struct reel_async_transfer *transfer, s
         return REEL_OK;
     transfer->busy = 0;
     if (!transfer->issues)
-        wait_for(transfer);
+        wait_for_job(transfer);
     reel_stream_wait(stream, &transfer->side);
     if (transfer->error.status != REEL_OK && reel_error_here()->status == REEL_OK)
         reel_error_set(&transfer->error);

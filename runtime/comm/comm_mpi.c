@@ -9,17 +9,17 @@
 #include <time.h>
 
 enum {
-    PIECE = 1 << 28,        /* bytes of one message: far below what an int counts */
-    STAGED = 1 << 22,       /* bytes of one message that goes through the host's memory */
-    PATIENCE_NS = 50 * 1000 /* between two looks of a thread that works beside others */
+    PIECE = 1 << 28,     /* bytes of one message: far below INT_MAX */
+    STAGED = 1 << 22,    /* bytes of one message that goes through host memory */
+    YIELD_NS = 50 * 1000 /* between two polls of a thread that yields */
 };
 
-/* Collective over parent. The ranks of one colour, in the order of place. */
-static enum reel_status axis_open(MPI_Comm parent, int64_t colour, int64_t place, struct reel_axis *axis)
+/* Collective over parent. An axis of the ranks of one colour, in the order of key. */
+static enum reel_status axis_open(MPI_Comm parent, int64_t colour, int64_t key, struct reel_axis *axis)
 {
     int rank, size;
     memset(axis, 0, sizeof *axis);
-    REEL_NEED(MPI_Comm_split(parent, (int)colour, (int)place, &axis->mpi) == MPI_SUCCESS, REEL_BAD_COMM,
+    REEL_NEED(MPI_Comm_split(parent, (int)colour, (int)key, &axis->mpi) == MPI_SUCCESS, REEL_BAD_COMM,
               "MPI could not make a communicator");
     MPI_Comm_set_errhandler(axis->mpi, MPI_ERRORS_RETURN);
     MPI_Comm_rank(axis->mpi, &rank);
@@ -37,7 +37,7 @@ enum reel_status reel_comm_open(MPI_Comm world, struct reel_comm *comm)
     reel_fault_rank((int)comm->world.rank);
     REEL_NEED(MPI_Comm_split_type(comm->world.mpi, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host) ==
                   MPI_SUCCESS,
-              REEL_BAD_COMM, "MPI could not tell which ranks share a host");
+              REEL_BAD_COMM, "MPI could not determine which ranks share a host");
     enum reel_status status = axis_open(host, 0, 0, &comm->host);
     MPI_Comm_free(&host);
     return status;
@@ -53,7 +53,8 @@ static void axis_close(struct reel_axis *axis)
     memset(axis, 0, sizeof *axis);
 }
 
-/* Memory that the host cannot read is sent by the device, or from memory that it can. */
+/* Prepares the axis to send the backend's memory: over NCCL, or through host memory where the host cannot
+ * read it. */
 static enum reel_status give_memory(struct reel_axis *axis, const struct reel_transport *transport)
 {
     axis->ops = transport->ops;
@@ -64,7 +65,7 @@ static enum reel_status give_memory(struct reel_axis *axis, const struct reel_tr
     if (transport->ops->is_host)
         return REEL_OK;
     axis->staging = reel_allocate_host(transport->ops, 2 * STAGED);
-    REEL_NEED(axis->staging, REEL_NO_MEMORY, "no memory for what travels through the host");
+    REEL_NEED(axis->staging, REEL_NO_MEMORY, "no memory for the host buffer of exchanges between devices");
     return REEL_OK;
 }
 
@@ -73,10 +74,10 @@ enum reel_status reel_comm_mesh(struct reel_comm *comm, const struct reel_plan *
 {
     struct reel_coords coords = comm->coords = reel_plan_coords(plan, comm->world.rank);
     int64_t U = plan->mesh.ulysses, T = plan->mesh.tensor;
-    /* the ranks of an axis differ in their place on it alone; the colour is what they have in common */
+    /* the ranks of one axis have the same colour and differ in the key, their place on the axis */
     const struct {
         struct reel_axis *axis;
-        int64_t colour, place;
+        int64_t colour, key;
     } axes[] = {
         {&comm->sequence, coords.cfg, reel_plan_part(plan, coords)},
         {&comm->cfg, reel_plan_part(plan, coords), coords.cfg},
@@ -86,10 +87,10 @@ enum reel_status reel_comm_mesh(struct reel_comm *comm, const struct reel_plan *
         {&comm->blocks, coords.cfg * T + coords.tensor, coords.ring * U + coords.ulysses}};
     for (size_t a = 0; a < sizeof axes / sizeof axes[0]; a++) {
         axis_close(axes[a].axis);
-        REEL_PASS(axis_open(comm->world.mpi, axes[a].colour, axes[a].place, axes[a].axis));
+        REEL_PASS(axis_open(comm->world.mpi, axes[a].colour, axes[a].key, axes[a].axis));
     }
-    for (size_t a = 0; a < sizeof axes / sizeof axes[0];
-         a++) /* one verdict each: the next is collective again */
+    /* the ranks agree after each axis: the next one is collective again */
+    for (size_t a = 0; a < sizeof axes / sizeof axes[0]; a++)
         REEL_PASS(reel_agree(comm, give_memory(axes[a].axis, transport)));
     return REEL_OK;
 }
@@ -119,10 +120,10 @@ int64_t reel_comm_sent(const struct reel_comm *comm, enum reel_traffic_class tra
            comm->tensor.sent_bytes[traffic_class] + comm->blocks.sent_bytes[traffic_class];
 }
 
-/* Waits for both, asleep between looks. */
+/* Waits for both requests, asleep between polls. */
 static int wait_and_yield(MPI_Request requests[2])
 {
-    static const struct timespec pause = {.tv_nsec = PATIENCE_NS};
+    static const struct timespec pause = {.tv_nsec = YIELD_NS};
     for (;;) {
         int done = 0, failed = MPI_Testall(2, requests, &done, MPI_STATUSES_IGNORE);
         if (done || failed != MPI_SUCCESS)
@@ -136,7 +137,8 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* One message each way, of at most a piece; a count below 1 is none. Returns MPI's verdict. */
+/* One message each way, of at most PIECE bytes; a count below 1 sends or receives nothing. Returns MPI's
+ * error. */
 static int sendrecv_piece(const struct reel_axis *axis, int64_t to, const void *send, int64_t send_bytes,
                           int64_t from, void *receive, int64_t receive_bytes, int yields)
 {
@@ -151,7 +153,7 @@ static int sendrecv_piece(const struct reel_axis *axis, int64_t to, const void *
     return failed;
 }
 
-/* The same through the host's memory, in the order of the stream. */
+/* The same through host memory, in the order of the stream. */
 static int sendrecv_staged(const struct reel_axis *axis, struct reel_stream *stream, int64_t to,
                            const char *send, int64_t send_bytes, int64_t from, char *receive,
                            int64_t receive_bytes, int yields)
@@ -165,7 +167,7 @@ static int sendrecv_staged(const struct reel_axis *axis, struct reel_stream *str
     return failed;
 }
 
-/* Piece by piece: both ends cut a message alike, for both know its size. */
+/* Piece by piece: both ends know a message's size and so split it in the same way. */
 static enum reel_status sendrecv_over_mpi(const struct reel_axis *axis, struct reel_stream *stream,
                                           enum reel_traffic_class traffic_class,
                                           const struct reel_sendrecv *message)
@@ -197,7 +199,7 @@ static enum reel_status sendrecv_over_mpi(const struct reel_axis *axis, struct r
     return REEL_OK;
 }
 
-/* As one group. */
+/* All messages as one NCCL group. */
 static enum reel_status sendrecv_over_nccl(const struct reel_axis *axis, struct reel_stream *stream,
                                            enum reel_traffic_class traffic_class,
                                            const struct reel_sendrecv *messages, int64_t count)
@@ -228,14 +230,14 @@ enum reel_status reel_sendrecv(const struct reel_axis *axis, struct reel_stream 
     if (axis->nccl)
         return sendrecv_over_nccl(axis, stream, traffic_class, messages, count);
     enum reel_status status = REEL_OK;
-    for (int64_t i = 0; i < count; i++) { /* to the end also after a failure: the others come by */
-        enum reel_status swapped = sendrecv_over_mpi(axis, stream, traffic_class, &messages[i]);
-        status = status == REEL_OK ? swapped : status;
+    for (int64_t i = 0; i < count; i++) { /* continues after a failure, so that no peer waits for this rank */
+        enum reel_status exchanged = sendrecv_over_mpi(axis, stream, traffic_class, &messages[i]);
+        status = status == REEL_OK ? exchanged : status;
     }
     return status;
 }
 
-/* As part of a stream of work: its failure is the stream's. */
+/* One message with every other rank of the axis; a failure becomes the stream's. */
 static void sendrecv_all(struct reel_axis *axis, struct reel_stream *stream,
                          enum reel_traffic_class traffic_class, const struct reel_sendrecv *messages)
 {
@@ -246,7 +248,7 @@ static void sendrecv_all(struct reel_axis *axis, struct reel_stream *stream,
         axis->sent_bytes[traffic_class] += messages[i].send_bytes;
 }
 
-/* Where part p begins when parts are dense and in order. */
+/* The offset of a part when the parts are dense and in order. */
 static int64_t offset_of(const int64_t *bytes, int64_t part)
 {
     int64_t offset = 0;
@@ -255,7 +257,7 @@ static int64_t offset_of(const int64_t *bytes, int64_t part)
     return offset;
 }
 
-/* What a rank keeps for itself. */
+/* Copies a rank's part for itself. */
 static void keep_own(struct reel_stream *stream, void *to, const void *from, int64_t bytes)
 {
     reel_copy(stream,
@@ -330,7 +332,7 @@ enum reel_status reel_broadcast_from(struct reel_comm *comm, int64_t rank, void 
         reel_heartbeat();
     }
     reel_trace_end(span);
-    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "rank %lld did not receive what rank %lld sent to all",
+    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "rank %lld did not receive the broadcast of rank %lld",
               (long long)comm->world.rank, (long long)rank);
     return REEL_OK;
 }
@@ -347,7 +349,7 @@ enum reel_status reel_agree(struct reel_comm *comm, enum reel_status mine)
     int64_t span = reel_trace_begin(&(struct reel_trace_what){.kind = REEL_TRACE_WAIT, .name = "agree"});
     int failed = MPI_Allreduce(&failing, &first, 1, MPI_INT64_T, MPI_MIN, comm->world.mpi);
     reel_trace_end(span);
-    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "the ranks could not agree on how to go on");
+    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "the ranks could not agree on whether to continue");
     if (first == INT64_MAX)
         return REEL_OK;
     struct reel_error error = *reel_error_here();

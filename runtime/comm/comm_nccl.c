@@ -1,63 +1,64 @@
-/* Exchanges over NCCL: communicators that do not block are looked at until they are done. */
+/* Exchanges over NCCL: non-blocking communicators, polled until a call is done. */
 #include "comm_nccl.h"
 
 #include "heartbeat.h"
 
 #include <errno.h>
-#include <nccl.h> /* NVIDIA's, named like ours: this folder is not on the include path of this file */
+#include <nccl.h> /* NVIDIA's header */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 enum {
-    LOOKS = 100, /* most calls are done after so many looks; from then on the thread naps between two */
-    SHORT_NAP_NS = 20000,  /* so many times again */
-    LONG_NAP_NS = 1000000, /* and after them */
-    ROUND_NAP_NS = 2000000 /* between two rounds of a start */
+    POLLS = 100,             /* without a sleep between them: most calls are done by then */
+    SHORT_SLEEP_NS = 20000,  /* between the next POLLS polls */
+    LONG_SLEEP_NS = 1000000, /* between all later polls */
+    ROUND_SLEEP_NS = 2000000 /* between two rounds of connecting */
 };
-static const double abort_seconds = 5; /* it has been seen to hang: nobody waits longer */
+/* ncclCommAbort may hang: reel_nccl_close waits no longer */
+static const double abort_seconds = 5;
 static const char instead[] = "communication.transport: mpi sends without NCCL";
 
 struct reel_nccl {
-    /* Of the thread that is within NCCL with this communicator, so that nobody aborts it there: for the
-     * length of a call, and from the beginning of a group to its end. Its owner may take it again. */
+    /* Held by the thread that uses this communicator, for one call of NCCL or from the beginning of a group
+     * to its end, so that no other thread aborts the communicator meanwhile. Recursive. */
     pthread_mutex_t lock;
     ncclComm_t comm; /* NULL: not started, or aborted */
     int aborted;
-    enum reel_status status; /* the first failure; whatever comes after it is refused */
+    enum reel_status status; /* the first failure; later calls return it */
     char cause[REEL_CAUSE_BYTES];
     int rank, ranks;
     double seconds;
-    enum { OPEN, ABORTING, ABORTED } state; /* with the lock of the list */
+    enum { OPEN, ABORTING, ABORTED } state; /* protected by list.lock */
     struct reel_nccl *next;
 };
 
 /* The communicators of this process. */
 static struct {
-    pthread_mutex_t lock; /* nobody waits for NCCL or for a communicator's lock with it */
+    pthread_mutex_t lock; /* its holder never waits for NCCL or for a communicator's lock */
     pthread_cond_t changed;
     struct reel_nccl *first;
 } list = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
-/* NCCL keeps one open group per thread. */
+/* The communicator whose group this thread has open: NCCL keeps one group per thread. */
 static _Thread_local struct reel_nccl *grouped;
 
 static double now(void)
 {
     struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time); /* whatever happens to the date */
+    clock_gettime(CLOCK_MONOTONIC, &time); /* does not jump when the date is set */
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* When a wait that begins now is over: a little before a watchdog of the same patience would end the process,
- * for what is said here says more. */
+/* The end of a wait that begins now: a little before the watchdog, which has the same timeout, would end the
+ * process, because the message here says more. */
 static double give_up_at(const struct reel_nccl *nccl)
 {
     return now() + nccl->seconds - (nccl->seconds < 20 ? nccl->seconds / 20 : 1);
 }
 
-static void nap(long nanoseconds)
+static void sleep_ns(long nanoseconds)
 {
     nanosleep(&(struct timespec){.tv_nsec = nanoseconds}, NULL);
 }
@@ -69,11 +70,10 @@ static enum reel_status first_failure(struct reel_nccl *nccl)
     pthread_mutex_unlock(&nccl->lock);
     if (status == REEL_OK)
         return REEL_OK;
-    return reel_fail(status, "NCCL has failed before on rank %d of the %d of an axis", nccl->rank,
-                     nccl->ranks);
+    return reel_fail(status, "NCCL has already failed on rank %d of an axis of %d", nccl->rank, nccl->ranks);
 }
 
-/* Under the lock, with the failure in the record. */
+/* The caller holds the lock, and the failure is this thread's error. */
 static void keep_first(struct reel_nccl *nccl, enum reel_status status)
 {
     if (nccl->status != REEL_OK)
@@ -82,9 +82,10 @@ static void keep_first(struct reel_nccl *nccl, enum reel_status status)
     snprintf(nccl->cause, sizeof nccl->cause, "%s", reel_error_here()->cause);
 }
 
-/* A failure of the communicator. NCCL could go on after ncclInvalidArgument, but a group that had one is
- * lost, and all later calls get the same answer. ncclInProgress: it took too long. */
-static enum reel_status fail(struct reel_nccl *nccl, const char *doing, ncclResult_t result)
+/* Records a failure of the communicator. NCCL itself could continue after ncclInvalidArgument, but the group
+ * that had it is lost, and so all later calls fail, too. result ncclInProgress means that the
+ * deadline has passed. */
+static enum reel_status fail_communicator(struct reel_nccl *nccl, const char *doing, ncclResult_t result)
 {
     char why[1024];
     pthread_mutex_lock(&nccl->lock);
@@ -105,8 +106,8 @@ static enum reel_status fail(struct reel_nccl *nccl, const char *doing, ncclResu
     return status;
 }
 
-/* What NCCL says of the communicator now; ncclInvalidUsage when it was aborted meanwhile. */
-static ncclResult_t look(struct reel_nccl *nccl)
+/* The communicator's state by NCCL; ncclInvalidUsage when it was aborted meanwhile. */
+static ncclResult_t poll_communicator(struct reel_nccl *nccl)
 {
     ncclResult_t found = ncclSuccess, asked = ncclInvalidUsage;
     pthread_mutex_lock(&nccl->lock);
@@ -116,24 +117,24 @@ static ncclResult_t look(struct reel_nccl *nccl)
     return asked == ncclSuccess ? found : asked;
 }
 
-/* Waits until the call that gave this result is done. Its return and its end are signs of life, the waiting
- * is none: a watchdog still sees a hang. */
-static enum reel_status settle(struct reel_nccl *nccl, const char *doing, ncclResult_t result)
+/* Waits until the call that returned this result is done. The return and the end of the call are heartbeats,
+ * the wait is none, so that the watchdog notices a hang. */
+static enum reel_status wait_for_call(struct reel_nccl *nccl, const char *doing, ncclResult_t result)
 {
     double end = give_up_at(nccl);
     reel_heartbeat();
-    for (int64_t looks = 0; result == ncclInProgress; looks++) {
-        if (looks >= LOOKS)
-            nap(looks < 2 * LOOKS ? SHORT_NAP_NS : LONG_NAP_NS);
-        result = look(nccl);
+    for (int64_t polls = 0; result == ncclInProgress; polls++) {
+        if (polls >= POLLS)
+            sleep_ns(polls < 2 * POLLS ? SHORT_SLEEP_NS : LONG_SLEEP_NS);
+        result = poll_communicator(nccl);
         if (result == ncclInProgress && now() > end)
             break;
     }
     reel_heartbeat();
-    return result == ncclSuccess ? REEL_OK : fail(nccl, doing, result);
+    return result == ncclSuccess ? REEL_OK : fail_communicator(nccl, doing, result);
 }
 
-/* Collective. Every rank gets the id of rank 0, or its error: both travel in one message. */
+/* Collective. Every rank gets rank 0's id, or its error: both travel in one message. */
 static enum reel_status share_id(MPI_Comm ranks, int rank, ncclUniqueId *id)
 {
     struct {
@@ -156,8 +157,8 @@ static enum reel_status share_id(MPI_Comm ranks, int rank, ncclUniqueId *id)
     return first.error.status;
 }
 
-/* Not collective. Memory for a communicator, in the list. */
-static enum reel_status add(int rank, int ranks, double seconds, struct reel_nccl **nccl)
+/* Not collective. Allocates a communicator and adds it to the list. */
+static enum reel_status add_communicator(int rank, int ranks, double seconds, struct reel_nccl **nccl)
 {
     pthread_mutexattr_t again;
     *nccl = calloc(1, sizeof **nccl);
@@ -176,15 +177,16 @@ static enum reel_status add(int rank, int ranks, double seconds, struct reel_ncc
     return REEL_OK;
 }
 
-/* Begins to connect; returns without having met anybody. */
-static enum reel_status start(struct reel_nccl *nccl, ncclUniqueId id)
+/* Begins to connect; does not wait for other ranks. */
+static enum reel_status start_communicator(struct reel_nccl *nccl, ncclUniqueId id)
 {
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
     pthread_mutex_lock(&nccl->lock);
     ncclResult_t result = ncclCommInitRankConfig(&nccl->comm, nccl->ranks, id, nccl->rank, &config);
-    enum reel_status status =
-        result == ncclSuccess || result == ncclInProgress ? REEL_OK : fail(nccl, "connecting", result);
+    enum reel_status status = result == ncclSuccess || result == ncclInProgress
+                                  ? REEL_OK
+                                  : fail_communicator(nccl, "connecting", result);
     pthread_mutex_unlock(&nccl->lock);
     return status;
 }
@@ -198,17 +200,17 @@ static enum reel_status share_error(MPI_Comm ranks, int64_t rank)
     return reel_error_set(&error);
 }
 
-/* Collective. Looks in rounds until every rank is connected or one has failed. All leave in the same round,
- * so that no rank stays behind in NCCL waiting for one that has given up. A hang here means that a call of
+/* Collective. Polls in rounds until every rank is connected or one has failed. All ranks return in the same
+ * round, so that none stays in NCCL and waits for a rank that has given up. A hang here means that a call of
  * NCCL did not return. */
-static enum reel_status meet(MPI_Comm ranks, struct reel_nccl *nccl, enum reel_status mine, int rank)
+static enum reel_status connect_ranks(MPI_Comm ranks, struct reel_nccl *nccl, enum reel_status mine, int rank)
 {
     double end = nccl ? give_up_at(nccl) : 0;
     reel_heartbeat();
     for (int connected = 0;;) {
-        ncclResult_t found = mine == REEL_OK && !connected ? look(nccl) : ncclSuccess;
+        ncclResult_t found = mine == REEL_OK && !connected ? poll_communicator(nccl) : ncclSuccess;
         if (found != ncclSuccess && (found != ncclInProgress || now() > end))
-            mine = fail(nccl, "connecting", found);
+            mine = fail_communicator(nccl, "connecting", found);
         connected = found == ncclSuccess;
         int64_t state[2] = {mine == REEL_OK ? INT64_MAX : rank, connected}, all[2];
         REEL_NEED(MPI_Allreduce(state, all, 2, MPI_INT64_T, MPI_MIN, ranks) == MPI_SUCCESS, REEL_BAD_COMM,
@@ -217,7 +219,7 @@ static enum reel_status meet(MPI_Comm ranks, struct reel_nccl *nccl, enum reel_s
             return share_error(ranks, all[0]);
         if (all[1])
             return REEL_OK;
-        nap(ROUND_NAP_NS);
+        sleep_ns(ROUND_SLEEP_NS);
     }
 }
 
@@ -235,10 +237,10 @@ enum reel_status reel_nccl_open(MPI_Comm ranks, double seconds, struct reel_nccl
     MPI_Comm_rank(ranks, &rank);
     MPI_Comm_size(ranks, &size);
     REEL_PASS(share_id(ranks, rank, &id));
-    enum reel_status status = add(rank, size, seconds, nccl);
+    enum reel_status status = add_communicator(rank, size, seconds, nccl);
     if (status == REEL_OK)
-        status = start(*nccl, id);
-    status = meet(ranks, *nccl, status, rank);
+        status = start_communicator(*nccl, id);
+    status = connect_ranks(ranks, *nccl, status, rank);
     reel_heartbeat();
     if (status != REEL_OK) {
         reel_nccl_close(*nccl);
@@ -247,14 +249,14 @@ enum reel_status reel_nccl_open(MPI_Comm ranks, double seconds, struct reel_nccl
     return status;
 }
 
-/* Aborts one, in a thread of its own. */
+/* Aborts one communicator, in a thread of its own. */
 static void *abort_one(void *context)
 {
     struct reel_nccl *nccl = context;
     pthread_mutex_lock(&nccl->lock);
     ncclComm_t comm = nccl->comm;
     nccl->aborted = 1;
-    nccl->comm = NULL; /* whoever waits for it finds out, and nobody calls NCCL with it again */
+    nccl->comm = NULL; /* a waiting thread notices, and no thread calls NCCL with it again */
     pthread_mutex_unlock(&nccl->lock);
     if (comm)
         ncclCommAbort(comm);
@@ -273,8 +275,8 @@ static int anyone_is_aborting(void)
     return 0;
 }
 
-/* All at once, each in its thread: to abort one frees memory of the device, which waits for what the others
- * have there. */
+/* Aborts all at once, each in a thread of its own: aborting one frees device memory, and that waits for the
+ * work of the others on the device. */
 void reel_nccl_abort_all(double seconds)
 {
     double end = now() + seconds;
@@ -295,8 +297,8 @@ void reel_nccl_abort_all(double seconds)
     pthread_attr_destroy(&attributes);
 }
 
-/* Leaves the list, unless a thread is aborting it still: then it is that thread's for good. Returns whether
- * it left. */
+/* Takes the communicator out of the list and returns 1. Returns 0 where a thread is still aborting it: the
+ * communicator then belongs to that thread and is never freed. */
 static int remove_from_list(struct reel_nccl *nccl)
 {
     pthread_mutex_lock(&list.lock);
@@ -310,13 +312,13 @@ static int remove_from_list(struct reel_nccl *nccl)
     return leaves;
 }
 
-/* Flushes what was issued, so that nothing is left to wait for. */
-static enum reel_status finalize(struct reel_nccl *nccl)
+/* Waits for the issued exchanges, so that ncclCommDestroy does not wait. */
+static enum reel_status finalize_communicator(struct reel_nccl *nccl)
 {
     pthread_mutex_lock(&nccl->lock);
     ncclResult_t result = nccl->comm ? ncclCommFinalize(nccl->comm) : ncclInvalidUsage;
     pthread_mutex_unlock(&nccl->lock);
-    return settle(nccl, "closing", result);
+    return wait_for_call(nccl, "closing", result);
 }
 
 void reel_nccl_close(struct reel_nccl *nccl)
@@ -325,16 +327,16 @@ void reel_nccl_close(struct reel_nccl *nccl)
         return;
     enum reel_status before = reel_error_here()->status;
     int sound = nccl->status == REEL_OK && (before == REEL_OK || before == REEL_PREEMPTED);
-    if (sound && finalize(nccl) != REEL_OK)
+    if (sound && finalize_communicator(nccl) != REEL_OK)
         sound = 0;
     if (before == REEL_OK)
-        reel_error_clear(); /* what failed only here has no successor to tell */
+        reel_error_clear(); /* closing reports no error */
     if (!sound)
         reel_nccl_abort_all(abort_seconds);
     if (!remove_from_list(nccl))
         return;
     if (sound && nccl->comm)
-        ncclCommDestroy(nccl->comm); /* finalized: does not wait */
+        ncclCommDestroy(nccl->comm);
     pthread_mutex_destroy(&nccl->lock);
     free(nccl);
 }
@@ -342,19 +344,19 @@ void reel_nccl_close(struct reel_nccl *nccl)
 enum reel_status reel_nccl_begin(struct reel_nccl *nccl)
 {
     REEL_PASS(first_failure(nccl));
-    REEL_NEED(!grouped, REEL_INTERNAL, "a group of exchanges over NCCL began within another");
+    REEL_NEED(!grouped, REEL_INTERNAL, "a group of exchanges over NCCL began within another group");
     pthread_mutex_lock(&nccl->lock);
     ncclResult_t result = nccl->comm ? ncclGroupStart() : ncclInvalidUsage;
     if (result == ncclSuccess) {
         grouped = nccl;
         return REEL_OK;
     }
-    enum reel_status status = fail(nccl, "beginning an exchange", result);
+    enum reel_status status = fail_communicator(nccl, "beginning an exchange", result);
     pthread_mutex_unlock(&nccl->lock);
     return status;
 }
 
-/* Ends the group that the thread has open. */
+/* Ends the group that this thread has open, and unlocks. */
 static ncclResult_t end_group(struct reel_nccl *nccl)
 {
     ncclResult_t result = ncclGroupEnd();
@@ -365,23 +367,25 @@ static ncclResult_t end_group(struct reel_nccl *nccl)
 
 enum reel_status reel_nccl_end(struct reel_nccl *nccl)
 {
-    if (grouped != nccl) { /* a swap that failed has ended it */
+    if (grouped != nccl) { /* a failed reel_nccl_sendrecv has ended it */
         REEL_PASS(first_failure(nccl));
-        return reel_fail(REEL_INTERNAL, "a group of exchanges over NCCL ended that had not begun");
+        return reel_fail(REEL_INTERNAL, "a group of exchanges over NCCL ended, but none had begun");
     }
-    return settle(nccl, "exchanging", end_group(nccl));
+    return wait_for_call(nccl, "exchanging", end_group(nccl));
 }
 
-/* Both directions, in the group that is open. */
-static enum reel_status issue(struct reel_nccl *nccl, cudaStream_t queue, int64_t to, const void *send,
-                              int64_t send_bytes, int64_t from, void *receive, int64_t receive_bytes)
+/* Issues both directions, in the open group. */
+static enum reel_status issue_sendrecv(struct reel_nccl *nccl, cudaStream_t queue, int64_t to,
+                                       const void *send, int64_t send_bytes, int64_t from, void *receive,
+                                       int64_t receive_bytes)
 {
     if (send_bytes > 0)
-        REEL_PASS(settle(nccl, "sending",
-                         ncclSend(send, (size_t)send_bytes, ncclInt8, (int)to, nccl->comm, queue)));
+        REEL_PASS(wait_for_call(nccl, "sending",
+                                ncclSend(send, (size_t)send_bytes, ncclInt8, (int)to, nccl->comm, queue)));
     if (receive_bytes > 0)
-        REEL_PASS(settle(nccl, "receiving",
-                         ncclRecv(receive, (size_t)receive_bytes, ncclInt8, (int)from, nccl->comm, queue)));
+        REEL_PASS(
+            wait_for_call(nccl, "receiving",
+                          ncclRecv(receive, (size_t)receive_bytes, ncclInt8, (int)from, nccl->comm, queue)));
     return REEL_OK;
 }
 
@@ -391,19 +395,18 @@ enum reel_status reel_nccl_sendrecv(struct reel_nccl *nccl, struct reel_stream *
 {
     if (grouped != nccl)
         REEL_PASS(first_failure(nccl));
-    REEL_NEED(grouped == nccl, REEL_INTERNAL, "an exchange over NCCL came outside of a group");
+    REEL_NEED(grouped == nccl, REEL_INTERNAL, "an exchange over NCCL was issued outside a group");
     void *queue = reel_stream_handle(stream);
     int holds = send_bytes >= 0 && receive_bytes >= 0 && (send_bytes == 0 || (send && to != nccl->rank)) &&
                 (receive_bytes == 0 || (receive && from != nccl->rank)) && (queue || !stream->queue);
     enum reel_status status =
-        holds
-            ? issue(nccl, queue, to, send, send_bytes, from, receive, receive_bytes)
-            : reel_fail(REEL_INTERNAL,
-                        "an exchange over NCCL of rank %d with %lld (%lld bytes) and %lld (%lld bytes) on a "
-                        "stream of %s does not hold",
-                        nccl->rank, (long long)to, (long long)send_bytes, (long long)from,
-                        (long long)receive_bytes, stream->ops->name);
-    if (status != REEL_OK) { /* the caller need not come to the end */
+        holds ? issue_sendrecv(nccl, queue, to, send, send_bytes, from, receive, receive_bytes)
+              : reel_fail(REEL_INTERNAL,
+                          "an exchange over NCCL has invalid arguments: rank %d, to rank %lld (%lld bytes), "
+                          "from rank %lld (%lld bytes), on a stream of the backend %s",
+                          nccl->rank, (long long)to, (long long)send_bytes, (long long)from,
+                          (long long)receive_bytes, stream->ops->name);
+    if (status != REEL_OK) { /* ends the group here: the caller may not call reel_nccl_end */
         keep_first(nccl, status);
         end_group(nccl);
     }
@@ -413,8 +416,9 @@ enum reel_status reel_nccl_sendrecv(struct reel_nccl *nccl, struct reel_stream *
 enum reel_status reel_nccl_check(struct reel_nccl *nccl)
 {
     REEL_PASS(first_failure(nccl));
-    ncclResult_t found = look(nccl);
-    return found == ncclSuccess || found == ncclInProgress ? REEL_OK : fail(nccl, "exchanging", found);
+    ncclResult_t found = poll_communicator(nccl);
+    return found == ncclSuccess || found == ncclInProgress ? REEL_OK
+                                                           : fail_communicator(nccl, "exchanging", found);
 }
 
 enum reel_status reel_nccl_check_all(void)
@@ -429,7 +433,7 @@ enum reel_status reel_nccl_check_all(void)
             status = reel_fail(nccl->status, "%s", nccl->cause);
         else if (nccl->comm && ncclCommGetAsyncError(nccl->comm, &found) == ncclSuccess &&
                  found != ncclSuccess && found != ncclInProgress)
-            status = fail(nccl, "exchanging", found);
+            status = fail_communicator(nccl, "exchanging", found);
         pthread_mutex_unlock(&nccl->lock);
     }
     pthread_mutex_unlock(&list.lock);

@@ -1,10 +1,10 @@
-/* In place of NCCL, where the program is built without it. */
+/* Linked in place of comm_nccl.c where the program is built without NCCL. */
 #include "comm_nccl.h"
 
-static enum reel_status refuse(void)
+static enum reel_status refuse_nccl(void)
 {
     return reel_fail(REEL_BAD_JOB,
-                     "communication.transport is nccl, and this program was built without NCCL, "
+                     "communication.transport is nccl, but this program was built without NCCL, "
                      "expected auto or mpi");
 }
 
@@ -18,7 +18,7 @@ enum reel_status reel_nccl_open(MPI_Comm ranks, double seconds, struct reel_nccl
     (void)ranks;
     (void)seconds;
     *nccl = NULL;
-    return refuse();
+    return refuse_nccl();
 }
 
 void reel_nccl_close(struct reel_nccl *nccl)
@@ -29,13 +29,13 @@ void reel_nccl_close(struct reel_nccl *nccl)
 enum reel_status reel_nccl_begin(struct reel_nccl *nccl)
 {
     (void)nccl;
-    return refuse();
+    return refuse_nccl();
 }
 
 enum reel_status reel_nccl_end(struct reel_nccl *nccl)
 {
     (void)nccl;
-    return refuse();
+    return refuse_nccl();
 }
 
 enum reel_status reel_nccl_sendrecv(struct reel_nccl *nccl, struct reel_stream *stream, int64_t to,
@@ -50,13 +50,13 @@ enum reel_status reel_nccl_sendrecv(struct reel_nccl *nccl, struct reel_stream *
     (void)from;
     (void)receive;
     (void)receive_bytes;
-    return refuse();
+    return refuse_nccl();
 }
 
 enum reel_status reel_nccl_check(struct reel_nccl *nccl)
 {
     (void)nccl;
-    return refuse();
+    return refuse_nccl();
 }
 
 void reel_nccl_abort_all(double seconds)

@@ -1,4 +1,4 @@
-/* Open MPI's own words, and its start. */
+/* Open MPI's environment variables and settings, and its start and end. */
 #include "process.h"
 
 #include <stdlib.h>
@@ -19,11 +19,11 @@ int64_t reel_launched_local_rank(void)
     return number_of("OMPI_COMM_WORLD_LOCAL_RANK");
 }
 
-enum reel_status reel_process_start(int *count, char ***words)
+enum reel_status reel_process_start(int *argc, char ***argv)
 {
     int provided;
-    setenv("OMPI_MCA_io", "romio321", 0); /* the steadier of the two MPI-IO implementations */
-    REEL_NEED(MPI_Init_thread(count, words, MPI_THREAD_MULTIPLE, &provided) == MPI_SUCCESS, REEL_BAD_COMM,
+    setenv("OMPI_MCA_io", "romio321", 0); /* the more reliable of the two MPI-IO implementations */
+    REEL_NEED(MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &provided) == MPI_SUCCESS, REEL_BAD_COMM,
               "MPI could not start");
     return REEL_OK;
 }

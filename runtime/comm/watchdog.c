@@ -1,4 +1,4 @@
-/* The thread that listens for signs of life. */
+/* The thread that reads the heartbeats. */
 #include "watchdog.h"
 
 #include "comm_nccl.h"
@@ -10,23 +10,26 @@
 #include <time.h>
 #include <unistd.h>
 
-/* So many ranks speak one after the other; the first that does is enough for mpirun to end the rest. */
+/* Rank r waits (r mod SPEAKERS) times seconds_between_speakers longer: the first rank that exits is enough
+ * for mpirun to end the rest, so usually only its message is printed. */
 enum { SPEAKERS = 64 };
-/* From the first that leaves to the end of the rest mpirun takes two seconds. */
+/* mpirun takes two seconds to end the other ranks after the first has exited. */
 static const double seconds_between_speakers = 4;
 
+/* The longest wait for NCCL's communicators to abort. */
 static const double seconds_to_abort = 3;
-/* A rank that knows of NCCL's failure has so long to say it itself. */
+/* A rank whose NCCL has failed has this long to report it in the normal way. */
 static const double seconds_to_speak = 5;
 
 static double now(void)
 {
     struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time); /* whatever happens to the date */
+    clock_gettime(CLOCK_MONOTONIC, &time); /* does not jump when the date is set */
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* Sleeps, unless it is closed meanwhile; with the lock held. Returns whether it is closing. */
+/* Sleeps until the time has passed or the watchdog is closed; the caller holds the lock. Returns whether it
+ * is closing. */
 static int sleep_for(struct reel_watchdog *watchdog, double seconds)
 {
     struct timespec until;
@@ -39,23 +42,25 @@ static int sleep_for(struct reel_watchdog *watchdog, double seconds)
     return watchdog->closing;
 }
 
-/* Ends the process, after so long by that key, because of what is guessed or known. */
-static void leave(const struct reel_watchdog *watchdog, double seconds, const char *key, const char *because)
+/* Prints the message and ends the process: no heartbeat for so many seconds, set by that job key, for that
+ * reason. */
+static void end_process(const struct reel_watchdog *watchdog, double seconds, const char *key,
+                        const char *because)
 {
     char words[REEL_HEARTBEAT_TEXT_BYTES], host[128] = "";
     reel_heartbeat_text(words);
     gethostname(host, sizeof host - 1);
     fprintf(stderr,
-            "reel: error: rank %lld of %lld (host %s, process %lld) got nowhere for %g s%s while "
+            "reel: error: rank %lld of %lld (host %s, process %lld) made no progress for %g s%s while "
             "%s: %s\n",
             (long long)watchdog->rank, (long long)watchdog->ranks, host, (long long)getpid(), seconds, key,
             words, because);
     fflush(stderr);
-    reel_nccl_abort_all(seconds_to_abort); /* so that a GPU does not wait for this one */
-    _exit(REEL_BAD_COMM);                  /* nothing else: whatever would be tidied up may hang too */
+    reel_nccl_abort_all(seconds_to_abort); /* so that no other GPU waits for this one */
+    _exit(REEL_BAD_COMM);                  /* no cleanup: it may hang, too */
 }
 
-static void *listen(void *context)
+static void *watch_heartbeats(void *context)
 {
     struct reel_watchdog *watchdog = context;
     double pause = watchdog->timeout_s / 20 < 1 ? watchdog->timeout_s / 20 : 1, heard_at = now(),
@@ -63,7 +68,7 @@ static void *listen(void *context)
     int64_t heard = reel_heartbeat_count();
     pthread_mutex_lock(&watchdog->lock);
     while (!sleep_for(watchdog, pause)) {
-        if (now() - woke_at > 3 * pause + 1) /* this process itself was stopped: the silence says nothing */
+        if (now() - woke_at > 3 * pause + 1) /* this process itself was stopped: not a hang */
             heard_at = now();
         woke_at = now();
         double later = seconds_between_speakers * (double)(watchdog->rank % SPEAKERS);
@@ -71,10 +76,10 @@ static void *listen(void *context)
             heard = reel_heartbeat_count();
             heard_at = now();
         } else if (now() - heard_at > watchdog->timeout_s + later) {
-            leave(watchdog, watchdog->timeout_s, " (communication.timeout_s)",
-                  "another rank hangs, or a host or the network is lost");
+            end_process(watchdog, watchdog->timeout_s, " (communication.timeout_s)",
+                        "another rank hangs, or a host or the network is lost");
         } else if (now() - heard_at > seconds_to_speak + later && reel_nccl_check_all() != REEL_OK) {
-            leave(watchdog, seconds_to_speak, "", reel_error_here()->cause);
+            end_process(watchdog, seconds_to_speak, "", reel_error_here()->cause);
         }
     }
     pthread_mutex_unlock(&watchdog->lock);
@@ -94,7 +99,7 @@ enum reel_status reel_watchdog_open(struct reel_watchdog *watchdog, int64_t rank
     pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
     pthread_cond_init(&watchdog->changed, &steady);
     pthread_condattr_destroy(&steady);
-    watchdog->running = pthread_create(&watchdog->thread, NULL, listen, watchdog) == 0;
+    watchdog->running = pthread_create(&watchdog->thread, NULL, watch_heartbeats, watchdog) == 0;
     REEL_NEED(watchdog->running, REEL_NO_MEMORY, "rank %lld could not start the thread of its watchdog",
               (long long)rank);
     return REEL_OK;

@@ -1,9 +1,10 @@
-/* Ends a rank that gets nowhere.
+/* Ends a rank that makes no progress.
  *
- * A rank that is stopped, a host that is lost or a network that is gone leaves the others waiting in an exchange; MPI
- * notices after minutes or never. Every rank has a thread that listens to its signs of life (heartbeat.h): without one for the
- * job's communication.timeout_s it says where the rank stands and leaves with REEL_BAD_COMM, and mpirun ends the rest.
- * Long arithmetic is no silence: every tile of an operation is a sign of life.
+ * When a rank is stopped, or a host or the network is lost, the other ranks wait in an exchange; MPI notices
+ * after minutes or never. So every rank has a thread that reads its heartbeats (heartbeat.h). After the job's
+ * communication.timeout_s without a heartbeat, the thread prints what the rank was doing and ends the process
+ * with REEL_BAD_COMM, and mpirun ends the other ranks. Long arithmetic does not trigger it: every tile of an
+ * operation is a heartbeat.
  *
  * Not collective. */
 #ifndef REEL_WATCHDOG_H
@@ -23,11 +24,12 @@ struct reel_watchdog {
     pthread_cond_t changed;
 };
 
-/* Starts to listen. REEL_NO_MEMORY when there can be no thread. The watchdog must not move in memory. */
+/* Starts the thread. REEL_NO_MEMORY when it cannot be created. The struct must not move in memory until it is
+ * closed. */
 enum reel_status reel_watchdog_open(struct reel_watchdog *watchdog, int64_t rank, int64_t ranks,
                                     double timeout_s);
 
-/* Stops; zeros are allowed. */
+/* Stops the thread; a zeroed struct is allowed. */
 void reel_watchdog_close(struct reel_watchdog *watchdog);
 
 #endif

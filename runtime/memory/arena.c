@@ -1,4 +1,4 @@
-/* One block per rank, carved as the plan says. */
+/* Two blocks of memory a rank, of the backend and of the host, divided into the buffers of the plan. */
 #include "arena.h"
 
 #include "fault.h"
@@ -13,7 +13,7 @@ static int64_t aligned(int64_t bytes)
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-/* The number that a file of one line holds; INT64_MAX when it holds none ("max"). */
+/* The number in a file of one line; INT64_MAX when it has none ("max"). */
 static int64_t number_in(const char *path)
 {
     FILE *file = fopen(path, "re");
@@ -25,7 +25,8 @@ static int64_t number_in(const char *path)
     return number;
 }
 
-/* The file cache that a control group is charged with: the kernel gives it back when it is asked for memory. */
+/* The bytes of file cache that count as memory of a control group. The kernel frees them when memory is
+ * needed. */
 static int64_t file_cache_in(const char *path)
 {
     FILE *file = fopen(path, "re");
@@ -39,8 +40,8 @@ static int64_t file_cache_in(const char *path)
     return cache;
 }
 
-/* What the control group of this process leaves (cgroup v2). */
-static int64_t group_allows(void)
+/* The bytes that the control group of this process (cgroup v2) still allows; INT64_MAX without a limit. */
+static int64_t group_available(void)
 {
     char line[512], path[600];
     FILE *file = fopen("/proc/self/cgroup", "re");
@@ -73,11 +74,11 @@ int64_t reel_memory_available(void)
             break;
     if (file)
         fclose(file);
-    int64_t host = kibibytes < 0 ? INT64_MAX : (int64_t)kibibytes * 1024, group = group_allows();
+    int64_t host = kibibytes < 0 ? INT64_MAX : (int64_t)kibibytes * 1024, group = group_available();
     return host < group ? host : group;
 }
 
-/* Bytes of the backend's buffers, or the host's, padding included. */
+/* Bytes of the buffers on the backend (on_host 0) or on the host (1), padding included. */
 static int64_t block_bytes(const int64_t table[REEL_BUFFERS], int on_host)
 {
     int64_t bytes = 0;

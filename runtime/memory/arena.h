@@ -1,4 +1,4 @@
-/* The memory of a rank: every buffer of the plan, allocated once; after that a run allocates nothing.
+/* The memory of a rank: every buffer of the plan, allocated once. After that a job allocates nothing.
  *
  * Not collective. */
 #ifndef REEL_ARENA_H
@@ -8,24 +8,25 @@
 #include "plan.h"
 
 struct reel_arena {
-    const struct reel_ops *ops; /* whose memory most of it is */
-    void *block, *host;         /* of the backend, and of the host */
+    const struct reel_ops *ops; /* the backend */
+    void *block, *host;         /* memory of the backend; memory of the host */
     int64_t block_bytes;
-    void *at[REEL_BUFFERS];       /* aligned to 64 bytes; NULL where the plan has no bytes */
-    int64_t bytes[REEL_MEMORIES]; /* by category, as planned and allocated, without padding */
-    int64_t total_bytes;          /* of both, padding included */
+    void *at[REEL_BUFFERS];       /* aligned to 64 bytes; NULL for a buffer of 0 bytes */
+    int64_t bytes[REEL_MEMORIES]; /* by category, without padding */
+    int64_t total_bytes;          /* of block and host, padding included */
 };
 
-/* Bytes that this host can still give: what the kernel says is available, or less where a control group (a container)
- * allows less; INT64_MAX when nothing says. */
+/* Bytes of memory that are available on this host: MemAvailable of the kernel, or less when a control group
+ * (a container) allows less. INT64_MAX when neither can be read. */
 int64_t reel_memory_available(void);
 
-/* Allocates what the plan gives this rank, in the backend's memory but for buffers of the host (plan.h). REEL_NO_MEMORY
- * when the host has less; nothing is left allocated then. */
+/* Allocates all buffers that the plan gives this rank: in the memory of the backend, except those that
+ * reel_buffer_on_host names (plan.h). REEL_NO_MEMORY when there is too little memory; then nothing is left
+ * allocated. */
 enum reel_status reel_arena_open(const struct reel_plan *plan, int64_t rank, const struct reel_ops *ops,
                                  struct reel_arena *arena);
 
-/* Frees it; an arena of zeros is allowed. */
+/* Frees the memory. An arena of zeros is allowed. */
 void reel_arena_close(struct reel_arena *arena);
 
 #endif

@@ -1,4 +1,4 @@
-/* Blocks as they are used. */
+/* Resident blocks are used in place; gathered blocks arrive in two buffers in turn. */
 #include "block_weights.h"
 
 #include "fault.h"
@@ -17,7 +17,7 @@ void reel_block_weights_open(struct reel_block_weights *blocks, const struct ree
     blocks->shares = reel_layout_shares(&weights->layout, axis->size);
     blocks->buffer[0] = buffers;
     blocks->buffer[1] = blocks->buffer[0] + weights->layout.block_bytes;
-    reel_async_transfer_open(&blocks->transfer, "mover of weights", stream, axis->nccl != NULL);
+    reel_async_transfer_open(&blocks->transfer, "weights transfer", stream, axis->nccl != NULL);
 }
 
 void reel_block_weights_close(struct reel_block_weights *blocks)
@@ -25,19 +25,20 @@ void reel_block_weights_close(struct reel_block_weights *blocks)
     reel_async_transfer_close(&blocks->transfer);
 }
 
-/* What a part of the axis brings to this pass. */
-static struct reel_range brought(const struct reel_block_weights *blocks, int64_t part)
+/* The bytes of a block that `part` of the axis sends in this pass: the needed bytes of its share. */
+static struct reel_range needed_share(const struct reel_block_weights *blocks, int64_t part)
 {
     struct reel_range share = {blocks->shares.first[part], reel_cut_count(&blocks->shares, part)};
     return reel_range_intersect(share, blocks->needed);
 }
 
-/* Brings the parts of block `coming` together; runs beside the computing. Collective over the axis. */
-static enum reel_status gather(void *job, struct reel_stream *side)
+/* Collective over the axis. Gathers the shares of block `coming` on a side stream while the caller
+ * computes. */
+static enum reel_status gather_block(void *job, struct reel_stream *side)
 {
     const struct reel_block_weights *blocks = job;
     int64_t me = blocks->axis->rank, size = blocks->axis->size;
-    struct reel_range mine = brought(blocks, me);
+    struct reel_range mine = needed_share(blocks, me);
     const char *own = (const char *)reel_weights_block(blocks->weights, blocks->coming) + mine.first -
                       blocks->shares.first[me];
     char *block = blocks->buffer[blocks->coming % 2];
@@ -49,7 +50,7 @@ static enum reel_status gather(void *job, struct reel_stream *side)
                                        .to = block + mine.first});
     for (int64_t s = 1; s < size; s++) {
         int64_t to = (me + s) % size, from = (me - s + size) % size;
-        struct reel_range theirs = brought(blocks, from);
+        struct reel_range theirs = needed_share(blocks, from);
         messages[s - 1] = (struct reel_sendrecv){.to = to,
                                                  .from = from,
                                                  .send = own,
@@ -61,19 +62,19 @@ static enum reel_status gather(void *job, struct reel_stream *side)
     return reel_sendrecv(blocks->axis, side, REEL_TRAFFIC_WEIGHTS, messages, size - 1);
 }
 
-static void begin(struct reel_block_weights *blocks, int64_t layer)
+static void begin_gather(struct reel_block_weights *blocks, int64_t layer)
 {
     blocks->coming = layer;
     blocks->axis->sent_bytes[REEL_TRAFFIC_WEIGHTS] +=
-        (blocks->axis->size - 1) * brought(blocks, blocks->axis->rank).count;
-    reel_async_transfer_begin(&blocks->transfer, blocks->stream, gather, blocks);
+        (blocks->axis->size - 1) * needed_share(blocks, blocks->axis->rank).count;
+    reel_async_transfer_begin(&blocks->transfer, blocks->stream, gather_block, blocks);
 }
 
 void reel_block_weights_begin(struct reel_block_weights *blocks, struct reel_range needed)
 {
     blocks->needed = needed;
     if (blocks->gathered)
-        begin(blocks, 0);
+        begin_gather(blocks, 0);
 }
 
 void reel_block_weights_use(struct reel_block_weights *blocks, int64_t layer)
@@ -90,7 +91,7 @@ void reel_block_weights_use(struct reel_block_weights *blocks, int64_t layer)
         reel_stream_fail(blocks->stream, status, "%s", reel_error_here()->cause);
     blocks->now = blocks->buffer[layer % 2];
     if (layer + 1 < blocks->layers)
-        begin(blocks, layer + 1);
+        begin_gather(blocks, layer + 1);
 }
 
 void reel_block_weights_leave(struct reel_block_weights *blocks)

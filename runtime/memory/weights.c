@@ -1,4 +1,4 @@
-/* Reading a checkpoint once per host, and handing each rank what it holds. */
+/* Reading the model files once a host, and sending each rank what it holds. */
 #include "weights.h"
 
 #include "dtype.h"
@@ -10,21 +10,22 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* Loading in the making. Each buffer takes one piece: as read, packed for a peer, and as a peer packed it. What a rank
- * holds whole is read to its place, or received there, without a buffer. */
+/* The state of one load. There are three buffers of one load unit each: `read` for what this rank reads,
+ * `packed` for what it sends to a peer, `received` for what a peer sends. Rows that a rank holds whole are
+ * read, or received, at their final place without a buffer. */
 struct loader {
     const struct reel_model_files *files;
     const struct reel_axis *host;
     struct reel_load_units units;
     struct reel_rank_weights *rank_weights; /* [host->size] */
-    struct reel_stream *stream;             /* whose memory it is */
+    struct reel_stream *stream;             /* of the backend that `memory` belongs to */
     char *memory;
-    int is_plain; /* rows can be read, or received, where they are held: as float, by the host */
+    int is_plain; /* 1: weights are float in the host's memory, so rows can be read or received in place */
     float *read, *packed, *received;
-    void *rounded; /* room for a piece as it is held, where that is not float */
+    void *rounded; /* room for a load unit in the held dtype, if that is not float */
     int64_t buffer_bytes;
     int64_t read_bytes;
-    uint64_t hash; /* of what this rank has read */
+    uint64_t hash; /* of the rows that this rank has read */
 };
 
 int64_t reel_weights_bytes(const struct reel_plan *plan, int64_t rank, enum reel_holding holding)
@@ -60,7 +61,8 @@ static float *plain_at(const struct loader *l, int64_t to)
     return (float *)(void *)(l->memory + to);
 }
 
-/* Where this rank reads rows to: to their place when it holds all of them. */
+/* Where this rank reads rows to: their final place when it holds all of them as float, else the buffer
+ * `read`. */
 static float *values_of(const struct loader *l, const struct reel_tensor_rows *rows)
 {
     struct reel_portion mine = portion_of(l, l->host->rank, rows);
@@ -68,9 +70,9 @@ static float *values_of(const struct loader *l, const struct reel_tensor_rows *r
     return direct ? plain_at(l, mine.to) : l->read + rows->at;
 }
 
-/* Takes a portion of rows out of them, to be dense. */
-static void pick(const struct reel_portion *portion, const struct reel_tensor_rows *rows, const float *values,
-                 float *out)
+/* Copies a portion of the rows in `values` to `out`, dense. */
+static void pick_portion(const struct reel_portion *portion, const struct reel_tensor_rows *rows,
+                         const float *values, float *out)
 {
     int64_t width = portion->width, run;
     if (width == rows->columns) {
@@ -84,8 +86,8 @@ static void pick(const struct reel_portion *portion, const struct reel_tensor_ro
     }
 }
 
-/* Values to the place of a portion, as they are held there. */
-static void upload(const struct loader *l, const struct reel_portion *portion, const float *values)
+/* Converts values to the dtype of a portion, and uploads them to its place in `memory`. */
+static void upload_portion(const struct loader *l, const struct reel_portion *portion, const float *values)
 {
     const void *held = portion->bytes == (int64_t)sizeof *values ? values : l->rounded;
     uint16_t *halves = l->rounded;
@@ -97,24 +99,24 @@ static void upload(const struct loader *l, const struct reel_portion *portion, c
     reel_upload(l->stream, l->memory + portion->to, held, portion->count * portion->bytes);
 }
 
-/* Puts a portion of rows that were read to its place. */
-static void place(const struct loader *l, const struct reel_portion *portion,
-                  const struct reel_tensor_rows *rows, const float *values)
+/* Copies this rank's portion of the rows it has read to its place. */
+static void place_portion(const struct loader *l, const struct reel_portion *portion,
+                          const struct reel_tensor_rows *rows, const float *values)
 {
     if (l->is_plain) {
-        pick(portion, rows, values, plain_at(l, portion->to));
+        pick_portion(portion, rows, values, plain_at(l, portion->to));
         return;
     }
     const float *dense = values + portion->from + portion->skip;
     if (portion->width != rows->columns) {
-        pick(portion, rows, values, l->packed);
+        pick_portion(portion, rows, values, l->packed);
         dense = l->packed;
     }
-    upload(l, portion, dense);
+    upload_portion(l, portion, dense);
 }
 
-/* The rows of the piece that a rank reads in a round; none in the last round of those that have one piece less. Each rank
- * reads a run of consecutive pieces. */
+/* The rows of the load unit that a rank of the host reads in a round. Each rank reads a range of consecutive
+ * load units; a rank with one unit less than others has none in the last round. */
 static const struct reel_tensor_rows *rows_of(const struct loader *l, int64_t host_rank, int64_t round,
                                               int64_t *count)
 {
@@ -124,18 +126,20 @@ static const struct reel_tensor_rows *rows_of(const struct loader *l, int64_t ho
     return there ? &l->units.rows[l->units.first[unit]] : NULL;
 }
 
-/* A sum over rows, each with its place: whoever reads which of them, and whatever type they were stored as. */
+/* The sum of one hash a row, seeded with tensor, layer and row. So the sum over ranks does not depend on
+ * which rank read which row, nor on the stored dtype. */
 static uint64_t hash_rows(const struct reel_tensor_rows *rows, const float *values)
 {
     uint64_t sum = 0;
     for (int64_t r = 0; r < rows->count; r++) {
-        const int64_t place[3] = {(int64_t)rows->tensor, rows->layer, rows->first + r};
+        const int64_t position[3] = {(int64_t)rows->tensor, rows->layer, rows->first + r};
         sum += XXH3_64bits_withSeed(values + r * rows->columns, (size_t)rows->columns * sizeof *values,
-                                    XXH3_64bits(place, sizeof place));
+                                    XXH3_64bits(position, sizeof position));
     }
     return sum;
 }
 
+/* Reads this rank's load unit of a round, and keeps the portions that this rank holds. */
 static enum reel_status read_unit(struct loader *l, int64_t round)
 {
     int64_t count;
@@ -151,13 +155,13 @@ static enum reel_status read_unit(struct loader *l, int64_t round)
         l->hash += hash_rows(rows, values);
         l->read_bytes += elements * reel_model_stored_bytes(l->files, rows->tensor, rows->layer);
         if (!l->is_plain || values != plain_at(l, mine.to))
-            place(l, &mine, rows, values);
+            place_portion(l, &mine, rows, values);
     }
     return REEL_OK;
 }
 
-/* What a peer holds of the piece that this rank has read, dense. */
-static const float *pack(const struct loader *l, int64_t round, int64_t peer, int64_t *packed)
+/* The values that a peer holds of the load unit that this rank has read, dense: *packed elements. */
+static const float *pack_portions(const struct loader *l, int64_t round, int64_t peer, int64_t *packed)
 {
     int64_t count;
     const struct reel_tensor_rows *rows = rows_of(l, l->host->rank, round, &count);
@@ -169,13 +173,13 @@ static const float *pack(const struct loader *l, int64_t round, int64_t peer, in
             *packed = portion.count;
             return values + portion.from + portion.skip;
         }
-        pick(&portion, &rows[r], values, l->packed + *packed);
+        pick_portion(&portion, &rows[r], values, l->packed + *packed);
         *packed += portion.count;
     }
     return l->packed;
 }
 
-/* Where what this rank holds of a peer's piece arrives. */
+/* Where this rank receives its portions of a peer's load unit: *expected elements. */
 static float *arrival(const struct loader *l, int64_t round, int64_t peer, int64_t *expected)
 {
     int64_t count;
@@ -191,27 +195,28 @@ static float *arrival(const struct loader *l, int64_t round, int64_t peer, int64
     return at;
 }
 
-/* Puts what has arrived in the buffer to its places. */
-static void unpack(const struct loader *l, int64_t round, int64_t peer)
+/* Uploads the portions in the buffer `received` to their places. */
+static void unpack_portions(const struct loader *l, int64_t round, int64_t peer)
 {
     int64_t count;
     const struct reel_tensor_rows *rows = rows_of(l, peer, round, &count);
     const float *next = l->received;
     for (int64_t r = 0; r < count && (count > 1 || !l->is_plain); r++) {
         struct reel_portion mine = portion_of(l, l->host->rank, &rows[r]);
-        upload(l, &mine, next);
+        upload_portion(l, &mine, next);
         next += mine.count;
     }
 }
 
-/* Every rank of the host has read the piece of its round; each gets what it holds of the others'. */
-static enum reel_status exchange(const struct loader *l, int64_t round)
+/* Collective over host. Every rank has read its load unit of the round; each receives its portions of the
+ * others' units. */
+static enum reel_status exchange_portions(const struct loader *l, int64_t round)
 {
     int64_t me = l->host->rank, size = l->host->size, send_count, receive_count;
     enum reel_status status = REEL_OK;
     for (int64_t s = 1; s < size; s++) {
         int64_t to = (me + s) % size, from = (me - s + size) % size;
-        const float *send = pack(l, round, to, &send_count);
+        const float *send = pack_portions(l, round, to, &send_count);
         float *receive = arrival(l, round, from, &receive_count);
         struct reel_sendrecv values = {.to = to,
                                        .from = from,
@@ -220,14 +225,14 @@ static enum reel_status exchange(const struct loader *l, int64_t round)
                                        .receive = receive,
                                        .receive_bytes = receive_count * (int64_t)sizeof *receive};
         enum reel_status swapped = reel_sendrecv(l->host, l->stream, REEL_TRAFFIC_WEIGHTS, &values, 1);
-        unpack(l, round, from);
+        unpack_portions(l, round, from);
         if (status == REEL_OK)
             status = swapped;
     }
     return status;
 }
 
-/* Collective over host. Whether any of its ranks has failed. */
+/* Collective over host. 1 when any rank of the host has failed. */
 static int has_failed(const struct reel_axis *host, enum reel_status *status)
 {
     int mine = *status != REEL_OK, any = 1;
@@ -237,8 +242,9 @@ static int has_failed(const struct reel_axis *host, enum reel_status *status)
     return 1;
 }
 
-/* Collective over host. Round by round, a piece per rank; a rank that fails still meets its peers in the round, and after
- * it all ranks of the host stop. A hang here means that a rank has left its rounds. */
+/* Collective over host. Reads one load unit a rank in each round. A rank that fails still exchanges with its
+ * peers in that round, and then all ranks of the host stop. A hang here means that a rank has left the loop
+ * early. */
 static enum reel_status read_all(struct loader *l, const struct reel_loading *loading)
 {
     int64_t size = l->host->size, all = l->units.count;
@@ -247,9 +253,9 @@ static enum reel_status read_all(struct loader *l, const struct reel_loading *lo
         status = read_unit(l, round);
         if (status == REEL_OK && loading->cancelled && loading->cancelled(loading->context))
             status = reel_fail(REEL_PREEMPTED,
-                               "a notice came while the weights were read: nothing was lost by it, and "
-                               "the same command starts again");
-        enum reel_status exchanged = exchange(l, round);
+                               "a notice came while the weights were read: nothing was lost, and the "
+                               "same command starts again");
+        enum reel_status exchanged = exchange_portions(l, round);
         if (status == REEL_OK)
             status = exchanged;
         if (status == REEL_OK)
@@ -262,7 +268,8 @@ static enum reel_status read_all(struct loader *l, const struct reel_loading *lo
     return status;
 }
 
-/* Collective over world. The hash of all values; every host has read all of them. */
+/* Collective over world. Adds the hash of all values to *hash. Every host has read all values, so all must
+ * agree. */
 static enum reel_status share_hash(struct reel_comm *comm, uint64_t mine, uint64_t *hash)
 {
     uint64_t min, max, all = 0;
@@ -287,20 +294,22 @@ static void close_loader(struct loader *l)
     reel_release_host(l->stream->ops, l->read, l->buffer_bytes);
 }
 
-/* Collective over host. Who its ranks are, and what each of them holds; then the buffers. */
+/* Collective over host. Finds the ranks of the host and what each of them holds, and allocates the
+ * buffers. */
 static enum reel_status open_loader(const struct reel_comm *comm, const struct reel_plan *plan,
                                     enum reel_holding holding, struct loader *l)
 {
     int64_t ranks[REEL_PARTS_MAX], size = l->host->size, buffers = size > 1 ? 3 : l->is_plain ? 1 : 2;
-    int64_t held_bytes = l->is_plain ? 0 : 4; /* of a number at most */
+    int64_t held_bytes = l->is_plain ? 0 : 4; /* max bytes of an element */
     REEL_NEED(MPI_Allgather(&comm->world.rank, 1, MPI_INT64_T, ranks, 1, MPI_INT64_T, l->host->mpi) ==
                   MPI_SUCCESS,
-              REEL_BAD_COMM, "the ranks of a host could not tell each other who they are");
+              REEL_BAD_COMM, "the ranks of a host could not exchange their rank numbers");
     REEL_PASS(reel_load_units_make(&plan->model, holding, size, &l->units));
     l->rank_weights = malloc((size_t)size * sizeof *l->rank_weights);
     l->buffer_bytes = l->units.largest * (buffers * (int64_t)sizeof *l->read + held_bytes);
     l->read = reel_allocate_host(l->stream->ops, l->buffer_bytes);
-    REEL_NEED(l->rank_weights && l->read, REEL_NO_MEMORY, "no memory to read weights in pieces of %lld bytes",
+    REEL_NEED(l->rank_weights && l->read, REEL_NO_MEMORY,
+              "no memory to read weights in load units of %lld bytes",
               (long long)(l->units.largest * (int64_t)sizeof *l->read));
     l->packed = l->read + (buffers > 1 ? l->units.largest : 0);
     l->received = l->read + (buffers > 2 ? 2 * l->units.largest : 0);
@@ -324,7 +333,7 @@ enum reel_status reel_weights_load(struct reel_comm *comm, const struct reel_mod
                     (holding == REEL_HELD_FOR_EMBEDDING || (plan->work.number_bytes == 4 && !plan->work.fp8)),
         .stream = stream};
     enum reel_status status = reel_agree(comm, open_loader(comm, plan, holding, &l));
-    if (status == REEL_OK) { /* what only aligns the next tensor travels with it when blocks are gathered */
+    if (status == REEL_OK) { /* gathering a block sends its alignment padding too: it must be defined */
         reel_clear(stream, (struct reel_clear){.bytes = reel_weights_bytes(plan, comm->world.rank, holding),
                                                .to = memory});
         status = reel_agree(comm, read_all(&l, loading));

@@ -1,4 +1,4 @@
-/* Exchanges and attention over the sequence. */
+/* Ulysses and ring: alltoall, sendrecv and attention over the sequence. */
 #include "sequence_parallel.h"
 
 #include "fault.h"
@@ -6,8 +6,9 @@
 
 #include <math.h>
 
-/* Whether tokens turn into heads beside the computing: over a tensor axis all layers are done before the first turns. */
-static int turns_beside(const struct reel_sequence_parallel *s)
+/* 1 when the alltoall before attention runs while the next projection computes. On a tensor axis of several
+ * ranks there is nothing to overlap with: q, k and v are all computed before the first alltoall. */
+static int heads_overlap(const struct reel_sequence_parallel *s)
 {
     return s->plan->mesh.ulysses > 1 && s->plan->mesh.tensor == 1;
 }
@@ -22,9 +23,9 @@ void reel_sequence_parallel_open(struct reel_sequence_parallel *sequence, const 
     for (int64_t p = 0; p <= plan->mesh.ulysses; p++)
         sequence->first_head[p] = heads.first[first + p] - heads.first[first];
     if (plan->mesh.ring > 1)
-        reel_async_transfer_open(&sequence->transfer, "mover of keys", stream, comm->ring.nccl != NULL);
-    if (turns_beside(sequence))
-        reel_async_transfer_open(&sequence->heads_transfer, "mover of heads", stream,
+        reel_async_transfer_open(&sequence->transfer, "keys transfer", stream, comm->ring.nccl != NULL);
+    if (heads_overlap(sequence))
+        reel_async_transfer_open(&sequence->heads_transfer, "heads transfer", stream,
                                  comm->ulysses.nccl != NULL);
 }
 
@@ -44,19 +45,19 @@ void reel_sequence_parallel_frames(struct reel_sequence_parallel *sequence, int6
     sequence->segment = reel_plan_segment(plan, &sequence->tokens, coords.ring);
 }
 
-/* Heads of a part of the ulysses axis. */
+/* The number of heads of a part of the ulysses axis. */
 static int64_t heads_of(const struct reel_sequence_parallel *s, int64_t part)
 {
     return s->first_head[part + 1] - s->first_head[part];
 }
 
-/* Columns of this rank's heads. */
+/* The columns of this rank's heads: h C. */
 static int64_t width_of(const struct reel_sequence_parallel *s)
 {
     return heads_of(s, s->comm->ulysses.rank) * reel_model_head_channels(&s->plan->model);
 }
 
-/* Tokens of a part of the ulysses axis, in this segment. */
+/* The number of tokens of a part of the ulysses axis in this segment. */
 static int64_t tokens_of(const struct reel_sequence_parallel *s, int64_t part)
 {
     struct reel_coords coords = s->comm->coords;
@@ -64,8 +65,9 @@ static int64_t tokens_of(const struct reel_sequence_parallel *s, int64_t part)
     return reel_plan_group(s->plan, &s->tokens, coords).count;
 }
 
-/* Bytes between this rank and every part: its tokens of the part's heads, and the part's tokens of its heads. */
-static void sizes(const struct reel_sequence_parallel *s, int64_t *of_heads, int64_t *of_tokens)
+/* The bytes that are exchanged with every part p of the ulysses axis: this rank's tokens with p's heads
+ * (of_heads), and p's tokens with this rank's heads (of_tokens). */
+static void exchange_sizes(const struct reel_sequence_parallel *s, int64_t *of_heads, int64_t *of_tokens)
 {
     int64_t C = reel_model_head_channels(&s->plan->model) * s->plan->work.number_bytes,
             me = s->comm->ulysses.rank;
@@ -75,19 +77,20 @@ static void sizes(const struct reel_sequence_parallel *s, int64_t *of_heads, int
     }
 }
 
-/* Tokens of all heads to every rank of the ulysses axis, as those of its heads. Collective over it. */
-static enum reel_status turn(void *job, struct reel_stream *stream)
+/* Collective over the ulysses axis. Sends every rank this rank's tokens with that rank's heads, and receives
+ * the segment's tokens with this rank's heads in `turning`. */
+static enum reel_status alltoall_heads(void *job, struct reel_stream *stream)
 {
     const struct reel_sequence_parallel *s = job;
     int64_t send[REEL_PARTS_MAX], receive[REEL_PARTS_MAX];
-    sizes(s, send, receive);
+    exchange_sizes(s, send, receive);
     reel_alltoall(&s->comm->ulysses, stream, REEL_TRAFFIC_HEADS, s->arena->at[REEL_EXCHANGE_BY_PART], send,
                   s->turning, receive, s->heads_transfer.threaded);
     return stream->status;
 }
 
-/* Waits for what a mover has on its way; a failure is the stream's. */
-static void arrive(struct reel_sequence_parallel *s, struct reel_async_transfer *transfer)
+/* Waits for an async transfer, if one has begun. A failure goes to the stream. */
+static void wait_transfer(struct reel_sequence_parallel *s, struct reel_async_transfer *transfer)
 {
     enum reel_status status = reel_async_transfer_end(transfer, s->stream);
     if (status != REEL_OK)
@@ -100,7 +103,7 @@ void reel_sequence_parallel_to_heads(struct reel_sequence_parallel *s, void *x, 
     const struct reel_model *m = &s->plan->model;
     int64_t parts = s->comm->ulysses.size;
     void *by_part = parts > 1 ? s->arena->at[REEL_EXCHANGE_BY_PART] : x;
-    arrive(s, &s->heads_transfer);
+    wait_transfer(s, &s->heads_transfer);
     struct reel_rope own = {.frame = NULL};
     if (rope) {
         own = *rope;
@@ -124,10 +127,10 @@ void reel_sequence_parallel_to_heads(struct reel_sequence_parallel *s, void *x, 
     if (parts == 1)
         return;
     s->turning = x;
-    if (turns_beside(s))
-        reel_async_transfer_begin(&s->heads_transfer, s->stream, turn, s);
+    if (heads_overlap(s))
+        reel_async_transfer_begin(&s->heads_transfer, s->stream, alltoall_heads, s);
     else
-        turn(s, s->stream);
+        alltoall_heads(s, s->stream);
 }
 
 const void *reel_sequence_parallel_to_tokens(struct reel_sequence_parallel *s)
@@ -136,7 +139,7 @@ const void *reel_sequence_parallel_to_tokens(struct reel_sequence_parallel *s)
     void *by_part = s->arena->at[REEL_EXCHANGE_BY_PART], *merged = s->arena->at[REEL_HEADS_Q];
     if (parts == 1)
         return s->arena->at[REEL_HEADS_OUT];
-    sizes(s, receive, send);
+    exchange_sizes(s, receive, send);
     reel_alltoall(&s->comm->ulysses, s->stream, REEL_TRAFFIC_TOKENS, s->arena->at[REEL_HEADS_OUT], send,
                   by_part, receive, 0);
     reel_merge_heads(s->stream,
@@ -151,10 +154,11 @@ const void *reel_sequence_parallel_to_tokens(struct reel_sequence_parallel *s)
     return merged;
 }
 
-/* Attention of this segment's queries to the first `visible` keys of segment `of`. A causal block of frames sees itself
- * and what lies before it, so that its keys are a run and nothing of size l x l exists. */
-static void attend_to(struct reel_sequence_parallel *s, int64_t of, int64_t visible, const void *k,
-                      const void *v, int merge)
+/* Attention of this segment's queries to the first `visible` keys of segment `of`. A causal block of frames
+ * sees itself and all blocks before it. So the keys of its queries are a range that begins at the first key,
+ * and no mask of size l x l is needed. */
+static void attend_segment(struct reel_sequence_parallel *s, int64_t of, int64_t visible, const void *k,
+                           const void *v, int merge)
 {
     const struct reel_plan *plan = s->plan;
     int64_t C = reel_model_head_channels(&plan->model), heads = heads_of(s, s->comm->ulysses.rank),
@@ -191,15 +195,16 @@ static void attend_to(struct reel_sequence_parallel *s, int64_t of, int64_t visi
     }
 }
 
-/* Bytes of a row of this rank's heads. */
+/* The bytes of a row of this rank's heads. */
 static int64_t row_bytes(const struct reel_sequence_parallel *s)
 {
     return width_of(s) * s->plan->work.number_bytes;
 }
 
-/* Own keys and values to the segment `step` behind, as far as it may see them; those of the one `step` before from there.
- * Runs beside the computing. Collective over the ring axis. */
-static enum reel_status pass_on(void *job, struct reel_stream *side)
+/* Collective over the ring axis. Sends this segment's keys and values to the segment `step` places later in
+ * the ring, as far as that segment may see them, and receives those of the segment `step` places earlier.
+ * Runs on a side stream while attention computes. */
+static enum reel_status pass_keys(void *job, struct reel_stream *side)
 {
     const struct reel_sequence_parallel *s = job;
     const struct reel_axis *ring = &s->comm->ring;
@@ -228,17 +233,17 @@ static void begin_step(struct reel_sequence_parallel *s, int64_t step)
     s->coming = (char *)s->arena->at[REEL_EXCHANGE_RING] + (step - 1) % 2 * 2 * max * row_bytes(s);
     ring->sent_bytes[REEL_TRAFFIC_KEYS] +=
         2 * reel_plan_visible(s->plan, &s->tokens, to, ring->rank) * row_bytes(s);
-    reel_async_transfer_begin(&s->transfer, s->stream, pass_on, s);
+    reel_async_transfer_begin(&s->transfer, s->stream, pass_keys, s);
 }
 
 void reel_sequence_parallel_attend(struct reel_sequence_parallel *s)
 {
     int64_t me = s->comm->ring.rank, size = s->comm->ring.size, from = me;
     const void *k = s->arena->at[REEL_HEADS_K], *v = s->arena->at[REEL_HEADS_V];
-    arrive(s, &s->heads_transfer);
+    wait_transfer(s, &s->heads_transfer);
     for (int64_t step = 0; step < size; step++) {
         if (step > 0) {
-            arrive(s, &s->transfer);
+            wait_transfer(s, &s->transfer);
             if (reel_fault(REEL_FAULT_RING))
                 reel_stream_fail(s->stream, REEL_BAD_COMM, "planted: keys and values did not arrive");
             from = (me - step + size) % size;
@@ -247,6 +252,6 @@ void reel_sequence_parallel_attend(struct reel_sequence_parallel *s)
         }
         if (step + 1 < size)
             begin_step(s, step + 1);
-        attend_to(s, from, reel_plan_visible(s->plan, &s->tokens, me, from), k, v, step > 0);
+        attend_segment(s, from, reel_plan_visible(s->plan, &s->tokens, me, from), k, v, step > 0);
     }
 }

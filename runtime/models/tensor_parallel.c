@@ -1,4 +1,4 @@
-/* Column and row layers over the tensor axis. */
+/* Column parallel and row parallel layers, with transfers on a side stream while a GEMM computes. */
 #include "tensor_parallel.h"
 
 #include "fault.h"
@@ -20,7 +20,7 @@ void reel_tensor_parallel_open(struct reel_tensor_parallel *tp, const struct ree
                                       .squares = squares,
                                       .piece_rows = reel_plan_piece_rows(plan, (tokens + parts - 1) / parts)};
     if (axis->size > 1)
-        reel_async_transfer_open(&tp->transfer, "mover of tensor", stream, axis->nccl != NULL);
+        reel_async_transfer_open(&tp->transfer, "tensor transfer", stream, axis->nccl != NULL);
 }
 
 void reel_tensor_parallel_close(struct reel_tensor_parallel *tp)
@@ -38,8 +38,8 @@ void reel_tensor_parallel_tokens(struct reel_tensor_parallel *tp, const struct r
         tp->parts.first[p] = tokens->first[first + p] - tokens->first[first];
 }
 
-/* Waits for what is on its way; a failure is the stream's. */
-static void arrive(struct reel_tensor_parallel *tp)
+/* Waits for the async transfer. A failure goes to the stream. */
+static void wait_transfer(struct reel_tensor_parallel *tp)
 {
     enum reel_status status = reel_async_transfer_end(&tp->transfer, tp->stream);
     if (status == REEL_OK && reel_fault(REEL_FAULT_LINEAR))
@@ -48,8 +48,9 @@ static void arrive(struct reel_tensor_parallel *tp)
         reel_stream_fail(tp->stream, status, "%s", reel_error_here()->cause);
 }
 
-/* This rank's tokens to the part `step` before it, those of the part `step` behind it from there. */
-static enum reel_status swap_tokens(void *job, struct reel_stream *side)
+/* Collective over the tensor axis. Sends this rank's tokens to the part `step` places earlier on the axis,
+ * and receives the tokens of the part `step` places later. */
+static enum reel_status sendrecv_tokens(void *job, struct reel_stream *side)
 {
     const struct reel_tensor_parallel *tp = job;
     int64_t me = tp->axis->rank, size = tp->axis->size, from = (me + tp->step) % size;
@@ -63,9 +64,10 @@ static enum reel_status swap_tokens(void *job, struct reel_stream *side)
     return reel_sendrecv(tp->axis, side, REEL_TRAFFIC_COLUMNS, &tokens, 1);
 }
 
-/* A layer's columns of some rows, which are the axis' from first on. */
-static void multiply(const struct reel_tensor_parallel *tp, const struct reel_column_layer *layer,
-                     const void *x, int64_t first, int64_t rows)
+/* Computes this rank's columns of a layer for `rows` tokens x. `first` is the index on the axis of the first
+ * of them. */
+static void multiply_rows(const struct reel_tensor_parallel *tp, const struct reel_column_layer *layer,
+                          const void *x, int64_t first, int64_t rows)
 {
     reel_gemm(tp->stream, (struct reel_gemm){.rows = rows,
                                              .in = tp->width,
@@ -91,7 +93,7 @@ void reel_column_parallel(struct reel_tensor_parallel *tp, const void *x,
     for (int64_t s = 0; s < size; s++) {
         int64_t part = (me + s) % size;
         if (s > 0) {
-            arrive(tp);
+            wait_transfer(tp);
             rows = tp->received;
         }
         if (s + 1 < size) {
@@ -99,14 +101,14 @@ void reel_column_parallel(struct reel_tensor_parallel *tp, const void *x,
             tp->received = tp->travelling + (s % 2) * max * tp->row_bytes;
             tp->step = s + 1;
             tp->axis->sent_bytes[REEL_TRAFFIC_COLUMNS] += own * tp->row_bytes;
-            reel_async_transfer_begin(&tp->transfer, tp->stream, swap_tokens, tp);
+            reel_async_transfer_begin(&tp->transfer, tp->stream, sendrecv_tokens, tp);
         }
         for (int64_t i = 0; i < count; i++)
-            multiply(tp, &layers[i], rows, tp->parts.first[part], reel_cut_count(&tp->parts, part));
+            multiply_rows(tp, &layers[i], rows, tp->parts.first[part], reel_cut_count(&tp->parts, part));
     }
 }
 
-/* Piece k of a part's tokens, from the first token of the axis on. */
+/* One piece of a part's tokens, as a range of the tokens of the axis. */
 static struct reel_range piece_of(const struct reel_tensor_parallel *tp, int64_t part, int64_t piece)
 {
     int64_t count = reel_cut_count(&tp->parts, part), first = piece * tp->piece_rows;
@@ -115,8 +117,9 @@ static struct reel_range piece_of(const struct reel_tensor_parallel *tp, int64_t
     return (struct reel_range){tp->parts.first[part] + first, left < tp->piece_rows ? left : tp->piece_rows};
 }
 
-/* Partial sums of one piece: those for part p's tokens to p, everybody's for this rank's tokens here. */
-static enum reel_status swap_partials(void *job, struct reel_stream *side)
+/* Collective over the tensor axis. Sends the partial sums of the current piece to the parts whose tokens they
+ * are for, and receives from all parts those for this rank's tokens. */
+static enum reel_status sendrecv_partials(void *job, struct reel_stream *side)
 {
     const struct reel_tensor_parallel *tp = job;
     int64_t me = tp->axis->rank, size = tp->axis->size, bytes = tp->row_bytes;
@@ -135,11 +138,11 @@ static enum reel_status swap_partials(void *job, struct reel_stream *side)
     return reel_sendrecv(tp->axis, side, REEL_TRAFFIC_PARTIALS, messages, size - 1);
 }
 
-/* Adds what has arrived for this rank's tokens of a piece. */
+/* Waits for the partial sums of this rank's tokens of a piece, and adds them and the bias into y. */
 static void add_partials(struct reel_tensor_parallel *tp, int64_t piece, const void *bias, void *y)
 {
     struct reel_range mine = piece_of(tp, tp->axis->rank, piece);
-    arrive(tp);
+    wait_transfer(tp);
     reel_sum_parts(tp->stream,
                    (struct reel_sum_parts){.rows = mine.count,
                                            .width = tp->width,
@@ -152,7 +155,8 @@ static void add_partials(struct reel_tensor_parallel *tp, int64_t piece, const v
                                                                 tp->row_bytes});
 }
 
-/* The partial sums of a piece for every part: what is for others to send, what is for this rank to its place. */
+/* Computes the partial sums of a piece for every part: those for other parts into `send`, those for this rank
+ * into `receive`, where the others' will arrive. */
 static void make_partials(struct reel_tensor_parallel *tp, int64_t piece, struct reel_gemm product,
                           char *send, char *receive)
 {
@@ -196,7 +200,7 @@ void reel_row_parallel(struct reel_tensor_parallel *tp, const struct reel_row_la
         tp->sent = send;
         tp->received = receive;
         tp->piece = piece;
-        reel_async_transfer_begin(&tp->transfer, tp->stream, swap_partials, tp);
+        reel_async_transfer_begin(&tp->transfer, tp->stream, sendrecv_partials, tp);
     }
     add_partials(tp, 2 * size - 1, layer->bias, y);
 }
@@ -211,8 +215,8 @@ const double *reel_tensor_parallel_squares(struct reel_tensor_parallel *tp, cons
     struct reel_cut parts = {.parts = size};
     for (int64_t p = 0; p <= size; p++)
         parts.first[p] = p * rows;
-    reel_squares(tp->stream, (struct reel_squares){
-                                 .rows = rows, .width = width, .dtype = tp->dtype, .x = x, .sums = mine});
+    reel_rms_squares(tp->stream, (struct reel_rms_squares){
+                                     .rows = rows, .width = width, .dtype = tp->dtype, .x = x, .sums = mine});
     reel_allgather(tp->axis, tp->stream, REEL_TRAFFIC_NORMS, &parts, (int64_t)sizeof *mine, mine,
                    tp->squares);
     return tp->squares;

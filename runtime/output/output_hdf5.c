@@ -1,4 +1,4 @@
-/* Building the output in memory with HDF5, and putting it in place. */
+/* Building the output in memory with HDF5, writing it to a temporary file, and renaming that. */
 #include "output.h"
 
 #include "fault.h"
@@ -17,8 +17,8 @@
 
 enum { IMAGE_GROWTH = 1 << 24, PATH_BYTES = REEL_PATH_BYTES + 256 };
 
-/* /latents, the finished frames of every channel. */
-static void latents(struct reel_hdf5 *image, const struct reel_output *output)
+/* Writes /latents: the finished frames of every channel. */
+static void write_latents(struct reel_hdf5 *image, const struct reel_output *output)
 {
     hsize_t all[4] = {(hsize_t)output->channels, (hsize_t)output->video_frames, (hsize_t)output->rows,
                       (hsize_t)output->columns};
@@ -36,7 +36,8 @@ static void latents(struct reel_hdf5 *image, const struct reel_output *output)
     H5Sclose(given);
 }
 
-static void matrices(struct reel_hdf5 *image, const struct reel_output *output)
+/* Writes /chunks/K: timestep matrix, update mask and interval of every chunk that has begun. */
+static void write_matrices(struct reel_hdf5 *image, const struct reel_output *output)
 {
     char path[64];
     for (int64_t k = 0; k < output->chunks; k++) {
@@ -51,8 +52,8 @@ static void matrices(struct reel_hdf5 *image, const struct reel_output *output)
     }
 }
 
-/* The whole file as bytes, which the caller frees. */
-static enum reel_status build(const struct reel_output *output, void **bytes, ssize_t *count)
+/* Builds the whole file as bytes, which the caller frees. */
+static enum reel_status build_image(const struct reel_output *output, void **bytes, ssize_t *count)
 {
     struct reel_hdf5 image = {.id = -1};
     const struct reel_job *job = output->job;
@@ -62,8 +63,8 @@ static enum reel_status build(const struct reel_output *output, void **bytes, ss
     image.id = H5Fcreate("reel-output", H5F_ACC_TRUNC, H5P_DEFAULT, access);
     H5Pclose(access);
     REEL_NEED(image.id >= 0, REEL_INTERNAL, "HDF5 could not begin a file in memory");
-    latents(&image, output);
-    matrices(&image, output);
+    write_latents(&image, output);
+    write_matrices(&image, output);
     reel_hdf5_teacache(&image, output->calls, output->call_count, output->savings, output->saving_count);
     reel_hdf5_text(&image, "reel_version", REEL_VERSION);
     reel_hdf5_text(&image, "job", output->job_text);
@@ -91,23 +92,23 @@ static enum reel_status build(const struct reel_output *output, void **bytes, ss
     return REEL_OK;
 }
 
-/* How names aside begin: in the same folder, short whatever the output is called, and unlike those of any other output.
- * Returns the bytes of the folder. */
-static int aside_start(const char *path, char start[PATH_BYTES])
+/* How the path of a temporary file of this output begins. It is in the directory of the output; a hash of the
+ * output's name makes it short, and different for every output. Returns the length of the directory part. */
+static int temporary_start(const char *path, char start[PATH_BYTES])
 {
     const char *slash = strrchr(path, '/');
-    int folder = slash ? (int)(slash - path) + 1 : 0;
+    int directory = slash ? (int)(slash - path) + 1 : 0;
     unsigned long long hash = 1469598103934665603u;
-    for (const char *c = path + folder; *c; c++)
+    for (const char *c = path + directory; *c; c++)
         hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-    snprintf(start, PATH_BYTES, "%.*s.reel-%016llx-", folder, path, hash);
-    return folder;
+    snprintf(start, PATH_BYTES, "%.*s.reel-%016llx-", directory, path, hash);
+    return directory;
 }
 
-/* The name aside: unlike that of any other process of this host. */
-static void aside(const char *path, char name[PATH_BYTES])
+/* The path of the temporary file. No other process of this host has the same one. */
+static void temporary_path(const char *path, char name[PATH_BYTES])
 {
-    aside_start(path, name);
+    temporary_start(path, name);
     size_t bytes = strlen(name);
     snprintf(name + bytes, PATH_BYTES - bytes, "%lld.tmp", (long long)getpid());
 }
@@ -115,13 +116,13 @@ static void aside(const char *path, char name[PATH_BYTES])
 void reel_output_sweep(const char *path)
 {
     char start[PATH_BYTES], name[PATH_BYTES];
-    int folder = aside_start(path, start);
-    snprintf(name, sizeof name, "%.*s", folder > 1 ? folder - 1 : folder, path);
-    DIR *listing = opendir(folder ? name : ".");
+    int directory = temporary_start(path, start);
+    snprintf(name, sizeof name, "%.*s", directory > 1 ? directory - 1 : directory, path);
+    DIR *listing = opendir(directory ? name : ".");
     for (struct dirent *entry; listing && (entry = readdir(listing));)
-        if (strncmp(entry->d_name, start + folder, strlen(start + folder)) == 0 &&
+        if (strncmp(entry->d_name, start + directory, strlen(start + directory)) == 0 &&
             strcmp(entry->d_name + strlen(entry->d_name) - 4, ".tmp") == 0) {
-            snprintf(name, sizeof name, "%.*s%.200s", folder, path, entry->d_name);
+            snprintf(name, sizeof name, "%.*s%.200s", directory, path, entry->d_name);
             unlink(name);
         }
     if (listing)
@@ -140,7 +141,7 @@ enum reel_status reel_output_check(const char *path)
     REEL_NEED(!reel_fault(REEL_FAULT_OUTPUT_CHECK), REEL_BAD_OUTPUT, "planted: the output cannot be written");
     REEL_NEED(lstat(path, &there) != 0 || S_ISREG(there.st_mode), REEL_BAD_OUTPUT,
               "%s: output.latents is no regular file, expected one or nothing: it will be replaced", path);
-    aside(path, name);
+    temporary_path(path, name);
     int file = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file < 0)
         return cannot(path, "written");
@@ -163,10 +164,10 @@ static enum reel_status write_all(int file, const char *path, const char *bytes,
     return fsync(file) == 0 ? REEL_OK : cannot(path, "flushed");
 }
 
-static enum reel_status replace(const char *path, const char *bytes, ssize_t count)
+static enum reel_status replace_file(const char *path, const char *bytes, ssize_t count)
 {
     char name[PATH_BYTES];
-    aside(path, name);
+    temporary_path(path, name);
     int file = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file < 0)
         return cannot(path, "written");
@@ -188,8 +189,8 @@ enum reel_status reel_output_write(const struct reel_output *output)
 {
     void *bytes = NULL;
     ssize_t count = 0;
-    REEL_PASS(build(output, &bytes, &count));
-    enum reel_status status = replace(output->job->output.latents, bytes, count);
+    REEL_PASS(build_image(output, &bytes, &count));
+    enum reel_status status = replace_file(output->job->output.latents, bytes, count);
     free(bytes);
     return status;
 }

@@ -1,4 +1,4 @@
-/* Reading what output_hdf5.c writes, without trust. */
+/* Reading what output_hdf5.c writes. The file may be damaged, so everything is checked. */
 #include "output_read.h"
 
 #include "hdf5_read.h"
@@ -50,7 +50,7 @@ static enum reel_status read_attributes(const struct reel_hdf5_source *source,
     return REEL_OK;
 }
 
-/* The chunks that have begun are /chunks/0, /chunks/1, ... */
+/* Reads the shape of each chunk that has begun: /chunks/0, /chunks/1, ... */
 static enum reel_status read_chunks(const struct reel_hdf5_source *source, struct reel_output_file *output)
 {
     H5G_info_t chunks = {0};

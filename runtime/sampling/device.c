@@ -11,11 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a rank can say of itself before anything is chosen. */
+/* The GPU that a rank could take, known before anything is chosen. */
 struct claim {
     unsigned char uuid[16];
-    int64_t gpus;       /* that it sees */
-    int64_t computes;   /* bfloat16 in hardware: sm_80 and newer */
+    int64_t gpus;       /* how many the rank sees */
+    int64_t computes;   /* 1: it has bf16 in hardware: sm_80 and newer */
     int64_t free_bytes; /* of the GPU it would take */
 };
 
@@ -46,8 +46,9 @@ static void uuid_text(const unsigned char uuid[16], char text[48])
                          i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", uuid[i]);
 }
 
-/* Where this rank is, and what it computes on. */
-static void describe(const struct reel_comm *comm, const struct reel_gpu *gpu, struct reel_device *device)
+/* Writes device->text: the rank's host and the device that it computes on. */
+static void describe_device(const struct reel_comm *comm, const struct reel_gpu *gpu,
+                            struct reel_device *device)
 {
     char host[128] = "", cores[128], uuid[48] = "";
     gethostname(host, sizeof host - 1);
@@ -60,7 +61,7 @@ static void describe(const struct reel_comm *comm, const struct reel_gpu *gpu, s
              gpu && gpu->bus[0] ? ", " : "", gpu ? gpu->bus : "", part[0] ? ")" : "", cores);
 }
 
-/* The GPU that this rank would take. */
+/* Finds the GPU that this rank would take. claim->gpus is 0 if there is none; why is then the cause. */
 static enum reel_status claim_gpu(const struct reel_comm *comm, struct claim *claim, struct reel_gpu *gpu,
                                   char why[REEL_CAUSE_BYTES])
 {
@@ -75,16 +76,16 @@ static enum reel_status claim_gpu(const struct reel_comm *comm, struct claim *cl
     return REEL_OK;
 }
 
-/* What comes of all claims, the same on every rank. */
+/* The result of all ranks' claims, the same on every rank. */
 struct outcome {
-    int64_t all_have;  /* every rank has a GPU that reel computes on */
-    int64_t all_own;   /* every rank has one that nobody else has */
-    int64_t none_have; /* no rank has one that reel computes on */
-    int64_t without;   /* the first rank that has none */
+    int64_t all_have;  /* 1: every rank has a GPU that reel can compute on */
+    int64_t all_own;   /* 1: every rank has a GPU that no other rank has */
+    int64_t none_have; /* 1: no rank has a GPU that reel can compute on */
+    int64_t without;   /* the first rank that has no such GPU */
 };
 
-/* How many ranks of this host claim the GPU that this rank claims, and what comes of all claims. Collective
- * over world. */
+/* Sets *sharing to the number of ranks of this host that claim this rank's GPU, itself included, and
+ * *outcome. Collective over world. */
 static enum reel_status compare_claims(struct reel_comm *comm, const struct claim *mine, int64_t *sharing,
                                        struct outcome *outcome)
 {
@@ -108,14 +109,14 @@ static int computes_fp8(const struct reel_gpu *gpu)
     return gpu->major * 10 + gpu->minor >= 89;
 }
 
-/* Whether the GPU of this rank may be taken as the job says. */
+/* REEL_BAD_DEVICE unless this rank may take its GPU under the job's settings. */
 static enum reel_status check_gpu(const struct reel_comm *comm, const struct reel_job *job,
                                   const struct claim *mine, const struct reel_gpu *gpu, int64_t sharing,
                                   const char *why)
 {
     char uuid[48];
     REEL_NEED(mine->gpus > 0, REEL_BAD_DEVICE,
-              "device is cuda and rank %lld finds no GPU (%s), expected one a rank, or device cpu",
+              "device is cuda and rank %lld finds no GPU (%s), expected one per rank, or device cpu",
               (long long)comm->world.rank, why);
     REEL_NEED(
         mine->computes, REEL_BAD_DEVICE,
@@ -128,12 +129,12 @@ static enum reel_status check_gpu(const struct reel_comm *comm, const struct ree
               "expected 8.9 or "
               "newer, or model.compute bf16",
               (long long)comm->world.rank, gpu->name, (long long)gpu->major, (long long)gpu->minor);
-    REEL_NEED(sharing == 1 || job->communication.transport == REEL_TRANSPORT_MPI, REEL_BAD_DEVICE,
-              "rank %lld shares %s with %lld other rank%s of its host, which sees %lld GPU%s, expected one a "
-              "rank, or "
-              "device cpu, or communication.transport mpi to share",
-              (long long)comm->world.rank, uuid, (long long)(sharing - 1), sharing == 2 ? "" : "s",
-              (long long)mine->gpus, mine->gpus == 1 ? "" : "s");
+    REEL_NEED(
+        sharing == 1 || job->communication.transport == REEL_TRANSPORT_MPI, REEL_BAD_DEVICE,
+        "rank %lld shares %s with %lld other rank%s of its host, which sees %lld GPU%s, expected one per "
+        "rank, or device cpu, or communication.transport mpi to share",
+        (long long)comm->world.rank, uuid, (long long)(sharing - 1), sharing == 2 ? "" : "s",
+        (long long)mine->gpus, mine->gpus == 1 ? "" : "s");
     return REEL_OK;
 }
 
@@ -144,7 +145,7 @@ static enum reel_status take_gpu(const struct reel_comm *comm, const struct clai
     REEL_PASS(reel_gpu_use(comm->host.rank % mine->gpus));
     device->ops = &reel_ops_cuda;
     device->number_bytes = 2;
-    device->room_bytes = mine->free_bytes / sharing + 1; /* 0 would be the host's memory */
+    device->room_bytes = mine->free_bytes / sharing + 1; /* never 0: that means the host's memory */
     return REEL_OK;
 }
 
@@ -182,6 +183,6 @@ enum reel_status reel_device_choose(struct reel_comm *comm, const struct reel_jo
     device->number_bytes = reel_number_bytes(job->model.compute, device->number_bytes);
     device->fp8 = job->model.compute == REEL_COMPUTE_FP8;
     device->lacks_fp8 = takes && !computes_fp8(&gpu);
-    describe(comm, takes ? &gpu : NULL, device);
+    describe_device(comm, takes ? &gpu : NULL, device);
     return REEL_OK;
 }

@@ -1,7 +1,7 @@
-/* Where a rank computes: its backend, how what that has moves, and what numbers are held as.
+/* The device that a rank computes on: its backend, the transport of its memory, and its dtypes.
  *
- *     REEL_PASS(reel_device_choose(&comm, &job, &place));
- *     place.text     "host a, local rank 3, NVIDIA H100 80GB HBM3 (GPU-8f3c..., 0000:0b:00.0), cores 48-63"
+ *     REEL_PASS(reel_device_choose(&comm, &job, &device));
+ *     device.text    "host a, local rank 3, NVIDIA H100 80GB HBM3 (GPU-8f3c..., 0000:0b:00.0), cores 48-63"
  */
 #ifndef REEL_DEVICE_H
 #define REEL_DEVICE_H
@@ -14,19 +14,21 @@ enum { REEL_DEVICE_TEXT_BYTES = 512 };
 
 struct reel_device {
     const struct reel_ops *ops;
-    int over_nccl;
-    int64_t number_bytes; /* of weights and activations: 4 or 2 */
+    int over_nccl;        /* device memory is exchanged over NCCL; 0: over MPI */
+    int64_t number_bytes; /* of an element of weights and activations: 4 (fp32) or 2 (bf16) */
     int fp8;              /* the weights of the blocks' linear layers are kept as F8_E4M3 */
-    int lacks_fp8;        /* it is a GPU that cannot multiply such numbers */
-    int64_t without; /* `auto` took the CPU though there are GPUs: this rank, the first, has none; else -1 */
-    int64_t room_bytes; /* that this rank may take of the device's memory; 0: it is the host's */
+    int lacks_fp8;        /* the device is a GPU that cannot multiply F8_E4M3 */
+    /* The first rank that has no GPU, where `auto` chose the CPU although other ranks have one; else -1. */
+    int64_t without;
+    int64_t room_bytes; /* of the device's memory that this rank may take; 0: the device is the host */
     char text[REEL_DEVICE_TEXT_BYTES];
 };
 
-/* Collective over world, after comm's host axis is made. Chooses by the job's device, communication.transport and
- * model.compute. A GPU is the one of the rank's number on its host, modulo those it sees; ranks that would share one are
- * an error unless the transport asked for is mpi. `auto` takes GPUs when every rank has one, and NCCL when every rank has
- * its own and the program was built with it. REEL_BAD_JOB, REEL_BAD_DEVICE; the same on every rank. */
+/* Collective over world, after comm's host axis is made. Chooses by the job's device, communication.transport
+ * and model.compute. A rank takes the GPU whose index is the rank's number on its host modulo the number of
+ * GPUs that it sees. Ranks that would share a GPU are an error, unless communication.transport is mpi. Device
+ * `auto` takes GPUs if every rank has one. Transport `auto` takes NCCL if every rank has a GPU of its own and
+ * the program was built with NCCL. REEL_BAD_JOB, REEL_BAD_DEVICE; the same on every rank. */
 enum reel_status reel_device_choose(struct reel_comm *comm, const struct reel_job *job,
                                     struct reel_device *device);
 

@@ -1,4 +1,4 @@
-/* Between iterations: saving, and stopping when somebody asks or time runs out. */
+/* Saving checkpoints, and stopping after a preemption notice or at the time limit. */
 #include "sampler.h"
 
 #include "fault.h"
@@ -12,19 +12,21 @@
 #include <string.h>
 #include <time.h>
 
-/* Until a save was measured: bytes per second of a slow disk. Beside it, what a run needs to end. */
+/* A slow disk, to estimate how long a save takes until one was measured; and the seconds that a run needs to
+ * end. */
 static const double slow_bytes_per_second = 50e6, end_seconds = 2;
 
-enum { OF_CHUNK = REEL_CHECKPOINT_ARRAYS - 1 }; /* all but the video */
+enum { OF_CHUNK = REEL_CHECKPOINT_ARRAYS - 1 }; /* the arrays of a chunk: all but the video */
 
-/* The arrays of the chunk at hand, in the order of a checkpoint. */
+/* The arrays of the current chunk, in the checkpoint's order. */
 static const struct {
     const char *name;
     enum reel_buffer buffer;
 } of_chunk[OF_CHUNK] = {
     {"x", REEL_LATENTS_X}, {"m0", REEL_LATENTS_M0}, {"m1", REEL_LATENTS_M1}, {"last", REEL_LATENTS_LAST}};
 
-/* Where the host reads a buffer: in the arena, or in a view of it, which is made when it is first wanted. */
+/* The host's address of array a: in the arena, or in a host copy (view), which the first call allocates.
+ * NULL: no memory. */
 static float *view_of(struct reel_sampler *s, int64_t a)
 {
     if (s->ops->is_host)
@@ -64,7 +66,7 @@ enum reel_status reel_sampler_arrays(struct reel_sampler *s, struct reel_checkpo
     return REEL_OK;
 }
 
-/* Between views and device; both ways. */
+/* Copies all views to the device or from it. */
 static void move_views(struct reel_sampler *s, const struct reel_checkpoint *checkpoint,
                        enum reel_direction direction)
 {
@@ -89,7 +91,7 @@ enum reel_status reel_sampler_store(struct reel_sampler *s, const struct reel_ch
     return s->stream.status;
 }
 
-/* The state before a row of the chunk at hand, or between chunks where `within` is 0. */
+/* The state before a row of the current chunk, or after the chunk if `within` is 0. */
 static struct reel_checkpoint state_of(struct reel_sampler *s, int within, int64_t row)
 {
     int64_t k = s->now.chunk->index;
@@ -129,8 +131,8 @@ static struct reel_checkpoint state_of(struct reel_sampler *s, int within, int64
     return checkpoint;
 }
 
-static void tell(const struct reel_sampler *s, const struct reel_checkpoint *checkpoint,
-                 const struct reel_written *written, const char *why, const char *cause)
+static void log_checkpoint(const struct reel_sampler *s, const struct reel_checkpoint *checkpoint,
+                           const struct reel_written *written, const char *why, const char *cause)
 {
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_CHECKPOINT,
                                               .chunk = checkpoint->metadata.chunk,
@@ -142,45 +144,47 @@ static void tell(const struct reel_sampler *s, const struct reel_checkpoint *che
                                               .notice_seconds = reel_preempt_signal_seconds()});
 }
 
-/* Collective over world. Saves; a failure is an error only where the job says so, or nothing comes after it. */
-static enum reel_status save(struct reel_sampler *s, int within, int64_t row, const char *why, int last)
+/* Collective over world. Saves a checkpoint. A failure to write is an error only if the job says so, or if
+ * this is the run's last save; else it is logged. */
+static enum reel_status save_checkpoint(struct reel_sampler *s, int within, int64_t row, const char *why,
+                                        int last)
 {
     struct reel_checkpoint checkpoint = state_of(s, within, row);
     struct reel_written written;
     reel_heartbeat_at("saving before chunk %lld, iteration %lld", (long long)checkpoint.metadata.chunk,
                       (long long)row);
     enum reel_status status = reel_sampler_arrays(s, &checkpoint);
-    if (status == REEL_OK) /* a stream that has failed must not be saved */
+    if (status == REEL_OK) /* the state of a failed stream must not be saved */
         status = reel_sampler_fetch(s, &checkpoint);
     status = reel_agree(s->comm, status);
     memset(&written, 0, sizeof written);
     if (status == REEL_OK)
         status = reel_checkpoint_write(s->comm, &s->resume.folder, &checkpoint, &written);
-    s->preempt.since_save = 0; /* also after a failure: the next try is at the next border */
+    s->preempt.since_save = 0; /* also after a failure: the next attempt is due at the next interval */
     if (status == REEL_OK) {
         if (s->comm->world.rank == 0) {
             reel_checkpoint_directory_remove(&s->resume.folder, s->resume.obsolete_first,
                                              s->resume.obsolete_last);
             reel_checkpoint_directory_prune(&s->resume.folder, s->job->checkpoint.keep);
         }
-        s->resume.obsolete_last = s->resume.obsolete_first; /* they are gone */
+        s->resume.obsolete_last = s->resume.obsolete_first; /* they are removed */
         s->preempt.chunk = checkpoint.metadata.chunk;
         s->preempt.iteration = row;
         s->preempt.save_seconds = written.seconds;
         reel_preempt_signal_hurry(REEL_PREEMPTED);
-        tell(s, &checkpoint, &written, why, NULL);
+        log_checkpoint(s, &checkpoint, &written, why, NULL);
         return REEL_OK;
     }
     if (status != REEL_BAD_OUTPUT && status != REEL_NO_MEMORY)
-        return status; /* what is broken is not the disk */
+        return status; /* not a failure of the disk */
     if (last || s->job->checkpoint.on_error == REEL_ON_ERROR_STOP)
-        return status; /* and so it is said once */
-    tell(s, &checkpoint, &written, why, reel_error_here()->cause);
+        return status; /* main reports it; it is not logged as well */
+    log_checkpoint(s, &checkpoint, &written, why, reel_error_here()->cause);
     reel_error_clear();
     return REEL_OK;
 }
 
-/* Seconds that a save takes. */
+/* An upper estimate of the seconds that a save takes. */
 static double save_seconds(const struct reel_sampler *s)
 {
     if (s->preempt.save_seconds > 0)
@@ -190,8 +194,8 @@ static double save_seconds(const struct reel_sampler *s)
     return bytes / slow_bytes_per_second;
 }
 
-/* Seconds by which the job would miss its time limit if it worked for `seconds` more; negative: it keeps it, and where
- * there is none by as much as can be. */
+/* Seconds by which the job would miss its time limit if it worked for `seconds` more. Negative: it keeps the
+ * limit; -INFINITY: there is no limit. */
 static double beyond_limit(const struct reel_sampler *s, double seconds)
 {
     double limit = s->job->checkpoint.time_limit_s;
@@ -199,48 +203,51 @@ static double beyond_limit(const struct reel_sampler *s, double seconds)
                      : -INFINITY;
 }
 
-/* Why to stop before more work of so many seconds; one answer on all ranks. Collective over world. */
-enum reason { GO_ON, NOTICE, TIME_LIMIT };
+/* Whether to stop, and why. */
+enum reason { CONTINUE, NOTICE, TIME_LIMIT };
 
-static enum reel_status ask(struct reel_sampler *s, double seconds, enum reason *reason)
+/* Sets *reason, the same on every rank: whether to stop before more work that takes `seconds`. Collective
+ * over world. */
+static enum reel_status ask_reason(struct reel_sampler *s, double seconds, enum reason *reason)
 {
     double mine[2] = {reel_preempt_signal_seconds() >= 0, beyond_limit(s, seconds)}, all[2];
     REEL_NEED(MPI_Allreduce(mine, all, 2, MPI_DOUBLE, MPI_MAX, s->comm->world.mpi) == MPI_SUCCESS,
               REEL_BAD_COMM, "the ranks could not agree whether to stop");
-    *reason = all[0] > 0 ? NOTICE : all[1] > 0 ? TIME_LIMIT : GO_ON;
-    if (*reason == GO_ON && s->preempt.cancelled) /* time ran out in the midst of it */
+    *reason = all[0] > 0 ? NOTICE : all[1] > 0 ? TIME_LIMIT : CONTINUE;
+    if (*reason == CONTINUE && s->preempt.cancelled) /* the time limit cancelled the iteration */
         *reason = TIME_LIMIT;
     return REEL_OK;
 }
 
-static enum reel_status leave(const struct reel_sampler *s, enum reason reason)
+static enum reel_status fail_preempted(const struct reel_sampler *s, enum reason reason)
 {
     return reel_fail(
         REEL_PREEMPTED,
-        "%s: everything up to chunk %lld, iteration %lld is saved, and the same command %sgoes on from there",
+        "%s: everything up to chunk %lld, iteration %lld is saved, and the same command %sresumes from there",
         reason == NOTICE ? "a notice came" : "checkpoint.time_limit is near", (long long)s->preempt.chunk,
         (long long)s->preempt.iteration, s->fresh ? "without --fresh " : "");
 }
 
-/* Collective over world. Saves unless that very state is saved, and leaves. */
+/* Collective over world. Saves, unless the last checkpoint has this state already, and returns
+ * REEL_PREEMPTED. */
 static enum reel_status save_and_leave(struct reel_sampler *s, int within, int64_t row, enum reason reason)
 {
     int64_t chunk = s->now.chunk->index + !within;
-    REEL_NEED(reason != TIME_LIMIT || s->timed > 0, REEL_BAD_JOB,
-              "checkpoint.time_limit is %g s, in which no iteration fits behind the %.1f s of the start, "
-              "expected more: "
-              "every start would end as this one",
-              s->job->checkpoint.time_limit_s, s->preempt.began);
+    REEL_NEED(
+        reason != TIME_LIMIT || s->timed > 0, REEL_BAD_JOB,
+        "checkpoint.time_limit is %g s, too short for an iteration after the %.1f s of the start, expected "
+        "more: every start would end like this one",
+        s->job->checkpoint.time_limit_s, s->preempt.began);
     REEL_NEED(s->job->checkpoint.directory[0], REEL_BAD_COMM,
-              "%s, and checkpoint.directory is off: nothing is saved, expected a folder for checkpoints",
+              "%s, and checkpoint.directory is off: nothing is saved, expected a directory for checkpoints",
               reason == NOTICE ? "a notice came" : "checkpoint.time_limit is near");
     if (s->preempt.chunk != chunk || s->preempt.iteration != row)
-        REEL_TRY(save(s, within, row, reason == NOTICE ? "notice" : "time limit", 1),
+        REEL_TRY(save_checkpoint(s, within, row, reason == NOTICE ? "notice" : "time limit", 1),
                  "saving after a notice");
-    return leave(s, reason);
+    return fail_preempted(s, reason);
 }
 
-/* Whether the next call is computed: then what TeaCache keeps need not be saved. */
+/* Whether the next call is computed: then a checkpoint does not need TeaCache's residuals. */
 static int computes_next(const struct reel_sampler *s, int64_t row)
 {
     return reel_timesteps_runs(s->now.matrix, row) && s->timeline.calls[s->call_count].computed;
@@ -249,45 +256,46 @@ static int computes_next(const struct reel_sampler *s, int64_t row)
 enum reel_status reel_preempt_before(struct reel_sampler *s, int64_t row)
 {
     int64_t every = s->job->checkpoint.every_iterations;
-    enum reason reason = GO_ON;
+    enum reason reason = CONTINUE;
     if (!computes_next(s, row))
         return REEL_OK;
-    REEL_PASS(ask(s, s->preempt.iteration_seconds, &reason));
-    if (reason != GO_ON)
+    REEL_PASS(ask_reason(s, s->preempt.iteration_seconds, &reason));
+    if (reason != CONTINUE)
         return save_and_leave(s, 1, row, reason);
     if (s->job->checkpoint.directory[0] && every > 0 && s->preempt.since_save >= every)
-        return save(s, 1, row, "iterations", 0);
+        return save_checkpoint(s, 1, row, "iterations", 0);
     return REEL_OK;
 }
 
 enum reel_status reel_preempt_save_chunk(struct reel_sampler *s)
 {
-    return s->job->checkpoint.directory[0] ? save(s, 0, 0, "chunk", 0) : REEL_OK;
+    return s->job->checkpoint.directory[0] ? save_checkpoint(s, 0, 0, "chunk", 0) : REEL_OK;
 }
 
 enum reel_status reel_preempt_after(struct reel_sampler *s)
 {
-    enum reason reason = GO_ON;
+    enum reason reason = CONTINUE;
     if (s->now.chunk->index + 1 == s->timeline.chunk_count)
         return REEL_OK;
-    REEL_PASS(ask(s, s->preempt.iteration_seconds, &reason));
-    return reason == GO_ON ? REEL_OK : save_and_leave(s, 0, 0, reason);
+    REEL_PASS(ask_reason(s, s->preempt.iteration_seconds, &reason));
+    return reason == CONTINUE ? REEL_OK : save_and_leave(s, 0, 0, reason);
 }
 
-/* Seconds by which the iteration would end too late for a notice or for the time limit, as it goes now. */
+/* Seconds by which the iteration would end too late for a notice or for the time limit, at its speed so
+ * far. */
 static double excess_of(const struct reel_sampler *s, int64_t done, int64_t blocks)
 {
-    double told = reel_preempt_signal_seconds(), took = reel_seconds() - s->preempt.iteration_began;
+    double noticed = reel_preempt_signal_seconds(), took = reel_seconds() - s->preempt.iteration_began;
     double left = done > 0 ? took / (double)done * (double)(blocks - done) : s->preempt.iteration_seconds;
     double excess = beyond_limit(s, left);
-    if (told >= 0)
-        excess = fmax(excess,
-                      s->job->checkpoint.directory[0] ? told + left - s->job->checkpoint.grace_s : INFINITY);
+    if (noticed >= 0)
+        excess = fmax(excess, s->job->checkpoint.directory[0] ? noticed + left - s->job->checkpoint.grace_s
+                                                              : INFINITY);
     return excess;
 }
 
-/* The answer that all ranks were asked for a block before, so that nobody waits for it. A hang here means that a rank has
- * left the iteration before its end. */
+/* Whether to cancel, from the allreduce that was started one block earlier: by now it has ended, so that no
+ * rank waits for it. A hang here means that a rank left the iteration before its end. */
 static int take_answer(struct reel_sampler *s)
 {
     if (s->preempt.asked == MPI_REQUEST_NULL)
@@ -296,11 +304,11 @@ static int take_answer(struct reel_sampler *s)
     int failed = MPI_Wait(&s->preempt.asked, MPI_STATUS_IGNORE);
     reel_trace_end(span);
     if (failed != MPI_SUCCESS)
-        reel_stream_fail(&s->stream, REEL_BAD_COMM, "the ranks could not agree whether to go on");
+        reel_stream_fail(&s->stream, REEL_BAD_COMM, "the ranks could not agree whether to continue");
     return s->preempt.max_excess > 0;
 }
 
-/* Before every block, on every rank at the same. */
+/* Called before every block, on every rank before the same block. */
 static int cancel_requested(void *context, int64_t done, int64_t blocks)
 {
     struct reel_sampler *s = context;
@@ -310,7 +318,7 @@ static int cancel_requested(void *context, int64_t done, int64_t blocks)
     s->preempt.excess = excess_of(s, done, blocks);
     if (MPI_Iallreduce(&s->preempt.excess, &s->preempt.max_excess, 1, MPI_DOUBLE, MPI_MAX, s->comm->world.mpi,
                        &s->preempt.asked) != MPI_SUCCESS)
-        reel_stream_fail(&s->stream, REEL_BAD_COMM, "the ranks could not ask each other whether to go on");
+        reel_stream_fail(&s->stream, REEL_BAD_COMM, "the ranks could not ask each other whether to continue");
     return 0;
 }
 

@@ -1,4 +1,4 @@
-/* Signals that become a notice. */
+/* Taking signals as a preemption notice. */
 #include "preempt_signal.h"
 
 #include "status.h"
@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Nanoseconds of the steady clock; 0: not yet. */
-static atomic_llong began_ns, told_ns;
+/* Nanoseconds of the monotonic clock; 0: not yet. */
+static atomic_llong began_ns, notice_ns;
 static atomic_int hurry_code = REEL_BAD_COMM;
 
 static const long long patience_ns = 10 * 1000000000LL;
@@ -19,29 +19,29 @@ static const long long patience_ns = 10 * 1000000000LL;
 static long long now_ns(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now); /* whatever happens to the date */
+    clock_gettime(CLOCK_MONOTONIC, &now); /* it does not jump when the date is set */
     return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-static void hear(void)
+static void take_notice(void)
 {
     long long now = now_ns(), first = 0;
-    if (!atomic_compare_exchange_strong(&told_ns, &first, now) && now - first > patience_ns)
-        _exit(atomic_load(&hurry_code)); /* nothing else: whatever would be tidied up may hang */
+    if (!atomic_compare_exchange_strong(&notice_ns, &first, now) && now - first > patience_ns)
+        _exit(atomic_load(&hurry_code)); /* without any cleanup, which may hang */
 }
 
-static void *listen(void *signals)
+static void *wait_for_signals(void *signals)
 {
     int signal;
     for (;;)
         if (sigwait(signals, &signal) == 0)
-            hear();
+            take_notice();
     return NULL;
 }
 
-/* By a thread that waits for them, not by a handler, which could do nothing but set a flag: and generated kernels of
- * libraries may use the stack pointer for data (oneDNN's GEMM does), over which its frame would be written. Threads
- * that are started later have them blocked as this one has. */
+/* A thread waits for the signals. A handler would not do: it could only set a flag, and its frame would
+ * overwrite the data of generated kernels that use the stack pointer for data (oneDNN's GEMM does). Threads
+ * that are started later inherit the mask that blocks these signals. */
 int reel_preempt_signal_listen(void)
 {
     static const int of_notice[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP};
@@ -51,11 +51,11 @@ int reel_preempt_signal_listen(void)
     sigemptyset(&signals);
     for (size_t s = 0; s < sizeof of_notice / sizeof of_notice[0]; s++) {
         sigaddset(&signals, of_notice[s]);
-        signal(of_notice[s], SIG_DFL); /* shells start what is in the background with some of them ignored */
+        signal(of_notice[s], SIG_DFL); /* shells start background processes with some of them ignored */
     }
     sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before); /* for the thread, which takes no other signal either */
-    int failed = pthread_create(&thread, NULL, listen, &signals);
+    pthread_sigmask(SIG_BLOCK, &all, &before); /* so that the thread handles no other signal */
+    int failed = pthread_create(&thread, NULL, wait_for_signals, &signals);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed)
         return 0;
@@ -77,8 +77,8 @@ static double seconds_since(long long ns)
 
 double reel_preempt_signal_seconds(void)
 {
-    long long told = atomic_load(&told_ns);
-    return told ? seconds_since(told) : -1;
+    long long notice = atomic_load(&notice_ns);
+    return notice ? seconds_since(notice) : -1;
 }
 
 double reel_preempt_signal_uptime(void)

@@ -1,4 +1,4 @@
-/* The profile of a run: one iteration of all ranks, by one clock, in one file. */
+/* The profile of a run: one iteration of all ranks, on one clock, in one file. */
 #include "sampler.h"
 
 #include "profile_text.h"
@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 enum {
-    MAX_SPANS = 1 << 17, /* of a rank in an iteration: 14B on a tensor axis of 8 has 60,000 */
-    QUESTIONS = 64,      /* to each rank for its time; the quickest answer counts */
-    PIECE = 1 << 28      /* bytes of one message */
+    MAX_SPANS = 1 << 17, /* per rank and iteration: the 14B model on a tensor axis of 8 has 60,000 */
+    QUESTIONS = 64,      /* round trips to ask each rank its time; the fastest counts */
+    PIECE = 1 << 28      /* max bytes of one message */
 };
 
 struct reel_profile reel_profile_of(const struct reel_start *start)
@@ -24,8 +24,8 @@ struct reel_profile reel_profile_of(const struct reel_start *start)
                                  .call = -1};
 }
 
-/* The second iteration that computes from here on, for the first warms up; the first where there is but one.
- * */
+/* The first call of the second computed iteration from here on, because the first one warms up; of the first
+ * if there is only one; -1 if there is none. */
 static int64_t choose_call(const struct reel_sampler *s)
 {
     int64_t found = -1, seen = 0;
@@ -37,8 +37,8 @@ static int64_t choose_call(const struct reel_sampler *s)
     return found;
 }
 
-/* By how much rank 0's clock is ahead of a rank's: the rank looks at its own between rank 0's looks before
- * and after. */
+/* Rank 0 measures how much its clock is ahead of another rank's, and sends it that: the other rank reads its
+ * clock between two readings of rank 0's. found: [ahead, round trip]. */
 static int ask_time(struct reel_sampler *s, int rank, int64_t found[2])
 {
     int failed = MPI_SUCCESS;
@@ -74,7 +74,7 @@ static int answer_time(struct reel_sampler *s)
     return failed;
 }
 
-/* Collective over world. Lays all clocks over rank 0's, which says when the file begins. */
+/* Collective over world. Relates all clocks to rank 0's, whose time now is where the file begins. */
 static enum reel_status set_clocks(struct reel_sampler *s)
 {
     int failed = MPI_SUCCESS;
@@ -90,7 +90,7 @@ static enum reel_status set_clocks(struct reel_sampler *s)
     return reel_broadcast(s->comm, &s->profile.began_ns, (int64_t)sizeof s->profile.began_ns);
 }
 
-/* What is wrong with the profile is a note, and there will be none. */
+/* Logs why there is no profile, and stops profiling. Only REEL_BAD_COMM is returned. */
 static enum reel_status give_up(struct reel_sampler *s, enum reel_status status)
 {
     reel_trace_close();
@@ -139,7 +139,7 @@ static enum reel_status make_text(const struct reel_sampler *s, int64_t row, str
     return reel_profile_text(&mine, text);
 }
 
-/* Rank 0's side of collect: every rank's text, in order, between commas. */
+/* Rank 0's side of collect_texts: every rank's text, in order, with commas between them. */
 static int receive_all(struct reel_sampler *s, const char *mine, const int64_t *sizes, char *room, FILE *file)
 {
     int failed = MPI_SUCCESS;
@@ -168,9 +168,9 @@ static int send_text(struct reel_sampler *s, const char *mine, int64_t size)
     return failed;
 }
 
-/* Collective over world. The texts of all ranks go to the file, which is rank 0's; what that refuses its
- * caller sees. */
-static enum reel_status collect(struct reel_sampler *s, const char *mine, FILE *file)
+/* Collective over world. Rank 0 writes the texts of all ranks to the file. The caller checks the file for
+ * write errors. */
+static enum reel_status collect_texts(struct reel_sampler *s, const char *mine, FILE *file)
 {
     int64_t size = (int64_t)strlen(mine), ranks = s->comm->world.size, max = 1, *sizes = NULL;
     char *room = NULL;
@@ -182,7 +182,7 @@ static enum reel_status collect(struct reel_sampler *s, const char *mine, FILE *
     for (int64_t rank = 1; sizes && rank < ranks; rank++)
         max = sizes[rank] > max ? sizes[rank] : max;
     if (failed != MPI_SUCCESS)
-        status = reel_fail(REEL_BAD_COMM, "the ranks could not say how much they have recorded");
+        status = reel_fail(REEL_BAD_COMM, "the sizes of the ranks' profiles did not reach rank 0");
     else if (sizes && !(room = malloc((size_t)max)))
         status = reel_fail(REEL_NO_MEMORY, "no memory for a rank's profile, %lld bytes", (long long)max);
     status = reel_agree(s->comm, status);
@@ -191,22 +191,22 @@ static enum reel_status collect(struct reel_sampler *s, const char *mine, FILE *
     free(room);
     free(sizes);
     REEL_PASS(status);
-    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "what the ranks have recorded did not reach rank 0");
+    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "the ranks' profiles did not reach rank 0");
     return REEL_OK;
 }
 
-/* Collective over world. The file's text around that of the ranks. */
+/* Collective over world. Rank 0 writes the whole file. */
 static enum reel_status write_text(struct reel_sampler *s, int64_t row, const struct reel_profile_text *text,
                                    FILE *file)
 {
     int first = s->comm->world.rank == 0;
     if (first)
         fputs("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n", file);
-    REEL_PASS(collect(s, text->events, file));
+    REEL_PASS(collect_texts(s, text->events, file));
     if (first)
         fprintf(file, "\n],\"otherData\":{\"reel\":\"%s\",\"chunk\":%lld,\"iteration\":%lld,\"ranks\":[\n",
                 REEL_VERSION, (long long)s->now.chunk->index, (long long)row);
-    REEL_PASS(collect(s, text->summary, file));
+    REEL_PASS(collect_texts(s, text->summary, file));
     if (first)
         fputs("\n]}}\n", file);
     return REEL_OK;
@@ -217,7 +217,7 @@ static enum reel_status cannot_write(void)
     return reel_fail(REEL_BAD_OUTPUT, "it could not be written: %s", strerror(errno));
 }
 
-/* Collective over world: aside, then renamed. */
+/* Collective over world. The file is written under a temporary name, then renamed. */
 static enum reel_status write_file(struct reel_sampler *s, int64_t row, const struct reel_profile_text *text)
 {
     char aside[REEL_PATH_BYTES + 32];
@@ -237,7 +237,7 @@ static enum reel_status write_file(struct reel_sampler *s, int64_t row, const st
     return reel_agree(s->comm, status);
 }
 
-/* How many spans of all ranks found no room. Collective over world. */
+/* How many spans of all ranks found no room in memory. Collective over world. */
 static enum reel_status count_lost(struct reel_sampler *s, int64_t *lost)
 {
     int64_t count, mine;
@@ -247,16 +247,17 @@ static enum reel_status count_lost(struct reel_sampler *s, int64_t *lost)
     return REEL_OK;
 }
 
-static void tell(const struct reel_sampler *s, int64_t row, int64_t lost)
+static void log_profile(const struct reel_sampler *s, int64_t row, int64_t lost)
 {
     char words[96] = "";
     if (lost > 0)
         snprintf(words, sizeof words, "; %lld spans found no room and are missing", (long long)lost);
-    reel_sampler_note(s, "%s: the profile of chunk %lld, iteration %lld%s%s", s->profile.file,
-                      (long long)s->now.chunk->index, (long long)row, words,
-                      s->ops->events_open && !s->profile.on_device
-                          ? "; the device could not be timed, only when it was given work"
-                          : "");
+    reel_sampler_note(
+        s, "%s: the profile of chunk %lld, iteration %lld%s%s", s->profile.file,
+        (long long)s->now.chunk->index, (long long)row, words,
+        s->ops->events_open && !s->profile.on_device
+            ? "; the device could not be timed: only the times at which work was issued are known"
+            : "");
 }
 
 enum reel_status reel_profile_after(struct reel_sampler *s, int64_t row, int ran)
@@ -268,7 +269,7 @@ enum reel_status reel_profile_after(struct reel_sampler *s, int64_t row, int ran
     reel_finish(&s->stream);
     reel_trace_stop();
     s->profile.ended_ns = reel_trace_now();
-    if (!ran) { /* it was abandoned, and will be done again by another process */
+    if (!ran) { /* it was cancelled; the process that resumes repeats it */
         reel_trace_close();
         return REEL_OK;
     }
@@ -283,7 +284,7 @@ enum reel_status reel_profile_after(struct reel_sampler *s, int64_t row, int ran
     free(text.summary);
     if (status != REEL_OK)
         return give_up(s, status);
-    tell(s, row, lost);
+    log_profile(s, row, lost);
     reel_trace_close();
     s->profile.file = "";
     return REEL_OK;

@@ -15,7 +15,7 @@ static const char *const kinds[] = {[REEL_TRACE_OPERATION] = "operation",
                                     [REEL_TRACE_WAIT] = "wait",
                                     [REEL_TRACE_PART] = "part"};
 
-/* All spans of one kind and name. */
+/* The sums over all spans of one kind and name. */
 struct sum {
     enum reel_trace_kind kind;
     const char *name;
@@ -24,10 +24,10 @@ struct sum {
 
 struct sums {
     struct sum all[SUMS];
-    int64_t count, recorded, unmarked; /* unmarked: work of a device that it has not timed */
+    int64_t count, recorded, unmarked; /* unmarked: spans of device work that the device has not timed */
 };
 
-/* Where a span is drawn. */
+/* Where and when a span is drawn. */
 struct device {
     int64_t lane, begin_ns, end_ns;
     const char *category;
@@ -49,7 +49,7 @@ static void write_event(FILE *out, const struct reel_profile_rank *rank, const s
     fputs("}}", out);
 }
 
-/* Where the device was at it; 0 where that is not known. */
+/* When the device did the span's work; 0 if that is not known. */
 static int place_on_device(const struct reel_profile_rank *rank, const struct reel_trace_span *span,
                            struct device *device)
 {
@@ -62,7 +62,7 @@ static int place_on_device(const struct reel_profile_rank *rank, const struct re
     return device->begin_ns >= 0 && device->end_ns >= device->begin_ns;
 }
 
-/* What was sent; exchanges that nobody plans say nothing of it. */
+/* The bytes that the span sent; 0 for exchanges that are not planned, which do not record them. */
 static int64_t sent_bytes(const struct reel_trace_span *span)
 {
     for (int n = 0; n < REEL_TRACE_NUMBERS && span->numbers[n].label; n++)
@@ -71,7 +71,7 @@ static int64_t sent_bytes(const struct reel_trace_span *span)
     return 0;
 }
 
-static void add(struct sums *sums, const struct reel_trace_span *span, int64_t ns)
+static void add_span(struct sums *sums, const struct reel_trace_span *span, int64_t ns)
 {
     int64_t at = 0;
     while (at < sums->count &&
@@ -86,14 +86,14 @@ static void add(struct sums *sums, const struct reel_trace_span *span, int64_t n
     sums->all[at].sent_bytes += sent_bytes(span);
 }
 
-/* A span's one or two events. Parts are drawn alike in both lanes. */
+/* A span's one or two events. Parts have the same category in both lanes. */
 static void write_span(FILE *out, const struct reel_profile_rank *rank, const struct reel_trace_span *span,
                        struct sums *sums)
 {
     struct device host = {span->lane, span->begin_ns, span->end_ns, kinds[span->kind]}, device;
     int is_issued = span->device_lane >= 0, is_timed = place_on_device(rank, span, &device);
     int64_t ns = is_issued ? 0 : host.end_ns - host.begin_ns;
-    if (span->end_ns == 0) /* it was not over */
+    if (span->end_ns == 0) /* the span had not ended */
         return;
     if (is_issued && span->kind != REEL_TRACE_PART)
         host.category = "issue";
@@ -105,10 +105,10 @@ static void write_span(FILE *out, const struct reel_profile_rank *rank, const st
     sums->recorded++;
     sums->unmarked += is_issued && !is_timed;
     if (span->kind != REEL_TRACE_PART)
-        add(sums, span, ns);
+        add_span(sums, span, ns);
 }
 
-/* A name of the rank or of a lane. */
+/* Names the rank or a lane. */
 static void write_name(FILE *out, const char *before, const char *what, int64_t rank, int64_t lane,
                        const char *name)
 {
@@ -145,7 +145,7 @@ static json_t *object_of(const struct sums *sums, enum reel_trace_kind kind, con
     }
     for (int p = 0; planned_bytes && p < REEL_TRAFFIC_CLASSES; p++) {
         json_t *one = json_object_get(object, reel_traffic_class_name((enum reel_traffic_class)p));
-        if (!one && planned_bytes[p] > 0) { /* planned, and not seen */
+        if (!one && planned_bytes[p] > 0) { /* planned, but not recorded */
             one = json_pack("{s:i, s:f, s:i}", "calls", 0, "seconds", 0.0, "sent_bytes", 0);
             json_object_set_new(object, reel_traffic_class_name((enum reel_traffic_class)p), one);
         }

@@ -1,4 +1,5 @@
-/* What a run gives: its output as it stands, and at the end what it has held and sent against what was planned. */
+/* A run's results: its output so far; and at its end the memory held and the bytes sent, beside the planned
+ * ones. */
 #include "sampler.h"
 
 #include "fault.h"
@@ -14,7 +15,7 @@ int64_t reel_sampler_first_branch(const struct reel_sampler *s)
 
 enum reel_status reel_sampler_output(struct reel_sampler *s)
 {
-    int64_t chunks = s->saving_count / s->plan.work.branches; /* that are finished */
+    int64_t chunks = s->saving_count / s->plan.work.branches; /* finished ones */
     struct reel_output output = {.job = s->job,
                                  .job_text = s->job_text,
                                  .channels = s->plan.model.out_channels,
@@ -55,8 +56,8 @@ void reel_sampler_traffic(const struct reel_sampler *s, int64_t bytes[REEL_TRAFF
     }
 }
 
-/* All that is not the plan's: MPI, HDF5 and the C library of the process, or what CUDA, NCCL and others take of the
- * device. */
+/* The memory that is not the plan's: on the host that of MPI, HDF5 and the C library, on a device that of
+ * CUDA, NCCL and other libraries. */
 static int64_t libraries_peak(const struct reel_sampler *s, int64_t process_peak)
 {
     int64_t others = process_peak - s->arena.total_bytes;

@@ -1,4 +1,4 @@
-/* Going on: which checkpoint, whether it is of this job, and what it restores. */
+/* Resuming: finding the checkpoint, and restoring the run from it. */
 #include "sampler.h"
 
 #include "fault.h"
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-/* A newcomer waits so long: after a kill of mpirun its ranks live on for a second. */
+/* How long a new job waits for the lock: after mpirun is killed, its ranks live on for a second. */
 static const double lock_patience_s = 30, lock_pause_s = 0.1;
 
 static int is_first(const struct reel_sampler *s)
@@ -21,8 +21,9 @@ static int is_first(const struct reel_sampler *s)
     return s->comm->world.rank == 0;
 }
 
-/* Collective over world, so that no watchdog takes the waiting for a hang. */
-static enum reel_status lock_folder(struct reel_sampler *s)
+/* Locks the checkpoint directory. Collective over world, so that every rank has a heartbeat while it waits
+ * and no watchdog takes that for a hang. */
+static enum reel_status lock_directory(struct reel_sampler *s)
 {
     double began = reel_seconds();
     for (int busy = 1;;) {
@@ -31,13 +32,13 @@ static enum reel_status lock_folder(struct reel_sampler *s)
             status = reel_checkpoint_directory_lock(s->job->checkpoint.directory, &s->resume.folder, &busy);
         if (status == REEL_OK && reel_preempt_signal_seconds() >= 0)
             status = reel_fail(REEL_PREEMPTED,
-                               "a notice came while the job waited for its checkpoints: nothing was "
-                               "lost by it, and the same command starts again");
+                               "a notice came while the job waited for its checkpoint directory: nothing was "
+                               "lost, and the same command starts the job again");
         if (status == REEL_OK && busy && is_first(s) && reel_seconds() - began > lock_patience_s)
             status = reel_fail(
                 REEL_BAD_INPUT,
-                "%s: checkpoint.directory is in use by another job (%s), expected one job for each, or "
-                "that the other has ended",
+                "%s: checkpoint.directory is in use by another job (%s), expected one job per directory, or "
+                "that the other job has ended",
                 s->job->checkpoint.directory, s->resume.folder.owner);
         REEL_PASS(reel_agree(s->comm, status));
         REEL_PASS(reel_broadcast(s->comm, &busy, (int64_t)sizeof busy));
@@ -48,7 +49,7 @@ static enum reel_status lock_folder(struct reel_sampler *s)
     }
 }
 
-/* The generations in the folder, on every rank; the caller frees them. Collective over world. */
+/* The generations in the directory, on every rank; the caller frees them. Collective over world. */
 static enum reel_status share_list(struct reel_sampler *s, int64_t **generations, int64_t *count)
 {
     enum reel_status status = REEL_OK;
@@ -72,7 +73,7 @@ static enum reel_status share_list(struct reel_sampler *s, int64_t **generations
     return status;
 }
 
-/* The newest that is whole; others are said and passed over. Collective over world. */
+/* Finds the newest whole checkpoint. Damaged ones are skipped with a warning. Collective over world. */
 static enum reel_status find_whole(struct reel_sampler *s)
 {
     int64_t *generations, count;
@@ -97,14 +98,14 @@ static enum reel_status find_whole(struct reel_sampler *s)
     if (count > 0 && !s->resume.found && status == REEL_OK)
         status = reel_agree(
             s->comm, reel_fail(REEL_BAD_INPUT,
-                               "%s: none of its %lld checkpoints is whole, expected one to go on from, "
+                               "%s: none of its %lld checkpoints is whole, expected one to resume from, "
                                "or --fresh to start over",
                                s->job->checkpoint.directory, (long long)count));
     free(generations);
     return status;
 }
 
-/* All that is there is of the past. Collective over world. */
+/* Marks all checkpoints as obsolete. Collective over world. */
 static enum reel_status start_over(struct reel_sampler *s)
 {
     int64_t *generations, count;
@@ -115,8 +116,8 @@ static enum reel_status start_over(struct reel_sampler *s)
     return REEL_OK;
 }
 
-/* A table of rank 0 on every rank: rank 0's own, and elsewhere memory of as many bytes, which the caller frees. After a
- * failure, which stays in *status, it does nothing. Collective over world. */
+/* Sends a table of rank 0 to every rank. Returns rank 0's own table, and elsewhere new memory, which the
+ * caller frees. Does nothing if *status is a failure. Collective over world. */
 static void *share_table(struct reel_sampler *s, void *mine, int64_t bytes, enum reel_status *status)
 {
     if (*status != REEL_OK)
@@ -148,7 +149,7 @@ static enum reel_status share_saved(struct reel_sampler *s)
     return status;
 }
 
-/* The output of a complete job is there, with the very latents of the checkpoint. On rank 0. */
+/* Whether the output is complete and has exactly the checkpoint's latents. On rank 0. */
 static int output_is_complete(const struct reel_sampler *s)
 {
     struct reel_output_file output;
@@ -177,7 +178,7 @@ int reel_resume_is_elsewhere(const struct reel_sampler *s)
     return strcmp(then, now) != 0;
 }
 
-/* Nothing is left to do when the job is complete, its output is there, and its weights lie where they lay. On rank 0. */
+/* Whether the job and its output are complete, and model.path has not changed. On rank 0. */
 static int has_nothing_to_do(const struct reel_sampler *s)
 {
     return s->resume.saved.metadata.complete && !s->resume.grown && !reel_resume_is_elsewhere(s) &&
@@ -192,15 +193,15 @@ enum reel_status reel_resume_find(struct reel_sampler *s, int fresh)
     if (!s->job->checkpoint.directory[0])
         return REEL_OK;
     reel_heartbeat_at("looking for checkpoints");
-    REEL_PASS(lock_folder(s));
+    REEL_PASS(lock_directory(s));
     if (is_first(s)) {
         reel_checkpoint_directory_sweep(&s->resume.folder);
         if (s->job->output.latents[0])
             reel_output_sweep(s->job->output.latents);
         if (s->resume.folder.lock < 0)
-            reel_sampler_note(s,
-                              "warning: %s: its file system has no locks: nothing keeps a second job from it",
-                              s->job->checkpoint.directory);
+            reel_sampler_note(
+                s, "warning: %s: its file system has no locks: nothing keeps a second job from using it",
+                s->job->checkpoint.directory);
     }
     if (fresh)
         return start_over(s);
@@ -242,12 +243,14 @@ enum reel_status reel_resume_decide(struct reel_sampler *s)
     }
     if (s->timeline.call_count < rows)
         s->timeline.call_count = rows;
-    REEL_NEED(fits, REEL_BAD_INPUT, "%s: its table of calls is not that of this job", s->resume.file);
+    REEL_NEED(fits, REEL_BAD_INPUT,
+              "%s: its table of TeaCache calls does not fit this job, expected a checkpoint of this job",
+              s->resume.file);
     if (changed > 0)
         reel_sampler_note(
             s,
-            "warning: this machine would decide %lld of %lld calls otherwise; the checkpoint's decisions "
-            "stand",
+            "warning: this machine would decide %lld of %lld TeaCache calls differently; the checkpoint's "
+            "decisions are kept",
             (long long)changed, (long long)rows);
     return REEL_OK;
 }
@@ -258,7 +261,7 @@ int reel_resume_is_within(const struct reel_sampler *s, int64_t k)
            k == s->resume.saved.metadata.chunk;
 }
 
-/* The weights are those that the checkpoint was made with. */
+/* REEL_BAD_INPUT unless the weights are those that the checkpoint was made with. */
 static enum reel_status compare_weights(const struct reel_sampler *s)
 {
     REEL_NEED(!s->loaded || s->weights_hash == s->resume.saved.metadata.weights, REEL_BAD_INPUT,
@@ -268,7 +271,8 @@ static enum reel_status compare_weights(const struct reel_sampler *s)
     return REEL_OK;
 }
 
-/* The output is not where the checkpoint is: its path has changed, it was removed, or it is another job's. On rank 0. */
+/* Whether the output has less than the checkpoint: its path has changed, it was removed, or it is another
+ * job's. On rank 0. */
 static int output_is_behind(const struct reel_sampler *s)
 {
     struct reel_output_file output;
@@ -283,7 +287,7 @@ static int output_is_behind(const struct reel_sampler *s)
     return behind;
 }
 
-/* Counters and streams of the run so far. */
+/* Restores the counters and random streams. */
 static void restore_metadata(struct reel_sampler *s)
 {
     const struct reel_checkpoint_metadata *metadata = &s->resume.saved.metadata;
@@ -317,10 +321,10 @@ enum reel_status reel_resume_restore(struct reel_sampler *s)
     REEL_PASS(reel_checkpoint_read_arrays(s->comm, s->resume.file, saved));
     REEL_PASS(reel_agree(s->comm, reel_sampler_store(s, saved)));
     restore_metadata(s);
-    reel_sampler_note(s, "goes on from %s: chunk %lld, iteration %lld, %lld latent frames finished%s",
+    reel_sampler_note(s, "resumes from %s: chunk %lld, iteration %lld, %lld latent frames finished%s",
                       s->resume.file, (long long)saved->metadata.chunk, (long long)saved->metadata.iteration,
                       (long long)s->finished_frames,
-                      is_another_mesh(s) ? "; on another mesh, whose sums are in another order" : "");
+                      is_another_mesh(s) ? "; on another mesh, which adds in another order" : "");
     int behind = 0;
     if (is_first(s) && s->finished_frames > 0 && s->job->output.latents[0])
         behind = output_is_behind(s);

@@ -1,4 +1,4 @@
-/* Whether a checkpoint is of this job, and whether it can be. */
+/* Checking that a checkpoint is of this job, and that its state is possible. */
 #include "sampler.h"
 
 #include "fingerprint.h"
@@ -14,7 +14,7 @@ static int is_first(const struct reel_sampler *s)
     return s->comm->world.rank == 0;
 }
 
-/* Frames may grow, and not shrink. On rank 0. */
+/* The number of frames may grow, but not shrink. On rank 0. */
 static enum reel_status compare_frames(struct reel_sampler *s)
 {
     char value[REEL_LINE_BYTES];
@@ -25,12 +25,11 @@ static enum reel_status compare_frames(struct reel_sampler *s)
     s->resume.grown = now > saved;
     REEL_NEED(now >= saved, REEL_BAD_INPUT,
               "%s: was made with video.frames %lld, and the job has %lld, expected as many or more, or "
-              "--fresh to start "
-              "over",
+              "--fresh to start over",
               s->resume.file, saved, now);
     REEL_NEED(!s->resume.grown || !job->diffusion_forcing.end_latents[0], REEL_BAD_INPUT,
-              "%s: was made with video.frames %lld, and the job has %lld, expected the same since it has "
-              "diffusion_forcing.end_latents, which its last chunk has seen",
+              "%s: was made with video.frames %lld, and the job has %lld, expected the same, because "
+              "its last chunk ends with diffusion_forcing.end_latents",
               s->resume.file, saved, now);
     return REEL_OK;
 }
@@ -46,7 +45,6 @@ static void model_line(FILE *out, const struct reel_model *m)
             (long long)m->frequencies, m->epsilon);
 }
 
-/* What of the job file is known to matter, and the model's sizes, before inputs are read. On rank 0. */
 enum reel_status reel_resume_compare_job(struct reel_sampler *s)
 {
     struct reel_fingerprint_rules rules = {.file = s->resume.file, .partial = 1};
@@ -70,8 +68,8 @@ static void coefficients_line(FILE *out, const struct reel_teacache_rule *rule)
     fprintf(out, "]\n");
 }
 
-/* Everything on which the result depends but the weights, as a text of rank 0. Collective over world: reading noise may take
- * its time, and that is no hang. */
+/* Makes rank 0's fingerprint: a text with everything, except the weights, that the result depends on.
+ * Collective over world, so that every rank has a heartbeat while rank 0 reads noise files. */
 static enum reel_status make_fingerprint(struct reel_sampler *s)
 {
     const struct reel_model *model = &s->model_files.model;
@@ -107,8 +105,9 @@ static enum reel_status make_fingerprint(struct reel_sampler *s)
     return reel_agree(s->comm, status);
 }
 
-/* Whether a longer video is what a fresh job of that length would make: its chunks that have begun are those. On rank 0. */
-static void tell_growth(const struct reel_sampler *s)
+/* Logs that the video grows, and whether the result will be that of a fresh job of the new length: it is if
+ * the chunks that have begun are also that job's. On rank 0. */
+static void log_growth(const struct reel_sampler *s)
 {
     struct reel_chunk *fresh;
     int64_t count, begun = s->resume.saved.metadata.begun;
@@ -123,11 +122,10 @@ static void tell_growth(const struct reel_sampler *s)
         (long long)s->job->video.frames, (long long)s->resume.saved.metadata.finished_frames,
         same ? "; the result is that of a fresh job of this length"
              : "; the last chunk was shorter than the others, so the result is not that of a fresh job of "
-               "this "
-               "length");
+               "this length");
 }
 
-/* Calls before a row of a chunk, as the matrices have them. */
+/* The number of calls before a row of a chunk, by the timestep matrices. */
 static int64_t calls_before(const struct reel_sampler *s, int64_t chunk, int64_t row, int64_t branches)
 {
     int64_t calls = 0;
@@ -137,7 +135,7 @@ static int64_t calls_before(const struct reel_sampler *s, int64_t chunk, int64_t
     return calls;
 }
 
-/* The chunks that have begun follow each other as chunks do. */
+/* Whether the checkpoint's chunks follow each other as chunks of this job must. */
 static int chunks_fit(const struct reel_sampler *s)
 {
     const struct reel_checkpoint_metadata *metadata = &s->resume.saved.metadata;
@@ -155,8 +153,9 @@ static int chunks_fit(const struct reel_sampler *s)
     return 1;
 }
 
-/* Hashes say that it is what was written, not that it was written by a sane reel: nothing in it may lead out of this job's
- * arrays. The same on every rank. */
+/* REEL_BAD_INPUT unless the checkpoint's state is possible in this job. Its hashes prove that it is what was
+ * written, not that a correct program wrote it: no index in it may lead out of this job's arrays. The same on
+ * every rank. */
 static enum reel_status check_state(const struct reel_sampler *s)
 {
     const struct reel_checkpoint *saved = &s->resume.saved;
@@ -181,10 +180,10 @@ static enum reel_status check_state(const struct reel_sampler *s)
         fits = solver->step >= 0 && solver->step <= s->job->sampler.steps && solver->last_order >= 0 &&
                solver->last_order <= 2 && solver->lower_order >= 0 && solver->lower_order <= 2;
     }
-    REEL_NEED(
-        fits, REEL_BAD_INPUT,
-        "%s: stands at chunk %lld, iteration %lld in a way that this job cannot, expected a checkpoint of it",
-        s->resume.file, (long long)k, (long long)metadata->iteration);
+    REEL_NEED(fits, REEL_BAD_INPUT,
+              "%s: its state at chunk %lld, iteration %lld is impossible in this job, expected a checkpoint "
+              "of this job",
+              s->resume.file, (long long)k, (long long)metadata->iteration);
     return REEL_OK;
 }
 
@@ -200,7 +199,7 @@ enum reel_status reel_resume_compare(struct reel_sampler *s)
             .file = s->resume.file, .begun = saved->metadata.begun, .grown = s->resume.grown};
         status = reel_fingerprint_compare(saved->fingerprint, s->resume.fingerprint, &rules);
         if (status == REEL_OK && s->resume.grown)
-            tell_growth(s);
+            log_growth(s);
     }
     REEL_PASS(reel_agree(s->comm, status));
     if (!s->resume.found)
@@ -210,7 +209,7 @@ enum reel_status reel_resume_compare(struct reel_sampler *s)
     return REEL_OK;
 }
 
-/* The line of a text that begins with so many bytes of another; NULL when there is none. */
+/* The first line of text that begins with line's first `bytes` bytes; NULL if there is none. */
 static const char *line_like(const char *text, const char *line, size_t bytes)
 {
     while (text && strncmp(text, line, bytes) != 0) {
@@ -231,7 +230,7 @@ void reel_resume_compare_algorithms(struct reel_sampler *s)
         const char *now = line_like(s->algorithms, line, key + 1);
         if (now && (strcspn(now, "\n") != bytes || strncmp(now, line, bytes) != 0)) {
             reel_sampler_note(s,
-                              "warning: products are computed otherwise than before the resume (%.*s before, "
+                              "warning: GEMMs are computed differently than before the resume (%.*s before, "
                               "%.*s now): another GPU or library, so that bits may differ",
                               (int)bytes, line, (int)strcspn(now, "\n"), now);
             return;

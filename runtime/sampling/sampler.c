@@ -1,4 +1,4 @@
-/* Opening a job: what it names is read and checked, then planned, then allocated and loaded. */
+/* Opening a job: reading and checking what it names, then planning, allocating and loading. */
 #include "sampler.h"
 
 #include "fault.h"
@@ -45,8 +45,8 @@ void reel_sampler_note(const struct reel_sampler *s, const char *format, ...)
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
 }
 
-/* Ranks that see different files, copies on their own disks say, would part in the first exchange. Collective over
- * world. */
+/* Checks that all ranks see the same model. Ranks that see different files, such as copies on their own
+ * disks, would disagree in the first exchange. Collective over world. */
 static enum reel_status check_same_model(struct reel_sampler *s)
 {
     struct reel_model first = s->model_files.model;
@@ -54,12 +54,12 @@ static enum reel_status check_same_model(struct reel_sampler *s)
     REEL_PASS(reel_broadcast(s->comm, &first, (int64_t)sizeof first));
     if (memcmp(&first, &s->model_files.model, sizeof first) != 0)
         status = reel_fail(REEL_BAD_INPUT,
-                           "%s: rank %lld sees another model there than rank 0, expected the same files",
+                           "%s: rank %lld sees a different model there than rank 0, expected the same files",
                            s->job->model.path, (long long)s->comm->world.rank);
     return reel_agree(s->comm, status);
 }
 
-/* The output must not be a file that the model is read from. Not collective; on rank 0. */
+/* REEL_BAD_JOB if the output is a file that the model is read from. Not collective; on rank 0. */
 static enum reel_status check_output(const struct reel_sampler *s)
 {
     struct stat output, weights;
@@ -71,7 +71,7 @@ static enum reel_status check_output(const struct reel_sampler *s)
     return REEL_OK;
 }
 
-/* Collective over world. */
+/* Gathers where every rank computes; rank 0 logs it. Collective over world. */
 static enum reel_status log_devices(struct reel_sampler *s)
 {
     enum { BYTES = REEL_DEVICE_TEXT_BYTES };
@@ -79,19 +79,19 @@ static enum reel_status log_devices(struct reel_sampler *s)
     char *all = s->comm->world.rank == 0 ? malloc((size_t)ranks * BYTES) : NULL;
     enum reel_status status = REEL_OK;
     if (s->comm->world.rank == 0 && !all)
-        status = reel_fail(REEL_NO_MEMORY, "no memory for the places of %lld ranks", (long long)ranks);
+        status = reel_fail(REEL_NO_MEMORY, "no memory for the devices of %lld ranks", (long long)ranks);
     REEL_PASS(reel_agree(s->comm, status));
     int failed = MPI_Gather(s->device.text, BYTES, MPI_BYTE, all, BYTES, MPI_BYTE, 0, s->comm->world.mpi);
     for (int64_t rank = 0; all && failed == MPI_SUCCESS && rank < ranks; rank++)
         reel_sampler_tell(
             s, &(struct reel_event){.kind = REEL_EVENT_DEVICE, .rank = rank, .text = all + rank * BYTES});
     free(all);
-    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "where the ranks compute did not reach rank 0");
+    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "the names of the ranks' devices did not reach rank 0");
     return REEL_OK;
 }
 
-/* Where the ranks compute, chosen and told, once it is known that they have to. Collective over world. */
-static enum reel_status find_device(struct reel_sampler *s)
+/* Chooses and logs where the ranks compute, unless there is nothing to do. Collective over world. */
+static enum reel_status choose_device(struct reel_sampler *s)
 {
     if (!s->device_from_job)
         return REEL_OK;
@@ -111,9 +111,9 @@ static enum reel_status find_device(struct reel_sampler *s)
     return REEL_OK;
 }
 
-/* What numbers are held as, where the job leaves it open: as in the checkpoint that is gone on from, whose bits that keeps.
- * Collective over world. */
-static enum reel_status settle_numbers(struct reel_sampler *s)
+/* Chooses the dtype of weights and activations where the job leaves it open: the checkpoint's, if the run
+ * resumes from one, because that keeps its bits. Collective over world. */
+static enum reel_status choose_dtype(struct reel_sampler *s)
 {
     char saved[REEL_LINE_BYTES];
     if (s->job->model.compute == REEL_COMPUTE_AUTO && s->resume.found && s->comm->world.rank == 0 &&
@@ -127,22 +127,22 @@ static enum reel_status settle_numbers(struct reel_sampler *s)
         s->ops->widens())
         reel_sampler_note(
             s,
-            "bf16 is multiplied as float, widened as it is packed, for want of instructions (%s); sums and "
-            "the residual stream are float",
+            "bf16 is converted to float as it is packed and multiplied as float, because the CPU has no "
+            "bf16 instructions (%s); sums and the residual stream are float",
             s->ops->arithmetic());
     if (!s->device.fp8)
         return REEL_OK;
     enum reel_status status = REEL_OK;
     if (s->device.lacks_fp8)
         status = reel_fail(REEL_BAD_DEVICE,
-                           "the checkpoint is of a job in fp8 and the GPU of rank %lld is older than compute "
+                           "the checkpoint is of an fp8 job and the GPU of rank %lld is older than compute "
                            "capability 8.9, expected a newer one, or device cpu",
                            (long long)s->comm->world.rank);
     return reel_agree(s->comm, status == REEL_OK ? reel_model_keep_fp8(&s->model_files) : status);
 }
 
-/* Everything before the plan: files, chunks, matrices. Collective over world. */
-static enum reel_status prepare(struct reel_sampler *s, int fresh)
+/* Does everything before the plan: files, chunks, matrices. Collective over world. */
+static enum reel_status prepare_job(struct reel_sampler *s, int fresh)
 {
     struct reel_comm *comm = s->comm;
     const struct reel_job *job = s->job;
@@ -158,34 +158,34 @@ static enum reel_status prepare(struct reel_sampler *s, int fresh)
     REEL_PASS(reel_agree(comm, status));
     REEL_PASS(check_same_model(s));
     REEL_PASS(reel_resume_find(s, fresh));
-    REEL_PASS(find_device(s));
-    REEL_PASS(settle_numbers(s));
+    REEL_PASS(choose_device(s));
+    REEL_PASS(choose_dtype(s));
     REEL_PASS(reel_inputs_open(comm, job, &s->model_files.model, &s->inputs));
     struct reel_begun begun = {.chunks = s->resume.saved.chunks, .count = s->resume.saved.metadata.begun};
     status = reel_timeline_make(job, s->inputs.prefix_frames, s->inputs.end_frames, begun, &s->timeline);
     if (status == REEL_OK &&
         !(s->savings = calloc((size_t)(2 * s->timeline.chunk_count), sizeof *s->savings)))
-        status = reel_fail(REEL_NO_MEMORY, "no memory for what %lld chunks save",
+        status = reel_fail(REEL_NO_MEMORY, "no memory for the TeaCache savings of %lld chunks",
                            (long long)s->timeline.chunk_count);
     if (status == REEL_OK && reel_fault(REEL_FAULT_CHUNKS))
         status = reel_fail(REEL_NO_MEMORY, "planted: no memory for chunks");
     REEL_PASS(reel_agree(comm, status));
     REEL_PASS(reel_inputs_chunks(comm, job, &s->model_files.model, s->timeline.chunks, s->timeline.matrices,
                                  s->timeline.chunk_count, &s->inputs));
-    if (comm->world.rank == 0) /* it may read a file, which others need not have */
+    if (comm->world.rank == 0) /* it may read a file, which only rank 0 needs to have */
         status = reel_teacache_rule_of(job, &s->model_files.model, &s->teacache);
     REEL_PASS(reel_agree(comm, status));
     REEL_PASS(reel_broadcast(comm, &s->teacache, (int64_t)sizeof s->teacache));
     return reel_resume_compare(s);
 }
 
-/* What the machine is, as far as every rank can know it alike: the ranks of the smallest host, and the memory that the
- * poorest rank may take. Collective over world. */
+/* Describes the machine, the same on every rank: the min over all hosts of their ranks, and the min over all
+ * ranks of the memory that a rank may take. Collective over world. */
 static enum reel_status describe_machine(struct reel_sampler *s, struct reel_machine *machine)
 {
     int64_t ranks = s->comm->host.size, min[2];
     int64_t room = s->device.room_bytes > 0 ? s->device.room_bytes : reel_memory_available() / ranks;
-    const int64_t mine[2] = {ranks, room + 1}; /* never 0, which is unknown */
+    const int64_t mine[2] = {ranks, room + 1}; /* never 0: that means unknown */
     REEL_NEED(MPI_Allreduce(mine, min, 2, MPI_INT64_T, MPI_MIN, s->comm->world.mpi) == MPI_SUCCESS,
               REEL_BAD_COMM, "the ranks could not compare their memory");
     *machine = (struct reel_machine){.device = s->device.room_bytes > 0 ? reel_device_rates_gpu
@@ -201,9 +201,10 @@ static void fill_open_ways(int64_t *ways, int64_t saved)
         *ways = saved;
 }
 
-/* The mesh: where the job leaves it open, that of the checkpoint, whose bits it keeps, as long as it still fits. */
-static enum reel_status choose(struct reel_sampler *s, const struct reel_workload *work,
-                               const struct reel_machine *machine, char why[REEL_WHY_BYTES])
+/* Chooses the mesh and makes the plan. Ways that the job leaves open are the checkpoint's, because that keeps
+ * its bits, unless that plan no longer fits. */
+static enum reel_status choose_plan(struct reel_sampler *s, const struct reel_workload *work,
+                                    const struct reel_machine *machine, char why[REEL_WHY_BYTES])
 {
     const struct reel_model *model = &s->model_files.model;
     const struct reel_checkpoint_metadata *saved = &s->resume.saved.metadata;
@@ -221,9 +222,9 @@ static enum reel_status choose(struct reel_sampler *s, const struct reel_workloa
     return reel_plan_choose(model, work, &mesh, s->comm->world.size, machine, &s->plan, why);
 }
 
-/* The plan, made on every rank and compared as bytes; then its memory and the stream of its work. Collective
- * over world. */
-static enum reel_status allocate(struct reel_sampler *s)
+/* Makes the plan on every rank and compares its bytes; then opens the axes, the arena and the stream.
+ * Collective over world. */
+static enum reel_status allocate_memory(struct reel_sampler *s)
 {
     const struct reel_model *model = &s->model_files.model;
     struct reel_workload work = reel_timeline_workload(&s->timeline, s->job, model, omp_get_max_threads(),
@@ -233,15 +234,15 @@ static enum reel_status allocate(struct reel_sampler *s)
     REEL_PASS(reel_agree(s->comm, status));
     REEL_PASS(reel_agree(s->comm, describe_machine(s, &machine)));
     char why[REEL_WHY_BYTES] = "";
-    status = choose(s, &work, &machine, why);
+    status = choose_plan(s, &work, &machine, why);
     REEL_PASS(reel_agree(s->comm, status));
     struct reel_plan first = s->plan;
     REEL_PASS(reel_broadcast(s->comm, &first, (int64_t)sizeof first));
     if (memcmp(&first, &s->plan, sizeof first) != 0 || reel_fault(REEL_FAULT_PLAN))
         status = reel_fail(
             REEL_BAD_PLAN,
-            "rank %lld plans otherwise than rank 0: the ranks see other files, or have other numbers of "
-            "threads (OMP_NUM_THREADS)",
+            "rank %lld makes a different plan than rank 0: the ranks see different files, or have different "
+            "numbers of threads (OMP_NUM_THREADS)",
             (long long)s->comm->world.rank);
     REEL_PASS(reel_agree(s->comm, status));
     s->libraries_bytes = machine.device.libraries_bytes;
@@ -261,17 +262,17 @@ static enum reel_status allocate(struct reel_sampler *s)
     struct reel_scratch scratch = reel_timeline_scratch(&s->plan.model, omp_get_max_threads(), s->device.fp8);
     reel_stream_open(&s->stream, s->ops, &scratch, s->arena.at[REEL_SCRATCH]);
     reel_clear(
-        &s->stream, /* the first signal is measured against it, and the result is not asked for */
+        &s->stream, /* the first signal's distance to it is computed, though not used */
         (struct reel_clear){.bytes = reel_plan_bytes(&s->plan, s->comm->world.rank, REEL_TEACACHE_PREVIOUS),
                             .to = s->arena.at[REEL_TEACACHE_PREVIOUS]});
     return REEL_OK;
 }
 
-/* The tensors of the time embedding as the host reads them, one at a time. */
+/* Gives the host the tensors of the time embedding, one at a time. */
 struct tensors {
     struct reel_sampler *sampler;
     const struct reel_weights *weights;
-    float *copy; /* of the last, where the host cannot read the device's memory */
+    float *copy; /* of the last tensor, if the host cannot read the device's memory */
 };
 
 static const float *tensor_of(void *context, enum reel_tensor tensor)
@@ -293,8 +294,8 @@ static const float *tensor_of(void *context, enum reel_tensor tensor)
     return s->stream.status == REEL_OK ? tensors->copy : NULL;
 }
 
-/* Says what was decided from, and where that was not made for it. */
-static void tell_decisions(const struct reel_sampler *s)
+/* Logs TeaCache's decisions, and a warning if the polynomial was not fitted for such distances. */
+static void log_decisions(const struct reel_sampler *s)
 {
     char text[512];
     int64_t skipped = 0;
@@ -317,8 +318,8 @@ static void tell_decisions(const struct reel_sampler *s)
     reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
 }
 
-/* TeaCache's decisions: made on rank 0, and everybody's. Collective over world. */
-static enum reel_status decide(struct reel_sampler *s, struct reel_weights *weights)
+/* Makes TeaCache's decisions on rank 0, and sends them to every rank. Collective over world. */
+static enum reel_status decide_calls(struct reel_sampler *s, struct reel_weights *weights)
 {
     enum reel_status status = REEL_OK;
     struct tensors tensors = {.sampler = s, .weights = weights};
@@ -335,12 +336,12 @@ static enum reel_status decide(struct reel_sampler *s, struct reel_weights *weig
     REEL_PASS(reel_resume_decide(s));
     reel_timeline_count(&s->timeline);
     if (s->teacache.mode != REEL_TEACACHE_OFF)
-        tell_decisions(s);
+        log_decisions(s);
     return REEL_OK;
 }
 
-/* The table of timestep rows, and TeaCache's decisions, by weights that lie where the run's own will lie afterwards.
- * Collective over world. */
+/* Makes the table of time embeddings and TeaCache's decisions. The weights for both are loaded into the
+ * memory that the run's own weights take afterwards. Collective over world. */
 static enum reel_status make_embedding(struct reel_sampler *s, struct reel_loading *loading)
 {
     struct reel_weights weights;
@@ -351,16 +352,16 @@ static enum reel_status make_embedding(struct reel_sampler *s, struct reel_loadi
     reel_time_embedding_make(&s->timeline.table, &s->plan.model, &weights, s->job->video.fps, &s->arena,
                              (float *)(void *)(memory + bytes), &s->stream, &s->embedding);
     REEL_PASS(reel_sampler_agree(s, REEL_OK));
-    return decide(s, &weights);
+    return decide_calls(s, &weights);
 }
 
-/* Who hears of loading. */
+/* The context of the callbacks of loading. */
 struct listener {
     struct reel_sampler *sampler;
     double began;
 };
 
-static void tell_progress(void *context, int64_t done, int64_t all)
+static void report_progress(void *context, int64_t done, int64_t all)
 {
     const struct listener *listener = context;
     reel_sampler_tell(listener->sampler, &(struct reel_event){.kind = REEL_EVENT_LOADING,
@@ -375,8 +376,8 @@ static int notice_came(void *context)
     return reel_preempt_signal_seconds() >= 0;
 }
 
-/* What loading was for every rank. Collective over world. */
-static enum reel_status tell_loaded(struct reel_sampler *s, const struct reel_loaded *mine, double seconds)
+/* Gathers what every rank loaded; rank 0 reports it. Collective over world. */
+static enum reel_status report_loaded(struct reel_sampler *s, const struct reel_loaded *mine, double seconds)
 {
     int64_t ranks = s->comm->world.size, bytes = 0;
     struct reel_loaded *all = s->comm->world.rank == 0 ? calloc((size_t)ranks, sizeof *all) : NULL;
@@ -394,15 +395,16 @@ static enum reel_status tell_loaded(struct reel_sampler *s, const struct reel_lo
                                                   .loaded = all,
                                                   .ranks = ranks});
     free(all);
-    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "what the ranks have read did not reach rank 0");
+    REEL_NEED(failed == MPI_SUCCESS, REEL_BAD_COMM, "the ranks' reports on loading did not reach rank 0");
     return REEL_OK;
 }
 
-/* Embedding table and weights. Collective over world. */
-static enum reel_status load(struct reel_sampler *s)
+/* Makes the embedding table and loads the weights. Collective over world. */
+static enum reel_status load_weights(struct reel_sampler *s)
 {
     struct listener listener = {.sampler = s, .began = reel_seconds()};
-    struct reel_loading loading = {.progress = tell_progress, .cancelled = notice_came, .context = &listener};
+    struct reel_loading loading = {
+        .progress = report_progress, .cancelled = notice_came, .context = &listener};
     reel_heartbeat_at("reading the weights");
     REEL_PASS(make_embedding(s, &loading));
     struct reel_loaded before = loading.loaded;
@@ -412,7 +414,7 @@ static enum reel_status load(struct reel_sampler *s)
     loading.loaded.seconds += before.seconds;
     s->weights_hash = loading.hash;
     s->loaded = 1;
-    REEL_PASS(tell_loaded(s, &loading.loaded, reel_seconds() - listener.began));
+    REEL_PASS(report_loaded(s, &loading.loaded, reel_seconds() - listener.began));
     reel_dit_open(&s->dit, &s->plan, &s->arena, &s->weights, &s->embedding, s->comm, &s->stream);
     REEL_PASS(reel_sampler_agree(s, REEL_OK)); /* from here on every rank has all its streams */
     if (s->inputs.image)
@@ -420,7 +422,8 @@ static enum reel_status load(struct reel_sampler *s)
     return reel_sampler_agree(s, REEL_OK);
 }
 
-/* A complete job whose weights lie where they lay needs them no more. Collective over world. */
+/* Whether the weights are needed: not by a complete job whose model.path has not changed. Collective over
+ * world. */
 static enum reel_status needs_weights(struct reel_sampler *s, int *needs)
 {
     *needs = !s->resume.found || s->resume.saved.metadata.chunk < s->timeline.chunk_count ||
@@ -428,14 +431,14 @@ static enum reel_status needs_weights(struct reel_sampler *s, int *needs)
     return reel_broadcast(s->comm, needs, (int64_t)sizeof *needs);
 }
 
-/* Memory, weights and the state to begin from. Collective over world. */
-static enum reel_status make_ready(struct reel_sampler *s)
+/* Makes memory, weights and the initial state. Collective over world. */
+static enum reel_status load_job(struct reel_sampler *s)
 {
     int needs;
-    REEL_PASS(allocate(s));
+    REEL_PASS(allocate_memory(s));
     REEL_PASS(needs_weights(s, &needs));
     if (needs) {
-        REEL_PASS(load(s));
+        REEL_PASS(load_weights(s));
     } else {
         REEL_PASS(reel_resume_decide(s));
         s->weights_hash = s->resume.saved.metadata.weights;
@@ -463,13 +466,14 @@ enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct re
     sampler->profile = reel_profile_of(start);
     sampler->fresh = start->fresh;
     reel_heartbeat_at("opening the job");
-    enum reel_status status = prepare(sampler, start->fresh);
+    enum reel_status status = prepare_job(sampler, start->fresh);
     if (status == REEL_OK && sampler->inputs.prompts_made && !sampler->nothing_to_do)
-        reel_sampler_tell(sampler, &(struct reel_event){
-                                       .kind = REEL_EVENT_NOTE,
-                                       .text = "prompt.embeds is not given: seeded random prompts stand in"});
+        reel_sampler_tell(sampler,
+                          &(struct reel_event){
+                              .kind = REEL_EVENT_NOTE,
+                              .text = "prompt.embeds is not given: seeded random prompts are used instead"});
     if (status == REEL_OK && !sampler->nothing_to_do)
-        status = make_ready(sampler);
+        status = load_job(sampler);
     if (status != REEL_OK)
         reel_sampler_close(sampler);
     return status;
@@ -477,7 +481,7 @@ enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct re
 
 void reel_sampler_close(struct reel_sampler *sampler)
 {
-    /* first of all: to release what a device knows may wait for what it still has to do */
+    /* before any release: releasing what a device uses may wait for its pending work */
     if (sampler->comm && reel_error_here()->status != REEL_OK && reel_error_here()->status != REEL_PREEMPTED)
         reel_comm_abort(sampler->comm);
     reel_chunk_free(sampler);

@@ -7,15 +7,15 @@
 #include <sched.h>
 #include <stdlib.h>
 
-/* Whether OMP_NUM_THREADS begins with a positive number, as it must to mean anything. */
+/* Whether OMP_NUM_THREADS begins with a positive number; OpenMP ignores any other value. */
 static int user_chose(void)
 {
     const char *text = getenv("OMP_NUM_THREADS");
     return text && strtol(text, NULL, 10) > 0;
 }
 
-/* How many ranks of this host may run on cores of this one, itself among them: those that are bound to others take
- * nothing from it. All where that is not known. Collective over the host's ranks. */
+/* How many ranks of this host may run on cores of this rank, itself included: ranks that are bound to other
+ * cores do not count. All ranks of the host if that is not known. Collective over the host's ranks. */
 static int64_t count_sharing(const struct reel_comm *comm, const cpu_set_t *mine)
 {
     int64_t size = comm->host.size, sharing = 0;
@@ -47,7 +47,7 @@ enum reel_status reel_threads_choose(struct reel_comm *comm)
     REEL_NEED(MPI_Allreduce(&threads, &min, 1, MPI_INT, MPI_MIN, comm->world.mpi) == MPI_SUCCESS,
               REEL_BAD_COMM, "the ranks could not agree on a number of threads");
     REEL_NEED(!reel_fault(REEL_FAULT_THREADS), REEL_BAD_COMM, "planted: no number of threads");
-    omp_set_dynamic(0); /* a team that follows the machine's load is slower where it matters */
+    omp_set_dynamic(0); /* teams that shrink with the machine's load make iterations slower */
     omp_set_num_threads(min);
     return REEL_OK;
 }

@@ -1,4 +1,4 @@
-/* Calibration files. */
+/* Reads and writes calibration files. */
 #include "calibration.h"
 
 #include <errno.h>
@@ -9,10 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Five numbers and the text of a job. */
+/* Enough for the coefficients and the text of a job. */
 enum { BYTES_MAX = 1 << 20 };
 
-static enum reel_status take(const char *path, json_t *root, struct reel_calibration *calibration)
+static enum reel_status parse_calibration(const char *path, json_t *root,
+                                          struct reel_calibration *calibration)
 {
     json_int_t version = 0;
     const char *mode = "";
@@ -20,8 +21,8 @@ static enum reel_status take(const char *path, json_t *root, struct reel_calibra
     REEL_NEED(json_unpack(root, "{s:I, s:s, s:o, s:[F, F]}", "reel_calibration", &version, "mode", &mode,
                           "coefficients", &list, "range", &calibration->min, &calibration->max) == 0 &&
                   version == 1,
-              REEL_BAD_INPUT, "%s: this is no coefficient file, expected one that reel calibrate has written",
-              path);
+              REEL_BAD_INPUT,
+              "%s: this is not a coefficient file, expected one that reel calibrate has written", path);
     REEL_NEED(strcmp(mode, "e") == 0 || strcmp(mode, "e0") == 0, REEL_BAD_INPUT,
               "%s: mode is %s, expected e or e0", path, mode);
     REEL_NEED(calibration->min >= 0 && calibration->min <= calibration->max && isfinite(calibration->max),
@@ -37,7 +38,7 @@ static enum reel_status take(const char *path, json_t *root, struct reel_calibra
         json_t *value = json_array_get(list, c);
         calibration->coefficients[c] = json_number_value(value);
         REEL_NEED(json_is_number(value) && isfinite(calibration->coefficients[c]), REEL_BAD_INPUT,
-                  "%s: coefficient %zu is no number, expected a finite one", path, c);
+                  "%s: coefficient %zu is not a number, expected a finite one", path, c);
     }
     return REEL_OK;
 }
@@ -49,13 +50,14 @@ enum reel_status reel_calibration_read(const char *path, struct reel_calibration
     memset(calibration, 0, sizeof *calibration);
     REEL_NEED(stat(path, &file) == 0, REEL_BAD_INPUT, "%s: teacache.coefficients cannot be read: %s", path,
               strerror(errno));
-    REEL_NEED(S_ISREG(file.st_mode) && file.st_size <= BYTES_MAX, REEL_BAD_INPUT,
-              "%s: this is no coefficient file, expected a file of at most %d bytes, not a folder, a pipe or "
-              "a device",
-              path, BYTES_MAX);
+    REEL_NEED(
+        S_ISREG(file.st_mode) && file.st_size <= BYTES_MAX, REEL_BAD_INPUT,
+        "%s: this is not a coefficient file, expected a file of at most %d bytes, not a folder, a pipe or "
+        "a device",
+        path, BYTES_MAX);
     json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     REEL_NEED(root, REEL_BAD_INPUT, "%s: teacache.coefficients cannot be read: %s", path, error.text);
-    enum reel_status status = take(path, root, calibration);
+    enum reel_status status = parse_calibration(path, root, calibration);
     json_decref(root);
     return status;
 }
@@ -70,13 +72,13 @@ enum reel_status reel_calibration_write(const char *path, const struct reel_cali
                              calibration->mode == REEL_TEACACHE_E ? "e" : "e0", "coefficients", list, "range",
                              calibration->min, calibration->max, "job", job_text);
     REEL_NEED(root, REEL_NO_MEMORY, "no memory for the coefficients' JSON, or the job is not UTF-8");
-    char aside[REEL_PATH_BYTES + 96];
-    snprintf(aside, sizeof aside, "%s.tmp.%lld", path, (long long)getpid());
+    char temporary[REEL_PATH_BYTES + 96];
+    snprintf(temporary, sizeof temporary, "%s.tmp.%lld", path, (long long)getpid());
     enum reel_status status = REEL_OK;
-    if (json_dump_file(root, aside, JSON_INDENT(2)) != 0 || rename(aside, path) != 0) {
+    if (json_dump_file(root, temporary, JSON_INDENT(2)) != 0 || rename(temporary, path) != 0) {
         status = reel_fail(REEL_BAD_OUTPUT, "%s: the coefficients could not be written: %s", path,
                            strerror(errno));
-        unlink(aside);
+        unlink(temporary);
     }
     json_decref(root);
     return status;

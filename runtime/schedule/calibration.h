@@ -13,13 +13,14 @@ struct reel_calibration {
     enum reel_teacache_mode mode;
     int64_t coefficient_count;
     double coefficients[REEL_COEFFICIENTS_MAX]; /* highest power first */
-    double min, max;                            /* distances that they were fitted on */
+    double min, max;                            /* range of the distances that they were fitted on */
 };
 
-/* REEL_BAD_INPUT when the file is no calibration, with what was expected. */
+/* Reads a file. REEL_BAD_INPUT when it is no calibration file; the message says what was expected. */
 enum reel_status reel_calibration_read(const char *path, struct reel_calibration *calibration);
 
-/* Writes it, aside and then renamed, with the job it was made of as text; REEL_BAD_OUTPUT, REEL_NO_MEMORY. */
+/* Writes a file that contains the text of the job it was fitted for. It is written under a temporary name
+ * and then renamed. REEL_BAD_OUTPUT, REEL_NO_MEMORY. */
 enum reel_status reel_calibration_write(const char *path, const struct reel_calibration *calibration,
                                         const char *job_text);
 

@@ -8,8 +8,8 @@ struct measure {
     int64_t video, base, overlap, block;
 };
 
-static enum reel_status check(const struct reel_job *job, const struct measure *measure, int64_t count,
-                              int64_t prefix_frames, int64_t end_frames)
+static enum reel_status check_counts(const struct reel_job *job, const struct measure *measure, int64_t count,
+                                     int64_t prefix_frames, int64_t end_frames)
 {
     int64_t block = measure->block;
     REEL_NEED(prefix_frames >= 0 && prefix_frames % block == 0, REEL_BAD_JOB,
@@ -40,19 +40,20 @@ static enum reel_status check_chunk(const struct reel_job *job, const struct ree
 {
     int64_t block = job->diffusion_forcing.causal_block_size;
     REEL_NEED(chunk->frames % block == 0, REEL_BAD_JOB,
-              "video.frames %lld gives chunk %lld %lld latent frames, not a multiple of "
+              "video.frames %lld gives chunk %lld a length of %lld latent frames, not a multiple of "
               "diffusion_forcing.causal_block_size %lld",
               (long long)job->video.frames, (long long)chunk->index, (long long)chunk->frames,
               (long long)block);
-    REEL_NEED((chunk->frames + chunk->end_frames) % block == 0, REEL_BAD_JOB,
-              "diffusion_forcing.end_latents appends %lld latent frames to the last chunk's %lld, not a "
-              "multiple of "
-              "diffusion_forcing.causal_block_size %lld in all",
-              (long long)chunk->end_frames, (long long)chunk->frames, (long long)block);
+    REEL_NEED(
+        (chunk->frames + chunk->end_frames) % block == 0, REEL_BAD_JOB,
+        "diffusion_forcing.end_latents appends %lld latent frames to the last chunk's %lld, together not a "
+        "multiple of diffusion_forcing.causal_block_size %lld",
+        (long long)chunk->end_frames, (long long)chunk->frames, (long long)block);
     return REEL_OK;
 }
 
-/* The chunk after one that keeps so many frames; the first of several after none. */
+/* Chunk `index`, which follows a chunk after which `kept` frames are finished. For index 0, the first of
+ * several chunks. */
 static struct reel_chunk chunk_after(const struct measure *measure, int64_t index, int64_t kept)
 {
     int64_t first = index > 0 ? kept - measure->overlap : 0, left = measure->video - first;
@@ -66,7 +67,7 @@ static struct reel_chunk chunk_after(const struct measure *measure, int64_t inde
     };
 }
 
-/* How many chunks there are: those that have begun, and what the frames behind them need. */
+/* Counts the chunks: those that have begun, and those that the remaining frames need. */
 static enum reel_status count_chunks(const struct reel_job *job, const struct measure *measure,
                                      struct reel_begun begun, int64_t *count)
 {
@@ -81,10 +82,11 @@ static enum reel_status count_chunks(const struct reel_job *job, const struct me
         fresh > 0, REEL_BAD_JOB,
         "diffusion_forcing.overlap_frames is %lld, expected less than diffusion_forcing.base_frames %lld",
         (long long)job->diffusion_forcing.overlap_frames, (long long)job->diffusion_forcing.base_frames);
-    REEL_NEED(begun.count == 0 || (measure->overlap > 0 && measure->overlap <= kept), REEL_BAD_INPUT,
-              "video.frames is %lld and %lld latent frames are finished or begun: to go on behind them takes "
-              "diffusion_forcing.overlap_frames of 1 to %lld latent frames, which are %lld",
-              (long long)job->video.frames, (long long)kept, (long long)kept, (long long)measure->overlap);
+    REEL_NEED(
+        begun.count == 0 || (measure->overlap > 0 && measure->overlap <= kept), REEL_BAD_INPUT,
+        "video.frames is %lld and %lld latent frames are finished or begun: to continue after them, expected "
+        "diffusion_forcing.overlap_frames of 1 to %lld latent frames, not %lld",
+        (long long)job->video.frames, (long long)kept, (long long)kept, (long long)measure->overlap);
     *count += (measure->video - kept + fresh - 1) / fresh;
     return REEL_OK;
 }
@@ -102,7 +104,7 @@ enum reel_status reel_chunks_make(const struct reel_job *job, int64_t prefix_fra
     *chunks = NULL;
     *count = 0;
     REEL_PASS(count_chunks(job, &measure, begun, &many));
-    REEL_PASS(check(job, &measure, many, prefix_frames, end_frames));
+    REEL_PASS(check_counts(job, &measure, many, prefix_frames, end_frames));
     struct reel_chunk *made = calloc((size_t)many, sizeof *made);
     REEL_NEED(made, REEL_NO_MEMORY, "no memory for the list of %lld chunks", (long long)many);
     for (int64_t i = 0; i < many; i++) {

@@ -1,4 +1,4 @@
-/* What follows from a job alone. */
+/* Counts that follow from a job alone. */
 #include "job.h"
 
 int64_t reel_latent_frames(int64_t frames)

@@ -1,10 +1,10 @@
-/* A job: every value that the job file can say, present and in range.
+/* A job: all values of a job file, present and in range.
  *
  * launch/ fills it from YAML (launch/job_file.h); the runtime only reads it. A job is a value without
- * pointers, so that rank 0 can read the file and send the bytes to the others. Paths are absolute or relative
- * to the working directory (those of the job file are resolved against its folder before they come here); an
- * absent optional path is the empty string. Frames called "frames" are pixel frames, 4k+1;
- * reel_latent_frames() turns them into latent frames, k+1. */
+ * pointers, so that rank 0 can read the file and send the bytes to the other ranks. Paths are absolute or
+ * relative to the working directory: paths of the job file are relative to its folder, and launch/
+ * resolves them. An absent optional path is the empty string. "frames" are pixel frames, 4k+1;
+ * reel_latent_frames() converts them to latent frames, k+1. */
 #ifndef REEL_JOB_H
 #define REEL_JOB_H
 
@@ -24,7 +24,7 @@ enum reel_device_kind { REEL_DEVICE_AUTO, REEL_DEVICE_CPU, REEL_DEVICE_CUDA };
 enum reel_transport_kind { REEL_TRANSPORT_AUTO, REEL_TRANSPORT_MPI, REEL_TRANSPORT_NCCL };
 enum reel_on_error { REEL_ON_ERROR_CONTINUE, REEL_ON_ERROR_STOP };
 
-/* A number that may be left to reel. */
+/* The value of a number that reel chooses. */
 enum { REEL_AUTO = -1 };
 
 struct reel_job {
@@ -50,8 +50,8 @@ struct reel_job {
     } sampler;
     struct {
         int64_t base_frames;       /* pixel frames, 4k+1 */
-        int64_t overlap_frames;    /* pixel frames, 4k+1; 0: one pass with a sliding window of base_frames */
-        int64_t ar_step;           /* iterations by which a block lags its left neighbour */
+        int64_t overlap_frames;    /* pixel frames, 4k+1; 0: one chunk with a sliding window of base_frames */
+        int64_t ar_step;           /* iterations by which a block lags behind its left neighbour */
         int64_t causal_block_size; /* latent frames */
         int64_t causal_attention;  /* 0 or 1 */
         int64_t addnoise_condition;
@@ -66,7 +66,7 @@ struct reel_job {
         char coefficient_file[REEL_PATH_BYTES];     /* empty: auto or a list */
         enum reel_teacache_rescale rescale;
         int64_t start_step; /* or REEL_AUTO */
-        int64_t end_step;   /* -1: the chunk's last iteration is computed */
+        int64_t end_step;   /* -1: never skip the chunk's last iteration */
         enum reel_teacache_metric metric;
         enum reel_embedding embedding;
         enum reel_residual residual;
@@ -89,13 +89,13 @@ struct reel_job {
         double time_limit_s; /* 0: none */
     } checkpoint;
     struct {
-        char latents[REEL_PATH_BYTES]; /* a job file has it; empty: none is written */
+        char latents[REEL_PATH_BYTES]; /* required in a job file; empty: not written */
         char log[REEL_PATH_BYTES];
         char preview[REEL_PATH_BYTES];
     } output;
 };
 
-/* Latent frames of a number of pixel frames: 0 for 0. */
+/* The latent frames of a number of pixel frames; 0 for 0. */
 int64_t reel_latent_frames(int64_t frames);
 
 #endif

@@ -1,4 +1,4 @@
-/* torch's CPU generator: mt19937, and normal values as PyTorch's AVX2 kernel rounds them. */
+/* The CPU generator of torch: mt19937, and normal values with the rounding of PyTorch's AVX2 kernel. */
 #include "noise.h"
 
 #include "float_convert.h"
@@ -8,9 +8,9 @@
 
 enum { BLOCK = 16, MT_SHIFT = 397 };
 
-/* Every fmaf below is one that the AVX2 kernel has; no other sum is fused. The clone with the instruction and
- * the one without give the same bits, at different speed. A sanitizer cannot yet run when clones are chosen.
- */
+/* Every fmaf below is in the AVX2 kernel; no other sum is fused. The clone with the fma instruction and
+ * the clone without give the same bits at different speed. Clones are chosen before a sanitizer can run,
+ * so a sanitized build has none. */
 #if defined(__x86_64__) && !defined(REEL_SANITIZE)
 #define WITH_FMA __attribute__((target_clones("fma", "default")))
 #else
@@ -29,7 +29,7 @@ void reel_noise_seed(struct reel_noise *random, uint64_t seed)
     random->next = REEL_MT_WORDS;
 }
 
-static void regenerate(struct reel_noise *random)
+static void regenerate_state(struct reel_noise *random)
 {
     uint32_t *state = random->state;
     for (int i = 0; i < REEL_MT_WORDS; i++) {
@@ -40,10 +40,10 @@ static void regenerate(struct reel_noise *random)
     random->next = 0;
 }
 
-static uint32_t draw(struct reel_noise *random)
+static uint32_t draw_word(struct reel_noise *random)
 {
     if (random->next == REEL_MT_WORDS)
-        regenerate(random);
+        regenerate_state(random);
     uint32_t y = random->state[random->next++];
     y ^= y >> 11;
     y ^= (y << 7) & 0x9d2c5680u;
@@ -54,16 +54,16 @@ static uint32_t draw(struct reel_noise *random)
 static void draw_uniforms(struct reel_noise *random, int64_t count, float *out)
 {
     for (int64_t i = 0; i < count; i++)
-        out[i] = (float)(draw(random) & 0xffffffu) * 0x1p-24f;
+        out[i] = (float)(draw_word(random) & 0xffffffu) * 0x1p-24f;
 }
 
 static double draw_double(struct reel_noise *random)
 {
-    uint64_t high = draw(random), low = draw(random);
+    uint64_t high = draw_word(random), low = draw_word(random);
     return (double)(((high << 32) | low) & 0x1fffffffffffffu) * 0x1p-53;
 }
 
-/* Cephes' logf of a normal number. */
+/* logf of Cephes, for a normal number. */
 INLINE float log_of(float x)
 {
     uint32_t bits = reel_bits_of(x);
@@ -88,7 +88,7 @@ INLINE float log_of(float x)
     return fmaf(exponent, 0.693359375f, m + y);
 }
 
-/* Cephes' sinf and cosf of t >= 0. */
+/* sinf and cosf of Cephes, for t >= 0. */
 INLINE void sine_and_cosine_of(float t, float *sine, float *cosine)
 {
     int32_t octant = ((int32_t)(t * 1.27323954473516f) + 1) & ~1;
@@ -112,16 +112,16 @@ INLINE void sine_and_cosine_of(float t, float *sine, float *cosine)
     *cosine = reel_float_of(reel_bits_of(straight ? c : s) ^ cosine_sign);
 }
 
-/* Box and Muller on blocks of 16 uniforms in place: radii from the first eight, angles from the last eight.
- */
-WITH_FMA static void transform(float *values, int64_t blocks)
+/* Box and Muller's transform of blocks of 16 uniform values, in place: radii from the first eight, angles
+ * from the last eight. */
+WITH_FMA static void transform_blocks(float *values, int64_t blocks)
 {
     for (int64_t block = 0; block < blocks; block++) {
         float *d = values + block * BLOCK;
         for (int j = 0; j < BLOCK / 2; j++) {
             float radius = sqrtf(-2.0f * log_of(1.0f - d[j])), sine, cosine;
             sine_and_cosine_of(6.2831855f * d[j + BLOCK / 2], &sine, &cosine);
-            /* the kernel adds the mean, which makes zero of minus zero */
+            /* the kernel adds the mean 0, which turns -0 into 0 */
             d[j] = radius * cosine + 0.0f;
             d[j + BLOCK / 2] = radius * sine + 0.0f;
         }
@@ -149,9 +149,9 @@ void reel_noise_normal(struct reel_noise *random, int64_t count, float *out)
         return;
     }
     draw_uniforms(random, count, out);
-    transform(out, count / BLOCK);
+    transform_blocks(out, count / BLOCK);
     if (count % BLOCK != 0) {
         draw_uniforms(random, BLOCK, out + count - BLOCK);
-        transform(out + count - BLOCK, 1);
+        transform_blocks(out + count - BLOCK, 1);
     }
 }

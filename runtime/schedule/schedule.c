@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* The training schedule's highest level: 1 - 0.001 as float32 has it. */
+/* The highest level of the training schedule: 1 - 0.001, rounded to float32. */
 static const double sigma_max = 0.9990000128746033;
 
 enum reel_status reel_schedule_make(enum reel_scheduler kind, int64_t steps, double shift,
@@ -18,7 +18,7 @@ enum reel_status reel_schedule_make(enum reel_scheduler kind, int64_t steps, dou
     for (int64_t i = 0; i < steps; i++) {
         double u = (double)i * stride + sigma_max;
         double sigma = shift * u / (1 + (shift - 1) * u);
-        /* the solver's levels are stored in float32, the timesteps come from the unrounded ones */
+        /* the solver's levels are rounded to float32; timesteps come from the levels before rounding */
         schedule->sigma[i] = (double)(float)sigma;
         REEL_NEED(
             schedule->sigma[i] > 0 && schedule->sigma[i] < before, REEL_BAD_JOB,

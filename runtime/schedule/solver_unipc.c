@@ -1,5 +1,5 @@
-/* UniPC (Zhao et al. 2023), of order 2, with B(h) = expm1(-h), predicting the clean sample. Its form for flow matching is
- * that of SkyReels-V2's FlowUniPCMultistepScheduler. */
+/* UniPC (Zhao et al. 2023) of order 2, with B(h) = expm1(-h), predicting the clean sample. The form for
+ * flow matching is that of SkyReels-V2's FlowUniPCMultistepScheduler. */
 #include "solver.h"
 
 #include <math.h>
@@ -11,12 +11,13 @@ static double lambda_of(double sigma)
     return log(1 - sigma) - log(sigma);
 }
 
-/* From source to target, both above 0: what every row of coefficients is made of. */
+/* A hop from a source level to a target level, both above 0. All coefficients are made from hops. */
 struct reel_hop {
     double keep; /* factor of the sample at the source */
-    double gain; /* weight of a constant clean estimate */
-    double h;    /* the step in lambda */
-    double r;    /* the step before it, backwards, in units of h; 0 without one */
+    double gain; /* weight of the clean estimate, if it is constant */
+    double h;    /* length of the hop in lambda */
+    /* lambda of the level before the source, minus lambda of the source, divided by h; 0 without one. */
+    double r;
 };
 
 static struct reel_hop hop_between(const double *before, double source, double target)
@@ -28,7 +29,7 @@ static struct reel_hop hop_between(const double *before, double source, double t
     return hop;
 }
 
-/* Order 1: mt - m0 weighs a half. Order 2: the weights rho solve [1 1; r 1] rho = b. */
+/* Order 1: mt - m0 has the weight 1/2. Order 2: the weights rho solve [1 1; r 1] rho = b. */
 static void correct_sample(const double *sigma, int64_t i, int64_t order, struct reel_solver_step *step)
 {
     struct reel_hop hop = hop_between(order == 2 ? &sigma[i - 2] : NULL, sigma[i - 1], sigma[i]);
@@ -55,7 +56,7 @@ static void predict_sample(const double *sigma, int64_t i, int64_t order, struct
     step->predictor.m0 = hop.gain - step->predictor.m1;
 }
 
-static int64_t smaller(int64_t a, int64_t b)
+static int64_t min_of(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
@@ -64,11 +65,11 @@ static int64_t unipc_step(const struct reel_schedule *schedule, const struct ree
                           struct reel_solver_step *step)
 {
     const double *sigma = schedule->sigma;
-    int64_t i = state->step, order = smaller(smaller(2, schedule->steps - i), state->lower_order + 1);
+    int64_t i = state->step, order = min_of(min_of(2, schedule->steps - i), state->lower_order + 1);
     if (state->last_order > 0)
         correct_sample(sigma, i, state->last_order, step);
     if (i + 1 == schedule->steps)
-        step->predictor.m0 = 1; /* sigma[N] is 0: h is infinite and the sample is the clean estimate */
+        step->predictor.m0 = 1; /* sigma[N] is 0: h is infinite, and the sample is the clean estimate */
     else
         predict_sample(sigma, i, order, step);
     return order;

@@ -1,4 +1,4 @@
-/* The table of decisions. */
+/* The table of TeaCache's decisions. */
 #include "teacache.h"
 
 #include "calibration.h"
@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Coefficients that were published, highest power first: TeaCache4Wan2.1 and SkyReels-V2, all fitted on a timestep that
- * all frames share. */
+/* Published coefficients, highest power first, of TeaCache4Wan2.1 and SkyReels-V2. All were fitted on
+ * timesteps that all frames share. */
 static const struct set {
     const char *name;
     double e[5], e0[5];
@@ -29,8 +29,9 @@ static const struct set {
      {8.10705460e+03, 2.13393892e+03, -3.72934672e+02, 1.66203073e+01, -4.17769401e-02}},
 };
 
-/* The set that belongs to a model: by size, or for an image-to-video model by what it was made for, 540P (with 480P) or
- * 720P; between them lies 691,200 pixels. NULL: none was published. */
+/* The published set for a model; NULL: none. Text-to-video models are told apart by their size,
+ * image-to-video models by the resolution they were made for, 540P (which uses the set for 480P) or 720P;
+ * 691,200 pixels lie between these two. */
 static const struct set *set_of(const struct reel_job *job, const struct reel_model *model)
 {
     int small = model->width == 1536 && model->layers == 30,
@@ -47,8 +48,8 @@ static const char *mode_name(enum reel_teacache_mode mode)
     return mode == REEL_TEACACHE_E ? "e" : "e0";
 }
 
-static enum reel_status published(const struct reel_job *job, const struct reel_model *model,
-                                  struct reel_teacache_rule *rule)
+static enum reel_status use_published_set(const struct reel_job *job, const struct reel_model *model,
+                                          struct reel_teacache_rule *rule)
 {
     const struct set *set = set_of(job, model);
     REEL_NEED(set, REEL_BAD_JOB,
@@ -89,7 +90,7 @@ enum reel_status reel_teacache_rule_of(const struct reel_job *job, const struct 
         return REEL_OK;
     }
     if (job->teacache.coefficient_count == 0)
-        return published(job, model, rule);
+        return use_published_set(job, model, rule);
     rule->coefficient_count = job->teacache.coefficient_count;
     memcpy(rule->coefficients, job->teacache.coefficients, sizeof rule->coefficients);
     snprintf(rule->set, sizeof rule->set, "the job's list");
@@ -101,7 +102,7 @@ int64_t reel_teacache_columns(const struct reel_model *model, enum reel_teacache
     return (mode == REEL_TEACACHE_E0 ? 6 : 1) * model->width;
 }
 
-/* The timestep that the model hears of a frame of a chunk in an iteration. */
+/* The timestep of a frame of a chunk in an iteration, as the model receives it. */
 static int64_t timestep_of(const struct reel_job *job, const struct reel_chunk *chunk,
                            const struct reel_timesteps *matrix, int64_t row, int64_t frame)
 {
@@ -109,7 +110,8 @@ static int64_t timestep_of(const struct reel_job *job, const struct reel_chunk *
     return n > 0 && frame < chunk->prefix_frames ? n : matrix->timestep[row * matrix->frames + frame];
 }
 
-/* The relative distance of iteration row from the one before it that ran, over their common window. */
+/* The relative distance of iteration `row` from `before`, the previous iteration that ran. Both have the
+ * same window. */
 static double distance_of(const struct reel_teacache_rule *rule, const struct reel_timeline *timeline,
                           const struct reel_job *job, int64_t k, int64_t row, int64_t before, int64_t columns,
                           const double *signals)
@@ -132,7 +134,7 @@ static double distance_of(const struct reel_teacache_rule *rule, const struct re
     return difference / magnitude;
 }
 
-static double rescaled(const struct reel_teacache_rule *rule, double distance)
+static double rescale_distance(const struct reel_teacache_rule *rule, double distance)
 {
     double value = 0;
     for (int64_t c = 0; c < rule->coefficient_count; c++)
@@ -140,8 +142,8 @@ static double rescaled(const struct reel_teacache_rule *rule, double distance)
     return value;
 }
 
-/* Whether the polynomial was not made for this distance, which it rescales to step. A calibration's range is
- * allowed what another machine's rounding may add. */
+/* Whether the polynomial was not fitted for this distance, which it rescales to step. The slack at the
+ * ends of a calibration's range allows for another machine's rounding. */
 static int is_outside(const struct reel_teacache_rule *rule, double distance, double step)
 {
     const double slack = 1e-6;
@@ -150,7 +152,7 @@ static int is_outside(const struct reel_teacache_rule *rule, double distance, do
     return step < 0;
 }
 
-/* The last iteration of a chunk that runs: with end frames, rows without an update may follow. */
+/* The last iteration of a chunk that runs. With end frames, rows without an update may follow it. */
 static int64_t last_of(const struct reel_timesteps *matrix)
 {
     int64_t last = matrix->rows - 1;
@@ -164,7 +166,7 @@ static int is_forced(const struct reel_teacache_rule *rule, int64_t row, int64_t
     return row < rule->start_step || row >= (rule->end_step < 0 ? last : rule->end_step);
 }
 
-/* What all decisions are made from. */
+/* The inputs of all decisions. */
 struct maker {
     const struct reel_teacache_rule *rule;
     const struct reel_timeline *timeline;
@@ -174,9 +176,10 @@ struct maker {
     struct reel_teacache_range *range;
 };
 
-/* The call of iteration row of chunk k, after the one of iteration before (-1: none in this chunk). */
-static struct reel_call decide(const struct maker *m, int64_t k, int64_t row, int64_t before, int64_t last,
-                               double *accumulated)
+/* Decides the call of iteration `row` of chunk k. before: the previous iteration that ran; -1: none in
+ * this chunk. */
+static struct reel_call decide_call(const struct maker *m, int64_t k, int64_t row, int64_t before,
+                                    int64_t last, double *accumulated)
 {
     const struct reel_timesteps *matrix = &m->timeline->matrices[k];
     struct reel_call call = {.chunk = k, .iteration = row, .computed = 1, .distance = (double)NAN};
@@ -189,7 +192,7 @@ static struct reel_call decide(const struct maker *m, int64_t k, int64_t row, in
         *accumulated = 0;
         return call;
     }
-    double step = rescaled(m->rule, call.distance);
+    double step = rescale_distance(m->rule, call.distance);
     *accumulated += m->rule->signed_rescale ? step : fabs(step);
     call.accumulated = *accumulated;
     call.computed = !(*accumulated < m->rule->threshold);
@@ -216,8 +219,8 @@ void reel_teacache_decide(const struct reel_teacache_rule *rule, const struct re
         for (int64_t row = 0, before = -1; row < timeline->matrices[k].rows; row++) {
             if (!reel_timesteps_runs(&timeline->matrices[k], row))
                 continue;
-            /* both branches hear the same timesteps, so that one accumulator is as good as two */
-            struct reel_call call = decide(&maker, k, row, before, last, &accumulated);
+            /* both branches receive the same timesteps, so one accumulator serves both */
+            struct reel_call call = decide_call(&maker, k, row, before, last, &accumulated);
             for (call.branch = 0; call.branch < branches; call.branch++)
                 timeline->calls[timeline->call_count++] = call;
             before = row;
@@ -233,8 +236,8 @@ enum reel_status reel_teacache_make(const struct reel_teacache_rule *rule, const
     double *signals = NULL;
     enum reel_status status = REEL_OK;
     if (rule->mode != REEL_TEACACHE_OFF) {
-        int64_t numbers = timeline->table.rows * reel_teacache_columns(model, rule->mode);
-        signals = malloc((size_t)numbers * sizeof *signals);
+        int64_t elements = timeline->table.rows * reel_teacache_columns(model, rule->mode);
+        signals = malloc((size_t)elements * sizeof *signals);
         REEL_NEED(signals, REEL_NO_MEMORY, "no memory for the signals of %" PRId64 " timesteps",
                   timeline->table.rows);
         status = reel_teacache_signals(&timeline->table, model, tensor, context, job->video.fps, rule->mode,

@@ -13,7 +13,7 @@ struct host {
     void *context;
 };
 
-/* x . w, in an order that depends on the count alone. */
+/* The dot product x . w, in an order of additions that depends on the count alone. */
 REEL_SIMD
 static double dot(const double *x, const float *w, int64_t count)
 {
@@ -31,8 +31,8 @@ static double dot(const double *x, const float *w, int64_t count)
 }
 
 /* y [rows, out] = x [rows, in] weight^T + bias. */
-static void multiply(const struct reel_time_layer *layer, int64_t rows, const double *x, const float *weight,
-                     const float *bias, double *y)
+static void multiply_layer(const struct reel_time_layer *layer, int64_t rows, const double *x,
+                           const float *weight, const float *bias, double *y)
 {
 #pragma omp parallel for
     for (int64_t o = 0; o < layer->out; o++)
@@ -51,7 +51,7 @@ static enum reel_status silu(void *context, int64_t count, const void *x, void *
     return REEL_OK;
 }
 
-/* The bias is asked for first, and copied, for the weight may take its place. */
+/* The bias is read first and copied, because the source may read the weight into the same memory. */
 static enum reel_status linear(void *context, const struct reel_time_layer *layer, int64_t rows,
                                const void *x, void *y)
 {
@@ -63,14 +63,14 @@ static enum reel_status linear(void *context, const struct reel_time_layer *laye
         memcpy(bias, given, (size_t)layer->out * sizeof *bias);
     const float *weight = given ? host->tensor(host->context, layer->weight) : NULL;
     if (weight)
-        multiply(layer, rows, x, weight, bias, y);
+        multiply_layer(layer, rows, x, weight, bias, y);
     free(bias);
     if (!weight)
         return reel_error_here()->status;
     return layer->silu ? silu(context, rows * layer->out, y, y) : REEL_OK;
 }
 
-/* e0 += g, the same for every row. work: 8 D. */
+/* e0 += g, the same for every row. work: 8 D elements. */
 static enum reel_status add_fps(const struct reel_time_arithmetic *arithmetic, const struct reel_model *model,
                                 int64_t fps, int64_t rows, double *work, double *e0)
 {
@@ -89,7 +89,7 @@ static enum reel_status add_fps(const struct reel_time_arithmetic *arithmetic, c
     return REEL_OK;
 }
 
-/* With s [R, frequencies], hidden and e [R, D], and 8 D more to work in. */
+/* s has room for s [R, frequencies], hidden [R, D], e [R, D] and 8 D more. */
 static enum reel_status make_signals(const struct reel_time_arithmetic *arithmetic,
                                      const struct reel_timestep_table *table, const struct reel_model *model,
                                      int64_t fps, enum reel_teacache_mode mode, double *s, double *signals)

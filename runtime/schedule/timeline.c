@@ -1,4 +1,4 @@
-/* From a job to counts. */
+/* The timeline of a job, and the counts that follow from it. */
 #include "timeline.h"
 
 #include "choose.h"
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The timestep matrix of every chunk, and the number of iterations that run. */
+/* Makes the timestep matrix of every chunk, and counts the iterations that run. */
 static enum reel_status make_matrices(const struct reel_job *job, struct reel_timeline *timeline)
 {
     timeline->matrices = calloc((size_t)timeline->chunk_count, sizeof *timeline->matrices);
@@ -31,7 +31,7 @@ static enum reel_status make_matrices(const struct reel_job *job, struct reel_ti
     return REEL_OK;
 }
 
-/* Every timestep that the transformer will hear. */
+/* Collects every timestep that the transformer will receive. */
 static void collect_timesteps(const struct reel_job *job, struct reel_timeline *timeline)
 {
     int64_t addnoise = job->diffusion_forcing.addnoise_condition;
@@ -116,7 +116,7 @@ struct reel_workload reel_timeline_workload(const struct reel_timeline *timeline
                                                 : job->teacache.mode == REEL_TEACACHE_E0 ? 6
                                                                                          : 0,
                                  .scratch_bytes = reel_scratch_bytes(ops, &scratch)};
-    /* as wide as what is computed in: the official code keeps bf16 residuals of a bf16 model */
+    /* as wide as the dtype of the computation: the official code keeps bf16 residuals for a bf16 model */
     work.residual_bytes = work.number_bytes == 4 || job->teacache.residual == REEL_RESIDUAL_FP32 ? 4 : 2;
     for (int64_t k = 0; k < timeline->chunk_count; k++) {
         const struct reel_chunk *chunk = &timeline->chunks[k];
@@ -174,9 +174,8 @@ void reel_timeline_traffic(const struct reel_timeline *timeline, const struct re
         for (int p = 0; p < REEL_TRAFFIC_CLASSES; p++)
             if (__builtin_mul_overflow(kind.iterations, once[p], &once[p]) ||
                 __builtin_add_overflow(bytes[p], once[p], &bytes[p]))
-                bytes[p] =
-                    INT64_MAX /
-                    REEL_TRAFFIC_CLASSES; /* of a job that nobody will see the end of; sums still hold */
+                /* such a job never ends; with this value the sum over all classes does not overflow */
+                bytes[p] = INT64_MAX / REEL_TRAFFIC_CLASSES;
     }
     if (plan->model.image_rows > 0)
         reel_traffic_image(plan, rank, bytes);

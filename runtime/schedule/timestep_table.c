@@ -1,4 +1,4 @@
-/* Timesteps as a sorted table. */
+/* A sorted table of timesteps. */
 #include "timestep_table.h"
 
 #include <string.h>

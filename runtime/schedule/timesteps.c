@@ -4,16 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a block hears before its first step. */
+/* The timestep of a block before its first step. */
 enum { UNTOUCHED = 999 };
 
-/* The request in blocks. A block's state is 0 when untouched, j when step j of N is applied in this row,
- * N + 1 when finished. */
+/* The request, counted in blocks. A block's state is 0 when untouched, j when this row applies step j of
+ * N, and N + 1 when finished. */
 struct layout {
     int64_t blocks, prefix, window, block, lag, finished;
 };
 
-static enum reel_status check(const struct reel_timesteps_request *request, int64_t steps)
+static enum reel_status check_request(const struct reel_timesteps_request *request, int64_t steps)
 {
     int64_t block = request->block, prefix = request->prefix_frames;
     REEL_NEED(block >= 1, REEL_BAD_JOB, "diffusion_forcing.causal_block_size is %lld, expected 1 or more",
@@ -56,13 +56,13 @@ static struct layout lay_out(const struct reel_timesteps_request *request, int64
         .prefix = request->prefix_frames / request->block,
         .window = window < blocks ? window : blocks,
         .block = request->block,
-        /* a block starts at the latest when its neighbour is done, whatever the lag */
+        /* a lag of `steps` already makes a block start when its left neighbour is finished */
         .lag = request->ar_step < steps ? request->ar_step : steps,
         .finished = steps + 1,
     };
 }
 
-static enum reel_status allocate(int64_t rows, int64_t frames, struct reel_timesteps *timesteps)
+static enum reel_status allocate_timesteps(int64_t rows, int64_t frames, struct reel_timesteps *timesteps)
 {
     timesteps->rows = rows;
     timesteps->frames = frames;
@@ -77,9 +77,9 @@ static enum reel_status allocate(int64_t rows, int64_t frames, struct reel_times
                      (long long)rows, (long long)frames);
 }
 
-/* The states of the next row. The test asks for the neighbour's old state, the lag counts from its new one.
- */
-static void advance(const struct layout *layout, const int64_t *state, int64_t *next)
+/* Computes the states of the next row. The condition uses the left neighbour's old state; the lag counts
+ * from its new state. */
+static void advance_states(const struct layout *layout, const int64_t *state, int64_t *next)
 {
     for (int64_t i = 0; i < layout->blocks; i++) {
         int64_t moved =
@@ -89,33 +89,34 @@ static void advance(const struct layout *layout, const int64_t *state, int64_t *
     }
 }
 
-/* Writes one row from its states and those before. */
+/* Writes one row of the matrix from its states and the states of the row before. */
 static void fill_row(const struct layout *layout, const struct reel_schedule *schedule, const int64_t *state,
                      const int64_t *next, int64_t *timestep, uint8_t *update)
 {
     for (int64_t i = 0; i < layout->blocks; i++) {
-        int64_t told = next[i] == 0                  ? UNTOUCHED
-                       : next[i] == layout->finished ? 0
-                                                     : schedule->timestep[next[i] - 1];
+        int64_t given = next[i] == 0                  ? UNTOUCHED
+                        : next[i] == layout->finished ? 0
+                                                      : schedule->timestep[next[i] - 1];
         for (int64_t frame = i * layout->block; frame < (i + 1) * layout->block; frame++) {
-            timestep[frame] = told;
+            timestep[frame] = given;
             update[frame] = next[i] != state[i] && next[i] != layout->finished;
         }
     }
 }
 
-/* states: room for two rows of blocks, zero. */
-static void fill(const struct layout *layout, const struct reel_schedule *schedule, int64_t *states,
-                 struct reel_timesteps *timesteps)
+/* Writes all rows. states: zeros, room for two rows of blocks. */
+static void fill_rows(const struct layout *layout, const struct reel_schedule *schedule, int64_t *states,
+                      struct reel_timesteps *timesteps)
 {
     int64_t *state = states, *next = states + layout->blocks;
     for (int64_t i = 0; i < layout->prefix; i++)
         state[i] = layout->finished;
-    /* a window shorter than the prefix starts at its end: its first block would never announce itself */
+    /* if the prefix is longer than the window, the first window ends with the prefix: the prefix is never
+     * updated, so it could not move the window */
     int64_t last = layout->window > layout->prefix ? layout->window : layout->prefix;
     for (int64_t row = 0; row < timesteps->rows; row++) {
         uint8_t *update = timesteps->update + row * timesteps->frames;
-        advance(layout, state, next);
+        advance_states(layout, state, next);
         fill_row(layout, schedule, state, next, timesteps->timestep + row * timesteps->frames, update);
         if (last < layout->blocks && update[last * layout->block])
             last++;
@@ -127,7 +128,8 @@ static void fill(const struct layout *layout, const struct reel_schedule *schedu
     }
 }
 
-/* After the rows are made, so that an end block takes its turn like any other. */
+/* Marks end frames as known in all rows. This comes after the rows are made, because an end block takes
+ * its turn like any other. */
 static void settle_end_frames(int64_t end_frames, struct reel_timesteps *timesteps)
 {
     for (int64_t row = 0; row < timesteps->rows; row++)
@@ -141,14 +143,14 @@ enum reel_status reel_timesteps_make(const struct reel_timesteps_request *reques
                                      const struct reel_schedule *schedule, struct reel_timesteps *timesteps)
 {
     memset(timesteps, 0, sizeof *timesteps);
-    REEL_PASS(check(request, schedule->steps));
+    REEL_PASS(check_request(request, schedule->steps));
     struct layout layout = lay_out(request, schedule->steps);
     int64_t rows = schedule->steps + (layout.blocks - layout.prefix - 1) * layout.lag;
     int64_t *states = calloc((size_t)layout.blocks, 2 * sizeof *states);
     REEL_NEED(states, REEL_NO_MEMORY, "no memory for the states of %lld blocks", (long long)layout.blocks);
-    enum reel_status status = allocate(rows, request->frames, timesteps);
+    enum reel_status status = allocate_timesteps(rows, request->frames, timesteps);
     if (status == REEL_OK) {
-        fill(&layout, schedule, states, timesteps);
+        fill_rows(&layout, schedule, states, timesteps);
         settle_end_frames(request->end_frames, timesteps);
     }
     free(states);

@@ -13,5 +13,5 @@ int reel_directory_sync(const char *path)
     int done = fsync(folder), trouble = errno;
     close(folder);
     errno = trouble;
-    return done == 0 || trouble == EINVAL ? 0 : -1; /* some file systems have nothing to do there */
+    return done == 0 || trouble == EINVAL ? 0 : -1; /* EINVAL: the file system has no sync of folders */
 }

@@ -1,4 +1,4 @@
-/* Datasets and attributes. */
+/* Writes datasets and attributes. */
 #include "hdf5_write.h"
 
 #include <stdlib.h>
@@ -25,7 +25,8 @@ void reel_hdf5_dataset(struct reel_hdf5 *file, const char *path, hid_t stored, h
     H5Sclose(space);
 }
 
-static void attribute(struct reel_hdf5 *file, const char *name, hid_t stored, hid_t given, const void *value)
+static void write_attribute(struct reel_hdf5 *file, const char *name, hid_t stored, hid_t given,
+                            const void *value)
 {
     hid_t space = H5Screate(H5S_SCALAR);
     hid_t set = H5Acreate2(file->id, name, stored, space, H5P_DEFAULT, H5P_DEFAULT);
@@ -42,18 +43,18 @@ void reel_hdf5_text(struct reel_hdf5 *file, const char *name, const char *text)
     hid_t type = H5Tcopy(H5T_C_S1);
     reel_hdf5_keep(file, H5Tset_size(type, H5T_VARIABLE));
     reel_hdf5_keep(file, H5Tset_cset(type, H5T_CSET_UTF8));
-    attribute(file, name, type, type, &text);
+    write_attribute(file, name, type, type, &text);
     H5Tclose(type);
 }
 
 void reel_hdf5_real(struct reel_hdf5 *file, const char *name, double value)
 {
-    attribute(file, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value);
+    write_attribute(file, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value);
 }
 
 void reel_hdf5_integer(struct reel_hdf5 *file, const char *name, int64_t value)
 {
-    attribute(file, name, H5T_STD_I64LE, H5T_NATIVE_INT64, &value);
+    write_attribute(file, name, H5T_STD_I64LE, H5T_NATIVE_INT64, &value);
 }
 
 static void write_calls(struct reel_hdf5 *file, const struct reel_call *calls, int64_t count)

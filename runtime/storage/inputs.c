@@ -1,4 +1,4 @@
-/* Reading a job's inputs on rank 0 and sharing them. */
+/* Reads a job's inputs on rank 0 and broadcasts them. */
 #include "inputs.h"
 
 #include "fault.h"
@@ -12,7 +12,7 @@
 
 enum { NAME_BYTES = 64, DIMS = 5 };
 
-/* What is asked of a tensor: -1 in shape takes any extent. */
+/* A tensor to read, and its expected shape: -1 takes any extent. */
 struct wanted {
     const char *path;
     char name[NAME_BYTES];
@@ -20,7 +20,9 @@ struct wanted {
     int64_t shape[DIMS];
 };
 
-static struct wanted want(const char *path, const char *name, int64_t chunk, int dims, const int64_t *shape)
+/* The tensor NAME.CHUNK, or NAME where chunk is -1. */
+static struct wanted want_tensor(const char *path, const char *name, int64_t chunk, int dims,
+                                 const int64_t *shape)
 {
     struct wanted wanted = {.path = path, .dims = dims};
     if (chunk >= 0)
@@ -31,10 +33,10 @@ static struct wanted want(const char *path, const char *name, int64_t chunk, int
     return wanted;
 }
 
-/* Collective over world. Reads a tensor on rank 0 and gives it to all; *out is the caller's to free, found [dims] its
- * shape. */
-static enum reel_status share(struct reel_comm *comm, const struct wanted *wanted, int64_t *found,
-                              float **out)
+/* Collective over world. Reads a tensor on rank 0 and broadcasts it to *out, which the caller frees; its
+ * shape is found [dims]. */
+static enum reel_status share_tensor(struct reel_comm *comm, const struct wanted *wanted, int64_t *found,
+                                     float **out)
 {
     int64_t count = 1;
     enum reel_status status = REEL_OK;
@@ -50,7 +52,7 @@ static enum reel_status share(struct reel_comm *comm, const struct wanted *wante
     if (comm->world.rank != 0 && !reel_fault(REEL_FAULT_INPUT_MEMORY))
         *out = malloc((size_t)(count ? count : 1) * sizeof **out);
     status = *out ? REEL_OK
-                  : reel_fail(REEL_NO_MEMORY, "no memory for %s of %s: %lld numbers", wanted->name,
+                  : reel_fail(REEL_NO_MEMORY, "no memory for %s of %s: %lld values", wanted->name,
                               wanted->path, (long long)count);
     status = reel_agree(comm, status);
     if (status == REEL_OK)
@@ -62,12 +64,12 @@ static enum reel_status share(struct reel_comm *comm, const struct wanted *wante
     return status;
 }
 
-/* As share, into memory of the caller, for a shape that is known. */
+/* As share_tensor, into the caller's memory, for a shape without -1. */
 static enum reel_status share_into(struct reel_comm *comm, const struct wanted *wanted, float *out)
 {
     int64_t found[DIMS], count = 1;
     float *read;
-    REEL_PASS(share(comm, wanted, found, &read));
+    REEL_PASS(share_tensor(comm, wanted, found, &read));
     for (int d = 0; d < wanted->dims; d++)
         count *= found[d];
     memcpy(out, read, (size_t)count * sizeof *out);
@@ -75,7 +77,7 @@ static enum reel_status share_into(struct reel_comm *comm, const struct wanted *
     return REEL_OK;
 }
 
-/* Collective over world. Whether the file has that tensor. */
+/* Collective over world. Sets *has to 1 when the file has a tensor of that name. */
 static enum reel_status share_has(struct reel_comm *comm, const char *path, const char *name, int *has)
 {
     enum reel_status status = REEL_OK;
@@ -86,7 +88,7 @@ static enum reel_status share_has(struct reel_comm *comm, const char *path, cons
     return reel_broadcast(comm, has, (int64_t)sizeof *has);
 }
 
-/* The shape of latents of that many frames (-1: any). */
+/* The shape of latents with that many frames (-1: any). */
 static void latent_shape(const struct reel_job *job, int64_t channels, int64_t frames, int64_t shape[4])
 {
     shape[0] = channels;
@@ -102,40 +104,43 @@ enum reel_status reel_inputs_open(struct reel_comm *comm, const struct reel_job 
     memset(inputs, 0, sizeof *inputs);
     latent_shape(job, model->out_channels, -1, shape);
     if (job->diffusion_forcing.prefix_latents[0]) {
-        struct wanted prefix = want(job->diffusion_forcing.prefix_latents, "prefix_latents", -1, 4, shape);
-        REEL_TRY(share(comm, &prefix, found, &inputs->prefix), "reading diffusion_forcing.prefix_latents");
+        struct wanted prefix =
+            want_tensor(job->diffusion_forcing.prefix_latents, "prefix_latents", -1, 4, shape);
+        REEL_TRY(share_tensor(comm, &prefix, found, &inputs->prefix),
+                 "reading diffusion_forcing.prefix_latents");
         inputs->prefix_frames = found[1];
     }
     if (job->diffusion_forcing.end_latents[0]) {
-        struct wanted end = want(job->diffusion_forcing.end_latents, "end_latents", -1, 4, shape);
-        REEL_TRY(share(comm, &end, found, &inputs->end), "reading diffusion_forcing.end_latents");
+        struct wanted end = want_tensor(job->diffusion_forcing.end_latents, "end_latents", -1, 4, shape);
+        REEL_TRY(share_tensor(comm, &end, found, &inputs->end), "reading diffusion_forcing.end_latents");
         inputs->end_frames = found[1];
     }
     if (model->image_rows > 0) {
         REEL_NEED(job->prompt.embeds[0], REEL_BAD_JOB,
                   "prompt.embeds is missing, expected a file with clip_fea and y: the model is i2v");
         int64_t rows[2] = {model->image_rows, model->image_width};
-        struct wanted image = want(job->prompt.embeds, "clip_fea", -1, 2, rows);
-        REEL_TRY(share(comm, &image, found, &inputs->image), "reading prompt.embeds");
+        struct wanted image = want_tensor(job->prompt.embeds, "clip_fea", -1, 2, rows);
+        REEL_TRY(share_tensor(comm, &image, found, &inputs->image), "reading prompt.embeds");
     }
     return REEL_OK;
 }
 
 static const char *const prompt_names[2] = {"prompt_embeds", "negative_prompt_embeds"};
 
-/* A stand-in for a prompt of a model that does not exist either. */
+/* A random prompt, for synthetic models. */
 static enum reel_status make_prompt(const struct reel_model *model, int64_t branch, float **out)
 {
     int64_t count = model->text_rows * model->text_width;
     struct reel_noise random;
     *out = malloc((size_t)count * sizeof **out);
-    REEL_NEED(*out, REEL_NO_MEMORY, "no memory for a prompt of %lld numbers", (long long)count);
+    REEL_NEED(*out, REEL_NO_MEMORY, "no memory for a prompt of %lld values", (long long)count);
     reel_noise_seed(&random, 0x7e47u + (uint64_t)branch);
     reel_noise_normal(&random, count, *out);
     return REEL_OK;
 }
 
-/* Collective over world. The prompt of a branch under that name, padded, to all ranks; NULL when the file has none. */
+/* Collective over world. Reads the prompt of that name, padded, to *out on all ranks; NULL when the file has
+ * none. */
 static enum reel_status share_prompt(struct reel_comm *comm, const struct reel_job *job,
                                      const struct reel_model *model, const char *name, float **out)
 {
@@ -154,6 +159,7 @@ static enum reel_status share_prompt(struct reel_comm *comm, const struct reel_j
     return reel_broadcast(comm, *out, count * (int64_t)sizeof **out);
 }
 
+/* Collective over world. Reads a branch's prompts of all chunks. */
 static enum reel_status prompts_of(struct reel_comm *comm, const struct reel_job *job,
                                    const struct reel_model *model, int64_t branch, struct reel_inputs *inputs)
 {
@@ -169,8 +175,8 @@ static enum reel_status prompts_of(struct reel_comm *comm, const struct reel_job
     if (!prompt[0])
         REEL_PASS(share_prompt(comm, job, model, prompt_names[branch], &prompt[0]));
     REEL_NEED(prompt[0] || branch == 0, REEL_BAD_JOB,
-              "%s: there is no negative_prompt_embeds, expected it for sampler.guidance_scale %g, or "
-              "guidance_scale 1",
+              "%s: there is no negative_prompt_embeds, expected one because sampler.guidance_scale is %g "
+              "(guidance_scale 1 needs none)",
               job->prompt.embeds, job->sampler.guidance_scale);
     REEL_NEED(prompt[0], REEL_BAD_INPUT,
               "%s: there is no tensor prompt_embeds, expected [rows <= %lld, %lld]", job->prompt.embeds,
@@ -188,7 +194,7 @@ static struct wanted noise_of(const struct reel_job *job, const struct reel_mode
 {
     int64_t shape[4];
     latent_shape(job, model->out_channels, chunk->frames, shape);
-    return want(job->sampler.noise, "noise", chunk->index, 4, shape);
+    return want_tensor(job->sampler.noise, "noise", chunk->index, 4, shape);
 }
 
 static struct wanted addnoise_of(const struct reel_job *job, const struct reel_model *model,
@@ -196,44 +202,44 @@ static struct wanted addnoise_of(const struct reel_job *job, const struct reel_m
 {
     int64_t shape[5] = {iterations};
     latent_shape(job, model->out_channels, chunk->prefix_frames, shape + 1);
-    return want(job->sampler.noise, "addnoise", chunk->index, 5, shape);
+    return want_tensor(job->sampler.noise, "addnoise", chunk->index, 5, shape);
 }
 
-/* y.<chunk> where the file has it, else y. Not collective; on rank 0. */
+/* The tensor y.<chunk> where the file has it, else y. Not collective; rank 0 calls it. */
 static enum reel_status condition_of(const struct reel_job *job, const struct reel_model *model,
                                      const struct reel_chunk *chunk, struct wanted *wanted)
 {
     int64_t shape[4];
     int has;
     latent_shape(job, model->in_channels - model->out_channels, shared_frames(chunk), shape);
-    *wanted = want(job->prompt.embeds, "y", chunk->index, 4, shape);
+    *wanted = want_tensor(job->prompt.embeds, "y", chunk->index, 4, shape);
     REEL_PASS(reel_input_has(wanted->path, wanted->name, &has));
     if (!has)
-        *wanted = want(job->prompt.embeds, "y", -1, 4, shape);
+        *wanted = want_tensor(job->prompt.embeds, "y", -1, 4, shape);
     return REEL_OK;
 }
 
-static enum reel_status check(const struct wanted *wanted)
+static enum reel_status check_tensor(const struct wanted *wanted)
 {
     return reel_input_check(wanted->path, wanted->name, wanted->dims, wanted->shape);
 }
 
-/* Shapes of what a chunk will read. Not collective; on rank 0. */
+/* Checks the tensors that a chunk will read. Not collective; rank 0 calls it. */
 static enum reel_status check_chunk(const struct reel_job *job, const struct reel_model *model,
                                     const struct reel_chunk *chunk, int64_t iterations)
 {
     if (job->sampler.noise[0]) {
         struct wanted noise = noise_of(job, model, chunk);
-        REEL_TRY(check(&noise), "checking sampler.noise");
+        REEL_TRY(check_tensor(&noise), "checking sampler.noise");
         if (job->diffusion_forcing.addnoise_condition > 0 && chunk->prefix_frames > 0) {
             struct wanted addnoise = addnoise_of(job, model, chunk, iterations);
-            REEL_TRY(check(&addnoise), "checking sampler.noise");
+            REEL_TRY(check_tensor(&addnoise), "checking sampler.noise");
         }
     }
     if (model->in_channels > model->out_channels) {
         struct wanted condition;
         REEL_TRY(condition_of(job, model, chunk, &condition), "checking prompt.embeds");
-        REEL_TRY(check(&condition), "checking prompt.embeds");
+        REEL_TRY(check_tensor(&condition), "checking prompt.embeds");
     }
     return REEL_OK;
 }
@@ -263,14 +269,14 @@ static unsigned long long hash_of(const float *values, int64_t count)
     return XXH3_64bits(values, (size_t)count * sizeof *values);
 }
 
-/* A line of what is in memory; none where it is not there. */
+/* Writes the hash of values in memory as a line; nothing when values is NULL. */
 static void hash_line(FILE *out, const char *key, const float *values, int64_t count)
 {
     if (values)
         fprintf(out, "%s: %016llx\n", key, hash_of(values, count));
 }
 
-/* A line of a tensor that a chunk will read. */
+/* Reads a tensor of a chunk and writes its hash as a line. */
 static enum reel_status file_line(FILE *out, int64_t chunk, const char *what, const struct wanted *wanted)
 {
     int64_t found[DIMS], count = 1;
@@ -354,7 +360,7 @@ enum reel_status reel_inputs_addnoise(struct reel_comm *comm, const struct reel_
 {
     int64_t found[DIMS];
     struct wanted addnoise = addnoise_of(job, model, chunk, iterations);
-    return share(comm, &addnoise, found, out);
+    return share_tensor(comm, &addnoise, found, out);
 }
 
 enum reel_status reel_inputs_condition(struct reel_comm *comm, const struct reel_job *job,

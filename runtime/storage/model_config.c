@@ -10,7 +10,7 @@
 
 enum { VALUE_BYTES = 120, TWO_IMAGES_ROWS = 514, ONE_IMAGE_ROWS = 257 };
 
-/* An integer field: where it goes, what it may be, and whether the file has to say it. */
+/* An integer field: its offset in reel_model, its range, and whether the file must have it. */
 struct field {
     const char *key;
     size_t place;
@@ -23,7 +23,7 @@ struct field {
         key, offsetof(struct reel_model, member), min, max, required                                         \
     }
 
-/* The upper ends keep products of two extents far from overflow. */
+/* The max values keep products of two extents far from overflow. */
 static const struct field native_fields[] = {
     FIELD("dim", width, 1, 1 << 16, 1),         FIELD("ffn_dim", ffn, 1, 1 << 20, 1),
     FIELD("num_heads", heads, 1, 1 << 12, 1),   FIELD("num_layers", layers, 1, 1 << 10, 1),
@@ -32,7 +32,7 @@ static const struct field native_fields[] = {
     FIELD("text_dim", text_width, 1, 65536, 0),
 };
 
-/* attention_head_dim stands in width until it is multiplied by the heads. */
+/* width holds attention_head_dim until read_diffusers multiplies it by the heads. */
 static const struct field diffusers_fields[] = {
     FIELD("attention_head_dim", width, 1, 4096, 1),
     FIELD("num_attention_heads", heads, 1, 1 << 12, 1),
@@ -48,7 +48,7 @@ static const struct field diffusers_fields[] = {
     FIELD("pos_embed_seq_len", image_rows, TWO_IMAGES_ROWS, TWO_IMAGES_ROWS, 0),
 };
 
-/* The one value that reel computes, where a config may say another. */
+/* Fields for which reel supports one value; other_value is another way to write the same. */
 static const struct {
     const char *key, *value, *other_value;
 } fixed[] = {
@@ -58,14 +58,14 @@ static const struct {
     {"window_size", "[-1,-1]", NULL},
 };
 
-/* The value under key; NULL when it is absent or null, which means the same in these files. */
+/* The value of key; NULL when it is absent or null, which mean the same in these files. */
 static json_t *value_of(json_t *config, const char *key)
 {
     json_t *value = json_object_get(config, key);
     return json_is_null(value) ? NULL : value;
 }
 
-/* The value as JSON text, cut where it is long. */
+/* The value as JSON text, cut to VALUE_BYTES. */
 static const char *text_of(json_t *value, char text[VALUE_BYTES])
 {
     char *whole = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
@@ -135,7 +135,8 @@ static enum reel_status read_native(const char *path, json_t *config, struct ree
     if (!image) {
         model->image_rows = model->image_width = 0;
     } else if (model->image_rows == 0) {
-        model->image_rows = ONE_IMAGE_ROWS; /* the tensors are missing: say so with their usual shapes */
+        /* the tensors are missing: the check will report them with their usual shapes */
+        model->image_rows = ONE_IMAGE_ROWS;
         model->image_width = 1280;
     }
     return REEL_OK;
@@ -164,7 +165,7 @@ static enum reel_status read_diffusers(const char *path, json_t *config, struct 
 
 enum reel_status reel_model_check(const char *path, const struct reel_model *model)
 {
-    /* what was inferred from shapes has not met the ranges yet */
+    /* values inferred from shapes have not been checked yet */
     for (size_t f = 0; f < sizeof native_fields / sizeof native_fields[0]; f++) {
         const struct field *field = &native_fields[f];
         int64_t number;
@@ -183,8 +184,8 @@ enum reel_status reel_model_check(const char *path, const struct reel_model *mod
               "%s: a head has %" PRId64 " channels (width %" PRId64 ", %" PRId64
               " heads), expected an even number",
               path, reel_model_head_channels(model), model->width, model->heads);
-    REEL_NEED(model->frequencies % 2 == 0, REEL_BAD_INPUT, "%s: freq_dim is %" PRId64 ", expected even", path,
-              model->frequencies);
+    REEL_NEED(model->frequencies % 2 == 0, REEL_BAD_INPUT,
+              "%s: freq_dim is %" PRId64 ", expected an even number", path, model->frequencies);
     int64_t condition = model->image_rows > 0 ? 4 + model->out_channels : 0;
     REEL_NEED(model->in_channels == model->out_channels + condition, REEL_BAD_INPUT,
               "%s: %s model has %" PRId64 " input channels and %" PRId64 " output channels, expected %" PRId64

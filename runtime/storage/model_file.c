@@ -1,4 +1,4 @@
-/* model.path -> open files, checked against the model that they claim to be. */
+/* Opens the files of model.path and checks them against the model of their config or shapes. */
 #include "model_file.h"
 
 #include "model_config.h"
@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-_Static_assert(REEL_CONFIG_PATH_BYTES == PATH_MAX, "the config's path is a path");
+_Static_assert(REEL_CONFIG_PATH_BYTES == PATH_MAX, "the config's path has the length of any path");
 
 static int ends_with(const char *text, const char *end)
 {
@@ -46,7 +46,7 @@ static int file_exists(const char *path)
     return stat(path, &facts) == 0 && S_ISREG(facts.st_mode);
 }
 
-/* The names in folder that filter lets through, ordered; free_names frees them. */
+/* The names in folder for which filter returns 1, ordered; free_names frees them. */
 static enum reel_status list_folder(const char *folder, int (*filter)(const struct dirent *),
                                     struct dirent ***names, int *count)
 {
@@ -62,7 +62,7 @@ static void free_names(struct dirent **names, int count)
     free(names);
 }
 
-static enum reel_status join(const char *folder, const char *name, char path[PATH_MAX])
+static enum reel_status join_path(const char *folder, const char *name, char path[PATH_MAX])
 {
     int written = snprintf(path, PATH_MAX, "%s/%s", folder, name);
     REEL_NEED(written < PATH_MAX, REEL_BAD_INPUT, "%s: the path is too long", folder);
@@ -93,7 +93,7 @@ static const struct reel_safetensors *opened(const struct reel_model_files *file
     return NULL;
 }
 
-/* Opens every file that the index names, and checks that each holds what the index says. */
+/* Opens every file that the index names, and checks that each holds the tensors that the index maps to it. */
 static enum reel_status open_mapped(struct reel_model_files *files, const char *folder, const char *index,
                                     json_t *map)
 {
@@ -107,8 +107,8 @@ static enum reel_status open_mapped(struct reel_model_files *files, const char *
         char path[PATH_MAX];
         const char *name = json_string_value(value);
         REEL_NEED(name && !strchr(name, '/'), REEL_BAD_INPUT,
-                  "%s: weight_map names no file of this folder for tensor %s", index, tensor);
-        REEL_PASS(join(folder, name, path));
+                  "%s: weight_map does not name a file of this folder for tensor %s", index, tensor);
+        REEL_PASS(join_path(folder, name, path));
         if (!opened(files, path))
             REEL_TRY(open_shard(files, path), "opening the files that %s names", index);
         REEL_NEED(reel_safetensors_find(opened(files, path), tensor), REEL_BAD_INPUT,
@@ -121,7 +121,7 @@ static enum reel_status open_indexed(struct reel_model_files *files, const char 
 {
     char path[PATH_MAX];
     json_error_t problem;
-    REEL_PASS(join(folder, name, path));
+    REEL_PASS(join_path(folder, name, path));
     json_t *index = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
     REEL_NEED(index, REEL_BAD_INPUT, "%s: line %d: %s", path, problem.line, problem.text);
     enum reel_status status = open_mapped(files, folder, path, json_object_get(index, "weight_map"));
@@ -136,7 +136,7 @@ static enum reel_status open_listed(struct reel_model_files *files, const char *
     REEL_PASS(make_room(files, (size_t)count));
     for (int n = 0; n < count; n++) {
         char path[PATH_MAX];
-        REEL_PASS(join(folder, names[n]->d_name, path));
+        REEL_PASS(join_path(folder, names[n]->d_name, path));
         REEL_PASS(open_shard(files, path));
     }
     return REEL_OK;
@@ -163,21 +163,22 @@ static enum reel_status open_folder(struct reel_model_files *files, const char *
     return status;
 }
 
-/* The folder's config.json, or its transformer/'s, as config, and the folder that has it as folder. */
+/* Finds config.json in the folder at path or in its transformer/; sets config to its path and folder to its
+ * folder. */
 static enum reel_status find_folder(const char *path, char folder[PATH_MAX], char config[PATH_MAX])
 {
     snprintf(folder, PATH_MAX, "%s", path);
-    REEL_PASS(join(folder, "config.json", config));
+    REEL_PASS(join_path(folder, "config.json", config));
     if (file_exists(config))
         return REEL_OK;
-    REEL_PASS(join(path, "transformer", folder));
-    REEL_PASS(join(folder, "config.json", config));
+    REEL_PASS(join_path(path, "transformer", folder));
+    REEL_PASS(join_path(folder, "config.json", config));
     REEL_NEED(file_exists(config), REEL_BAD_INPUT,
               "%s: the folder has neither config.json nor transformer/config.json", path);
     return REEL_OK;
 }
 
-/* The config beside a single file; empty when there is none. */
+/* Sets config to the path of the config beside a single file; empty when there is none. */
 static enum reel_status find_config(const char *path, char config[PATH_MAX])
 {
     size_t stem = strlen(path) - (ends_with(path, ".safetensors") ? strlen(".safetensors") : 0);
@@ -192,7 +193,7 @@ static enum reel_status find_config(const char *path, char config[PATH_MAX])
     return REEL_OK;
 }
 
-/* Without a config only the released layout can be recognised. */
+/* Takes the model from the shapes: without a config only the released layout can be recognised. */
 static enum reel_status trust_shapes(const char *path, const struct reel_model *inferred,
                                      struct reel_model *model)
 {
@@ -202,7 +203,7 @@ static enum reel_status trust_shapes(const char *path, const struct reel_model *
               path);
     REEL_NEED(inferred->heads > 0, REEL_BAD_INPUT,
               "%s: there is no NAME.config.json beside the file, and the width %" PRId64
-              " is no multiple of 128, so that the number of heads is unknown",
+              " is not a multiple of 128, so the number of heads is unknown",
               path, inferred->width);
     *model = *inferred;
     return reel_model_check(path, model);
@@ -271,7 +272,7 @@ enum reel_status reel_model_open(const char *path, struct reel_model_files *file
     return status;
 }
 
-/* Whether the folder holds any weights. */
+/* Sets *has to 1 when the folder holds any *.safetensors. */
 static enum reel_status has_weights(const char *folder, int *has)
 {
     struct dirent **names;
@@ -319,7 +320,7 @@ int64_t reel_first_not_finite(const float *values, int64_t count)
     for (int64_t first = 0; first < count; first += PIECE) {
         int64_t end = count - first < PIECE ? count : first + PIECE;
         uint32_t bits, bad = 0;
-        for (int64_t i = first; i < end; i++) { /* without a branch, so that it runs at the speed of memory */
+        for (int64_t i = first; i < end; i++) { /* no branch, so that the loop runs at memory speed */
             memcpy(&bits, &values[i], sizeof bits);
             bad |= (bits & 0x7f800000u) == 0x7f800000u;
         }
@@ -332,9 +333,11 @@ int64_t reel_first_not_finite(const float *values, int64_t count)
     return count;
 }
 
-/* The scale of random weights as fp8: it lifts their standard deviation, 1 / sqrt(inputs), well into the range. */
+/* The scale of random weights as fp8: divided by it, their standard deviation, 1 / sqrt(inputs), is well
+ * within the range of fp8. */
 static const float synthetic_scale = 0x1p-10f;
 
+/* The scale of a weight that is kept as F8_E4M3. */
 static enum reel_status scale_of(const struct reel_model_files *files, enum reel_tensor tensor, int64_t layer,
                                  float *scale)
 {
@@ -369,7 +372,7 @@ enum reel_status reel_model_keep_fp8(struct reel_model_files *files)
     return status;
 }
 
-/* Random numbers; as fp8 where they are kept so. */
+/* Random weights; rounded to F8_E4M3, without their scale, after reel_model_keep_fp8. */
 static void read_synthetic(const struct reel_model_files *files, enum reel_tensor tensor, int64_t layer,
                            int64_t first, int64_t count, float *out)
 {
@@ -386,8 +389,9 @@ enum reel_status reel_model_read(const struct reel_model_files *files, enum reel
         return REEL_OK;
     }
     const struct reel_model_slot *slot = reel_model_index_find(&files->index, tensor, layer);
-    REEL_NEED(slot, REEL_INTERNAL, "asked for tensor %d of layer %" PRId64 ", which the model lacks",
-              (int)tensor, layer);
+    REEL_NEED(slot, REEL_INTERNAL,
+              "tensor %d of layer %" PRId64 " was requested, but the model does not have it", (int)tensor,
+              layer);
     REEL_PASS(reel_safetensors_read_weights(slot->file, slot->entry, first, count, out));
     if (!files->scales || !reel_tensor_is_matrix(tensor))
         REEL_PASS(reel_model_scale_apply(slot, first, count, out));

@@ -1,4 +1,4 @@
-/* The list of tensors over all shards of a model. */
+/* One list of the tensors of all files of a model. */
 #include "model_index.h"
 
 #include "model_scale.h"
@@ -86,12 +86,13 @@ struct reel_model_slot *reel_model_index_named(const struct reel_model_index *in
 {
     struct reel_safetensors_entry entry = {.name = name};
     struct reel_model_slot wanted = {.entry = &entry};
-    if (index->count == 0) /* and no array to search */
+    if (index->count == 0) /* bsearch must not get a NULL array */
         return NULL;
     return bsearch(&wanted, index->slots, (size_t)index->count, sizeof wanted, by_name);
 }
 
-/* One extent of a tensor's shape; fallback when there is no such tensor or it has another rank. */
+/* One extent of a tensor's shape; fallback when there is no such tensor or it has not that number of
+ * dimensions. */
 static int64_t extent(const struct reel_model_index *index, enum reel_tensor tensor, int dims, int dimension,
                       int64_t fallback)
 {
@@ -99,7 +100,7 @@ static int64_t extent(const struct reel_model_index *index, enum reel_tensor ten
     return slot && slot->entry->dims == dims ? slot->entry->shape[dimension] : fallback;
 }
 
-/* The highest block number, plus one. */
+/* The max block number, plus one. */
 static int64_t count_layers(const struct reel_model_index *index)
 {
     int64_t layers = 0;
@@ -179,7 +180,7 @@ static enum reel_status check_shape(const struct reel_model_slot *slot, const st
     return REEL_OK;
 }
 
-/* Marks the slot of every tensor that the model has, and collects those that no file has. */
+/* Sets the role of every tensor that the model has, and collects the names that no file has. */
 static void mark_expected(struct reel_model_index *index, const struct reel_model *model,
                           struct reel_names *missing)
 {
@@ -217,7 +218,8 @@ enum reel_status reel_model_index_check(struct reel_model_index *index, const ch
     struct reel_model_review review;
     reel_model_index_review(index, model, &review);
     const struct reel_names *missing = &review.missing, *unexpected = &review.unexpected;
-    /* other quantisations also hold tensors that no model expects; the type tells more than their names */
+    /* files of other quantisations also hold unexpected tensors: a message about their format says more than
+     * the names */
     REEL_PASS(reel_model_scale_refuse(index));
     REEL_PASS(check_dtypes(index));
     int64_t all = reel_model_tensors(model);

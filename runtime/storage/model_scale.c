@@ -1,4 +1,4 @@
-/* Which tensors are scales, whose they are, and multiplying by them. */
+/* Finds scales and the weights they belong to, and multiplies by them. */
 #include "model_scale.h"
 
 #include <inttypes.h>
@@ -20,7 +20,7 @@ static int ends_with(const char *text, const char *end)
     return length >= tail && strcmp(text + length - tail, end) == 0;
 }
 
-/* The tensor whose name has another end; NULL when there is none. */
+/* The tensor whose name has other_end in place of end; NULL when there is none. */
 static struct reel_model_slot *neighbour(const struct reel_model_index *index, const char *name,
                                          const char *end, const char *other_end)
 {
@@ -39,7 +39,7 @@ static int is_marker(const struct reel_model_index *index, const struct reel_saf
     return named && reel_dtype_is_fp8(entry->dtype) && entry->elements <= 2;
 }
 
-/* What a tensor is that belongs to a layer's weight by its end. */
+/* The role of a tensor that belongs to a layer's weight by the end of its name. */
 static enum reel_model_role role_by_end(const struct reel_model_index *index, const char *name)
 {
     for (size_t e = 0; e < sizeof scale_ends / sizeof scale_ends[0]; e++)
@@ -74,7 +74,7 @@ enum reel_status reel_model_scale_refuse(const struct reel_model_index *index)
     return REEL_OK;
 }
 
-/* Whether anything in the files speaks of scales. */
+/* Whether anything in the files says that they have scales. */
 static int has_scales(const struct reel_model_index *index)
 {
     for (int64_t i = 0; i < index->count; i++) {
@@ -135,7 +135,7 @@ enum reel_status reel_model_scale_attach(struct reel_model_index *index)
     return REEL_OK;
 }
 
-/* Reads the scales of the rows first .. first + count. */
+/* Reads the scales of the rows [first, first + count). */
 static enum reel_status read_scales(const struct reel_model_slot *scale, int64_t first, int64_t count,
                                     float *scales)
 {
@@ -154,7 +154,7 @@ enum reel_status reel_model_scale_apply(const struct reel_model_slot *slot, int6
     float scales[ROWS];
     if (!slot->scale || count == 0)
         return REEL_OK;
-    /* one number is the scale of a single row that is the whole tensor */
+    /* a single scale belongs to the whole tensor, which then counts as one row */
     int64_t rows = slot->scale->entry->elements, row_elements = slot->entry->elements / rows;
     int64_t row = first / row_elements, last_row = (first + count - 1) / row_elements;
     for (int64_t done = 0; row <= last_row; row += ROWS) {

@@ -1,4 +1,4 @@
-/* Safetensors files: the header, checked without trust, and bounded reads. */
+/* Safetensors files: checks the header, which is not trusted, and reads ranges of tensors. */
 #include "safetensors.h"
 
 #include <ctype.h>
@@ -15,10 +15,10 @@
 #define LENGTH_BYTES INT64_C(8)
 #define HEADER_MIN INT64_C(8)
 #define HEADER_MAX INT64_C(100000000)
-/* What a file is told by. */
+/* The first bytes of a file, by which other formats are recognised. */
 #define START_BYTES INT64_C(16)
 #define STAGING_BYTES (INT64_C(4) << 20)
-/* Linux reads less than 2 GiB at once, whatever is asked for. */
+/* Linux reads less than 2 GiB in one call. */
 #define READ_MAX (INT64_C(1) << 30)
 
 struct reel_safetensors {
@@ -62,7 +62,7 @@ static enum reel_status read_at(const struct reel_safetensors *file, int64_t off
     return REEL_OK;
 }
 
-/* What the first bytes of a file that is no safetensors file look like. */
+/* What a file that is not safetensors looks like by its first bytes; NULL when unknown. */
 static const char *looks_like(const unsigned char *start, int64_t bytes)
 {
     static const struct {
@@ -85,7 +85,7 @@ static const char *looks_like(const unsigned char *start, int64_t bytes)
          4, "a program"},
         {"version https://", 16, "a Git LFS pointer instead of the file it stands for"},
         {"<", 1, "a web page"},
-        {"{", 1, "a JSON text"},
+        {"{", 1, "a JSON file"},
         {"#!", 2, "a script"},
     };
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
@@ -94,10 +94,10 @@ static const char *looks_like(const unsigned char *start, int64_t bytes)
     int64_t printed = 0;
     while (printed < bytes && start[printed] < 0x80 && (isprint(start[printed]) || isspace(start[printed])))
         printed++;
-    return printed == START_BYTES ? "a text" : NULL;
+    return printed == START_BYTES ? "a text file" : NULL;
 }
 
-/* Finds the length of the header, and says what else the file is when there is none. */
+/* Reads the length of the header. Where the file has none, the error says which format it looks like. */
 static enum reel_status header_length(const struct reel_safetensors *file, int64_t file_bytes,
                                       int64_t *header_bytes)
 {
@@ -188,8 +188,8 @@ static enum reel_status parse_place(const char *path, json_t *offsets, int64_t d
               "%s: tensor %s: data_offsets is missing or not a pair of integers", path, entry->name);
     int64_t first = json_integer_value(begin), last = json_integer_value(end), needed;
     REEL_NEED(first >= 0 && first <= last, REEL_BAD_INPUT,
-              "%s: tensor %s: data_offsets [%" PRId64 ", %" PRId64 "] is no range", path, entry->name, first,
-              last);
+              "%s: tensor %s: data_offsets [%" PRId64 ", %" PRId64 "] is not a range", path, entry->name,
+              first, last);
     REEL_NEED(last <= data_bytes, REEL_BAD_INPUT,
               "%s: tensor %s ends at byte %" PRId64 " of the data, but the file has only %" PRId64
               " bytes of data: it is cut short, or its header is wrong",
@@ -238,7 +238,7 @@ static int by_place(const void *a, const void *b)
     return (left->bytes > right->bytes) - (left->bytes < right->bytes);
 }
 
-/* Entries ordered by place cover the data exactly: none overlaps another, and no byte is left out. */
+/* Checks that the entries, ordered by offset, cover the data exactly: no overlap, no byte left out. */
 static enum reel_status check_cover(const struct reel_safetensors *file, int64_t data_start,
                                     int64_t file_bytes)
 {
@@ -363,7 +363,7 @@ const char *reel_safetensors_metadata_key(const struct reel_safetensors *file, i
     return at ? json_object_iter_key(at) : NULL;
 }
 
-/* Converts count elements at from into to, for the types that its reader lets through. */
+/* Converts count elements at from into to, for the dtypes that its reader accepts. */
 typedef void converter(enum reel_dtype dtype, const void *from, int64_t count, void *to);
 
 static void to_floats(enum reel_dtype dtype, const void *from, int64_t count, void *to)
@@ -387,7 +387,7 @@ static void to_integers(enum reel_dtype dtype, const void *from, int64_t count, 
     }
 }
 
-/* Reads through a bounded staging buffer; an element of out has out_bytes. */
+/* Reads through a staging buffer of at most STAGING_BYTES; an element of out has out_bytes. */
 static enum reel_status read_converted(const struct reel_safetensors *file,
                                        const struct reel_safetensors_entry *entry, int64_t first,
                                        int64_t count, converter *convert, void *out, int64_t out_bytes)
@@ -413,8 +413,9 @@ static enum reel_status check_range(const struct reel_safetensors *file,
 {
     REEL_NEED(first >= 0 && count >= 0 && first <= entry->elements && count <= entry->elements - first,
               REEL_INTERNAL,
-              "%s: tensor %s has %" PRId64 " elements, asked for %" PRId64 " from %" PRId64 " on", file->path,
-              entry->name, entry->elements, count, first);
+              "%s: tensor %s has %" PRId64 " elements, but %" PRId64 " from element %" PRId64
+              " on were requested",
+              file->path, entry->name, entry->elements, count, first);
     return REEL_OK;
 }
 
@@ -423,7 +424,7 @@ static int is_wide(enum reel_dtype dtype)
     return dtype == REEL_F32 || dtype == REEL_BF16 || dtype == REEL_F16 || dtype == REEL_F64;
 }
 
-/* Of a floating type, in range. */
+/* The caller has checked the range, and that the dtype is floating. */
 static enum reel_status read_floats(const struct reel_safetensors *file,
                                     const struct reel_safetensors_entry *entry, int64_t first, int64_t count,
                                     float *out)

@@ -1,4 +1,4 @@
-/* HDF5's settings for a process. */
+/* HDF5's settings of a process. */
 #include "storage.h"
 
 #include <hdf5.h>
@@ -6,7 +6,8 @@
 
 void reel_storage_start(void)
 {
-    /* Files are renamed when they are whole: HDF5's locks, which some file systems lack, would protect nothing. */
+    /* Files are renamed when they are complete, so HDF5's locks, which some file systems lack, would protect
+     * nothing. */
     setenv("HDF5_USE_FILE_LOCKING", "FALSE", 0);
     H5dont_atexit();
 }

@@ -1,4 +1,4 @@
-/* Seeded random weights from counters. */
+/* Seeded random weights from a counter-based generator. */
 #include "synthetic.h"
 
 #include <math.h>
@@ -7,7 +7,7 @@
 /* Eight values per counter: each of the four words gives two 16-bit pieces. */
 enum { VALUES = 8 };
 
-/* The spread of uniform numbers of standard deviation 1. */
+/* A uniform distribution on -spread .. spread has standard deviation spread / SQRT_3. */
 #define SQRT_3 1.7320508075688772
 
 static inline void philox(uint32_t c[4], uint32_t k0, uint32_t k1)
@@ -78,7 +78,7 @@ static inline float value_of(uint32_t piece, struct distribution distribution)
     return value;
 }
 
-/* Blocks first_block .. + blocks of VALUES elements each. */
+/* Fills the blocks [first_block, first_block + blocks) of VALUES elements each. */
 static void fill_blocks(uint64_t key, uint64_t first_block, int64_t blocks, struct distribution distribution,
                         float *restrict out)
 {

@@ -1,4 +1,4 @@
-/* Job inputs: one tensor of a file, checked. */
+/* Reads and checks one tensor of a job's file. */
 #include "tensor_input.h"
 
 #include "model_file.h"
@@ -18,7 +18,7 @@ enum reel_status reel_input_has(const char *path, const char *name, int *has)
     return REEL_OK;
 }
 
-/* An absent name is most often a misspelt one: say what is there. */
+/* An absent name is most often misspelt, so the message lists names that the file has. */
 static enum reel_status fail_absent(const struct reel_safetensors *file, const char *name)
 {
     enum { SHOWN = 6 };
@@ -29,7 +29,7 @@ static enum reel_status fail_absent(const struct reel_safetensors *file, const c
         snprintf(names + used, sizeof names - used, "%s%.80s", i > 0 ? ", " : "",
                  reel_safetensors_at(file, i)->name);
     }
-    return reel_fail(REEL_BAD_INPUT, "%s: there is no tensor %s, only %" PRId64 ": %s%s",
+    return reel_fail(REEL_BAD_INPUT, "%s: there is no tensor %s; the file holds %" PRId64 ": %s%s",
                      reel_safetensors_path(file), name, count, names, count > SHOWN ? ", ..." : "");
 }
 
@@ -47,7 +47,7 @@ static enum reel_status check_shape(const char *path, const struct reel_safetens
     return REEL_OK;
 }
 
-/* The tensor of that name, when it is of that shape. */
+/* Finds the tensor of that name and checks its shape. */
 static enum reel_status find_checked(const struct reel_safetensors *file, const char *name, int dims,
                                      const int64_t *shape, const struct reel_safetensors_entry **entry)
 {
@@ -63,8 +63,8 @@ static enum reel_status read_checked(const struct reel_safetensors *file, const 
     const char *path = reel_safetensors_path(file);
     const struct reel_safetensors_entry *entry;
     REEL_PASS(find_checked(file, name, dims, shape, &entry));
-    *out = malloc((size_t)entry->elements * sizeof **out + 1); /* an empty tensor is not NULL */
-    REEL_NEED(*out, REEL_NO_MEMORY, "%s: no memory for the %" PRId64 " numbers of tensor %s", path,
+    *out = malloc((size_t)entry->elements * sizeof **out + 1); /* not NULL for an empty tensor */
+    REEL_NEED(*out, REEL_NO_MEMORY, "%s: no memory for the %" PRId64 " values of tensor %s", path,
               entry->elements, name);
     REEL_PASS(reel_safetensors_read_floats(file, entry, 0, entry->elements, *out));
     int64_t bad = reel_first_not_finite(*out, entry->elements);
@@ -100,8 +100,8 @@ enum reel_status reel_input_shape(const char *path, const char *name, int dims, 
     REEL_PASS(reel_safetensors_open(path, &file));
     enum reel_status status = find_checked(file, name, dims, shape, &entry);
     if (status == REEL_OK)
-        status =
-            reel_safetensors_read_floats(file, entry, 0, 0, &none); /* refuses types that are no numbers */
+        /* reads nothing, but refuses other dtypes */
+        status = reel_safetensors_read_floats(file, entry, 0, 0, &none);
     for (int d = 0; status == REEL_OK && d < dims; d++)
         actual_shape[d] = entry->shape[d];
     reel_safetensors_close(file);

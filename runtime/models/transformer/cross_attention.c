@@ -1,9 +1,10 @@
-/* What cross attention attends to: prompts and images, embedded once, with keys and values of every block. */
+/* The context of cross attention: prompts and the image are embedded once, and keys and values of every block
+ * are kept. */
 #include "dit.h"
 
 #include "plan_dtype.h"
 
-/* Bytes of so many rows of this rank's columns. */
+/* The bytes of `rows` rows of this rank's columns. */
 static int64_t bytes_of(const struct reel_dit *dit, int64_t rows)
 {
     return rows * dit->columns * reel_precision_bytes(dit->dtype);
@@ -37,9 +38,9 @@ const void *reel_dit_values(const struct reel_dit *dit, const void *keys, int64_
     return (const char *)keys + bytes_of(dit, rows);
 }
 
-/* A layer that every rank has whole; the bias follows the weight in the list of tensors. */
-static void whole(const struct reel_dit *dit, enum reel_tensor tensor, int64_t rows, int64_t in, int64_t out,
-                  const void *x, enum reel_activation activation, void *y)
+/* A linear layer whose weight every rank holds whole. The bias follows the weight in enum reel_tensor. */
+static void whole_layer(const struct reel_dit *dit, enum reel_tensor tensor, int64_t rows, int64_t in,
+                        int64_t out, const void *x, enum reel_activation activation, void *y)
 {
     reel_gemm(dit->stream, (struct reel_gemm){.rows = rows,
                                               .in = in,
@@ -54,9 +55,9 @@ static void whole(const struct reel_dit *dit, enum reel_tensor tensor, int64_t r
                                               .y = y});
 }
 
-/* Keys or values of the block at hand: this rank's columns of a layer. */
-static void project(const struct reel_dit *dit, enum reel_tensor tensor, int64_t rows, const void *context,
-                    void *y)
+/* Keys or values of the current block: this rank's columns of a linear layer. */
+static void project_context(const struct reel_dit *dit, enum reel_tensor tensor, int64_t rows,
+                            const void *context, void *y)
 {
     reel_gemm(dit->stream, (struct reel_gemm){.rows = rows,
                                               .in = dit->plan->model.width,
@@ -71,19 +72,20 @@ static void project(const struct reel_dit *dit, enum reel_tensor tensor, int64_t
                                               .y = y});
 }
 
-/* The tensors that make keys and values of one kind of context. */
+/* The tensors that make keys and values of one kind of context, text or image. */
 struct projection {
     enum reel_tensor key, value, norm;
 };
 
-/* Keys and values of the block at hand from context [rows, D]: [2, rows, columns]. Collective over the tensor axis. */
+/* Collective over the tensor axis. Keys and values [2, rows, columns] of the current block, from context
+ * [rows, D]. */
 static void keys_and_values(struct reel_dit *dit, struct projection by, int64_t rows, const void *context,
                             char *keys)
 {
     const struct reel_model *m = &dit->plan->model;
     int64_t D = m->width, columns = dit->columns, C = reel_model_head_channels(m);
     int64_t first_head[] = {0, columns / C};
-    project(dit, by.key, rows, context, keys);
+    project_context(dit, by.key, rows, context, keys);
     reel_split_heads(dit->stream,
                      (struct reel_split_heads){
                          .rows = rows,
@@ -99,32 +101,34 @@ static void keys_and_values(struct reel_dit *dit, struct projection by, int64_t 
                          .parts = 1,
                          .first_head = first_head,
                          .y = keys});
-    project(dit, by.value, rows, context, keys + bytes_of(dit, rows));
+    project_context(dit, by.value, rows, context, keys + bytes_of(dit, rows));
 }
 
-/* What comes from the host as float, as the plan's numbers; floats is where it stops over where those are others. */
-static void take_in(struct reel_dit *dit, const float *values, int64_t count, float *floats, void *numbers)
+/* Uploads float values from the host and converts them to the plan's dtype. When that is not float, floats
+ * has room for the unconverted values. */
+static void upload_values(struct reel_dit *dit, const float *values, int64_t count, float *floats,
+                          void *converted)
 {
     int64_t bytes = count * (int64_t)sizeof *values;
     if (dit->dtype == REEL_FP32) {
-        reel_upload(dit->stream, numbers, values, bytes);
+        reel_upload(dit->stream, converted, values, bytes);
         return;
     }
     reel_upload(dit->stream, floats, values, bytes);
     reel_convert(dit->stream,
-                 (struct reel_convert){.count = count, .dtype = dit->dtype, .x = floats, .y = numbers});
+                 (struct reel_convert){.count = count, .dtype = dit->dtype, .x = floats, .y = converted});
 }
 
-/* The rows that all blocks attend to, of one prompt: [S, D]. */
-static const void *embed(struct reel_dit *dit, int64_t branch, const float *embeds)
+/* Embeds one prompt: the context [S, D] that all blocks attend to. */
+static const void *embed_prompt(struct reel_dit *dit, int64_t branch, const float *embeds)
 {
     const struct reel_model *m = &dit->plan->model;
     int64_t S = m->text_rows, D = m->width, b = reel_precision_bytes(dit->dtype);
     char *input = dit->arena->at[REEL_CONTEXT_WORK], *hidden = input + S * m->text_width * b;
     char *context = (char *)dit->arena->at[REEL_CONTEXT_PROMPTS] + branch * S * D * b;
-    take_in(dit, embeds, S * m->text_width, dit->arena->at[REEL_CONTEXT_FLOATS], input);
-    whole(dit, REEL_TEXT_IN_WEIGHT, S, m->text_width, D, input, REEL_GELU_TANH, hidden);
-    whole(dit, REEL_TEXT_OUT_WEIGHT, S, D, D, hidden, REEL_IDENTITY, context);
+    upload_values(dit, embeds, S * m->text_width, dit->arena->at[REEL_CONTEXT_FLOATS], input);
+    whole_layer(dit, REEL_TEXT_IN_WEIGHT, S, m->text_width, D, input, REEL_GELU_TANH, hidden);
+    whole_layer(dit, REEL_TEXT_OUT_WEIGHT, S, D, D, hidden, REEL_IDENTITY, context);
     if (dit->hook.see)
         dit->hook.see(dit->hook.context, "context", branch, context, S, D);
     return context;
@@ -137,7 +141,7 @@ void reel_dit_prompts(struct reel_dit *dit, int64_t count, const int64_t *slots,
     const void *contexts[2] = {NULL, NULL};
     reel_block_weights_begin(&dit->block_weights, reel_context_bytes(&dit->weights->layout, 0));
     for (int64_t i = 0; i < count; i++)
-        contexts[i] = embed(dit, slots[i], embeds[i]);
+        contexts[i] = embed_prompt(dit, slots[i], embeds[i]);
     for (int64_t layer = 0; layer < m->layers; layer++) {
         reel_block_weights_use(&dit->block_weights, layer);
         for (int64_t i = 0; i < count; i++)
@@ -145,7 +149,7 @@ void reel_dit_prompts(struct reel_dit *dit, int64_t count, const int64_t *slots,
     }
 }
 
-/* One of the image branch's two norms; the bias follows the weight in the list of tensors. */
+/* One of the two layer norms of the image embedding. The bias follows the weight in enum reel_tensor. */
 static void image_norm(const struct reel_dit *dit, enum reel_tensor tensor, int64_t rows, int64_t width,
                        const void *x, void *y)
 {
@@ -168,7 +172,7 @@ void reel_dit_image(struct reel_dit *dit, const float *features)
     int64_t rows = m->image_rows, width = m->image_width, D = m->width, b = reel_precision_bytes(dit->dtype);
     char *input = dit->arena->at[REEL_CONTEXT_WORK], *hidden = input + rows * width * b;
     char *out = hidden + rows * width * b, *context = out + rows * D * b;
-    take_in(dit, features, rows * width, dit->arena->at[REEL_CONTEXT_FLOATS], input);
+    upload_values(dit, features, rows * width, dit->arena->at[REEL_CONTEXT_FLOATS], input);
     if (reel_tensor_exists(m, REEL_IMAGE_POSITIONS))
         reel_add_row(dit->stream,
                      (struct reel_add_row){.rows = 1,
@@ -177,8 +181,8 @@ void reel_dit_image(struct reel_dit *dit, const float *features)
                                            .row = reel_weight(dit->weights, REEL_IMAGE_POSITIONS),
                                            .y = input});
     image_norm(dit, REEL_IMAGE_NORM_IN_WEIGHT, rows, width, input, input);
-    whole(dit, REEL_IMAGE_IN_WEIGHT, rows, width, width, input, REEL_GELU_ERF, hidden);
-    whole(dit, REEL_IMAGE_OUT_WEIGHT, rows, width, D, hidden, REEL_IDENTITY, out);
+    whole_layer(dit, REEL_IMAGE_IN_WEIGHT, rows, width, width, input, REEL_GELU_ERF, hidden);
+    whole_layer(dit, REEL_IMAGE_OUT_WEIGHT, rows, width, D, hidden, REEL_IDENTITY, out);
     image_norm(dit, REEL_IMAGE_NORM_OUT_WEIGHT, rows, D, out, context);
     reel_block_weights_begin(&dit->block_weights, reel_context_bytes(&dit->weights->layout, 1));
     for (int64_t layer = 0; layer < m->layers; layer++) {

@@ -7,8 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-/* One axis of the rotation: [positions][channels / 2][2], frequencies 10000^(-2p / channels) with the axis'
- * own denominator. Returns the end of the table. */
+/* Fills the RoPE table of one axis: [positions][pairs][2], cosine and sine of angles
+ * position 10000^(-p / pairs). Returns the end of the table. */
 static float *rope_axis(float *table, int64_t positions, int64_t pairs)
 {
     for (int64_t position = 0; position < positions; position++)
@@ -69,8 +69,8 @@ void reel_dit_close(struct reel_dit *dit)
     memset(dit, 0, sizeof *dit);
 }
 
-/* This rank's tokens. */
-static int64_t local(const struct reel_dit *dit)
+/* The number of this rank's tokens. */
+static int64_t local_tokens(const struct reel_dit *dit)
 {
     return dit->sequence.own.count;
 }
@@ -80,7 +80,7 @@ static const void *weight(const struct reel_dit *dit, enum reel_tensor tensor)
     return reel_block_weight(&dit->block_weights, tensor);
 }
 
-/* The columns of a layer that are here; the bias follows the weight in the list of tensors. */
+/* This rank's columns of a column parallel layer. The bias follows the weight in enum reel_tensor. */
 static struct reel_column_layer columns_of(const struct reel_dit *dit, enum reel_tensor tensor, int64_t out,
                                            void *y)
 {
@@ -91,7 +91,7 @@ static struct reel_column_layer columns_of(const struct reel_dit *dit, enum reel
                                       .y = y};
 }
 
-/* NORMED = x W^T + b over the tensor axis, x [g, in] the inputs that are here. */
+/* NORMED = x W^T + b, row parallel over the tensor axis; x [g, in] has this rank's inputs. */
 static void rows_of(struct reel_dit *dit, enum reel_tensor tensor, int64_t in, const void *x)
 {
     struct reel_row_layer layer = {.weight = weight(dit, tensor),
@@ -101,11 +101,11 @@ static void rows_of(struct reel_dit *dit, enum reel_tensor tensor, int64_t in, c
     reel_row_parallel(&dit->tensor_parallel, &layer, x, dit->arena->at[REEL_TOKENS_NORMED]);
 }
 
-/* A layer that every rank has whole, for this rank's tokens, to float. */
-static void whole(const struct reel_dit *dit, enum reel_tensor tensor, int64_t in, int64_t out, const void *x,
-                  float *y)
+/* A linear layer whose weight every rank holds whole, for this rank's tokens; the output is float. */
+static void whole_layer(const struct reel_dit *dit, enum reel_tensor tensor, int64_t in, int64_t out,
+                        const void *x, float *y)
 {
-    reel_gemm(dit->stream, (struct reel_gemm){.rows = local(dit),
+    reel_gemm(dit->stream, (struct reel_gemm){.rows = local_tokens(dit),
                                               .in = in,
                                               .out = out,
                                               .dtype = dit->dtype,
@@ -117,18 +117,19 @@ static void whole(const struct reel_dit *dit, enum reel_tensor tensor, int64_t i
                                               .y = y});
 }
 
-/* Row `which` of a table of rows of D numbers. */
+/* Row `which` of a table [rows, D] of the plan's dtype. */
 static const void *row_at(const struct reel_dit *dit, const void *table, int64_t which)
 {
     return (const char *)table + which * dit->plan->model.width * reel_precision_bytes(dit->dtype);
 }
 
-/* NORMED = LN(x) (1 + scale) + shift, where m[which] and m[which + 1] are shift and scale of the token's frame. */
-static void modulate(const struct reel_dit *dit, const float *x, int64_t which)
+/* NORMED = LN(x) (1 + scale) + shift, where shift and scale are rows m[which] and m[which + 1] of the
+ * modulation of the token's frame: the block's own rows plus e0. */
+static void modulate_tokens(const struct reel_dit *dit, const float *x, int64_t which)
 {
     int64_t D = dit->plan->model.width;
     const void *own = weight(dit, REEL_MODULATION);
-    reel_modulate(dit->stream, (struct reel_modulate){.rows = local(dit),
+    reel_modulate(dit->stream, (struct reel_modulate){.rows = local_tokens(dit),
                                                       .width = D,
                                                       .dtype = dit->dtype,
                                                       .x = x,
@@ -141,12 +142,12 @@ static void modulate(const struct reel_dit *dit, const float *x, int64_t which)
                                                       .y = dit->arena->at[REEL_TOKENS_NORMED]});
 }
 
-/* x += NORMED * m[which]. */
+/* x += NORMED m[which]. */
 static void add_gated(const struct reel_dit *dit, float *x, int64_t which)
 {
     int64_t D = dit->plan->model.width;
     reel_gated_add(dit->stream,
-                   (struct reel_gated_add){.rows = local(dit),
+                   (struct reel_gated_add){.rows = local_tokens(dit),
                                            .width = D,
                                            .dtype = dit->dtype,
                                            .x = x,
@@ -166,10 +167,10 @@ static void self_attention(struct reel_dit *dit, float *x)
                                                columns_of(dit, REEL_SELF_K_WEIGHT, columns, k),
                                                columns_of(dit, REEL_SELF_V_WEIGHT, columns, v)};
     const enum reel_tensor norms[] = {REEL_SELF_NORM_Q, REEL_SELF_NORM_K};
-    /* Over the tensor axis tokens come by once for all layers. */
+    /* On a tensor axis of several ranks, tokens are gathered once for all three layers. */
     int64_t together = dit->comm->tensor.size > 1 ? 3 : 1;
-    modulate(dit, x, 0);
-    for (int i = 0; i < 3; i++) { /* each turns into heads beside the next */
+    modulate_tokens(dit, x, 0);
+    for (int i = 0; i < 3; i++) { /* the alltoall of one overlaps with the next projection */
         void *y = layers[i].y;
         if (i % together == 0)
             reel_column_parallel(&dit->tensor_parallel, dit->arena->at[REEL_TOKENS_NORMED], &layers[i],
@@ -186,9 +187,9 @@ static void self_attention(struct reel_dit *dit, float *x)
     add_gated(dit, x, 2);
 }
 
-/* Attention of this part's heads of the group's tokens, in HEADS_Q, to rows of context, into HEADS_OUT; added for the
- * image. */
-static void attend_to(const struct reel_dit *dit, int64_t rows, const void *keys, int add)
+/* Attention of HEADS_Q, the group's tokens with the heads of this part of the tensor axis, to `rows` keys of
+ * context. The result goes to HEADS_OUT; it is added there if add is 1, as for the image. */
+static void attend_context(const struct reel_dit *dit, int64_t rows, const void *keys, int add)
 {
     int64_t C = reel_model_head_channels(&dit->plan->model), columns = dit->columns;
     reel_attention(dit->stream, (struct reel_attention){.queries = dit->sequence.group.count,
@@ -207,7 +208,7 @@ static void attend_to(const struct reel_dit *dit, int64_t rows, const void *keys
                                                         .add = add});
 }
 
-/* x += CA(LNaffine(x)): no gate, no modulation, no mask; padding of the text is attended. */
+/* x += CA(LNaffine(x)), without gate, modulation or mask: padding of the text is attended to. */
 static void cross_attention(struct reel_dit *dit, float *x, int64_t layer, int64_t branch)
 {
     const struct reel_model *m = &dit->plan->model;
@@ -215,7 +216,7 @@ static void cross_attention(struct reel_dit *dit, float *x, int64_t layer, int64
     int64_t first_head[] = {0, columns / C};
     void *normed = dit->arena->at[REEL_TOKENS_NORMED], *q = dit->arena->at[REEL_HEADS_Q];
     const struct reel_column_layer query = columns_of(dit, REEL_CROSS_Q_WEIGHT, columns, q);
-    reel_layer_norm(dit->stream, (struct reel_layer_norm){.rows = local(dit),
+    reel_layer_norm(dit->stream, (struct reel_layer_norm){.rows = local_tokens(dit),
                                                           .width = m->width,
                                                           .dtype = dit->dtype,
                                                           .x = x,
@@ -238,13 +239,14 @@ static void cross_attention(struct reel_dit *dit, float *x, int64_t layer, int64
                                                             .parts = 1,
                                                             .first_head = first_head,
                                                             .y = q});
-    attend_to(dit, m->text_rows, reel_dit_text(dit, branch, layer), 0);
+    attend_context(dit, m->text_rows, reel_dit_text(dit, branch, layer), 0);
     if (dit->arena->at[REEL_CONTEXT_IMAGE])
-        attend_to(dit, m->image_rows, reel_dit_image_keys(dit, layer), 1);
+        attend_context(dit, m->image_rows, reel_dit_image_keys(dit, layer), 1);
     rows_of(dit, REEL_CROSS_O_WEIGHT, columns, dit->arena->at[REEL_HEADS_OUT]);
-    reel_gated_add(dit->stream,
-                   (struct reel_gated_add){
-                       .rows = local(dit), .width = m->width, .dtype = dit->dtype, .x = x, .y = normed});
+    reel_gated_add(
+        dit->stream,
+        (struct reel_gated_add){
+            .rows = local_tokens(dit), .width = m->width, .dtype = dit->dtype, .x = x, .y = normed});
 }
 
 /* x += FFN(LN(x) (1 + m4) + m3) m5. */
@@ -253,13 +255,14 @@ static void feed_forward(struct reel_dit *dit, float *x)
     void *hidden = dit->arena->at[REEL_TOKENS_HIDDEN];
     struct reel_column_layer in = columns_of(dit, REEL_FFN_IN_WEIGHT, dit->inner, hidden);
     in.activation = REEL_GELU_TANH;
-    modulate(dit, x, 3);
+    modulate_tokens(dit, x, 3);
     reel_column_parallel(&dit->tensor_parallel, dit->arena->at[REEL_TOKENS_NORMED], &in, 1);
     rows_of(dit, REEL_FFN_OUT_WEIGHT, dit->inner, hidden);
     add_gated(dit, x, 5);
 }
 
-/* Rows of a table for this rank's tokens: by index, or one by one where they are expanded to y. */
+/* The rows of a table for this rank's tokens: by index, or expanded into y, a row a token, unless y is
+ * NULL. */
 static struct reel_rows rows_for_tokens(const struct reel_dit *dit, const float *table, int64_t width,
                                         float *y)
 {
@@ -267,7 +270,7 @@ static struct reel_rows rows_for_tokens(const struct reel_dit *dit, const float 
     if (!y)
         return rows;
     reel_expand(dit->stream,
-                (struct reel_expand){.rows = local(dit), .width = width, .embedding = rows, .y = y});
+                (struct reel_expand){.rows = local_tokens(dit), .width = width, .embedding = rows, .y = y});
     return (struct reel_rows){.table = y, .stride = width};
 }
 
@@ -279,10 +282,10 @@ void reel_dit_begin(struct reel_dit *dit, const struct reel_dit_inputs *inputs)
     dit->inputs = *inputs;
     reel_sequence_parallel_frames(&dit->sequence, inputs->frames);
     reel_tensor_parallel_tokens(&dit->tensor_parallel, dit->plan, &dit->sequence.tokens, dit->comm->coords);
-    for (int64_t t = 0; t < local(dit); t++)
+    for (int64_t t = 0; t < local_tokens(dit); t++)
         of_token[t] = embedding->table->row_of[inputs->timesteps[(dit->sequence.own.first + t) / frame]];
     reel_upload(dit->stream, dit->arena->at[REEL_ROW_OF_TOKEN], of_token,
-                local(dit) * (int64_t)sizeof *of_token);
+                local_tokens(dit) * (int64_t)sizeof *of_token);
     dit->e = rows_for_tokens(dit, embedding->e, D, dit->arena->at[REEL_EXPANDED_E]);
     dit->e0 = rows_for_tokens(dit, embedding->e0, 6 * D, dit->arena->at[REEL_EXPANDED_E0]);
 }
@@ -291,7 +294,7 @@ void reel_dit_measure(struct reel_dit *dit)
 {
     double *all = dit->arena->at[REEL_EXCHANGE_DISTANCES], *mine = all + 2 * dit->sequence.own.first;
     int64_t rows = dit->plan->work.signal_rows;
-    reel_distances(dit->stream, (struct reel_distances){.rows = local(dit),
+    reel_distances(dit->stream, (struct reel_distances){.rows = local_tokens(dit),
                                                         .width = rows * dit->plan->model.width,
                                                         .x = rows == 1 ? dit->e.table : dit->e0.table,
                                                         .previous = dit->arena->at[REEL_TEACACHE_PREVIOUS],
@@ -316,13 +319,13 @@ double reel_dit_distance(struct reel_dit *dit, const uint8_t *counts)
     return difference / magnitude;
 }
 
-/* x = the linear map of every 2x2 patch. */
+/* x = the linear map of every 2x2 patch of the input. */
 static void patch_embedding(struct reel_dit *dit, float *x)
 {
     const struct reel_model *m = &dit->plan->model;
     void *columns = dit->arena->at[REEL_TOKENS_COLUMNS];
     struct reel_span part = reel_part_begin(dit->stream, "patch embedding");
-    reel_patchify(dit->stream, (struct reel_patchify){.tokens = local(dit),
+    reel_patchify(dit->stream, (struct reel_patchify){.tokens = local_tokens(dit),
                                                       .first_token = dit->sequence.own.first,
                                                       .F = dit->inputs.frames,
                                                       .H = dit->plan->work.H,
@@ -331,11 +334,11 @@ static void patch_embedding(struct reel_dit *dit, float *x)
                                                       .dtype = dit->dtype,
                                                       .latents = dit->inputs.input,
                                                       .columns = columns});
-    whole(dit, REEL_PATCH_WEIGHT, 4 * m->in_channels, m->width, columns, x);
+    whole_layer(dit, REEL_PATCH_WEIGHT, 4 * m->in_channels, m->width, columns, x);
     reel_part_end(dit->stream, part);
 }
 
-/* velocity = Wh (LN(x) (1 + M1 + e) + M0 + e) + bh, of all ranks' tokens on every rank. */
+/* velocity = Wh (LN(x) (1 + M1 + e) + M0 + e) + bh, gathered from all ranks, whole on every rank. */
 static void head(struct reel_dit *dit, const float *x, float *velocity)
 {
     const struct reel_model *m = &dit->plan->model;
@@ -343,7 +346,7 @@ static void head(struct reel_dit *dit, const float *x, float *velocity)
     void *normed = dit->arena->at[REEL_TOKENS_NORMED];
     float *out = dit->arena->at[REEL_TOKENS_OUT], *all = dit->arena->at[REEL_EXCHANGE_OUTPUT];
     struct reel_span part = reel_part_begin(dit->stream, "head");
-    reel_modulate(dit->stream, (struct reel_modulate){.rows = local(dit),
+    reel_modulate(dit->stream, (struct reel_modulate){.rows = local_tokens(dit),
                                                       .width = m->width,
                                                       .dtype = dit->dtype,
                                                       .x = x,
@@ -352,7 +355,7 @@ static void head(struct reel_dit *dit, const float *x, float *velocity)
                                                       .scale = row_at(dit, own, 1),
                                                       .embedding = dit->e,
                                                       .y = normed});
-    whole(dit, REEL_HEAD_WEIGHT, m->width, 4 * m->out_channels, normed, out);
+    whole_layer(dit, REEL_HEAD_WEIGHT, m->width, 4 * m->out_channels, normed, out);
     reel_allgather(&dit->comm->sequence, dit->stream, REEL_TRAFFIC_OUTPUT, &dit->sequence.tokens,
                    4 * m->out_channels * (int64_t)sizeof *out, out, all);
     reel_unpatchify(dit->stream, (struct reel_unpatchify){.F = dit->inputs.frames,
@@ -364,45 +367,46 @@ static void head(struct reel_dit *dit, const float *x, float *velocity)
     reel_part_end(dit->stream, part);
 }
 
-static void hook(const struct reel_dit *dit, const char *what, int64_t layer, const float *x)
+static void call_hook(const struct reel_dit *dit, const char *what, int64_t layer, const float *x)
 {
     if (dit->hook.see)
-        dit->hook.see(dit->hook.context, what, layer, x, local(dit), dit->plan->model.width);
+        dit->hook.see(dit->hook.context, what, layer, x, local_tokens(dit), dit->plan->model.width);
 }
 
-/* The residual stream of one of the calls that pass through a block together. */
+/* The residual stream x of one of the calls that pass through a block together. */
 static float *stream_of(const struct reel_dit *dit, int64_t call)
 {
-    return (float *)dit->arena->at[REEL_TOKENS_X] + call * local(dit) * dit->plan->model.width;
+    return (float *)dit->arena->at[REEL_TOKENS_X] + call * local_tokens(dit) * dit->plan->model.width;
 }
 
-/* What the blocks of a branch's last call added to its tokens. */
+/* The residual of a branch: what the blocks added to its tokens in the last call that ran them. */
 static void *residual_of(const struct reel_dit *dit, int64_t branch)
 {
     char *all = dit->arena->at[REEL_TEACACHE_RESIDUAL];
-    return all + branch * local(dit) * dit->plan->model.width * dit->plan->work.residual_bytes;
+    return all + branch * local_tokens(dit) * dit->plan->model.width * dit->plan->work.residual_bytes;
 }
 
-/* x = what it was before the blocks + what they added last time. */
+/* x += the residual of the branch, in place of the blocks. */
 static void skip_blocks(const struct reel_dit *dit, int64_t branch, float *x)
 {
     struct reel_span part = reel_part_begin(dit->stream, "teacache skip");
-    reel_add_residual(dit->stream, (struct reel_add_residual){.count = local(dit) * dit->plan->model.width,
-                                                              .number_bytes = dit->plan->work.residual_bytes,
-                                                              .residual = residual_of(dit, branch),
-                                                              .x = x});
+    reel_add_residual(dit->stream,
+                      (struct reel_add_residual){.count = local_tokens(dit) * dit->plan->model.width,
+                                                 .number_bytes = dit->plan->work.residual_bytes,
+                                                 .residual = residual_of(dit, branch),
+                                                 .x = x});
     reel_part_end(dit->stream, part);
 }
 
-/* Keeps what the blocks have added. The tokens before them are made once more, where the feed-forward has left room: that
- * costs less than keeping them. */
+/* Keeps the residual: what the blocks have added to x. The tokens before the blocks are computed again, in
+ * the buffer of the feed-forward, which is free now. That costs less than keeping them. */
 static void keep_residual(struct reel_dit *dit, int64_t branch, const float *x)
 {
     float *before = dit->arena->at[REEL_TOKENS_HIDDEN];
     struct reel_span part = reel_part_begin(dit->stream, "keep residual");
     patch_embedding(dit, before);
     reel_keep_residual(dit->stream,
-                       (struct reel_keep_residual){.count = local(dit) * dit->plan->model.width,
+                       (struct reel_keep_residual){.count = local_tokens(dit) * dit->plan->model.width,
                                                    .number_bytes = dit->plan->work.residual_bytes,
                                                    .after = x,
                                                    .before = before,
@@ -410,8 +414,8 @@ static void keep_residual(struct reel_dit *dit, int64_t branch, const float *x)
     reel_part_end(dit->stream, part);
 }
 
-/* Before a block: whether to leave the iteration, everywhere at once. */
-static int leaves(struct reel_dit *dit)
+/* Called before a block: 1 to end the iteration here, at the same block on all ranks. */
+static int check_cancelled(struct reel_dit *dit)
 {
     int64_t done = dit->blocks_done++;
     const struct reel_cancel *cancel = &dit->inputs.cancel;
@@ -419,7 +423,7 @@ static int leaves(struct reel_dit *dit)
     return dit->cancelled;
 }
 
-/* A call through the block at hand. */
+/* Runs the current block for one call. */
 static void pass_block(struct reel_dit *dit, float *x, int64_t layer, int64_t branch)
 {
     struct reel_span part = reel_part_begin(dit->stream, "self attention");
@@ -431,16 +435,16 @@ static void pass_block(struct reel_dit *dit, float *x, int64_t layer, int64_t br
     part = reel_part_begin(dit->stream, "feed forward");
     feed_forward(dit, x);
     reel_part_end(dit->stream, part);
-    hook(dit, "block", layer, x);
+    call_hook(dit, "block", layer, x);
 }
 
-/* Calls that pass through every block together. */
+/* Runs all blocks for calls that pass through each block together. */
 static void run_blocks(struct reel_dit *dit, const struct reel_forward *forwards, int64_t count)
 {
     struct reel_range all = {0, dit->weights->layout.block_bytes};
     reel_block_weights_begin(&dit->block_weights, all);
     for (int64_t layer = 0; layer < dit->plan->model.layers; layer++) {
-        if (leaves(dit)) {
+        if (check_cancelled(dit)) {
             reel_block_weights_leave(&dit->block_weights);
             return;
         }
@@ -455,12 +459,12 @@ static void run_blocks(struct reel_dit *dit, const struct reel_forward *forwards
         keep_residual(dit, forwards[i].branch, stream_of(dit, i));
 }
 
-/* Calls that are made together: TeaCache skips all or none of an iteration. */
-static void pass(struct reel_dit *dit, const struct reel_forward *forwards, int64_t count)
+/* Runs calls that pass through the blocks together. TeaCache skips all calls of an iteration or none. */
+static void pass_calls(struct reel_dit *dit, const struct reel_forward *forwards, int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
         patch_embedding(dit, stream_of(dit, i));
-        hook(dit, "tokens", 0, stream_of(dit, i));
+        call_hook(dit, "tokens", 0, stream_of(dit, i));
     }
     if (!forwards[0].skipped)
         run_blocks(dit, forwards, count);
@@ -478,6 +482,6 @@ int reel_dit_forward(struct reel_dit *dit, const struct reel_forward *forwards, 
     dit->blocks_done = 0;
     dit->blocks_all = (count + together - 1) / together * dit->plan->model.layers;
     for (int64_t first = 0; first < count && !dit->cancelled; first += together)
-        pass(dit, forwards + first, count - first < together ? count - first : together);
+        pass_calls(dit, forwards + first, count - first < together ? count - first : together);
     return !dit->cancelled;
 }

@@ -1,4 +1,4 @@
-/* The time embedding by operations on the device, some rows at a time. */
+/* The time embedding, computed by operations on the device, REEL_EMBEDDING_BATCH rows at a time. */
 #include "time_embedding.h"
 
 #include "time_formula.h"
@@ -8,8 +8,8 @@ struct device {
     struct reel_stream *stream;
 };
 
-static enum reel_status tensor_parallel(void *context, const struct reel_time_layer *layer, int64_t rows,
-                                        const void *x, void *y)
+static enum reel_status linear_layer(void *context, const struct reel_time_layer *layer, int64_t rows,
+                                     const void *x, void *y)
 {
     const struct device *device = context;
     reel_gemm(device->stream, (struct reel_gemm){.rows = rows,
@@ -48,7 +48,7 @@ void reel_time_embedding_make(const struct reel_timestep_table *table, const str
                               float *work, struct reel_stream *stream, struct reel_time_embedding *embedding)
 {
     struct device device = {weights, stream};
-    const struct reel_time_arithmetic arithmetic = {tensor_parallel, silu, &device};
+    const struct reel_time_arithmetic arithmetic = {linear_layer, silu, &device};
     int64_t D = model->width, Q = model->frequencies;
     float *made = arena->at[REEL_HOST_WORK], *s = work, *hidden = s + REEL_EMBEDDING_BATCH * Q;
     *embedding = (struct reel_time_embedding){
