@@ -1,4 +1,4 @@
-/* The words behind a command that works on a job: JOB.yaml, --set key=value, and the command's own options. */
+/* The arguments of a command that works on a job: JOB.yaml, --set key=value, and the command's options. */
 #ifndef REEL_ARGUMENTS_H
 #define REEL_ARGUMENTS_H
 
@@ -8,12 +8,12 @@
 /* One option of a command. */
 struct reel_option {
     const char *name;  /* "--ranks" */
-    int takes_value;   /* 1: the next word is its value */
-    const char *value; /* out: the value, or "" for a flag that is given; NULL when it is not */
+    int takes_value;   /* 1: the next argument is its value */
+    const char *value; /* out: the value, or "" for a flag that is given; NULL if it is not given */
 };
 
-/* Not collective. Reads count words into the job and the options [option_count]; command is for messages. REEL_BAD_JOB for
- * what is wrong with the words or the job file. */
+/* Not collective. Reads argv [count] into the job and the options [option_count]; command is its name, for
+ * messages. REEL_BAD_JOB for an error in the arguments or the job file. */
 enum reel_status reel_arguments_read(const char *command, int64_t count, char **argv,
                                      struct reel_option *options, int64_t option_count, struct reel_job *job);
 

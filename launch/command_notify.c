@@ -1,4 +1,4 @@
-/* reel notify: SIGUSR1 to every rank that /proc shows, and with --wait their end. */
+/* reel notify: sends SIGUSR1 to every rank that /proc shows; with --wait waits until they have ended. */
 #include "command.h"
 
 #include "process.h"
@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Those who were told, held by pidfds: a pid may soon be another process's, a pidfd never. */
+/* The ranks that were notified, by pidfds: a pid may be reused by another process, a pidfd never is. */
 struct told {
     struct pollfd *ranks; /* fd -1: it has ended */
     int64_t count;
@@ -32,7 +32,8 @@ static enum reel_status read_arguments(int64_t count, char **argv, int *waits)
     return REEL_OK;
 }
 
-/* Pids of a /proc that belongs to other processes than ours would be told to the wrong ones. */
+/* REEL_BAD_COMM unless /proc shows this PID namespace: with other pids the wrong processes would be
+ * signalled. */
 static enum reel_status check_proc(void)
 {
     char self[32] = "";
@@ -44,7 +45,8 @@ static enum reel_status check_proc(void)
     return REEL_OK;
 }
 
-/* The start of /proc/PID/NAME, ended with a zero; 0 bytes of what has gone or is closed to this user. */
+/* Reads the start of /proc/PID/NAME, ended with a zero; 0 bytes if it has gone or this user may not read
+ * it. */
 static enum reel_status read_start(pid_t process, const char *name, char *text, size_t text_bytes,
                                    size_t *bytes)
 {
@@ -65,7 +67,7 @@ static enum reel_status read_start(pid_t process, const char *name, char *text, 
     return REEL_OK;
 }
 
-/* Whether the executable is called reel, whatever link it was started by and though it be replaced by now. */
+/* Whether the executable is called reel, even if it was started by a link or has been replaced since. */
 static int runs_reel(pid_t process)
 {
     char path[64], target[4200] = "";
@@ -76,9 +78,9 @@ static int runs_reel(pid_t process)
     return strcmp(name, "reel") == 0 || strcmp(name, "reel (deleted)") == 0;
 }
 
-/* Whether the process is alive, called reel, has the word run, and is this user's, or anybody's for root. Never
- * this one: its word is notify. */
-static enum reel_status look(pid_t process, int *is_rank)
+/* Whether the process is a rank: alive, called reel, with run as its first argument, and this user's, or
+ * anybody's for root. This process never is: its first argument is notify. */
+static enum reel_status check_rank(pid_t process, int *is_rank)
 {
     static const char name[] = "Name:\treel\n"; /* what comm holds */
     char status[1024], argv[8192];
@@ -96,12 +98,13 @@ static enum reel_status look(pid_t process, int *is_rank)
     return REEL_OK;
 }
 
-/* SIGUSR1 to whom the pidfd holds, if it is a rank: looked at only now, it is who will be told. */
+/* Sends SIGUSR1 to the pidfd's process if it is a rank. This is checked only now that the pidfd is open, so
+ * that no other process can take its pid in between. */
 static enum reel_status tell_held(pid_t process, int handle, int *is_told)
 {
     int is_rank;
     *is_told = 0;
-    REEL_PASS(look(process, &is_rank));
+    REEL_PASS(check_rank(process, &is_rank));
     if (!is_rank)
         return REEL_OK;
     *is_told = syscall(SYS_pidfd_send_signal, handle, SIGUSR1, NULL, 0) == 0;
@@ -111,7 +114,7 @@ static enum reel_status tell_held(pid_t process, int handle, int *is_told)
     return REEL_OK;
 }
 
-static enum reel_status tell(pid_t process, struct told *told)
+static enum reel_status tell_rank(pid_t process, struct told *told)
 {
     int is_told;
     struct pollfd *ranks = realloc(told->ranks, ((size_t)told->count + 1) * sizeof *ranks);
@@ -131,18 +134,18 @@ static enum reel_status tell(pid_t process, struct told *told)
     return status;
 }
 
-/* Whoever can be told is told, whatever happens with others; the first error stands. */
-static enum reel_status tell_all(struct told *told)
+/* Notifies every rank that can be notified, even if others cannot be; returns the first error. */
+static enum reel_status tell_ranks(struct told *told)
 {
     enum reel_status status = REEL_OK;
     DIR *folder = opendir("/proc");
     REEL_NEED(folder, REEL_BAD_COMM, "/proc: %s, expected the processes of this host", strerror(errno));
     for (struct dirent *entry; (entry = readdir(folder));) {
-        pid_t process = (pid_t)strtol(entry->d_name, NULL, 10); /* 0 for what is no process */
+        pid_t process = (pid_t)strtol(entry->d_name, NULL, 10); /* 0 if the entry is not a process */
         int is_rank = 0;
-        enum reel_status one = process > 0 ? look(process, &is_rank) : REEL_OK;
+        enum reel_status one = process > 0 ? check_rank(process, &is_rank) : REEL_OK;
         if (is_rank)
-            one = tell(process, told);
+            one = tell_rank(process, told);
         status = status == REEL_OK ? one : status;
     }
     closedir(folder);
@@ -172,7 +175,7 @@ static double seconds_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-static void say_told(const struct told *told, enum reel_status status)
+static void print_told(const struct told *told, enum reel_status status)
 {
     if (told->count > 0)
         printf("told %lld rank%s\n", (long long)told->count, told->count == 1 ? "" : "s");
@@ -180,12 +183,12 @@ static void say_told(const struct told *told, enum reel_status status)
         printf("no rank of reel runs here\n");
 }
 
-/* Who was told is said before the wait; nobody reading it is no reason not to wait. */
-static enum reel_status notify(int waits, struct told *told)
+/* Prints how many ranks were notified before it waits. It waits even if standard output cannot be written. */
+static enum reel_status notify_ranks(int waits, struct told *told)
 {
     double began = seconds_now();
-    enum reel_status status = tell_all(told);
-    say_told(told, status);
+    enum reel_status status = tell_ranks(told);
+    print_told(told, status);
     int unwritten = fflush(stdout) == 0 ? 0 : errno;
     if (waits && told->count > 0) {
         enum reel_status waited = wait_for_their_end(told);
@@ -209,7 +212,7 @@ static enum reel_status run_notify(struct reel_comm *comm, int64_t count, char *
         return REEL_OK;
     REEL_PASS(read_arguments(count, argv, &waits));
     REEL_PASS(check_proc());
-    enum reel_status status = notify(waits, &told);
+    enum reel_status status = notify_ranks(waits, &told);
     for (int64_t i = 0; i < told.count; i++)
         if (told.ranks[i].fd >= 0)
             close(told.ranks[i].fd);
@@ -219,16 +222,16 @@ static enum reel_status run_notify(struct reel_comm *comm, int64_t count, char *
 
 static void help(void)
 {
-    printf(
-        "reel notify [--wait]\n\n"
-        "Tells every rank of reel run on this host to save and to exit with 75, by SIGUSR1. For node\n"
-        "agents and preStop hooks. Ranks are the processes in /proc (of this PID namespace, and of those\n"
-        "inside it) that are called reel and whose first word is run: this user's, or for root anybody's.\n"
-        "One rank that is told is enough for a job on several hosts. Under mpirun the first process of\n"
-        "every host tells. Ranks that are told again more than 10 s later exit at once.\n\n"
-        "  --wait   return when all that were told have ended\n\n"
-        "Exit code 0 also where no rank runs; 12: one could not be told (it may not be signalled, /proc is\n"
-        "another namespace's, Linux is older than 5.3), said when the others were, and have ended.\n");
+    printf("reel notify [--wait]\n\n"
+           "Tells every rank of reel run on this host, by SIGUSR1, to save and to exit with 75. For node\n"
+           "agents and preStop hooks. Ranks are the processes in /proc (of this PID namespace, and of those\n"
+           "inside it) that are called reel and whose first argument is run: this user's, or anybody's for\n"
+           "root. It is enough to tell one rank of a job on several hosts. Under mpirun only the first\n"
+           "process of every host does it. A rank that is told again more than 10 s later exits at once.\n\n"
+           "  --wait   return when all ranks that were told have ended\n\n"
+           "Exit code 0: also if no rank runs. 12: a rank could not be told (this user may not signal it,\n"
+           "/proc is another PID namespace's, or Linux is older than 5.3); the others were told, and waited\n"
+           "for with --wait.\n");
 }
 
 const struct reel_command reel_command_notify = {.name = "notify",

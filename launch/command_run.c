@@ -1,4 +1,4 @@
-/* reel run: the job file is read on rank 0, sent to all, and sampled. */
+/* reel run: rank 0 reads the job file and sends it to all ranks, which sample the job. */
 #include "command.h"
 
 #include "arguments.h"
@@ -18,20 +18,20 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What the command line asks beside the job: the same on every rank. */
+/* The command line's options other than the job: the same on every rank. */
 struct options {
     int fresh;
     char profile[REEL_PATH_BYTES]; /* "": none */
 };
 
-/* Where a profile goes must be known to work before a run begins that makes one. */
+/* Checks, before the run begins, that its profile can be written. */
 static enum reel_status check_profile(const char *path, const struct reel_job *job)
 {
     char here[REEL_PATH_BYTES + 1] = "", whole[2 * REEL_PATH_BYTES];
     REEL_PASS(reel_option_ending("--profile", path, ".json"));
     if (path[0] != '/' && getcwd(here, REEL_PATH_BYTES))
         strcat(here, "/");
-    snprintf(whole, sizeof whole, "%s%s", here, path); /* as the job has its paths */
+    snprintf(whole, sizeof whole, "%s%s", here, path); /* absolute, as the job's paths are */
     REEL_NEED(strcmp(whole, job->output.log) != 0, REEL_BAD_JOB,
               "--profile is %s, which is output.log, expected another file", path);
     return reel_option_writable("--profile", path);
@@ -54,7 +54,8 @@ static enum reel_status read_arguments(int64_t count, char **arguments, struct r
     return REEL_OK;
 }
 
-/* Collective over world. The job as bytes and as text, alike on every rank; *text is the caller's to free. */
+/* Collective over world. Reads the job on rank 0 and sends it to every rank; *text is its YAML, which only
+ * rank 0 has and the caller frees. */
 static enum reel_status share_job(struct reel_comm *comm, int64_t count, char **arguments,
                                   struct reel_job *job, char **text, struct options *options)
 {
@@ -71,7 +72,7 @@ static enum reel_status share_job(struct reel_comm *comm, int64_t count, char **
     return reel_broadcast(comm, job, (int64_t)sizeof *job);
 }
 
-/* Who watches a run on rank 0. */
+/* What observes a run on rank 0. */
 struct watcher {
     struct reel_log log;
     struct reel_progress progress;
@@ -79,30 +80,30 @@ struct watcher {
     int preview_failed;
 };
 
-static void see(void *context, const struct reel_event *event);
+static void show_event(void *context, const struct reel_event *event);
 
-/* A contact sheet that fails costs the sheet, not the run: it is said once. */
-static void draw(struct watcher *watcher, const struct reel_event *event)
+/* Writes a contact sheet. The first one that fails is logged; the run continues. */
+static void draw_preview(struct watcher *watcher, const struct reel_event *event)
 {
     if (reel_preview_write(watcher->preview, event) == REEL_OK || watcher->preview_failed)
         return;
     watcher->preview_failed = 1;
-    see(watcher, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = reel_error_here()->cause});
+    show_event(watcher, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = reel_error_here()->cause});
 }
 
-static void see(void *context, const struct reel_event *event)
+static void show_event(void *context, const struct reel_event *event)
 {
     struct watcher *watcher = context;
     reel_progress_event(&watcher->progress, event);
     reel_log_event(&watcher->log, event);
     if (event->kind == REEL_EVENT_CHUNK && watcher->preview[0]) {
-        draw(watcher, event);
+        draw_preview(watcher, event);
         reel_error_clear();
     }
 }
 
-/* Not collective; on rank 0. */
-static enum reel_status watch(const struct reel_job *job, struct watcher *watcher)
+/* Opens the log and the other outputs. Not collective; on rank 0. */
+static enum reel_status open_watcher(const struct reel_job *job, struct watcher *watcher)
 {
     watcher->progress = reel_progress_open();
     watcher->preview = job->output.preview;
@@ -110,29 +111,29 @@ static enum reel_status watch(const struct reel_job *job, struct watcher *watche
     return watcher->preview[0] ? reel_preview_open(watcher->preview) : REEL_OK;
 }
 
-/* The job was complete before it began. */
-static void see_complete(const struct reel_comm *comm, const struct reel_job *job, struct watcher *watcher)
+/* Logs that the job was complete before this run. */
+static void log_complete(const struct reel_comm *comm, const struct reel_job *job, struct watcher *watcher)
 {
     char text[REEL_PATH_BYTES + 64];
     snprintf(text, sizeof text, "%s is complete: nothing is left to do (--fresh starts over)",
              job->output.latents);
     if (comm->world.rank == 0)
-        see(watcher, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
+        show_event(watcher, &(struct reel_event){.kind = REEL_EVENT_NOTE, .text = text});
 }
 
-static enum reel_status run(struct reel_comm *comm, const struct reel_job *job,
-                            const struct reel_start *start, struct watcher *watcher)
+static enum reel_status run_job(struct reel_comm *comm, const struct reel_job *job,
+                                const struct reel_start *start, struct watcher *watcher)
 {
-    struct reel_observer observer = {.see = see, .context = watcher};
+    struct reel_observer observer = {.see = show_event, .context = watcher};
     struct reel_sampler sampler;
     enum reel_status status = REEL_OK;
     if (comm->world.rank == 0)
-        status = watch(job, watcher);
+        status = open_watcher(job, watcher);
     REEL_PASS(reel_agree(comm, status));
     REEL_PASS(reel_agree(comm, reel_threads_choose(comm)));
     REEL_PASS(reel_sampler_open(&sampler, job, start, comm, &observer));
     if (sampler.nothing_to_do)
-        see_complete(comm, job, watcher);
+        log_complete(comm, job, watcher);
     status = reel_sample_run(&sampler);
     reel_sampler_close(&sampler);
     return status;
@@ -156,7 +157,7 @@ static enum reel_status run_command(struct reel_comm *comm, int64_t count, char 
         status = reel_agree(comm, reel_watchdog_open(&watchdog, comm->world.rank, comm->world.size,
                                                      job->communication.timeout_s));
     if (status == REEL_OK)
-        status = run(comm, job, &start, &watcher);
+        status = run_job(comm, job, &start, &watcher);
     if (status != REEL_OK && comm->world.rank == 0)
         reel_log_error(&watcher.log, reel_error_here());
     reel_watchdog_close(&watchdog);
@@ -171,17 +172,15 @@ static void help(void)
 {
     printf(
         "reel run JOB.yaml [--set key=value ...] [--fresh] [--profile FILE.json]\n\n"
-        "Samples the job and writes output.latents after every chunk. --set takes any key of the job file "
-        "in\n"
-        "dotted form and a YAML value (--set sampler.steps=8); its relative paths count from the working\n"
-        "directory. A run goes on from the newest whole checkpoint of its job; --fresh starts over. SIGUSR1, "
-        "SIGTERM,\n"
-        "SIGINT or SIGHUP to any rank: save, exit 75; the same command goes on.\n\n"
-        "  --profile FILE.json   one iteration of every rank, as a Chrome trace: operations, exchanges, "
-        "waits\n"
-        "                        and the parts of the model, to be opened in chrome://tracing or Perfetto. "
-        "It\n"
-        "                        is the second that computes, or the first where there is only one\n\n"
+        "Samples the job and writes output.latents after every chunk. --set takes any key of the job file\n"
+        "in dotted form and a YAML value (--set sampler.steps=8); a relative path in it is relative to the\n"
+        "working directory. A run resumes from the newest whole checkpoint of its job; --fresh starts over.\n"
+        "SIGUSR1, SIGTERM, SIGINT or SIGHUP to any rank makes the job save and exit with 75; the same\n"
+        "command resumes it.\n\n"
+        "  --profile FILE.json   a Chrome trace of one iteration of every rank: operations, exchanges,\n"
+        "                        waits and parts of the model. Open it in chrome://tracing or Perfetto. It "
+        "is\n"
+        "                        the second iteration that is computed, or the first if there is only one\n\n"
         "The keys of a job file:\n\n");
     reel_job_help(stdout);
 }

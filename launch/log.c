@@ -15,7 +15,7 @@ enum reel_status reel_log_open(struct reel_log *log, const char *path)
     *log = (struct reel_log){.path = path};
     if (!path[0])
         return REEL_OK;
-    /* without blocking: a FIFO that nobody reads is an error, not a wait */
+    /* without blocking: opening a FIFO that no process reads is an error, instead of waiting for ever */
     int file = reel_fault(REEL_FAULT_LOG_OPEN)
                    ? -1
                    : open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC, 0666);
@@ -153,7 +153,7 @@ static json_t *memory_line(const struct reel_report *report, int64_t rank)
                      "process_peak", (json_int_t)report->process_peak_bytes);
 }
 
-/* Takes the line, stamps it and writes it. */
+/* Adds the time to the line, writes it and frees it. */
 static void write_line(struct reel_log *log, json_t *line)
 {
     json_object_set_new(line, "time", json_integer((json_int_t)time(NULL)));

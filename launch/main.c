@@ -1,4 +1,4 @@
-/* reel: the program. Every rank runs it; rank 0 speaks. */
+/* reel: the program. Every rank runs it; only rank 0 prints. */
 #include "command.h"
 #include "preempt_signal.h"
 #include "process.h"
@@ -33,7 +33,7 @@ static void print_usage(void)
 static void print_error(const struct reel_error *error)
 {
     fprintf(stderr, "reel: error: %s\n",
-            error->cause[0] ? error->cause : "failed without a cause: a defect of reel");
+            error->cause[0] ? error->cause : "failed without naming a cause: a bug in reel");
     for (const char *line = error->trail; *line;) {
         int length = (int)strcspn(line, "\n");
         fprintf(stderr, "  while %.*s\n", length, line);
@@ -67,7 +67,7 @@ static int is_help(const char *word)
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
-/* Answers that need no other rank, given once under mpirun. Returns 1 when nothing is left to do. */
+/* Prints the version or a help page, once under mpirun. Returns 1 if nothing is left to do. */
 static int answered(int count, char **argv)
 {
     int wants_version = count == 2 && strcmp(argv[1], "--version") == 0;
@@ -88,8 +88,8 @@ static int answered(int count, char **argv)
     return 1;
 }
 
-static enum reel_status run(const struct reel_command *command, struct reel_comm *comm, int count,
-                            char **argv)
+static enum reel_status dispatch_command(const struct reel_command *command, struct reel_comm *comm,
+                                         int count, char **argv)
 {
     char names[NAMES_BYTES];
     REEL_NEED(count >= 2, REEL_BAD_JOB, "there is no command, expected %s; see reel --help",
@@ -105,8 +105,8 @@ static int runs_without_ranks(const struct reel_command *command)
            (command->ranks == REEL_COMMAND_RANKS_IF_MANY && reel_launched_rank() < 0);
 }
 
-/* Only rank 0 speaks, or a process without ranks. */
-static void say(enum reel_status status)
+/* Prints the error or the preemption; called on rank 0, or in a process without MPI. */
+static void print_outcome(enum reel_status status)
 {
     if (status == REEL_PREEMPTED)
         fprintf(stderr, "reel: preempted: %s\n", reel_error_here()->cause);
@@ -120,25 +120,25 @@ int main(int count, char **argv)
     struct reel_comm comm;
     if (answered(count, argv))
         return REEL_OK;
-    signal(SIGPIPE, SIG_IGN); /* nobody reading progress is no reason to stop */
-    signal(SIGXFSZ, SIG_IGN); /* a size limit is then an errno of write() */
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe of progress lines must not end the run */
+    signal(SIGXFSZ, SIG_IGN); /* a file that exceeds its size limit is then an error of write() */
     if (command && runs_without_ranks(command)) {
-        enum reel_status status = run(command, NULL, count, argv);
-        say(status);
+        enum reel_status status = dispatch_command(command, NULL, count, argv);
+        print_outcome(status);
         return (int)status;
     }
-    if (command && command->saves_on_notice && !reel_preempt_signal_listen()) /* before there are threads */
-        fprintf(stderr, "reel: warning: no thread can be had to wait for notices\n");
+    if (command && command->saves_on_notice && !reel_preempt_signal_listen()) /* before other threads start */
+        fprintf(stderr, "reel: warning: the thread that waits for preemption notices cannot be started\n");
     reel_storage_start();
     if (reel_process_start(&count, &argv) != REEL_OK) {
-        say(REEL_BAD_COMM);
+        print_outcome(REEL_BAD_COMM);
         return REEL_BAD_COMM;
     }
     enum reel_status status = reel_comm_open(reel_process_ranks(), &comm);
     if (status == REEL_OK)
-        status = run(command, &comm, count, argv);
+        status = dispatch_command(command, &comm, count, argv);
     if (comm.world.rank == 0)
-        say(status);
+        print_outcome(status);
     reel_comm_close(&comm);
     reel_process_end();
     return (int)status;

@@ -1,4 +1,4 @@
-/* Files named on the command line. */
+/* Checks of files named on the command line. */
 #include "option_file.h"
 
 #include "job.h"
@@ -23,8 +23,8 @@ enum reel_status reel_option_writable(const char *option, const char *path)
     char aside[REEL_PATH_BYTES + 32];
     struct stat there;
     REEL_NEED(lstat(path, &there) != 0 || S_ISREG(there.st_mode), REEL_BAD_JOB,
-              "%s is %s, which is no regular file, expected one or nothing: it will be replaced", option,
-              path);
+              "%s is %s, which is no regular file, expected a regular file, which is replaced, or none",
+              option, path);
     snprintf(aside, sizeof aside, "%s.%lld.tmp", path, (long long)getpid());
     int file = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     REEL_NEED(file >= 0, REEL_BAD_JOB, "%s is %s, which could not be written: %s", option, path,

@@ -25,24 +25,24 @@ static const float bias[3] = {-0.1835f, -0.0868f, -0.3360f};
 static const int digits[10] = {075557, 026227, 071747, 071717, 055711,
                                074717, 074757, 071122, 075757, 075717};
 
-/* A sheet: across x down frames, each of columns x rows latents drawn scale times as large. */
+/* A sheet: a grid of frames, `across` in a row, each of columns x rows latents drawn scale times as large. */
 struct sheet {
     int64_t width, height, across, scale, cell_width, cell_height;
     uint8_t *pixels; /* [height, width, 3] */
 };
 
-static void dot(struct sheet *sheet, int64_t x, int64_t y, const uint8_t colour[3])
+static void draw_dot(struct sheet *sheet, int64_t x, int64_t y, const uint8_t colour[3])
 {
     memcpy(sheet->pixels + (y * sheet->width + x) * 3, colour, 3);
 }
 
-static uint8_t shade(float value)
+static uint8_t shade_of(float value)
 {
     float scaled = (value + 1.0f) * 127.5f;
     return (uint8_t)(scaled > 0.0f ? scaled < 255.0f ? scaled : 255.0f : 0.0f); /* NaN is black */
 }
 
-/* One latent frame at (left, top). */
+/* Draws one latent frame at (left, top). */
 static void draw_frame(struct sheet *sheet, const struct reel_picture *picture, int64_t frame, int64_t left,
                        int64_t top)
 {
@@ -56,13 +56,14 @@ static void draw_frame(struct sheet *sheet, const struct reel_picture *picture, 
                 float value = bias[c];
                 for (int64_t channel = 0; channel < CHANNELS; channel++)
                     value += red_green_blue[channel][c] * latent[channel * picture->video_frames * plane];
-                colour[c] = shade(value);
+                colour[c] = shade_of(value);
             }
-            dot(sheet, left + x, top + y, colour);
+            draw_dot(sheet, left + x, top + y, colour);
         }
 }
 
-/* The frame's number, two dots to a point of the digit; grey for frames that an earlier chunk made. */
+/* Draws the frame's number, each point of a digit as 2 x 2 dots; grey for frames that an earlier chunk
+ * made. */
 static void draw_number(struct sheet *sheet, int64_t number, int grey, int64_t left, int64_t top)
 {
     const uint8_t colour[3] = {grey ? 120 : 255, grey ? 120 : 220, grey ? 120 : 60};
@@ -73,7 +74,7 @@ static void draw_number(struct sheet *sheet, int64_t number, int grey, int64_t l
             for (int64_t x = 0; x < 6; x++)
                 if (digits[text[i] - '0'] >> (3 * (4 - y / 2) + 2 - x / 2) & 1 &&
                     left + 8 * i + x < sheet->width)
-                    dot(sheet, left + 8 * i + x, top + y, colour);
+                    draw_dot(sheet, left + 8 * i + x, top + y, colour);
 }
 
 static enum reel_status lay_out(const struct reel_event *chunk, int64_t frames, struct sheet *sheet)
@@ -97,7 +98,7 @@ static enum reel_status lay_out(const struct reel_event *chunk, int64_t frames, 
     return REEL_OK;
 }
 
-static enum reel_status cannot(const char *path, const char *what)
+static enum reel_status fail_folder(const char *path, const char *what)
 {
     return reel_fail(REEL_BAD_OUTPUT, "%s: output.preview could not be %s: %s", path, what, strerror(errno));
 }
@@ -105,8 +106,8 @@ static enum reel_status cannot(const char *path, const char *what)
 enum reel_status reel_preview_open(const char *folder)
 {
     if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-        return cannot(folder, "made");
-    return access(folder, W_OK | X_OK) == 0 ? REEL_OK : cannot(folder, "written");
+        return fail_folder(folder, "made");
+    return access(folder, W_OK | X_OK) == 0 ? REEL_OK : fail_folder(folder, "written");
 }
 
 enum reel_status reel_preview_write(const char *folder, const struct reel_event *chunk)

@@ -16,8 +16,7 @@ struct reel_progress reel_progress_open(void)
 {
     struct winsize size = {0};
     const char *told = getenv("REEL_TERMINAL_COLUMNS");
-    int columns = 0,
-        behind_mpirun = reel_launched_rank() >= 0; /* which gives its ranks terminals of its own */
+    int columns = 0, behind_mpirun = reel_launched_rank() >= 0; /* mpirun gives its ranks pseudo-terminals */
     if (!behind_mpirun && isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
         columns = size.ws_col > 0 ? size.ws_col : 80;
     else if (told)
@@ -27,7 +26,7 @@ struct reel_progress reel_progress_open(void)
 }
 
 /* 75 -> "1m15s". */
-static const char *spoken(double seconds, char text[TIME_BYTES])
+static const char *format_duration(double seconds, char text[TIME_BYTES])
 {
     long long s = (long long)(seconds + 0.5);
     if (s >= 3600)
@@ -47,19 +46,19 @@ static int64_t rank_bytes(const struct reel_plan *plan, int64_t rank)
     return bytes;
 }
 
-/* Of loading, from how long it took so far; the first pieces say little. */
+/* The seconds that loading still takes, estimated from its speed so far; rough at the start. */
 static double loading_left(const struct reel_event *event)
 {
     return event->done > 0 ? event->seconds * (double)(event->all - event->done) / (double)event->done : 0;
 }
 
-/* head [====>    ] tail, as wide as there is room for. */
-static void draw(const char *head, const char *tail, int64_t done, int64_t all, int columns, char *text,
-                 int bytes)
+/* Writes head[====>    ]tail, with a bar as wide as the columns allow. */
+static void format_bar(const char *head, const char *tail, int64_t done, int64_t all, int columns, char *text,
+                       int bytes)
 {
     char bar[BAR_MAX + 1];
     int room =
-        columns - (int)strlen(head) - (int)strlen(tail) - 3; /* brackets, and the last column stays free */
+        columns - (int)strlen(head) - (int)strlen(tail) - 3; /* the brackets; the last column stays free */
     if (room > BAR_MAX)
         room = BAR_MAX;
     if (room < BAR_MIN) {
@@ -82,15 +81,15 @@ void reel_progress_bar(const struct reel_event *event, int columns, char *text, 
     char head[64], tail[128], left[TIME_BYTES];
     if (event->kind == REEL_EVENT_LOADING) {
         snprintf(tail, sizeof tail, " %lld/%lld  %s left", (long long)event->done, (long long)event->all,
-                 spoken(loading_left(event), left));
-        draw("weights ", tail, event->done, event->all, columns, text, bytes);
+                 format_duration(loading_left(event), left));
+        format_bar("weights ", tail, event->done, event->all, columns, text, bytes);
         return;
     }
     int64_t done = event->iteration + 1;
     snprintf(head, sizeof head, "chunk %lld/%lld ", (long long)event->chunk + 1, (long long)event->chunks);
     snprintf(tail, sizeof tail, " %lld/%lld  %.3g s/it  job: %s left", (long long)done, (long long)event->of,
-             event->seconds, spoken(event->seconds_left, left));
-    draw(head, tail, done, event->of, columns, text, bytes);
+             event->seconds, format_duration(event->seconds_left, left));
+    format_bar(head, tail, done, event->of, columns, text, bytes);
 }
 
 void reel_progress_close(struct reel_progress *progress)
@@ -101,7 +100,7 @@ void reel_progress_close(struct reel_progress *progress)
     fflush(stdout);
 }
 
-static void redraw(struct reel_progress *progress, const struct reel_event *event)
+static void redraw_bar(struct reel_progress *progress, const struct reel_event *event)
 {
     char text[LINE_BYTES];
     reel_progress_bar(event, progress->columns, text, sizeof text);
@@ -109,31 +108,31 @@ static void redraw(struct reel_progress *progress, const struct reel_event *even
     progress->bar_is_drawn = 1;
 }
 
-static void step(struct reel_progress *progress, const struct reel_event *event)
+static void print_step(struct reel_progress *progress, const struct reel_event *event)
 {
     char left[TIME_BYTES];
     if (progress->columns > 0)
-        redraw(progress, event);
+        redraw_bar(progress, event);
     else
         printf("chunk %lld/%lld  iteration %lld/%lld  %.2f s  %s left\n", (long long)event->chunk + 1,
                (long long)event->chunks, (long long)event->iteration + 1, (long long)event->of,
-               event->seconds, spoken(event->seconds_left, left));
+               event->seconds, format_duration(event->seconds_left, left));
 }
 
-/* Lines are for those who wait: one every ten seconds. */
-static void loading(struct reel_progress *progress, const struct reel_event *event)
+/* Without a terminal: one line every ten seconds. */
+static void print_loading(struct reel_progress *progress, const struct reel_event *event)
 {
     char left[TIME_BYTES];
     if (progress->columns > 0) {
-        redraw(progress, event);
+        redraw_bar(progress, event);
     } else if (event->seconds >= progress->next_line_seconds) {
         printf("weights: %lld%%, %s left\n", (long long)(100 * event->done / event->all),
-               spoken(loading_left(event), left));
+               format_duration(loading_left(event), left));
         progress->next_line_seconds = event->seconds + SECONDS_A_LINE;
     }
 }
 
-/* What TeaCache gave, if it skipped anything. */
+/* Prints TeaCache's savings, if it skipped anything. */
 static void print_savings(const struct reel_event *event)
 {
     int64_t skipped = 0, computed = 0;
@@ -160,7 +159,7 @@ void reel_progress_event(struct reel_progress *progress, const struct reel_event
 {
     char left[TIME_BYTES], mesh[REEL_MESH_TEXT_BYTES];
     if (event->kind != REEL_EVENT_STEP && event->kind != REEL_EVENT_LOADING && progress->bar_is_drawn) {
-        printf("\r\033[K"); /* what follows takes the bar's place */
+        printf("\r\033[K"); /* the next line replaces the bar */
         progress->bar_is_drawn = 0;
     }
     switch (event->kind) {
@@ -173,17 +172,17 @@ void reel_progress_event(struct reel_progress *progress, const struct reel_event
                (double)rank_bytes(event->plan, 0) * 1e-9);
         break;
     case REEL_EVENT_LOADING:
-        loading(progress, event);
+        print_loading(progress, event);
         break;
     case REEL_EVENT_WEIGHTS:
         printf("weights: %.2f GB in %.1f s\n", (double)event->bytes * 1e-9, event->seconds);
         break;
     case REEL_EVENT_STEP:
-        step(progress, event);
+        print_step(progress, event);
         break;
     case REEL_EVENT_CHUNK:
         printf("chunk %lld/%lld  done in %s, %lld of %lld latent frames finished and written\n",
-               (long long)event->chunk + 1, (long long)event->chunks, spoken(event->seconds, left),
+               (long long)event->chunk + 1, (long long)event->chunks, format_duration(event->seconds, left),
                (long long)event->finished_frames, (long long)event->plan->work.video_frames);
         break;
     case REEL_EVENT_CHECKPOINT:
@@ -201,7 +200,7 @@ void reel_progress_event(struct reel_progress *progress, const struct reel_event
     case REEL_EVENT_DONE:
         print_savings(event);
         printf("done: %lld latent frames in %s\n", (long long)event->finished_frames,
-               spoken(event->seconds, left));
+               format_duration(event->seconds, left));
         break;
     }
     fflush(stdout);

@@ -1,4 +1,4 @@
-/* Measuring how far the transformer's output moves from call to call. */
+/* Measures how far the transformer's output moves from call to call. */
 #include "calibrate.h"
 
 #include <inttypes.h>
@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The distances, by a rule of no consequence: it computes every call. */
+/* Fills the forecast with the distance of every call. The TeaCache rule that this needs is a dummy: with
+ * threshold 0 it computes every call. */
 static enum reel_status find_distances(const struct reel_job *job, int64_t ranks,
                                        struct reel_forecast *forecast)
 {
@@ -34,8 +35,8 @@ static int ascending(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* A polynomial has as many coefficients as it can learn from different distances. Chunks that move alike have
- * the same, up to the order in which they are summed. */
+/* A fit needs at least as many different distances as the polynomial has coefficients. Chunks with the same
+ * timesteps have the same distances up to rounding, hence the tolerance of 1e-9. */
 static enum reel_status check_distances(const struct reel_timeline *timeline)
 {
     int64_t count = 0, different = 0;
@@ -74,13 +75,14 @@ enum reel_status reel_calibrate_open(const struct reel_job *job, int64_t ranks,
     calibrate->points = malloc((size_t)forecast->timeline.call_count * sizeof *calibrate->points);
     if (status == REEL_OK && !(calibrate->before && calibrate->points))
         status = reel_fail(REEL_NO_MEMORY,
-                           "no memory for the velocities of an iteration, %" PRId64 " numbers", elements);
+                           "no memory for the velocities of an iteration, %" PRId64 " elements", elements);
     if (status != REEL_OK)
         reel_calibrate_close(calibrate);
     return status;
 }
 
-/* How far a branch's velocity, [channels, window, plane], has moved over the frames that count. */
+/* The relative L1 change of a branch's velocity, [channels, window, plane], from then to now, over the frames
+ * f with counts[f]; over all frames where counts is NULL. */
 static double change_of(const struct reel_calibrate *calibrate, const uint8_t *counts, int64_t window,
                         const float *now, const float *then)
 {
@@ -110,7 +112,7 @@ void reel_calibrate_measure(void *context, int64_t chunk, int64_t iteration, con
             continue;
         point.change = change_of(calibrate, all ? NULL : mask, window, velocity + branch * count,
                                  calibrate->before + branch * count);
-        if (isfinite(point.change)) /* it is not where the output was all zero */
+        if (isfinite(point.change)) /* the change is not finite where the previous output was all zero */
             calibrate->points[calibrate->point_count++] = point;
     }
     memcpy(calibrate->before, velocity, (size_t)(calibrate->branches * count) * sizeof *velocity);

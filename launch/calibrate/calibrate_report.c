@@ -1,4 +1,4 @@
-/* What a calibration came to: as text, as JSON and as a plot. */
+/* The result of a calibration: as text, as JSON and as a plot. */
 #include "calibrate.h"
 
 #include "inspect.h"
@@ -81,7 +81,7 @@ enum reel_status reel_calibrate_print_json(const struct reel_calibrate *calibrat
     return REEL_OK;
 }
 
-/* First chunks and later ones, of either branch: 2 * (is a later one) + branch. */
+/* The kinds of points: 2 * (1 for a later chunk, 0 for the first) + branch. */
 enum { KINDS = 4, CURVE = 256, PANELS = 2, INK = 0x222222 };
 
 static const struct {
@@ -94,7 +94,7 @@ static const struct {
 
 struct drawing {
     double *memory, *distance[KINDS], *change[KINDS];
-    double *order, *measured, *fitted; /* of every point */
+    double *order, *measured, *fitted; /* [point_count] */
     double x[CURVE], y[CURVE];
     int64_t count[KINDS];
 };

@@ -1,4 +1,4 @@
-/* reel calibrate: an uncached run that is measured on rank 0, where the fit is made and written. */
+/* reel calibrate: an uncached run on all ranks. Rank 0 measures it, makes the fit and writes it. */
 #include "command.h"
 
 #include "arguments.h"
@@ -19,18 +19,18 @@
 
 enum { MODE, OUTPUT, PLOT, JSON, OPTIONS };
 
-/* Of rank 0, but for the job that is run. */
+/* Used on rank 0 only, except for job. */
 struct session {
-    struct reel_job asked; /* teacache.mode is what is calibrated */
-    struct reel_job job;   /* as it is run: uncached, and nothing written. The same on every rank */
-    char *text;            /* of asked */
+    struct reel_job asked; /* its teacache.mode is the mode to calibrate */
+    struct reel_job job;   /* the job that runs: uncached, and it writes nothing. The same on every rank */
+    char *text;            /* asked as YAML */
     char file[REEL_PATH_BYTES + 32], plot[REEL_PATH_BYTES + 32];
     int json;
     struct reel_progress progress;
     struct reel_calibrate calibrate;
 };
 
-/* Where to write: beside the output, if nothing is said; the plot beside the coefficients. */
+/* Where to write. Default: the coefficients beside output.latents, the plot beside the coefficients. */
 static enum reel_status name_files(const struct reel_option options[OPTIONS], struct session *session)
 {
     if (options[OUTPUT].value) {
@@ -57,23 +57,24 @@ static enum reel_status choose_mode(const char *given, enum reel_teacache_mode *
         *mode = strcmp(given, "e") == 0 ? REEL_TEACACHE_E : REEL_TEACACHE_E0;
     }
     REEL_NEED(*mode != REEL_TEACACHE_OFF, REEL_BAD_JOB,
-              "teacache.mode is off, expected e or e0, or --mode: it says what to calibrate");
+              "teacache.mode is off, expected e or e0, or the option --mode, which names the embedding to "
+              "calibrate");
     return REEL_OK;
 }
 
-/* Whether a file aside could be made, before the run takes its time. */
+/* Checks, before the long run, that path can be written: creates and deletes a temporary file beside it. */
 static enum reel_status check_writable(const char *path)
 {
-    char aside[REEL_PATH_BYTES + 128];
-    snprintf(aside, sizeof aside, "%s.tmp.%lld", path, (long long)getpid());
-    int file = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    char temporary[REEL_PATH_BYTES + 128];
+    snprintf(temporary, sizeof temporary, "%s.tmp.%lld", path, (long long)getpid());
+    int file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     REEL_NEED(file >= 0, REEL_BAD_OUTPUT, "%s could not be written: %s", path, strerror(errno));
     close(file);
-    unlink(aside);
+    unlink(temporary);
     return REEL_OK;
 }
 
-/* The job as it is run. */
+/* Makes the job that runs: without TeaCache, and without any output. */
 static void make_uncached(const struct reel_job *asked, struct reel_job *job)
 {
     *job = *asked;
@@ -84,8 +85,9 @@ static void make_uncached(const struct reel_job *asked, struct reel_job *job)
     memset(job->checkpoint.directory, 0, sizeof job->checkpoint.directory);
 }
 
-/* Everything that can be wrong before a weight is read. Not collective; on rank 0. */
-static enum reel_status prepare(int64_t count, char **arguments, int64_t ranks, struct session *session)
+/* Finds every error that can be found before weights are loaded. For rank 0. Not collective. */
+static enum reel_status prepare_session(int64_t count, char **arguments, int64_t ranks,
+                                        struct session *session)
 {
     struct reel_option options[OPTIONS] = {[MODE] = {.name = "--mode", .takes_value = 1},
                                            [OUTPUT] = {.name = "-o", .takes_value = 1},
@@ -105,24 +107,24 @@ static enum reel_status prepare(int64_t count, char **arguments, int64_t ranks, 
     return REEL_OK;
 }
 
-/* Progress, but for what it says of an output. */
-static void see(void *context, const struct reel_event *event)
+/* Shows progress, except the events that speak of an output file. */
+static void show_event(void *context, const struct reel_event *event)
 {
     struct session *session = context;
     if (!session->json && event->kind != REEL_EVENT_CHUNK && event->kind != REEL_EVENT_DONE)
         reel_progress_event(&session->progress, event);
 }
 
-static void measure(void *context, int64_t chunk, int64_t iteration, const float *velocity)
+static void measure_iteration(void *context, int64_t chunk, int64_t iteration, const float *velocity)
 {
     struct session *session = context;
     reel_calibrate_measure(&session->calibrate, chunk, iteration, velocity);
 }
 
 /* Collective over world. */
-static enum reel_status run(struct reel_comm *comm, struct session *session)
+static enum reel_status run_job(struct reel_comm *comm, struct session *session)
 {
-    struct reel_observer observer = {.see = see, .measure = measure, .context = session};
+    struct reel_observer observer = {.see = show_event, .measure = measure_iteration, .context = session};
     struct reel_start start = {.job_text = "", .device_from_job = 1};
     struct reel_sampler sampler;
     REEL_PASS(reel_agree(comm, reel_threads_choose(comm)));
@@ -132,8 +134,8 @@ static enum reel_status run(struct reel_comm *comm, struct session *session)
     return status;
 }
 
-/* Not collective; on rank 0. */
-static enum reel_status finish(struct session *session)
+/* Fits, writes and prints. For rank 0. Not collective. */
+static enum reel_status write_results(struct session *session)
 {
     struct reel_calibrate *calibrate = &session->calibrate;
     struct reel_calibration calibration = {.mode = session->asked.teacache.mode,
@@ -162,16 +164,17 @@ static enum reel_status run_calibrate(struct reel_comm *comm, int64_t count, cha
     enum reel_status status = session ? REEL_OK : reel_fail(REEL_NO_MEMORY, "no memory for the job");
     status = reel_agree(comm, status);
     if (status == REEL_OK)
-        status = reel_agree(comm, first ? prepare(count, arguments, comm->world.size, session) : REEL_OK);
+        status =
+            reel_agree(comm, first ? prepare_session(count, arguments, comm->world.size, session) : REEL_OK);
     if (status == REEL_OK)
         status = reel_broadcast(comm, &session->job, (int64_t)sizeof session->job);
     if (status == REEL_OK)
         status = reel_agree(comm, reel_watchdog_open(&watchdog, comm->world.rank, comm->world.size,
                                                      session->job.communication.timeout_s));
     if (status == REEL_OK)
-        status = run(comm, session);
+        status = run_job(comm, session);
     if (status == REEL_OK)
-        status = reel_agree(comm, first ? finish(session) : REEL_OK);
+        status = reel_agree(comm, first ? write_results(session) : REEL_OK);
     reel_watchdog_close(&watchdog);
     if (session) {
         reel_progress_close(&session->progress);
@@ -188,16 +191,16 @@ static void help(void)
         "reel calibrate JOB.yaml [--set key=value ...] [--mode e|e0] [-o FILE.json] [--plot FILE.png] "
         "[--json]\n\n"
         "Runs the job without TeaCache, on any number of ranks, and fits the polynomial that TeaCache needs\n"
-        "for such jobs: from the distance of the timestep embedding between two calls, as teacache.metric\n"
-        "counts it, to the relative L1 change of the transformer's output, of degree 4, least squares,\n"
-        "nowhere negative or falling over the distances of the job. output.latents, log and preview are\n"
-        "left alone. Then: teacache: {mode: e0, coefficients: FILE.json}.\n\n"
+        "for such jobs. It maps the distance of the timestep embedding between two calls (teacache.metric)\n"
+        "to the relative L1 change of the transformer's output. The fit is of degree 4, by least squares,\n"
+        "and is nowhere negative or falling over the distances of the job. output.latents, log and preview\n"
+        "are not written. To use the fit: teacache: {mode: e0, coefficients: FILE.json}.\n\n"
         "  --mode e|e0       the embedding to calibrate for (default: teacache.mode)\n"
         "  -o FILE.json      the coefficients (default: <output.latents>.coefficients.json)\n"
         "  --plot FILE.png   points and curve (default: the coefficients' name with .png)\n"
         "  --json            coefficients, fit error and every point as one JSON object\n\n"
-        "Exit code 2: the job's iterations have too few different distances (about 6 steps do); 5: a file\n"
-        "could not be written.\n");
+        "Exit code 2: the job's iterations have too few different distances (about 6 steps are enough);\n"
+        "5: a file could not be written.\n");
 }
 
 const struct reel_command reel_command_calibrate = {

@@ -1,4 +1,4 @@
-/* Least squares over non-negative unknowns: with five of them every set of zeros can be tried. */
+/* Least squares with five non-negative unknowns: few enough to try every subset of them as 0. */
 #include "polynomial.h"
 
 #include <math.h>
@@ -8,19 +8,20 @@ enum { DEGREE = REEL_POLYNOMIAL_DEGREE, UNKNOWNS = DEGREE + 1, COLUMNS = UNKNOWN
 
 static const double binomial[UNKNOWNS][UNKNOWNS] = {{1}, {1, 1}, {1, 2, 1}, {1, 3, 3, 1}, {1, 4, 6, 4, 1}};
 
-/* What the preference for a straight line weighs beside the points: enough to settle what they leave open, too
- * little to be seen where they do not. */
+/* The weight of the preference for a straight line, relative to the points: large enough to decide where the
+ * points allow several fits, too small to show where they allow one. */
 static const double straightness = 1e-6;
 
 static const double least_relative_span = 1e-3;
 
-/* Equations in their triangle: rows of [unknowns, right side], rotated in one by one. */
+/* A least-squares system as an upper triangle R: rows of [unknowns, right side]. Equations are added one by
+ * one with Givens rotations. */
 struct triangle {
-    int columns; /* the right side included */
+    int columns; /* including the right side */
     double at[COLUMNS][COLUMNS];
 };
 
-static void absorb(struct triangle *triangle, const double *equation)
+static void absorb_equation(struct triangle *triangle, const double *equation)
 {
     double row[COLUMNS];
     memcpy(row, equation, (size_t)triangle->columns * sizeof *row);
@@ -37,9 +38,9 @@ static void absorb(struct triangle *triangle, const double *equation)
     }
 }
 
-/* Solves for the unknowns of the set, the others being 0. Returns the squares left over; infinite when one that
- * should be positive is not. */
-static double solve(const struct triangle *all, unsigned set, double unknown[UNKNOWNS])
+/* Solves for the unknowns in the bit set; the others are 0. Returns the sum of squared errors, or infinity
+ * when an unknown of the set is not positive. */
+static double solve_subset(const struct triangle *all, unsigned set, double unknown[UNKNOWNS])
 {
     struct triangle some = {0};
     int which[COLUMNS];
@@ -51,7 +52,7 @@ static double solve(const struct triangle *all, unsigned set, double unknown[UNK
         double equation[COLUMNS] = {0};
         for (int c = 0; c < some.columns; c++)
             equation[c] = all->at[r][which[c]];
-        absorb(&some, equation);
+        absorb_equation(&some, equation);
     }
     int last = some.columns - 1;
     memset(unknown, 0, UNKNOWNS * sizeof *unknown);
@@ -66,7 +67,7 @@ static double solve(const struct triangle *all, unsigned set, double unknown[UNK
     return some.at[last][last] * some.at[last][last];
 }
 
-/* The Bernstein coefficients of the fit over t in 0 .. 1. */
+/* The Bernstein coefficients of the fit, over t in 0 .. 1. The unknowns are b0 and the increments d_i. */
 static void fit_bernstein(int64_t count, const double *x, const double *y, double min, double span,
                           double bernstein[UNKNOWNS])
 {
@@ -78,27 +79,27 @@ static void fit_bernstein(int64_t count, const double *x, const double *y, doubl
             from_here += binomial[DEGREE][i] * pow(t, i) * pow(1 - t, DEGREE - i);
             equation[i] = from_here;
         }
-        absorb(&all, equation);
+        absorb_equation(&all, equation);
     }
     for (int i = 1; i < DEGREE; i++) {
         double equation[COLUMNS] = {0};
         equation[i] = -weight;
         equation[i + 1] = weight;
-        absorb(&all, equation);
+        absorb_equation(&all, equation);
     }
     memset(bernstein, 0, UNKNOWNS * sizeof *bernstein);
     for (unsigned set = 0; set < 1u << UNKNOWNS; set++) {
-        double left = solve(&all, set, found);
+        double left = solve_subset(&all, set, found);
         if (!(left < best))
             continue;
         best = left;
         memcpy(bernstein, found, sizeof found);
     }
-    for (int i = 1; i <= DEGREE; i++) /* increments so far */
+    for (int i = 1; i <= DEGREE; i++) /* from increments to coefficients */
         bernstein[i] += bernstein[i - 1];
 }
 
-/* From Bernstein coefficients over t to powers of x, highest first. */
+/* Converts Bernstein coefficients over t to coefficients of the powers of x, highest power first. */
 static void to_powers(const double bernstein[UNKNOWNS], double min, double span,
                       double coefficients[UNKNOWNS])
 {
@@ -106,7 +107,7 @@ static void to_powers(const double bernstein[UNKNOWNS], double min, double span,
     for (int k = 0; k <= DEGREE; k++)
         for (int i = 0; i <= k; i++)
             of_t[k] += ((k - i) % 2 ? -1 : 1) * binomial[DEGREE][k] * binomial[k][i] * bernstein[i];
-    for (int k = DEGREE; k >= 0; k--) { /* Horner: times (x - least) / span, plus the next */
+    for (int k = DEGREE; k >= 0; k--) { /* Horner: multiply by (x - min) / span, add the next */
         for (int i = DEGREE; i >= 0; i--)
             of_x[i] = ((i > 0 ? of_x[i - 1] : 0) - min * of_x[i]) / span;
         of_x[0] += of_t[k];
@@ -131,7 +132,7 @@ enum reel_status reel_polynomial_fit(int64_t count, const double *x, const doubl
     REEL_NEED(count > 0, REEL_INTERNAL, "there is no point to fit");
     for (int64_t p = 0; p < count; p++) {
         REEL_NEED(isfinite(x[p]) && isfinite(y[p]) && x[p] >= 0 && y[p] >= 0, REEL_INTERNAL,
-                  "point %lld to fit is (%g, %g), expected finite numbers from 0 on", (long long)p, x[p],
+                  "point %lld to fit is (%g, %g), expected finite values of 0 or more", (long long)p, x[p],
                   y[p]);
         fit->min = fmin(fit->min, x[p]);
         fit->max = fmax(fit->max, x[p]);

@@ -1,4 +1,4 @@
-/* Reading and measuring two outputs. */
+/* Reads and measures two outputs. */
 #include "compare.h"
 
 #include "statistics.h"
@@ -21,7 +21,8 @@ static enum reel_status open_side(const char *path, struct reel_compare_side *si
     return REEL_OK;
 }
 
-/* Every latent counts: the whole of A makes the peak, and a frame that is broken says something of B. */
+/* The max - min of all latents of a side. Latents outside the compared frames are checked too: all of A's
+ * give the peak, and a broken frame of B is worth an error. */
 static enum reel_status measure_range(const struct reel_compare_side *side, double *range)
 {
     const int64_t *shape = side->file.shape;
@@ -55,7 +56,7 @@ static struct reel_latents latents_of(const struct reel_output_file *file)
                                  .columns = file->shape[3]};
 }
 
-static enum reel_status measure(struct reel_comparison *comparison)
+static enum reel_status measure_sides(struct reel_comparison *comparison)
 {
     const struct reel_compare_side *a = &comparison->side[0], *b = &comparison->side[1];
     struct reel_latents x = latents_of(&a->file), y = latents_of(&b->file);
@@ -64,7 +65,7 @@ static enum reel_status measure(struct reel_comparison *comparison)
     REEL_PASS(measure_range(b, &range));
     REEL_PASS(measure_range(a, &comparison->peak));
     REEL_NEED(comparison->peak > 0, REEL_BAD_INPUT,
-              "%s: its latents are all %g, expected different ones, whose range PSNR and SSIM need", a->path,
+              "%s: its latents are all %g, expected different ones: PSNR and SSIM need their range", a->path,
               (double)x.values[0]);
     return reel_similarity_open(&x, &y, comparison->peak, &comparison->similarity);
 }
@@ -76,7 +77,7 @@ enum reel_status reel_comparison_open(const char *a, const char *b, struct reel_
     if (status == REEL_OK)
         status = open_side(b, &comparison->side[1]);
     if (status == REEL_OK)
-        status = measure(comparison);
+        status = measure_sides(comparison);
     if (status != REEL_OK)
         reel_comparison_close(comparison);
     return status;

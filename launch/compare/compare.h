@@ -1,11 +1,12 @@
-/* Two outputs side by side: how far B is from A, the reference, say with TeaCache from without it.
+/* Compares two outputs: how far B is from A, the reference. For example, B with TeaCache and A without.
  *
  *     struct reel_comparison comparison;
  *     REEL_PASS(reel_comparison_open("full.h5", "cached.h5", &comparison));
  *     reel_comparison_print(&comparison, stdout);
  *     reel_comparison_close(&comparison);
  *
- * Compared are the latent frames that both have; similarity.h says what is measured. Not collective. */
+ * The latent frames that both outputs have are compared; similarity.h defines the measures.
+ * Not collective. */
 #ifndef REEL_COMPARE_H
 #define REEL_COMPARE_H
 
@@ -17,32 +18,33 @@
 
 enum { REEL_COMPARE_SIDES = 2 };
 
-/* An output, and how many of its forwards were computed and how many TeaCache skipped. */
+/* An output, with the number of its forwards that were computed and that TeaCache skipped. */
 struct reel_compare_side {
-    const char *path; /* the caller's */
+    const char *path; /* borrowed from the caller */
     struct reel_output_file file;
     int64_t computed, skipped;
 };
 
 struct reel_comparison {
     struct reel_compare_side side[REEL_COMPARE_SIDES]; /* A and B */
-    double peak;                                       /* largest less smallest latent of A, all its frames */
+    double peak;                                       /* max - min of A's latents, over all its frames */
     struct reel_similarity similarity;
 };
 
-/* Reads and measures. *comparison is the caller's, for reel_comparison_close; after an error there is nothing
- * to close. REEL_BAD_INPUT when a file is no output, they have no latent in common, a latent is not finite or
- * A's are all the same; REEL_NO_MEMORY. */
+/* Reads both files and measures. The caller closes *comparison with reel_comparison_close; after an error
+ * there is nothing to close. a and b must outlive *comparison. REEL_BAD_INPUT when a file is not an output of
+ * reel or has no finished frame, the shapes of their frames differ, a latent is not finite, or A's latents
+ * are all equal; REEL_NO_MEMORY. */
 enum reel_status reel_comparison_open(const char *a, const char *b, struct reel_comparison *comparison);
 void reel_comparison_close(struct reel_comparison *comparison);
 
-/* A table with a row per frame, within 80 columns but for the paths. */
+/* Prints a table with a row per frame. Its lines have at most 80 columns, except those with the paths. */
 void reel_comparison_print(const struct reel_comparison *comparison, FILE *to);
 
-/* One JSON object; null for what is infinite or does not exist. REEL_NO_MEMORY. */
+/* Prints one JSON object; a value that is infinite or does not exist is null. REEL_NO_MEMORY. */
 enum reel_status reel_comparison_print_json(const struct reel_comparison *comparison, FILE *to);
 
-/* PSNR, SSIM and relative L2 over the frames, as a PNG. REEL_BAD_OUTPUT, REEL_NO_MEMORY. */
+/* Writes a PNG of PSNR, SSIM and both L2 measures over the frames. REEL_BAD_OUTPUT, REEL_NO_MEMORY. */
 enum reel_status reel_comparison_plot(const struct reel_comparison *comparison, const char *path);
 
 #endif

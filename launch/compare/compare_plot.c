@@ -12,7 +12,7 @@ enum curve { PSNR, SSIM, RELATIVE, TEMPORAL, CURVES };
 
 enum { PANELS = 3, TEXT_BYTES = 512, NAME_BYTES = 64 };
 
-/* Every frame's measures, and those over all frames as lines from the first to the last. */
+/* The measures of every frame, and those over all frames, drawn as horizontal lines. */
 struct curves {
     int64_t frames;
     double *memory, *frame, *value[CURVES]; /* [frames] */
@@ -45,7 +45,7 @@ static enum reel_status curves_open(const struct reel_similarity *similarity, st
     return REEL_OK;
 }
 
-/* A curve and the line of all frames. */
+/* A curve over the frames, and the horizontal line of the measure over all frames. */
 static void add_pair(const struct curves *curves, enum curve c, const char *name, uint32_t colour,
                      struct reel_plot_series pair[2])
 {
@@ -88,7 +88,7 @@ static void write_titles(const struct reel_comparison *comparison, char title[TE
 enum reel_status reel_comparison_plot(const struct reel_comparison *comparison, const char *path)
 {
     struct curves curves;
-    struct reel_plot_series series[2 * CURVES]; /* a pair each */
+    struct reel_plot_series series[2 * CURVES]; /* a pair per measure */
     char title[TEXT_BYTES], psnr[TEXT_BYTES];
     REEL_PASS(curves_open(&comparison->similarity, &curves));
     add_pair(&curves, PSNR, "each frame", REEL_PLOT_BLUE, series + 2 * PSNR);
@@ -103,7 +103,7 @@ enum reel_status reel_comparison_plot(const struct reel_comparison *comparison, 
          .x_label = "latent frame",
          .y_label = "relative L2",
          .whole_x = 1,
-         .series = series + 2 * RELATIVE, /* and on to those of TEMPORAL */
+         .series = series + 2 * RELATIVE, /* and the two of TEMPORAL behind them */
          .series_count = 4},
     };
     enum reel_status status = reel_plot_write(path, "--plot", title, panels, PANELS);

@@ -1,4 +1,4 @@
-/* A comparison for people. */
+/* A comparison as text. */
 #include "compare.h"
 
 #include <inttypes.h>
@@ -29,17 +29,18 @@ static void print_notes(const struct reel_comparison *comparison, FILE *to)
 {
     const struct reel_compare_side *a = &comparison->side[0], *b = &comparison->side[1];
     int64_t frames = comparison->similarity.frames;
-    fprintf(to, "\npeak %.6g, for PSNR and SSIM: largest less smallest latent of A\n", comparison->peak);
+    fprintf(to, "\npeak %.6g, for PSNR and SSIM: the largest minus the smallest latent of A\n",
+            comparison->peak);
     if (a->file.finished_frames != b->file.finished_frames)
-        fprintf(to, "note: compared are the %" PRId64 " latent frames that both have\n", frames);
+        fprintf(to, "note: the %" PRId64 " latent frames that both have are compared\n", frames);
     for (int s = 0; s < REEL_COMPARE_SIDES; s++)
         if (!comparison->side[s].file.complete)
             fprintf(to, "note: %c is not complete\n", 'A' + s);
     if (a->file.seed != b->file.seed)
-        fprintf(to, "note: the seeds differ, so these are different videos from the start\n");
+        fprintf(to, "note: the seeds differ, so A and B are different videos from the first frame on\n");
 }
 
-/* A ratio that may be very small or large, or not exist. */
+/* A ratio as text: it may be very small or large, or NaN, which is shown as "-". */
 static const char *ratio_text(double value, char text[CELL_BYTES])
 {
     if (isnan(value))

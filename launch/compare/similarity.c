@@ -1,4 +1,4 @@
-/* Likeness of latents, in double precision. */
+/* Similarity of latents, computed in double precision. */
 #include "similarity.h"
 
 #include <inttypes.h>
@@ -14,8 +14,8 @@ static const float *plane_of(const struct reel_latents *latents, int64_t channel
     return latents->values + (channel * latents->frames + frame) * latents->rows * latents->columns;
 }
 
-/* Sums of squares: of the reference and of what differs from it, and the same of the changes since the frame
- * before. */
+/* Sums of squares over count latents: of the reference and of the differences from it; and of the reference's
+ * changes since the previous frame and of the differences from those. */
 struct sums {
     double reference, difference;
     double change, change_difference;
@@ -50,7 +50,7 @@ static double relative(double difference, double reference)
     return reference > 0 ? sqrt(difference / reference) : (double)INFINITY;
 }
 
-/* All but SSIM, which is no sum of squares. */
+/* All measures except SSIM, which is not a sum of squares. */
 static struct reel_likeness likeness_of(const struct sums *sums, double peak, int has_changes)
 {
     double error = sums->difference / (double)sums->count;
@@ -60,7 +60,7 @@ static struct reel_likeness likeness_of(const struct sums *sums, double peak, in
                                                              : (double)NAN};
 }
 
-/* One axis of the window: taps weights, at count places. */
+/* One axis of the window: taps weights, at count positions. */
 struct window {
     int64_t taps, count;
     double weight[TAPS];
@@ -83,7 +83,7 @@ static struct window window_of(int64_t extent)
 
 enum mean { A, B, AA, BB, AB, MEANS };
 
-/* What SSIM of planes of one shape needs; every buffer is one plane. */
+/* Working memory for SSIM on planes of one shape; every buffer holds one plane. */
 struct bench {
     int64_t rows, columns;
     struct window down, across;
@@ -96,7 +96,7 @@ static enum reel_status bench_open(int64_t rows, int64_t columns, struct bench *
     *bench = (struct bench){
         .rows = rows, .columns = columns, .down = window_of(rows), .across = window_of(columns)};
     bench->memory = malloc((size_t)(plane * (2 + MEANS)) * sizeof *bench->memory);
-    REEL_NEED(bench->memory, REEL_NO_MEMORY, "no memory for %d planes of %" PRId64 " x %" PRId64 " numbers",
+    REEL_NEED(bench->memory, REEL_NO_MEMORY, "no memory for %d planes of %" PRId64 " x %" PRId64 " elements",
               2 + MEANS, rows, columns);
     bench->product = bench->memory;
     bench->blurred = bench->memory + plane;
@@ -105,9 +105,9 @@ static enum reel_status bench_open(int64_t rows, int64_t columns, struct bench *
     return REEL_OK;
 }
 
-/* to [down.count, across.count] <- the windows' means of product. The axes are blurred one after the other,
- * with the taps outermost, so that the inner loops run along rows. */
-static void blur(const struct bench *bench, double *to)
+/* to [down.count, across.count] <- the weighted mean of product under the window at each position. Blurs the
+ * axes one after the other, with the loop over taps outside, so that the inner loops run along rows. */
+static void blur_plane(const struct bench *bench, double *to)
 {
     int64_t count = bench->across.count;
     for (int64_t y = 0; y < bench->rows; y++) {
@@ -131,7 +131,7 @@ static void blur(const struct bench *bench, double *to)
 
 static double plane_ssim(const struct bench *bench, const float *a, const float *b, double peak)
 {
-    int64_t plane = bench->rows * bench->columns, places = bench->down.count * bench->across.count;
+    int64_t plane = bench->rows * bench->columns, positions = bench->down.count * bench->across.count;
     double c1 = k1 * peak * k1 * peak, c2 = k2 * peak * k2 * peak, sum = 0;
     const float *const factors[MEANS][2] = {
         [A] = {a}, [B] = {b}, [AA] = {a, a}, [BB] = {b, b}, [AB] = {a, b}};
@@ -139,16 +139,16 @@ static double plane_ssim(const struct bench *bench, const float *a, const float 
         const float *left = factors[m][0], *right = factors[m][1];
         for (int64_t i = 0; i < plane; i++)
             bench->product[i] = (double)left[i] * (right ? (double)right[i] : 1);
-        blur(bench, bench->mean[m]);
+        blur_plane(bench, bench->mean[m]);
     }
-    for (int64_t i = 0; i < places; i++) {
+    for (int64_t i = 0; i < positions; i++) {
         double mean_a = bench->mean[A][i], mean_b = bench->mean[B][i];
         double variances = bench->mean[AA][i] - mean_a * mean_a + (bench->mean[BB][i] - mean_b * mean_b);
         double covariance = bench->mean[AB][i] - mean_a * mean_b;
         sum += (2 * mean_a * mean_b + c1) * (2 * covariance + c2) /
                ((mean_a * mean_a + mean_b * mean_b + c1) * (variances + c2));
     }
-    return sum / (double)places;
+    return sum / (double)positions;
 }
 
 static double frame_ssim(const struct bench *bench, const struct reel_latents *a,
@@ -160,8 +160,8 @@ static double frame_ssim(const struct bench *bench, const struct reel_latents *a
     return sum / (double)a->channels;
 }
 
-static void measure(const struct bench *bench, const struct reel_latents *a, const struct reel_latents *b,
-                    double peak, struct reel_similarity *similarity)
+static void measure_frames(const struct bench *bench, const struct reel_latents *a,
+                           const struct reel_latents *b, double peak, struct reel_similarity *similarity)
 {
     struct sums all = {0};
     double ssim = 0;
@@ -190,7 +190,7 @@ enum reel_status reel_similarity_open(const struct reel_latents *a, const struct
     REEL_PASS(bench_open(a->rows, a->columns, &bench));
     similarity->frame = malloc((size_t)similarity->frames * sizeof *similarity->frame);
     if (similarity->frame)
-        measure(&bench, a, b, peak, similarity);
+        measure_frames(&bench, a, b, peak, similarity);
     free(bench.memory);
     REEL_NEED(similarity->frame, REEL_NO_MEMORY, "no memory for the likeness of %" PRId64 " frames",
               similarity->frames);

@@ -1,4 +1,4 @@
-/* reel inspect: rank 0 finds out what a file is, reports, and prints. */
+/* reel inspect: rank 0 finds the kind of a file, makes the report, and prints it. */
 #include "command.h"
 
 #include "inspect.h"
@@ -63,7 +63,7 @@ static enum reel_status find_kind(const char *path, enum kind *kind)
 static enum reel_status report_on(const struct request *request, enum kind kind, json_t **report)
 {
     REEL_NEED(kind == OUTPUT || kind == CHECKPOINT || !request->job, REEL_BAD_JOB,
-              "%s: --job is for an output of reel or a checkpoint, which this is not", request->path);
+              "%s: --job is for an output of reel or a checkpoint, and this file is neither", request->path);
     if (kind == CHECKPOINT)
         return reel_inspect_checkpoint(request->path, request->job, report);
     if (kind == OUTPUT)
@@ -73,7 +73,7 @@ static enum reel_status report_on(const struct request *request, enum kind kind,
     return reel_inspect_model(request->path, report);
 }
 
-static void print(json_t *report, enum kind kind)
+static void print_report(json_t *report, enum kind kind)
 {
     if (kind == CHECKPOINT)
         reel_inspect_print_checkpoint(report, stdout);
@@ -85,7 +85,7 @@ static void print(json_t *report, enum kind kind)
         reel_inspect_print_model(report, stdout);
 }
 
-static enum reel_status inspect(int64_t count, char **arguments)
+static enum reel_status inspect_file(int64_t count, char **arguments)
 {
     struct request request;
     enum kind kind;
@@ -97,7 +97,7 @@ static enum reel_status inspect(int64_t count, char **arguments)
         json_dumpf(report, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
         putchar('\n');
     } else {
-        print(report, kind);
+        print_report(report, kind);
     }
     json_decref(report);
     REEL_NEED(fflush(stdout) == 0, REEL_BAD_OUTPUT, "standard output could not be written: %s",
@@ -107,7 +107,7 @@ static enum reel_status inspect(int64_t count, char **arguments)
 
 static enum reel_status run_inspect(struct reel_comm *comm, int64_t count, char **arguments)
 {
-    enum reel_status status = comm->world.rank == 0 ? inspect(count, arguments) : REEL_OK;
+    enum reel_status status = comm->world.rank == 0 ? inspect_file(count, arguments) : REEL_OK;
     return reel_agree(comm, status);
 }
 
@@ -115,11 +115,10 @@ static void help(void)
 {
     printf(
         "reel inspect FILE|DIR [--json] [--job]\n\n"
-        "Says what a model (DIR, FILE.safetensors, synthetic:PRESET), a safetensors file of inputs, a\n"
-        "checkpoint or an output of reel is, what it holds and whether it is whole. --json prints one JSON\n"
-        "object; --job adds the job of an output or a checkpoint. Exit code 4: the file is missing, damaged, "
-        "or\n"
-        "nothing that reel knows.\n");
+        "Shows what a file holds and whether it is complete: a model (DIR, FILE.safetensors,\n"
+        "synthetic:PRESET), a safetensors file of inputs, a checkpoint, or an output of reel. --json prints\n"
+        "one JSON object; --job adds the job of an output or a checkpoint. Exit code 4: the file is missing\n"
+        "or damaged, or its kind is unknown to reel.\n");
 }
 
 const struct reel_command reel_command_inspect = {.name = "inspect",

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static enum reel_status check(const char *path, struct reel_checksums *checksums)
+static enum reel_status check_file(const char *path, struct reel_checksums *checksums)
 {
     int file = open(path, O_RDONLY | O_CLOEXEC);
     REEL_NEED(file >= 0, REEL_BAD_INPUT, "%s: %s", path, strerror(errno));
@@ -48,9 +48,9 @@ static json_t *report_of(const char *path, const struct reel_checksums *checksum
 static json_t *arrays_of(const struct reel_checksums *checksums)
 {
     json_t *list = json_array();
-    for (int64_t r = 0; r < checksums->run_count; r++)
-        json_array_append_new(list, json_pack("{s:I, s:I}", "offset", (json_int_t)checksums->runs[r].offset,
-                                              "bytes", (json_int_t)checksums->runs[r].bytes));
+    for (int64_t r = 0; r < checksums->range_count; r++)
+        json_array_append_new(list, json_pack("{s:I, s:I}", "offset", (json_int_t)checksums->ranges[r].offset,
+                                              "bytes", (json_int_t)checksums->ranges[r].bytes));
     return list;
 }
 
@@ -59,7 +59,7 @@ enum reel_status reel_inspect_checkpoint(const char *path, int with_job, json_t 
     struct reel_checksums checksums;
     struct reel_checkpoint checkpoint;
     *report = NULL;
-    REEL_PASS(check(path, &checksums));
+    REEL_PASS(check_file(path, &checksums));
     REEL_PASS(reel_checkpoint_read(path, &checkpoint));
     *report = report_of(path, &checksums, &checkpoint);
     int done = *report && json_object_set_new(*report, "bytes", json_integer(checksums.file_bytes)) == 0 &&
@@ -83,12 +83,12 @@ void reel_inspect_print_checkpoint(json_t *report, FILE *to)
     if (gmtime_r(&saved, &date))
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S UTC", &date);
     const char *job = reel_inspect_string(report, "job");
-    fprintf(to, "%s: checkpoint %lld of reel, whole\n", reel_inspect_string(report, "path"),
+    fprintf(to, "%s: checkpoint %lld of reel, intact\n", reel_inspect_string(report, "path"),
             (long long)reel_inspect_integer(report, "generation"));
     reel_inspect_line(to, "saved", "%s, %s", when,
                       reel_inspect_bytes(reel_inspect_integer(report, "bytes"), bytes));
     reel_inspect_line(to, "complete", "%s", json_is_true(json_object_get(report, "complete")) ? "yes" : "no");
-    reel_inspect_line(to, "goes on at",
+    reel_inspect_line(to, "resumes at",
                       "chunk %lld, iteration %lld (%lld iterations done, started %lld time%s)",
                       (long long)reel_inspect_integer(report, "chunk"),
                       (long long)reel_inspect_integer(report, "iteration"),

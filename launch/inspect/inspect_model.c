@@ -48,7 +48,7 @@ static json_t *architecture_of(const struct reel_model *model)
         (int)model->has_fps, "presets", presets, "parameters", (json_int_t)reel_model_parameters(model));
 }
 
-/* Tensors and bytes of every type that occurs: {"BF16": {"tensors": 98, "bytes": 1234}}. */
+/* Tensors and bytes of every dtype that occurs: {"BF16": {"tensors": 98, "bytes": 1234}}. */
 static json_t *dtypes_of(const struct reel_model_index *index)
 {
     json_t *dtypes = json_object();
@@ -67,7 +67,7 @@ static json_t *dtypes_of(const struct reel_model_index *index)
     return dtypes;
 }
 
-/* Weights of fp8, and how many of them have a scale. */
+/* The number of fp8 weights, and how many of them have a scale. */
 static json_t *fp8_of(const struct reel_model_index *index)
 {
     int64_t weights = 0, scaled = 0;
@@ -79,8 +79,9 @@ static json_t *fp8_of(const struct reel_model_index *index)
     return json_pack("{s:I, s:I}", "weights", (json_int_t)weights, "scaled", (json_int_t)scaled);
 }
 
-/* What the files say beside the model that they claim to be, and why reel would refuse them. */
-static void compare(const char *path, struct reel_model_files *files, json_t *report)
+/* Adds to the report how the files differ from the architecture that they claim to be, and why reel would
+ * refuse them. */
+static void add_review(const char *path, struct reel_model_files *files, json_t *report)
 {
     struct reel_model_review review = {0};
     enum reel_status status = reel_model_describe(path, files);
@@ -116,7 +117,7 @@ enum reel_status reel_inspect_model(const char *path, json_t **report)
                         layout_of(&files), "tensors", (json_int_t)files.index.count, "bytes",
                         (json_int_t)bytes, "dtypes", dtypes_of(&files.index));
     if (*report)
-        compare(path, &files, *report);
+        add_review(path, &files, *report);
     reel_model_close(&files);
     REEL_NEED(*report, REEL_NO_MEMORY, "%s: no memory for the report, or its path is not UTF-8", path);
     return REEL_OK;
@@ -150,7 +151,7 @@ static void print_architecture(json_t *model, FILE *to)
                       (double)parameters * (billions ? 1e-9 : 1e-6), billions ? "billion" : "million");
 }
 
-/* "2 missing: a, b", or nothing. */
+/* A line such as "missing  2: a, b"; nothing when the count is 0. */
 static void print_names(json_t *report, const char *key, FILE *to)
 {
     json_t *names = json_object_get(report, key);
@@ -189,7 +190,8 @@ void reel_inspect_print_model(json_t *report, FILE *to)
         reel_inspect_line(to, "layout", "%s names, %s%s, %lld file%s", reel_inspect_string(layout, "naming"),
                           prefix[0] ? "prefix " : "no prefix", prefix, files, files == 1 ? "" : "s");
     if (!synthetic)
-        reel_inspect_line(to, "config", "%s", config[0] ? config : "none: the shapes say what it is");
+        reel_inspect_line(to, "config", "%s",
+                          config[0] ? config : "none: the architecture follows from the shapes");
     if (model)
         print_architecture(model, to);
     if (synthetic)

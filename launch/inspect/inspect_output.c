@@ -4,7 +4,7 @@
 #include "output_read.h"
 #include "statistics.h"
 
-/* The pixel frames of so many latent ones. */
+/* The number of pixel frames that so many latent frames decode to. */
 static int64_t pixel_frames(int64_t latent_frames)
 {
     return latent_frames > 0 ? 4 * (latent_frames - 1) + 1 : 0;
@@ -24,8 +24,8 @@ static json_t *chunks_of(const struct reel_output_file *file)
     return list;
 }
 
-/* Adds mean and deviation of every channel, and the count of numbers that are not finite. */
-static void measure(const struct reel_output_file *file, json_t *report)
+/* Adds the mean and deviation of every channel, and the number of values that are not finite. */
+static void measure_channels(const struct reel_output_file *file, json_t *report)
 {
     int64_t plane = file->shape[1] * file->shape[2] * file->shape[3], not_finite = 0;
     json_t *list = json_array();
@@ -64,7 +64,7 @@ enum reel_status reel_inspect_output(const char *path, int with_job, json_t **re
     REEL_PASS(reel_output_open(path, &file));
     *report = report_of(path, &file);
     if (*report)
-        measure(&file, *report);
+        measure_channels(&file, *report);
     int done = *report && (!with_job || json_object_set_new(*report, "job", json_string(file.job)) == 0);
     reel_output_close(&file);
     if (!done) {
@@ -75,7 +75,7 @@ enum reel_status reel_inspect_output(const char *path, int with_job, json_t **re
     return REEL_OK;
 }
 
-/* "30 computed, 12 skipped" of a branch; "-" where it was not called. */
+/* "30 computed, 12 skipped" for a branch; "-" when it was never called. */
 static void calls_text(json_t *chunk, size_t branch, char *text, size_t bytes)
 {
     json_t *computed = json_array_get(json_object_get(chunk, "computed"), branch);

@@ -1,4 +1,4 @@
-/* reel inspect of safetensors files that are no model. */
+/* reel inspect of safetensors files that are not a model. */
 #include "inspect.h"
 
 #include "safetensors.h"
@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE = 1 << 18, USE_BYTES = 200, NAME_COLUMNS = 44, SHAPE_COLUMNS = 38 };
+enum { SLICE = 1 << 18, USE_BYTES = 200, NAME_COLUMNS = 44, SHAPE_COLUMNS = 38 };
 
-/* The tensors that a job takes, by name; those of a chunk have its number behind a dot. */
+/* The tensors that a job reads, by name. The tensor of one chunk is named NAME.<chunk>. */
 static const struct use {
     const char *name, *key, *what;
     int dims;
-    int whole, chunked; /* whether NAME and NAME.<chunk> are used */
-    const char *from;   /* between what and the number of a chunk */
+    int whole, chunked; /* whether NAME is read; whether NAME.<chunk> is read */
+    const char *from;   /* words between what and the number of the chunk */
 } uses[] = {
     {"prompt_embeds", "prompt.embeds", "the prompt", 2, 1, 1, "from chunk"},
     {"negative_prompt_embeds", "prompt.embeds", "the negative prompt", 2, 1, 1, "from chunk"},
@@ -23,11 +23,11 @@ static const struct use {
     {"y", "prompt.embeds", "the condition of an i2v model", 4, 1, 1, "in chunk"},
     {"noise", "sampler.noise", "the noise", 4, 0, 1, "of chunk"},
     {"addnoise", "sampler.noise", "the prefix's noise", 5, 0, 1, "of chunk"},
-    {"prefix_latents", "diffusion_forcing.prefix_latents", "the start that is kept", 4, 1, 0, ""},
+    {"prefix_latents", "diffusion_forcing.prefix_latents", "the given start of the video", 4, 1, 0, ""},
     {"end_latents", "diffusion_forcing.end_latents", "the end that is appended", 4, 1, 0, ""},
 };
 
-/* The number behind name and a dot; -1 for name itself, -2 for another name. */
+/* The chunk when text is NAME.<chunk>; -1 when text is the name itself; -2 when it is another name. */
 static int64_t chunk_of(const char *text, const char *name)
 {
     size_t length = strlen(name);
@@ -47,7 +47,7 @@ static int is_read(enum reel_dtype dtype)
     return dtype == REEL_F32 || dtype == REEL_BF16 || dtype == REEL_F16 || dtype == REEL_F64;
 }
 
-/* What reel run would take the tensor for: "sampler.noise: the noise of chunk 3", or "nothing". */
+/* What reel run would use the tensor for: "sampler.noise: the noise of chunk 3", or "nothing". */
 static void use_of(const struct reel_safetensors_entry *entry, char text[USE_BYTES])
 {
     snprintf(text, USE_BYTES, "nothing");
@@ -70,17 +70,17 @@ static void use_of(const struct reel_safetensors_entry *entry, char text[USE_BYT
     }
 }
 
-/* Reads the whole tensor; *known is 0 for a type that is not read. */
-static enum reel_status measure(const struct reel_safetensors *file,
-                                const struct reel_safetensors_entry *entry, void *room,
-                                struct reel_statistics *statistics, int *known)
+/* Reads the whole tensor. *known is 0 when reel does not read its dtype; the statistics are then empty. */
+static enum reel_status measure_tensor(const struct reel_safetensors *file,
+                                       const struct reel_safetensors_entry *entry, void *room,
+                                       struct reel_statistics *statistics, int *known)
 {
     enum reel_dtype dtype = entry->dtype;
     int floating = is_read(dtype) || reel_dtype_is_fp8(dtype);
     *known = floating || dtype == REEL_I64 || dtype == REEL_I32 || dtype == REEL_U8 || dtype == REEL_BOOL;
     *statistics = (struct reel_statistics){0};
-    for (int64_t first = 0; *known && first < entry->elements; first += PIECE) {
-        int64_t count = entry->elements - first < PIECE ? entry->elements - first : PIECE;
+    for (int64_t first = 0; *known && first < entry->elements; first += SLICE) {
+        int64_t count = entry->elements - first < SLICE ? entry->elements - first : SLICE;
         if (floating) {
             REEL_PASS(reel_safetensors_read_weights(file, entry, first, count, room));
             reel_statistics_add(statistics, room, count);
@@ -92,13 +92,13 @@ static enum reel_status measure(const struct reel_safetensors *file,
     return REEL_OK;
 }
 
-static enum reel_status describe(const struct reel_safetensors *file,
-                                 const struct reel_safetensors_entry *entry, void *room, json_t *list)
+static enum reel_status describe_tensor(const struct reel_safetensors *file,
+                                        const struct reel_safetensors_entry *entry, void *room, json_t *list)
 {
     struct reel_statistics s;
     char use[USE_BYTES];
     int known;
-    REEL_PASS(measure(file, entry, room, &s, &known));
+    REEL_PASS(measure_tensor(file, entry, room, &s, &known));
     use_of(entry, use);
     json_t *shape = json_array();
     for (int d = 0; d < entry->dims; d++)
@@ -114,7 +114,7 @@ static enum reel_status describe(const struct reel_safetensors *file,
     return REEL_OK;
 }
 
-static enum reel_status describe_all(const struct reel_safetensors *file, json_t *report)
+static enum reel_status describe_tensors(const struct reel_safetensors *file, json_t *report)
 {
     json_t *list = json_array(), *metadata = json_object();
     json_object_set_new(report, "tensors", list);
@@ -122,12 +122,12 @@ static enum reel_status describe_all(const struct reel_safetensors *file, json_t
     const char *key;
     for (int64_t k = 0; (key = reel_safetensors_metadata_key(file, k)); k++)
         json_object_set_new(metadata, key, json_string(reel_safetensors_metadata(file, key)));
-    void *room = malloc(PIECE * sizeof(int64_t));
+    void *room = malloc(SLICE * sizeof(int64_t));
     REEL_NEED(room && list && metadata, REEL_NO_MEMORY, "%s: no memory to read it",
               reel_safetensors_path(file));
     enum reel_status status = REEL_OK;
     for (int64_t i = 0; i < reel_safetensors_count(file) && status == REEL_OK; i++)
-        status = describe(file, reel_safetensors_at(file, i), room, list);
+        status = describe_tensor(file, reel_safetensors_at(file, i), room, list);
     free(room);
     return status;
 }
@@ -139,7 +139,7 @@ enum reel_status reel_inspect_tensors(const char *path, json_t **report)
     REEL_PASS(reel_safetensors_open(path, &file));
     json_t *made = json_pack("{s:s, s:s}", "kind", "tensors", "path", path);
     enum reel_status status =
-        made ? describe_all(file, made)
+        made ? describe_tensors(file, made)
              : reel_fail(REEL_NO_MEMORY, "%s: no memory for the report, or its path is not UTF-8", path);
     reel_safetensors_close(file);
     if (status == REEL_OK)
@@ -149,7 +149,7 @@ enum reel_status reel_inspect_tensors(const char *path, json_t **report)
     return status;
 }
 
-/* "[16, 5, any]" from the report. */
+/* The shape in the report as text, such as "[16, 5, 68, 120]". */
 static void shape_text(json_t *shape, char text[REEL_SHAPE_TEXT_BYTES])
 {
     int64_t extents[REEL_SAFETENSORS_DIMS];

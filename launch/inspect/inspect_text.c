@@ -1,4 +1,4 @@
-/* What the reports of reel inspect share. */
+/* Helpers that all reports of reel inspect use. */
 #include "inspect.h"
 
 #include <math.h>
@@ -36,8 +36,8 @@ json_t *reel_inspect_real(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-/* How much of text goes into one line of width columns: to the last space in it, or all of it where it has
- * none. */
+/* How many characters of text fit into a line of width columns: all of it when short enough, else up to the
+ * last space, else width. */
 static int line_length(const char *text, int width)
 {
     int length = (int)strlen(text), end = width;

@@ -1,10 +1,10 @@
-/* What must hold between the values of a job. */
+/* Checks between the values of a job. */
 #include "job_file.h"
 
 #include <string.h>
 #include <sys/stat.h>
 
-/* The place of a key, to open a sentence; the buffer is the caller's. */
+/* Writes where the named key was set, to begin a message, into the caller's buffer place, and returns it. */
 static const char *place_of(const struct reel_job_origin *origin, const char *name,
                             char place[REEL_PLACE_BYTES])
 {
@@ -12,7 +12,8 @@ static const char *place_of(const struct reel_job_origin *origin, const char *na
     return place;
 }
 
-/* The pictures' sides and the number of frames: what the latent grid and its patches can hold. */
+/* Sides must be a multiple of 16 pixels (8 per latent pixel, 2 latent pixels per patch), frames 4k+1 (k+1
+ * latent frames). */
 static enum reel_status check_shape(const struct reel_job *job, const struct reel_job_origin *origin)
 {
     char place[REEL_PLACE_BYTES];
@@ -35,7 +36,7 @@ static enum reel_status check_shape(const struct reel_job *job, const struct ree
     return REEL_OK;
 }
 
-/* Latent frames that have to be whole blocks. */
+/* Checks that so many pixel frames make a whole number of causal blocks. */
 static enum reel_status check_blocks(const struct reel_job *job, const struct reel_job_origin *origin,
                                      const char *name, int64_t frames)
 {
@@ -43,17 +44,16 @@ static enum reel_status check_blocks(const struct reel_job *job, const struct re
     int64_t latent = reel_latent_frames(frames), block = job->diffusion_forcing.causal_block_size;
     REEL_NEED(latent % block == 0, REEL_BAD_JOB,
               "%s: diffusion_forcing.causal_block_size is %lld and %s is %lld (%lld latent frames), expected "
-              "latent "
-              "frames that are a multiple of the block",
+              "latent frames that are a multiple of the block",
               place_of(origin, "diffusion_forcing.causal_block_size", place), (long long)block, name,
               (long long)frames, (long long)latent);
     return REEL_OK;
 }
 
-/* How the video is cut into chunks. One that is not longer than base_frames is one chunk whatever the
- * overlap; a longer one without overlap is one chunk too, through which a window of base_frames slides, and
- * that window moves on only if its blocks start late enough after each other to be through before the next
- * ones come. */
+/* The cut of the video into chunks. A video of at most base_frames is one chunk, whatever the overlap. A
+ * longer video without overlap is also one chunk, and a window of base_frames slides through it. The window
+ * advances only when its first block is finished, and that must be before the next block has to start:
+ * ar_step times the blocks of the window must be at least sampler.steps. */
 static enum reel_status check_chunks(const struct reel_job *job, const struct reel_job_origin *origin)
 {
     char place[REEL_PLACE_BYTES];
@@ -66,7 +66,7 @@ static enum reel_status check_chunks(const struct reel_job *job, const struct re
               "diffusion_forcing.base_frames, %lld",
               place_of(origin, "diffusion_forcing.overlap_frames", place), (long long)overlap,
               (long long)base);
-    if (is_long) /* else neither base nor overlap cuts anything */
+    if (is_long) /* else the video is one chunk, and base and overlap have no effect */
         REEL_PASS(check_blocks(job, origin, "diffusion_forcing.base_frames", base));
     if (!is_long || overlap == 0)
         REEL_PASS(check_blocks(job, origin, "video.frames", frames));
@@ -78,15 +78,14 @@ static enum reel_status check_chunks(const struct reel_job *job, const struct re
     int64_t window = reel_latent_frames(base) / block, min = (steps + window - 1) / window;
     REEL_NEED(!is_long || overlap > 0 || ar_step >= min, REEL_BAD_JOB,
               "%s: diffusion_forcing.ar_step is %lld, expected at least %lld: without overlap_frames a video "
-              "of %lld "
-              "frames is one pass with a window of %lld blocks (base_frames %lld), through which %lld steps "
-              "must fit",
+              "of %lld frames is one pass with a window of %lld blocks (base_frames %lld), through which "
+              "%lld steps must fit",
               place_of(origin, "diffusion_forcing.ar_step", place), (long long)ar_step, (long long)min,
               (long long)frames, (long long)window, (long long)base, (long long)steps);
     return REEL_OK;
 }
 
-/* Whether two paths, both absolute, lead to one file, by another name or a link too. */
+/* Whether two absolute paths lead to the same file or folder, also through links. */
 static int same_file(const char *a, const char *b)
 {
     struct stat of_a, of_b;
@@ -96,7 +95,7 @@ static int same_file(const char *a, const char *b)
            of_a.st_ino == of_b.st_ino && (S_ISREG(of_a.st_mode) || S_ISDIR(of_a.st_mode));
 }
 
-/* Nothing that is read or written twice may be written over. */
+/* No output may overwrite an input or another output. */
 static enum reel_status check_paths(const struct reel_job *job, const struct reel_job_origin *origin)
 {
     char place[REEL_PLACE_BYTES];
@@ -127,19 +126,18 @@ static enum reel_status check_paths(const struct reel_job *job, const struct ree
     return REEL_OK;
 }
 
-/* A job that stops in time needs a place to save in. */
+/* A job with a time limit needs a folder for its checkpoint. */
 static enum reel_status check_saving(const struct reel_job *job, const struct reel_job_origin *origin)
 {
     char place[REEL_PLACE_BYTES];
     REEL_NEED(job->checkpoint.time_limit_s == 0 || job->checkpoint.directory[0], REEL_BAD_JOB,
               "%s: checkpoint.time_limit is set and checkpoint.directory is off, expected auto or a folder: "
-              "all would be "
-              "lost",
+              "otherwise all work would be lost",
               place_of(origin, "checkpoint.time_limit", place));
     return REEL_OK;
 }
 
-/* NCCL moves what GPUs have. */
+/* NCCL transfers GPU memory only. */
 static enum reel_status check_transport(const struct reel_job *job, const struct reel_job_origin *origin)
 {
     char place[REEL_PLACE_BYTES];

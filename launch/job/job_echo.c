@@ -7,7 +7,7 @@
 
 enum { HELP_COLUMNS = 100, HELP_INDENT = 34 };
 
-/* Whether key k opens its section, here and in the help. */
+/* Whether the heading of key k's section must be printed before it. before is the key printed last, or -1. */
 static int opens_section(int64_t k, int64_t before)
 {
     const struct reel_key *key = reel_key_at(k);
@@ -27,7 +27,7 @@ char *reel_job_echo(const struct reel_job *job)
 {
     char *echo = NULL, text[REEL_TEXT_BYTES];
     size_t bytes = 0;
-    int64_t before = -1; /* the last key that was printed: a section opens with its first key that is set */
+    int64_t before = -1; /* the last key printed: a section begins with its first key that is set */
     FILE *out = open_memstream(&echo, &bytes);
     if (!out)
         return NULL;
@@ -49,7 +49,8 @@ char *reel_job_echo(const struct reel_job *job)
     return echo;
 }
 
-/* The words of text, broken before HELP_COLUMNS; out is at column, new lines begin at HELP_INDENT. */
+/* Prints the words of text with line breaks before HELP_COLUMNS. out is at column; new lines begin at
+ * HELP_INDENT. */
 static void print_words(FILE *out, const char *text, int column)
 {
     while (*text) {

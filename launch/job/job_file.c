@@ -9,13 +9,14 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What reading a job file or a --set needs at hand. */
+/* The state while the job file and then the settings are read. */
 struct reader {
     struct reel_job *job;
     struct reel_job_origin *origin;
-    const char *folder; /* of relative paths */
-    int64_t
-        section_line[REEL_KEYS_MAX]; /* of the section that the key of this index opens, where it was seen */
+    const char *folder; /* against which relative paths are resolved */
+    /* Lines of the sections in the file, each at the index of the first key of the section; 0: not seen
+     * yet. */
+    int64_t section_line[REEL_KEYS_MAX];
 };
 
 static enum reel_status read_text(const char *path, char **text, int64_t *bytes)
@@ -44,7 +45,7 @@ static enum reel_status unknown_key(const char *place, const char *name)
                      place, *name ? name : "an empty name");
 }
 
-/* One key of the file; section is empty at the top level. */
+/* Reads one key of the file; section is "" at the top level. */
 static enum reel_status read_entry(struct reader *reader, const char *section,
                                    const struct reel_yaml_entry *entry)
 {
@@ -55,10 +56,10 @@ static enum reel_status read_entry(struct reader *reader, const char *section,
     if (!key)
         return unknown_key(place, name);
     REEL_NEED(*section || !reel_key_section_bytes(key), REEL_BAD_JOB,
-              "%s: %s stands at the top level, expected %s below %.*s:", place, name, strchr(name, '.') + 1,
+              "%s: %s is at the top level, expected %s below %.*s:", place, name, strchr(name, '.') + 1,
               (int)reel_key_section_bytes(key), name);
     int64_t *line = &reader->origin->line[reel_key_index(key)];
-    REEL_NEED(!*line, REEL_BAD_JOB, "%s: %s stands a second time, expected it once (line %lld has it)", place,
+    REEL_NEED(!*line, REEL_BAD_JOB, "%s: %s is set a second time, expected once (line %lld sets it)", place,
               name, (long long)*line);
     *line = entry->line;
     struct reel_value value;
@@ -76,7 +77,7 @@ static enum reel_status read_section(struct reader *reader, const struct reel_ya
         if (strncmp(reel_key_at(k)->name, section->name, bytes) == 0 && reel_key_at(k)->name[bytes] == '.')
             line = &reader->section_line[k];
     REEL_NEED(!*line, REEL_BAD_JOB,
-              "%.200s:%lld: %s stands a second time, expected it once (line %lld has it)", path,
+              "%.200s:%lld: %s begins a second time, expected once (line %lld begins it)", path,
               (long long)section->line, section->name, (long long)*line);
     *line = section->line;
     reel_yaml_value(section->node, &value);
@@ -148,7 +149,7 @@ static enum reel_status read_set(struct reader *reader, const char *set)
     return status;
 }
 
-/* `checkpoint.directory: auto` is a folder beside the output. */
+/* Replaces `checkpoint.directory: auto` by a folder beside the output. */
 static enum reel_status name_checkpoints(const struct reel_job_origin *origin, struct reel_job *job)
 {
     static const char end[] = ".checkpoint";
@@ -164,7 +165,7 @@ static enum reel_status name_checkpoints(const struct reel_job_origin *origin, s
     return REEL_OK;
 }
 
-static enum reel_status need_required(const struct reel_job_origin *origin, const struct reel_job *job)
+static enum reel_status check_required(const struct reel_job_origin *origin, const struct reel_job *job)
 {
     char expects[REEL_EXPECTS_BYTES];
     for (int64_t k = 0; k < reel_key_count(); k++) {
@@ -200,7 +201,7 @@ enum reel_status reel_job_load(const char *path, const char *const *sets, int64_
     reader.folder = here;
     for (int64_t s = 0; s < set_count; s++)
         REEL_PASS(read_set(&reader, sets[s]));
-    REEL_PASS(need_required(&origin, job));
+    REEL_PASS(check_required(&origin, job));
     REEL_PASS(name_checkpoints(&origin, job));
     return reel_job_checks(job, &origin);
 }

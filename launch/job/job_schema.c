@@ -1,4 +1,4 @@
-/* The table of keys and how to find one's way in it. */
+/* The table of keys, and functions that search and describe it. */
 #include "job_schema.h"
 
 #include "model.h"
@@ -18,9 +18,9 @@
 #define CHOICE(member, value, list, text) KEY(#member, CHOICE, member, value, text, .choices = (list))
 #define OPTIONAL(member, text) KEY(#member, PATH, member, "", text)
 
-/* Bounds that only keep a typing error from becoming an absurd plan. */
+/* Bounds that only stop a typing error from becoming an absurd plan. */
 enum { FRAMES_MAX = (1 << 24) + 1, ITERATIONS_MAX = 1000000, WAYS_MAX = 1024 };
-/* Rotary positions are tables of 1024 per axis: tokens of 16 pixels, latent frames of 4. */
+/* The RoPE tables have 1024 positions per axis. A token covers 16 pixels, a latent frame 4 pixel frames. */
 enum { PIXELS_MAX = 1024 * 16, WINDOW_FRAMES_MAX = 1023 * 4 + 1 };
 #define SECONDS_MAX 1e8
 
@@ -33,14 +33,14 @@ static const struct reel_key keys[] = {
     INTEGER(video.width, "960", 16, PIXELS_MAX, "pixels, a multiple of 16"),
     INTEGER(video.height, "544", 16, PIXELS_MAX, "pixels, a multiple of 16"),
     INTEGER(video.frames, "257", 1, FRAMES_MAX, "pixel frames, 4k+1; these are k+1 latent frames"),
-    INTEGER(video.fps, "24", 1, 240, "frames per second, told to models that know of it"),
+    INTEGER(video.fps, "24", 1, 240, "frames per second, given to models that have an fps embedding"),
 
     OPTIONAL(prompt.embeds, "prompt_embeds, and negative_prompt_embeds when guidance_scale > 1; required "
                             "unless the model is synthetic"),
 
     CHOICE(sampler.scheduler, "unipc", "unipc euler", "both on the same sigmas and timesteps"),
     INTEGER(sampler.steps, "30", 1, 1000, "timesteps of one frame"),
-    KEY("sampler.shift", REAL, sampler.shift, "8", "of the sigmas", .to = 100),
+    KEY("sampler.shift", REAL, sampler.shift, "8", "shift of the sigmas", .to = 100),
     KEY("sampler.guidance_scale", REAL, sampler.guidance_scale, "6", "1 turns guidance off", .from = 1,
         .from_too = 1, .to = 100),
     INTEGER(sampler.seed, "42", 0, INT64_MAX,
@@ -50,56 +50,56 @@ static const struct reel_key keys[] = {
     INTEGER(diffusion_forcing.base_frames, "97", 1, WINDOW_FRAMES_MAX, "pixel frames of one chunk, 4k+1"),
     INTEGER(
         diffusion_forcing.overlap_frames, "17", 0, WINDOW_FRAMES_MAX,
-        "pixel frames a chunk takes over from the one before, 4k+1; 0: one pass, a window of base_frames"),
+        "pixel frames that a chunk shares with the one before, 4k+1; 0: one pass, a window of base_frames"),
     INTEGER(diffusion_forcing.ar_step, "0", 0, 1000, "iterations by which a block lags the block before it"),
     INTEGER(diffusion_forcing.causal_block_size, "1", 1, 1024, "latent frames of one block"),
     KEY("diffusion_forcing.causal_attention", BOOLEAN, diffusion_forcing.causal_attention, "false",
-        "a block attends to none after it"),
+        "a block does not attend to later blocks"),
     INTEGER(diffusion_forcing.addnoise_condition, "0", 0, 1000, "timestep to which prefix frames are noised"),
-    OPTIONAL(diffusion_forcing.prefix_latents, "prefix_latents, the start that is kept"),
+    OPTIONAL(diffusion_forcing.prefix_latents, "prefix_latents, the given start of the video"),
     OPTIONAL(diffusion_forcing.end_latents, "end_latents, appended to the last chunk as condition"),
 
     CHOICE(teacache.mode, "off", "off e e0", "the embedding whose change decides whether a call is skipped"),
     KEY("teacache.threshold", REAL, teacache.threshold, "0.2",
-        "accumulated distance from which a call is computed", .to = 1000),
+        "a call is computed when the accumulated distance reaches this", .to = 1000),
     KEY("teacache.coefficients", COEFFICIENTS, teacache.coefficients, "auto",
-        "of the rescaling polynomial; auto: by model and mode"),
+        "of the rescaling polynomial; auto: the published ones of the model and mode"),
     CHOICE(teacache.rescale, "abs", "abs signed", "whether a rescaled distance may be negative"),
     OR_AUTO(teacache.start_step, 0, ITERATIONS_MAX,
             "first iteration of a chunk that may be skipped; auto: 1 for e, 5 for e0"),
     INTEGER(teacache.end_step, "-1", -1, ITERATIONS_MAX,
-            "first iteration that may not be skipped any more; -1: the last"),
+            "first iteration that may no longer be skipped; -1: the last"),
     CHOICE(teacache.metric, "active", "active all",
-           "frames that count: those the iteration updates, or every one"),
-    CHOICE(teacache.embedding, "rows", "rows expanded", "a row per distinct timestep, or one per token"),
+           "frames that count: those that the iteration updates, or all"),
+    CHOICE(teacache.embedding, "rows", "rows expanded", "one row per distinct timestep, or one per token"),
     KEY("teacache.residual_dtype", CHOICE, teacache.residual, "bf16",
-        "of kept residuals; fp32 when compute is fp32", .choices = "bf16 fp32"),
+        "dtype of the kept residuals; fp32 when compute is fp32", .choices = "bf16 fp32"),
 
     OR_AUTO(partition.cfg, 1, 2, "ways to cut the two branches of guidance"),
     OR_AUTO(partition.tensor, 1, WAYS_MAX, "ways to cut heads and weights"),
     OR_AUTO(partition.ulysses, 1, WAYS_MAX, "ways to cut tokens, exchanged for heads inside attention"),
     OR_AUTO(partition.ring, 1, WAYS_MAX, "ways to cut tokens, with keys and values passed around"),
     CHOICE(partition.weights, "auto", "auto resident gathered",
-           "whole slices on every rank, or gathered when used"),
+           "whole slices on every rank, or cut further and gathered when used"),
 
     CHOICE(device, "auto", "auto cpu cuda", "where the model is computed"),
 
-    CHOICE(communication.transport, "auto", "auto mpi nccl", "what carries the exchanges of a step"),
+    CHOICE(communication.transport, "auto", "auto mpi nccl", "transport of the communication inside a step"),
     KEY("communication.timeout_s", REAL, communication.timeout_s, "600",
-        "seconds without progress of a rank that end the job", .to = SECONDS_MAX),
+        "seconds without progress of a rank after which the job ends with an error", .to = SECONDS_MAX),
 
     KEY("checkpoint.directory", FOLDER, checkpoint.directory, "auto", "auto: <output.latents>.checkpoint"),
-    INTEGER(checkpoint.every_iterations, "0", 0, ITERATIONS_MAX, "0: between chunks only"),
-    INTEGER(checkpoint.keep, "2", 1, 1000, "checkpoints that are kept"),
+    INTEGER(checkpoint.every_iterations, "0", 0, ITERATIONS_MAX,
+            "iterations between saves; 0: only between chunks"),
+    INTEGER(checkpoint.keep, "2", 1, 1000, "number of checkpoints to keep"),
     KEY("checkpoint.grace", DURATION, checkpoint.grace_s, "20s",
-        "from a notice to the start of the save, at most", .from_too = 1, .to = SECONDS_MAX),
+        "longest time from a preemption notice to the start of the save", .from_too = 1, .to = SECONDS_MAX),
     CHOICE(checkpoint.on_error, "continue", "continue stop",
            "when a save fails: warn and keep the old one, or stop"),
     KEY("checkpoint.time_limit", DURATION, checkpoint.time_limit_s, "",
         "save and exit 75 before this much wall time has passed", .to = SECONDS_MAX),
 
-    KEY("output.latents", PATH, output.latents, NULL,
-        "the HDF5 file that is written, whole after every chunk"),
+    KEY("output.latents", PATH, output.latents, NULL, "the HDF5 file to write, valid after every chunk"),
     OPTIONAL(output.log, "one JSON object per line, appended on resume"),
     OPTIONAL(output.preview, "folder of a PNG contact sheet per finished chunk"),
 };
@@ -164,15 +164,15 @@ static int64_t edit_distance(const char *a, const char *b)
     return row[columns];
 }
 
-/* The part of a dotted name behind the section. */
+/* The part of a dotted name after the section. */
 static const char *leaf_of(const char *name)
 {
     const char *dot = strchr(name, '.');
     return dot ? dot + 1 : name;
 }
 
-/* How far name is from a key: in letters, but the right key in the wrong section or without one, and a
- * section with the beginning of one of its keys, are far in letters and near in mind. */
+/* How far name is from a key: the edit distance. Two mistakes that need many edits count as near: the right
+ * key in a wrong section or without one, and a section with only the beginning of one of its keys. */
 static int64_t key_distance(const char *name, const struct reel_key *key)
 {
     const char *leaf = leaf_of(name), *known = leaf_of(key->name);
@@ -185,7 +185,7 @@ static int64_t key_distance(const char *name, const struct reel_key *key)
 const char *reel_key_nearest(const char *name, char nearest[REEL_KEY_BYTES])
 {
     char section[REEL_KEY_BYTES];
-    int64_t best = (int64_t)strlen(leaf_of(name)) / 2 + 1; /* half of it mistyped is no longer near */
+    int64_t best = (int64_t)strlen(leaf_of(name)) / 2 + 1; /* not near when half of it is mistyped */
     nearest[0] = '\0';
     if (strlen(name) >= REEL_KEY_BYTES)
         return NULL;

@@ -1,4 +1,4 @@
-/* Values of keys: read, stored, printed. */
+/* Reads, stores and prints the values of keys. */
 #include "job_value.h"
 
 #include "model.h"
@@ -22,7 +22,7 @@ static const void *place_in(const struct reel_key *key, const struct reel_job *j
     return (const char *)job + key->offset;
 }
 
-/* Digits with at most a minus in front: no plus, no leading zero (octal to some readers), no junk. */
+/* Digits after an optional minus: no plus, no leading zero (some parsers would read octal), nothing else. */
 static int parse_integer(const char *text, int64_t *number)
 {
     const char *digits = text + (*text == '-');
@@ -34,8 +34,8 @@ static int parse_integer(const char *text, int64_t *number)
     return errno == 0;
 }
 
-/* The bytes of a decimal number at the start of text, with its exponent where it has one; 0 when there is
- * none. strtod alone would also take hexadecimal, inf and nan. */
+/* The length of the decimal number at the start of text, including its exponent if with_exponent; 0 when
+ * there is no number. strtod alone would also accept hexadecimal, inf and nan. */
 static size_t real_bytes(const char *text, int with_exponent)
 {
     const char *c = text + (*text == '-' || *text == '+');
@@ -61,7 +61,7 @@ static int parse_real(const char *text, double *number)
     return isfinite(*number);
 }
 
-/* Plain seconds, or hours, minutes and seconds in this order: 3h50m, 1.5h, 20s. */
+/* Seconds without a unit, or hours, minutes and seconds in this order: 3h50m, 1.5h, 20s. */
 static int parse_duration(const char *text, double *seconds)
 {
     static const char units[] = "hms";
@@ -98,7 +98,7 @@ static int parse_choice(const char *choices, const char *text, int *index)
     return 0;
 }
 
-/* Whether text stands in a terminal, in an attribute of the output and in the echo as what it is. */
+/* Whether text appears unchanged in a terminal, in an HDF5 attribute of the output and in the echo. */
 static int is_printable(const char *text)
 {
     int64_t bytes = (int64_t)strlen(text), at = 0, step = 1;
@@ -134,8 +134,8 @@ enum reel_status reel_path_resolve(const char *folder, const char *path, const c
     return REEL_OK;
 }
 
-/* The value as the message shows it: what was written, cut if it is long. */
-static void show(const struct reel_value *value, char shown[96])
+/* The value as a message shows it: what the user wrote, cut short if it is long. */
+static void show_value(const struct reel_value *value, char shown[96])
 {
     const char *quote = value->kind == REEL_VALUE_QUOTED ? "\"" : "";
     size_t bytes = strlen(value->text);
@@ -146,7 +146,7 @@ static enum reel_status bad_value(const struct reel_key *key, const struct reel_
                                   const char *place)
 {
     char shown[96], expects[REEL_EXPECTS_BYTES];
-    show(value, shown);
+    show_value(value, shown);
     reel_key_expects(key, expects);
     return reel_fail(REEL_BAD_JOB, "%s: %s is %s, expected %s", place, key->name, shown, expects);
 }
@@ -185,7 +185,8 @@ static enum reel_status read_path(const struct reel_key *key, const struct reel_
     if (key->type == REEL_KEY_FOLDER && strcmp(value->text, "off") == 0) {
         path[0] = '\0';
     } else if (key->type == REEL_KEY_FOLDER && strcmp(value->text, "auto") == 0) {
-        /* no resolved path looks like this; job_file.c puts the folder in when all keys are read */
+        /* A resolved path is absolute, so "auto" is unambiguous. job_file.c replaces it when all keys are
+         * read. */
         snprintf(path, sizeof path, "auto");
     } else if (key->type == REEL_KEY_MODEL && strncmp(value->text, synthetic, sizeof synthetic - 1) == 0) {
         if (!reel_model_preset(value->text + sizeof synthetic - 1, &model))
@@ -281,7 +282,7 @@ void reel_key_reset(const struct reel_key *key, struct reel_job *job)
     }
 }
 
-/* The shortest of the texts that read back to the same double. */
+/* Prints with as few of 15, 16 or 17 digits as read back to the same double. */
 static int print_real(double number, char *text, size_t bytes)
 {
     int used = 0;
@@ -306,7 +307,7 @@ static void print_duration(double seconds, char *text, size_t bytes)
             used += snprintf(text + used, bytes - (size_t)used, "%lld%c", (long long)part[p], "hms"[p]);
 }
 
-/* Plain where nobody could take the path for anything else, else in double quotes. */
+/* Without quotes where YAML cannot misread the path, else in double quotes. */
 static void print_path(const char *path, char *text)
 {
     static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-";

@@ -1,4 +1,4 @@
-/* YAML through libfyaml. */
+/* Implements job_yaml.h with libfyaml. */
 #include "job_yaml.h"
 
 #include "text.h"
@@ -19,7 +19,7 @@ int64_t reel_text_bad_byte(const char *text, int64_t bytes)
     return bytes;
 }
 
-/* libfyaml would find most of these bytes too, in words that say less. */
+/* libfyaml would also find most of these bytes, but its messages say less. */
 static enum reel_status check_text(const char *text, int64_t bytes, const char *place, int lines)
 {
     int64_t bad = reel_text_bad_byte(text, bytes), line = 1;
@@ -34,7 +34,7 @@ static enum reel_status check_text(const char *text, int64_t bytes, const char *
                      (long long)bad, (unsigned char)text[bad]);
 }
 
-/* The sentence for what the parser complained of first. */
+/* Makes the error from the parser's first message. */
 static enum reel_status bad_syntax(struct fy_diag *diag, const char *place, int lines)
 {
     void *at = NULL;
@@ -58,7 +58,7 @@ enum reel_status reel_yaml_open(const char *text, int64_t bytes, const char *pla
     yaml->diag = fy_diag_create(&quiet);
     REEL_NEED(yaml->diag, REEL_NO_MEMORY, "%s: no memory to read it", place);
     fy_diag_set_collect_errors(yaml->diag, true);
-    /* duplicates are allowed here because the reader names both lines; aliases stay as they are */
+    /* Duplicate keys are allowed here because job_file.c reports both lines. Aliases are not expanded. */
     struct fy_parse_cfg config = {.search_path = "",
                                   .flags = FYPCF_DISABLE_MMAP_OPT | FYPCF_DEFAULT_VERSION_1_2 |
                                            FYPCF_JSON_NONE | FYPCF_ALLOW_DUPLICATE_KEYS,
@@ -97,7 +97,7 @@ struct reel_yaml_node reel_yaml_root(const struct reel_yaml *yaml)
     return (struct reel_yaml_node){yaml->document ? fy_document_root(yaml->document) : NULL};
 }
 
-/* The node itself, or what it is an alias of; NULL when that is not there. */
+/* The node itself, or the node it is an alias of; NULL when that does not exist. */
 static struct fy_node *followed(struct fy_node *node)
 {
     return node && fy_node_is_alias(node) ? fy_node_resolve_alias(node) : node;
@@ -165,7 +165,7 @@ int reel_yaml_next(struct reel_yaml_node mapping, void **at, struct reel_yaml_en
     struct fy_token *token = key && fy_node_is_scalar(key) ? fy_node_get_scalar_token(key) : NULL;
     const struct fy_mark *mark = token ? fy_token_start_mark(token) : NULL;
     size_t bytes = 0;
-    /* an alias stands for its anchor's text, not for its own, and no key has a tag */
+    /* An alias would have its anchor's text, and a key must not have a tag. */
     int named = token && !fy_node_is_alias(key) && !fy_node_get_tag(key, &bytes);
     const char *name = named ? fy_node_get_scalar(key, &bytes) : NULL;
     memset(entry, 0, sizeof *entry);

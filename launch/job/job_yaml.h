@@ -1,8 +1,7 @@
-/* YAML as a job needs it: a document from text, with lines, and what its nodes say.
+/* YAML as a job needs it: parses text into a document and reads its nodes, with line numbers.
  *
- * Everything of libfyaml is in job_yaml.c. Its complaints are collected and become one sentence; nothing is
- * printed. Aliases are followed where a value is asked for and never expanded, so that a small file cannot
- * become a large tree.
+ * Only job_yaml.c uses libfyaml. Its errors are collected and become one sentence; it prints nothing. Aliases
+ * are followed when a value is read and never expanded, so that a small file cannot become a large tree.
  *
  *     struct reel_yaml yaml = {0};
  *     if (reel_yaml_open(text, bytes, "job.yaml", 1, &yaml) == REEL_OK) {
@@ -28,60 +27,62 @@ struct fy_parser;
 struct reel_yaml {
     struct fy_diag *diag;
     struct fy_parser *parser;
-    struct fy_document *document; /* NULL: the text holds nothing but comments */
+    struct fy_document *document; /* NULL: the text holds only comments */
 };
 
 struct reel_yaml_node {
-    struct fy_node *node; /* NULL: nothing */
+    struct fy_node *node; /* NULL: there is no node */
 };
 
 enum reel_value_kind {
-    REEL_VALUE_NULL, /* nothing, null or ~ */
+    REEL_VALUE_NULL, /* an empty value, null or ~ */
     REEL_VALUE_PLAIN,
     REEL_VALUE_QUOTED,
     REEL_VALUE_LIST,
     REEL_VALUE_MAPPING,
-    REEL_VALUE_TAGGED, /* !something: no key takes one */
-    REEL_VALUE_LOST,   /* an alias of an anchor that is not there */
+    REEL_VALUE_TAGGED, /* !tag: no key accepts one */
+    REEL_VALUE_LOST,   /* an alias of an anchor that does not exist */
     REEL_VALUE_ZERO    /* text that holds a zero byte */
 };
 
-/* A value; its strings live as long as the document. */
+/* A value. Its strings live as long as the document. */
 struct reel_value {
     enum reel_value_kind kind;
-    const char *text;                         /* of PLAIN and QUOTED; else a name of the kind */
-    int64_t count;                            /* items of a LIST, also beyond those that are held */
-    const char *items[REEL_COEFFICIENTS_MAX]; /* a text that no number matches where an item is not plain */
+    const char *text; /* of PLAIN and QUOTED; for other kinds a description such as "a list" */
+    int64_t count;    /* all items of a LIST, including those beyond items[] */
+    const char *items[REEL_COEFFICIENTS_MAX]; /* for an item that is not a scalar: a text that is no number */
 };
 
 struct reel_yaml_entry {
-    char name[REEL_KEY_BYTES]; /* cut if longer: then it is no key of a job; empty where the key is
-                                  an alias, has a tag or a zero byte, or is no text */
-    int64_t line;              /* from 1 */
+    /* Cut if longer than this; then it is not a key of a job. Empty when the key is an alias or not a scalar,
+     * or has a tag or a zero byte. */
+    char name[REEL_KEY_BYTES];
+    int64_t line; /* from 1 */
     struct reel_yaml_node node;
 };
 
-/* Not collective. The index of the first byte that no text has: of a control character but tab and line ends,
- * or of what is not UTF-8; bytes when all is text. */
+/* Not collective. The index of the first byte that is not text: a control character other than tab and line
+ * ends, or invalid UTF-8. Returns bytes when all is text. */
 int64_t reel_text_bad_byte(const char *text, int64_t bytes);
 
-/* Not collective. Parses one document. place opens the messages; lines says whether ":line:column" follows
- * it. Close it in any case. */
+/* Not collective. Parses one document. Messages begin with place, and with ":line:column" after it if lines
+ * is set. REEL_BAD_JOB when the text is not one valid document, REEL_NO_MEMORY. *yaml must be zeroed before;
+ * the caller calls reel_yaml_close, also after an error. The text must outlive *yaml. */
 enum reel_status reel_yaml_open(const char *text, int64_t bytes, const char *place, int lines,
                                 struct reel_yaml *yaml);
 void reel_yaml_close(struct reel_yaml *yaml);
 
-/* Not collective. The document's node. */
+/* Not collective. The root node of the document. */
 struct reel_yaml_node reel_yaml_root(const struct reel_yaml *yaml);
 
-/* Not collective. What a node says. */
+/* Not collective. Reads the value of a node. */
 void reel_yaml_value(struct reel_yaml_node node, struct reel_value *value);
 
-/* Not collective. The next entry of a mapping, in the order of the text; 0 after the last. *at is NULL before
- * the first. */
+/* Not collective. Reads the next entry of a mapping, in the order of the text; returns 0 after the last. The
+ * caller sets *at to NULL before the first. */
 int reel_yaml_next(struct reel_yaml_node mapping, void **at, struct reel_yaml_entry *entry);
 
-/* Not collective. The value that a plain text stands for. */
+/* Not collective. The value of an unquoted text. */
 struct reel_value reel_value_plain(const char *text);
 
 #endif

@@ -1,4 +1,4 @@
-/* reel plan: who holds, sends and computes what, without weights, devices or mpirun. */
+/* reel plan: what every rank will hold, send and compute. Needs no weights, devices or mpirun. */
 #include "command.h"
 
 #include "arguments.h"
@@ -26,7 +26,7 @@ static enum reel_status number_of(const struct reel_option *option, int64_t *num
     return REEL_OK;
 }
 
-/* The number of ranks, and what they are. */
+/* Reads the options into the number of ranks and the machine that they run on. */
 static enum reel_status machine_of(const struct reel_option options[OPTIONS], int64_t *ranks,
                                    struct reel_machine *machine)
 {
@@ -45,9 +45,12 @@ static enum reel_status machine_of(const struct reel_option options[OPTIONS], in
     return REEL_OK;
 }
 
-/* The plan, or what would fit: told first, so that the error is the last that is said. */
-static enum reel_status tell(const struct reel_job *job, int64_t ranks, const struct reel_machine *machine,
-                             const struct reel_option options[OPTIONS], struct reel_forecast *forecast)
+/* Prints the plan, or what would fit when nothing fits. The error that nothing fits comes after the printing,
+ * so that it is the last line the user sees. */
+static enum reel_status print_forecast(const struct reel_job *job, int64_t ranks,
+                                       const struct reel_machine *machine,
+                                       const struct reel_option options[OPTIONS],
+                                       struct reel_forecast *forecast)
 {
     int all = options[ALL].value != NULL;
     REEL_PASS(reel_forecast_open(job, ranks, machine, forecast));
@@ -68,7 +71,7 @@ static enum reel_status tell(const struct reel_job *job, int64_t ranks, const st
     return status;
 }
 
-static enum reel_status plan(int64_t count, char **argv, int64_t ranks_here)
+static enum reel_status plan_job(int64_t count, char **argv, int64_t ranks_here)
 {
     struct reel_option options[OPTIONS] = {[RANKS] = {.name = "--ranks", .takes_value = 1},
                                            [RANKS_PER_NODE] = {.name = "--ranks-per-node", .takes_value = 1},
@@ -88,48 +91,45 @@ static enum reel_status plan(int64_t count, char **argv, int64_t ranks_here)
     if (status == REEL_OK)
         status = machine_of(options, &ranks, &machine);
     if (status == REEL_OK)
-        status = tell(job, ranks, &machine, options, forecast);
+        status = print_forecast(job, ranks, &machine, options, forecast);
     free(forecast);
     free(job);
     return status;
 }
 
-/* Rank 0 alone, and its verdict is everybody's. */
+/* Rank 0 plans; all ranks agree on its status. Collective over world, unless comm is NULL. */
 static enum reel_status run_plan(struct reel_comm *comm, int64_t count, char **arguments)
 {
     enum reel_status status = REEL_OK;
     if (!comm)
-        return plan(count, arguments, 1);
+        return plan_job(count, arguments, 1);
     if (comm->world.rank == 0)
-        status = plan(count, arguments, comm->world.size);
+        status = plan_job(count, arguments, comm->world.size);
     return reel_agree(comm, status);
 }
 
 static void help(void)
 {
     printf(
-        "reel plan JOB.yaml [--set key=value ...] [--ranks N] [--ranks-per-node N] [--device NAME] "
-        "[--devices FILE]\n"
-        "          [--device-memory SIZE] [--all] [--json]\n\n"
-        "Prints the mesh and why it was chosen, the bytes that every rank holds by category and sends by "
-        "purpose, what\n"
-        "it computes, and about how long the job takes, without weights, devices or mpirun; of the model it "
-        "needs\n"
-        "config.json only.\n\n"
-        "  --ranks N             as if on N ranks\n"
-        "  --ranks-per-node N    of which so many share a host (default: 8, or all where there are fewer)\n"
-        "  --device NAME         of configs/devices.yaml, or of --devices FILE: its rates and memory "
-        "(default: a CPU core)\n"
-        "  --device-memory SIZE  what a rank may take, libraries included (80GiB, 24GB, ...)\n"
-        "  --all                 every mesh with what it takes\n"
-        "  --json                all of it as one JSON object\n\n"
-        "Exits with 3 when the plan is impossible; or when no mesh fits, after a table of what would.\n");
+        "reel plan JOB.yaml [--set key=value ...] [--ranks N] [--ranks-per-node N] [--device NAME]\n"
+        "          [--devices FILE] [--device-memory SIZE] [--all] [--json]\n\n"
+        "Prints the mesh and why it was chosen, the bytes that every rank holds (by category) and sends (by\n"
+        "traffic class), what it computes, and about how long the job takes. Needs no weights, devices or\n"
+        "mpirun, and of the model only config.json.\n\n"
+        "  --ranks N             plan for N ranks (default: those that run, 1 without mpirun)\n"
+        "  --ranks-per-node N    ranks that share a host (default: 8, or all when there are fewer)\n"
+        "  --device NAME         a device of configs/devices.yaml, or of --devices FILE, with its rates and\n"
+        "                        memory (default: a CPU core)\n"
+        "  --device-memory SIZE  memory that a rank may take, libraries included (80GiB, 24GB, ...)\n"
+        "  --all                 list every possible mesh with its memory, traffic and time\n"
+        "  --json                print everything as one JSON object\n\n"
+        "Exit code 3: the plan is impossible, or no mesh fits; then a table shows what would fit.\n");
 }
 
 const struct reel_command reel_command_plan = {
     .name = "plan",
     .synopsis = "JOB.yaml [--ranks N] [--device NAME] [--all] [--json]",
-    .summary = "who holds, sends and computes what, without weights or mpirun",
+    .summary = "what every rank holds, sends and computes, without weights or mpirun",
     .help = help,
     .ranks = REEL_COMMAND_RANKS_IF_MANY,
     .run = run_plan};

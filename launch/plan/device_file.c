@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The table is a page; what is larger is another file given by mistake. */
+/* The table is about a page long. A larger file was given by mistake. */
 enum { TABLE_BYTES = 1 << 20, PATH_BYTES = 4096, NAMES_BYTES = 1024, PLACE_BYTES = 384 };
 
 enum kind { RATE, SIZE, COMPUTE };
@@ -51,7 +51,7 @@ enum reel_status reel_size_read(const char *what, const char *text, int64_t *byt
     return reel_fail(REEL_BAD_JOB, "%s is %.64s, expected a size such as 80GiB or 24GB", what, text);
 }
 
-/* One value of a device. */
+/* Reads one value of a device. place begins the messages. */
 static enum reel_status read_field(const struct field *field, const char *place, const char *text,
                                    struct reel_device_rates *device)
 {
@@ -76,7 +76,7 @@ static enum reel_status read_field(const struct field *field, const char *place,
     return REEL_OK;
 }
 
-/* The mapping below a device's name. */
+/* Reads the mapping below a device's name. */
 static enum reel_status read_device(const char *path, const struct reel_yaml_entry *entry,
                                     struct reel_device_rates *device)
 {
@@ -91,12 +91,12 @@ static enum reel_status read_device(const char *path, const struct reel_yaml_ent
         snprintf(place, sizeof place, "%.256s:%lld", path, (long long)line.line);
         while (f < FIELDS && strcmp(fields[f].name, line.name) != 0)
             f++;
-        REEL_NEED(f < FIELDS, REEL_BAD_JOB, "%s: %s is nothing that a device has, see configs/devices.yaml",
+        REEL_NEED(f < FIELDS, REEL_BAD_JOB, "%s: %s is not a field of a device, see configs/devices.yaml",
                   place, line.name);
         reel_yaml_value(line.node, &value);
         REEL_NEED(value.kind == REEL_VALUE_PLAIN || value.kind == REEL_VALUE_QUOTED, REEL_BAD_JOB,
                   "%s: %s is %s, expected a value", place, line.name, value.text);
-        REEL_NEED(!seen[f], REEL_BAD_JOB, "%s: %s stands a second time, expected once", place, line.name);
+        REEL_NEED(!seen[f], REEL_BAD_JOB, "%s: %s is set a second time, expected once", place, line.name);
         REEL_PASS(read_field(&fields[f], place, value.text, device));
         seen[f] = 1;
     }
@@ -106,7 +106,7 @@ static enum reel_status read_device(const char *path, const struct reel_yaml_ent
     return REEL_OK;
 }
 
-/* Names go to the terminal and into JSON. */
+/* Names are printed on the terminal and in JSON. */
 static int is_plain(const char *name)
 {
     size_t bytes = strlen(name);
@@ -116,7 +116,7 @@ static int is_plain(const char *name)
     return bytes > 0 && bytes < REEL_DEVICE_RATES_NAME_BYTES;
 }
 
-/* The device of that name; all names are collected for the message. */
+/* Reads the device with that name. Collects all names for the message when there is none. */
 static enum reel_status find_device(const char *path, const struct reel_yaml *yaml, const char *name,
                                     struct reel_device_rates *device)
 {
@@ -129,7 +129,7 @@ static enum reel_status find_device(const char *path, const struct reel_yaml *ya
                   "%s:%lld: a device is named %.64s, expected at most %d printable ASCII characters", path,
                   (long long)entry.line, entry.name, REEL_DEVICE_RATES_NAME_BYTES - 1);
         if (strcmp(entry.name, name) == 0) {
-            REEL_NEED(!found, REEL_BAD_JOB, "%s:%lld: %s stands a second time, expected once", path,
+            REEL_NEED(!found, REEL_BAD_JOB, "%s:%lld: %s begins a second time, expected once", path,
                       (long long)entry.line, name);
             REEL_PASS(read_device(path, &entry, device));
             found = 1;
@@ -143,15 +143,17 @@ static enum reel_status find_device(const char *path, const struct reel_yaml *ya
     return reel_fail(REEL_BAD_JOB, "--device is %.64s, expected one of %s (%s)", name, names, path);
 }
 
-/* The table that belongs to the program: ../configs/devices.yaml from its folder. */
+/* The table that belongs to the program: where cmake --install puts it, or in the source tree of a build. */
 static enum reel_status usual_path(char path[PATH_BYTES])
 {
-    static const char table[] = "/../configs/devices.yaml";
-    ssize_t bytes = readlink("/proc/self/exe", path, PATH_BYTES - sizeof table);
+    static const char *const tables[] = {"/../share/reel/configs/devices.yaml", "/../configs/devices.yaml"};
+    ssize_t bytes = readlink("/proc/self/exe", path, PATH_BYTES - strlen(tables[0]) - 1);
     char *slash = bytes > 0 ? memrchr(path, '/', (size_t)bytes) : NULL;
     REEL_NEED(slash, REEL_BAD_INPUT,
               "the program's folder cannot be found, expected the table of devices: see --devices");
-    memcpy(slash, table, sizeof table);
+    strcpy(slash, tables[0]);
+    if (access(path, F_OK) != 0)
+        strcpy(slash, tables[1]);
     return REEL_OK;
 }
 

@@ -1,4 +1,4 @@
-/* What would fit where a job does not. */
+/* Alternatives for a job that does not fit. */
 #include "plan_forecast.h"
 
 #include <stdio.h>
@@ -6,11 +6,11 @@
 static const struct reel_mesh any_mesh = {REEL_AUTO_WAYS, REEL_AUTO_WAYS, REEL_AUTO_WAYS, REEL_AUTO_WAYS,
                                           REEL_AUTO_WAYS};
 
-/* The best of some meshes as an alternative: the chosen one, or the smallest where none fits. 0 when there
- * is none. */
-static int fill(const struct reel_forecast *f, const struct reel_workload *work,
-                const struct reel_mesh *asked, int64_t ranks, int fitting_only,
-                struct reel_alternative *alternative)
+/* Fills the alternative with the best mesh for the given work, ways and ranks: the chosen one, or the
+ * smallest when none fits and fitting_only is 0. Returns 0 when there is no such mesh. */
+static int fill_alternative(const struct reel_forecast *f, const struct reel_workload *work,
+                            const struct reel_mesh *asked, int64_t ranks, int fitting_only,
+                            struct reel_alternative *alternative)
 {
     struct reel_candidates candidates;
     if (reel_candidates_make(&f->model, work, asked, ranks, &f->machine, &candidates) != REEL_OK) {
@@ -25,7 +25,8 @@ static int fill(const struct reel_forecast *f, const struct reel_workload *work,
     return 1;
 }
 
-/* The job with chunks of so many latent frames, where that makes chunks at all. */
+/* Tries the job with chunks of so many latent frames. Returns 0 when the cut is impossible or no mesh
+ * fits. */
 static int try_chunks(const struct reel_forecast *f, int64_t latent_frames,
                       struct reel_alternative *alternative)
 {
@@ -41,11 +42,12 @@ static int try_chunks(const struct reel_forecast *f, int64_t latent_frames,
     reel_timeline_free(&timeline);
     snprintf(alternative->change, sizeof alternative->change, "diffusion_forcing.base_frames %lld",
              (long long)job.diffusion_forcing.base_frames);
-    return fill(f, &work, &f->asked, f->ranks, 1, alternative);
+    return fill_alternative(f, &work, &f->asked, f->ranks, 1, alternative);
 }
 
-/* The longest chunks, of whole causal blocks, that fit. A forward over fewer frames takes less memory, so
- * that they are found by halving; chunks then have to divide the video as the job wants them. */
+/* Finds the longest chunks, in whole causal blocks, that fit. A forward over fewer frames takes less memory,
+ * so a binary search finds the largest window that fits. From there on it tries shorter chunks until the
+ * video can be cut into them. Returns 0 when none fit. */
 static int smaller_chunks(const struct reel_forecast *f, struct reel_alternative *alternative)
 {
     int64_t block = f->job->diffusion_forcing.causal_block_size;
@@ -73,21 +75,22 @@ int64_t reel_forecast_alternatives(const struct reel_forecast *f,
     int64_t count = smaller_chunks(f, &alternatives[0]);
     int64_t more =
         reel_ranks_that_fit(&f->model, &f->work, &any_mesh, f->ranks + 1, REEL_PARTS_MAX, &f->machine);
-    if (more > 0 && fill(f, &f->work, &any_mesh, more, 1, &alternatives[count])) {
+    if (more > 0 && fill_alternative(f, &f->work, &any_mesh, more, 1, &alternatives[count])) {
         snprintf(alternatives[count].change, sizeof alternatives[count].change, "%lld ranks",
                  (long long)more);
         count++;
     }
     struct reel_mesh gathered = f->asked;
     gathered.gathered = 1;
-    if (f->asked.gathered == 0 && fill(f, &f->work, &gathered, f->ranks, 1, &alternatives[count])) {
+    if (f->asked.gathered == 0 &&
+        fill_alternative(f, &f->work, &gathered, f->ranks, 1, &alternatives[count])) {
         snprintf(alternatives[count].change, sizeof alternatives[count].change, "partition.weights gathered");
         count++;
     }
-    if (fill(f, &f->work, &any_mesh, f->ranks, 0, &alternatives[count])) {
+    if (fill_alternative(f, &f->work, &any_mesh, f->ranks, 0, &alternatives[count])) {
         snprintf(alternatives[count].change, sizeof alternatives[count].change,
                  alternatives[count].candidate.fits ? "partition left to reel"
-                                                    : "nothing: the least on these ranks");
+                                                    : "the least memory on these ranks");
         count++;
     }
     return count;

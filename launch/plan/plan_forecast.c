@@ -1,4 +1,4 @@
-/* From a job to what every rank will hold, send and compute. */
+/* Computes from a job what every rank will hold, send and compute. */
 #include "plan_forecast.h"
 
 #include "model_file.h"
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Latent frames of a file of latents that the job names; 0 without one. */
+/* The latent frames in the tensor name of the file at path; 0 when path is "". */
 static enum reel_status frames_of(const struct reel_job *job, const struct reel_model *model,
                                   const char *path, const char *name, int64_t *frames)
 {
@@ -73,7 +73,7 @@ static void fill_rank(const struct reel_forecast *f, int64_t rank, struct reel_f
     of->flops = reel_flops_iteration(&f->plan, rank, f->work.window_frames);
 }
 
-/* Adds the seconds of iterations of one kind, and what skipping them saves. */
+/* Adds the seconds of all iterations of one kind, and the seconds saved when they are skipped. */
 static void add_seconds(struct reel_forecast *f, const struct reel_timeline_kind *kind)
 {
     double computed = reel_estimate_iteration(&f->plan, &f->machine, kind->of.frames).seconds;
@@ -83,7 +83,7 @@ static void add_seconds(struct reel_forecast *f, const struct reel_timeline_kind
     f->saved_seconds += (double)kind->iterations * (computed - each);
 }
 
-/* What is computed once: keys and values of the prompts and the image, and the table of timesteps. */
+/* The seconds of the work done once: keys and values of the prompts and the image, and the timestep table. */
 static double seconds_once(const struct reel_forecast *f)
 {
     double flops = (double)reel_plan_branches(&f->plan) * reel_flops_prompt(&f->plan, 0).gemm +

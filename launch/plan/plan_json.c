@@ -15,7 +15,8 @@ static const char *class_name(int p)
     return reel_traffic_class_name((enum reel_traffic_class)p);
 }
 
-static json_t *numbers(int count, const char *(*name)(int), const int64_t *values, int64_t total)
+/* An object with one integer per name, and their total. */
+static json_t *integers_json(int count, const char *(*name)(int), const int64_t *values, int64_t total)
 {
     json_t *object = json_object();
     for (int i = 0; i < count; i++)
@@ -59,14 +60,15 @@ static json_t *machine_json(const struct reel_machine *machine)
 
 static json_t *rank_json(const struct reel_forecast_rank *of)
 {
-    return json_pack("{s:o, s:o, s:o, s:o}", "memory",
-                     numbers(REEL_MEMORIES, memory_name, of->held.bytes, of->held.total), "sent_by_iteration",
-                     numbers(REEL_TRAFFIC_CLASSES, class_name, of->sent.bytes, of->sent.total), "sent",
-                     numbers(REEL_TRAFFIC_CLASSES, class_name, of->sent_by_job.bytes, of->sent_by_job.total),
-                     "flops", flops_json(&of->flops));
+    return json_pack(
+        "{s:o, s:o, s:o, s:o}", "memory",
+        integers_json(REEL_MEMORIES, memory_name, of->held.bytes, of->held.total), "sent_by_iteration",
+        integers_json(REEL_TRAFFIC_CLASSES, class_name, of->sent.bytes, of->sent.total), "sent",
+        integers_json(REEL_TRAFFIC_CLASSES, class_name, of->sent_by_job.bytes, of->sent_by_job.total),
+        "flops", flops_json(&of->flops));
 }
 
-/* The plan of the chosen mesh. */
+/* Adds the plan of the chosen mesh. */
 static void add_plan(const struct reel_forecast *f, json_t *all)
 {
     const struct reel_estimate *e = &f->iteration;
@@ -95,7 +97,7 @@ static void add_alternatives(const struct reel_forecast *f, json_t *all)
     json_object_set_new(all, "alternatives", list);
 }
 
-/* JSON knows no infinity. */
+/* JSON has no infinity and no NaN. */
 static json_t *finite_json(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();

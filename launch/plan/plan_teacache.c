@@ -1,4 +1,4 @@
-/* TeaCache's decisions for a plan: only the time embedding is read. */
+/* TeaCache's decisions for a plan. Of the weights, only the time embedding is read. */
 #include "plan_forecast.h"
 
 #include "model_file.h"
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Reads one tensor at a time. */
+/* Reads tensors one at a time into one buffer, which grows as needed. */
 struct reader {
     struct reel_model_files files;
     float *tensor;
@@ -19,7 +19,7 @@ static const float *read_tensor(void *context, enum reel_tensor tensor)
     int64_t elements = reel_tensor_elements(&reader->files.model, tensor);
     float *grown = realloc(reader->tensor, (size_t)elements * sizeof *grown);
     if (!grown) {
-        reel_fail(REEL_NO_MEMORY, "no memory for a tensor of %lld numbers", (long long)elements);
+        reel_fail(REEL_NO_MEMORY, "no memory for a tensor of %lld elements", (long long)elements);
         return NULL;
     }
     reader->tensor = grown;
@@ -35,7 +35,7 @@ enum reel_status reel_forecast_decide(struct reel_forecast *f)
     if (f->teacache.mode == REEL_TEACACHE_OFF)
         return REEL_OK;
     enum reel_status status = reel_model_open(f->job->model.path, &reader.files);
-    if (status == REEL_BAD_INPUT) { /* without weights a plan is a plan; what is missing is said with it */
+    if (status == REEL_BAD_INPUT) { /* a plan needs no weights; it shows what is missing */
         snprintf(f->undecided, sizeof f->undecided, "%s", reel_error_here()->cause);
         reel_error_clear();
         return REEL_OK;

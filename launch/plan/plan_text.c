@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The value in units of 10^9 or 10^12 with three digits that count. */
+/* Prints a value in 9 columns: three decimals below 10, two below 100, else one. */
 static void print_number(double value)
 {
     printf(" %9.*f", value < 10 ? 3 : value < 100 ? 2 : 1, value);
@@ -15,7 +15,7 @@ static void print_gigabytes(int64_t bytes)
     print_number((double)bytes * 1e-9);
 }
 
-/* How the name of a column is shortened to nine letters. */
+/* A column's name, shortened to at most nine letters. */
 static const char *heading(const char *name)
 {
     static const char *const shorter[][2] = {{"activations", "activat."},
@@ -28,7 +28,8 @@ static const char *heading(const char *name)
     return name;
 }
 
-/* The rank after those that hold as much as this one; and after those that send and compute as much. */
+/* The first rank after this one that holds other bytes; the first that sends other bytes or computes other
+ * FLOPs. */
 static int64_t next_holder(const struct reel_forecast *f, int64_t rank)
 {
     int64_t next = rank + 1;
@@ -54,7 +55,7 @@ static void print_ranks(int64_t first, int64_t next)
     printf("%-14s", name);
 }
 
-/* Rank 0 is the fullest: what it has none of, nobody has. */
+/* Rank 0 is the fullest: a category of which it holds nothing is empty on all ranks. */
 static void print_held(const struct reel_forecast *f)
 {
     printf("\nGB held       ");
@@ -121,8 +122,7 @@ static void print_machine(const struct reel_forecast *f)
 static void print_job(const struct reel_forecast *f)
 {
     printf("job     %lld latent frames in %lld chunks, %lld iterations of %lld forwards, %lld skipped, at "
-           "most %lld "
-           "tokens each\n",
+           "most %lld tokens each\n",
            (long long)f->work.video_frames, (long long)f->timeline.chunk_count,
            (long long)f->timeline.iterations, (long long)f->work.branches, (long long)f->skips,
            (long long)(f->work.window_frames * f->work.H * f->work.W));
@@ -130,7 +130,8 @@ static void print_job(const struct reel_forecast *f)
            (double)(f->timeline.table.rows * 7 * f->model.width * 4) * 1e-6);
 }
 
-/* Iterations of a chunk that are skipped, in runs: 3 5-7 9. Its calls begin with number c; returns where they end. */
+/* Prints the skipped iterations of a chunk as ranges: 3 5-7 9. The chunk's calls begin at index c; returns
+ * the index after its last call. */
 static int64_t print_skipped(const struct reel_forecast *f, int64_t chunk, int64_t c)
 {
     int64_t first = -1, last = -1, any = 0, here = 1;
@@ -161,7 +162,7 @@ static void print_teacache(const struct reel_forecast *f)
     printf("cache   teacache %s below %g, coefficients: %s", f->teacache.mode == REEL_TEACACHE_E ? "e" : "e0",
            f->teacache.threshold, f->teacache.set);
     if (f->undecided[0]) {
-        printf("\n        its decisions need the time embedding's tensors, and every call is taken as "
+        printf("\n        its decisions need the time embedding's tensors, so every call is planned as "
                "computed: %s\n",
                f->undecided);
         return;
@@ -172,7 +173,7 @@ static void print_teacache(const struct reel_forecast *f)
     if (f->range.outside > 0)
         printf("        warning: %lld of %lld distances (%.4f to %.4f in all) are %s\n",
                (long long)f->range.outside, (long long)f->range.compared, f->range.min, f->range.max,
-               f->teacache.max > 0 ? "outside of what the polynomial was calibrated on"
+               f->teacache.max > 0 ? "outside the range that the polynomial was calibrated on"
                                    : "where the polynomial is negative");
     for (int64_t k = 0, c = 0; k < f->timeline.chunk_count; k++)
         c = print_skipped(f, k, c);
@@ -196,9 +197,9 @@ static void print_plan(const struct reel_forecast *f)
     print_teacache(f);
     print_held(f);
     print_sent(f);
-    printf("\nSent and computed: in one iteration, of all branches of a rank. By job: all iterations, and "
-           "one pass over "
-           "the\nprompts. Libraries: an upper estimate.\n");
+    printf(
+        "\nSent and computed: in one iteration, for all branches of the rank. By job: in all iterations and\n"
+        "one pass over the prompts. Libraries: an upper estimate.\n");
 }
 
 static void print_candidate(const char *what, int64_t ranks, const struct reel_candidate *candidate)

@@ -1,4 +1,4 @@
-/* The strokes of ' ' to '~'. */
+/* The glyphs of ' ' to '~'. */
 #include "canvas_font.h"
 
 /* clang-format off */

@@ -1,12 +1,13 @@
-/* The font of canvas.h: strokes on a grid of 6 x 10, for ASCII. */
+/* The font of canvas.h: printable ASCII characters as lines on a grid of 6 x 10. */
 #ifndef REEL_CANVAS_FONT_H
 #define REEL_CANVAS_FONT_H
 
-/* Of a small letter's feet, and of the height of a capital above them, in steps of the grid. */
+/* The height of the base line above the bottom of the grid, and of a capital above the base line, in grid
+ * steps. */
 enum { REEL_GLYPH_BASE = 2, REEL_GLYPH_CAPITAL = 6 };
 
-/* The strokes of a character: each a run of points, two digits each (x from the left, y from below), with
- * spaces between the runs; a box where the character is not ASCII. */
+/* The lines of a character: sequences of connected points, separated by spaces. A point is two digits, x from
+ * the left and y from the bottom. For a character that is not printable ASCII, a box. */
 const char *reel_glyph(char character);
 
 #endif

@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Where a panel's parts lie, in pixels from its corner or from the field that the series are drawn in. */
+/* Positions of a panel's parts, in pixels from the panel's corner or from the field in which the series are
+ * drawn. */
 enum {
     FIELD_LEFT = 120,
     FIELD_RIGHT = REEL_PLOT_WIDTH - 32,
@@ -18,18 +19,18 @@ enum {
     TICK = 5,
     TICK_TEXT_BELOW = 20,
     LABEL_BELOW = 41,
-    LABEL_GAP = 14, /* between a label and the y axis's numbers */
-    SAMPLE = 30,    /* of a line in the legend */
+    LABEL_GAP = 14, /* between the y label and the tick numbers */
+    SAMPLE = 30,    /* length of a line in the legend */
     LEGEND_GAP = 22,
     TEXT_BYTES = 256
 };
 
 enum { INK = 0x222222, SOFT_INK = 0x555555, AXIS = 0x888888, GRID = 0xe6e6e6 };
 
-static const double head_size = 11, title_size = 10, text_size = 9; /* of capitals, in pixels */
+static const double head_size = 11, title_size = 10, text_size = 9; /* heights of capitals, in pixels */
 static const double line_width = 1.8, dash = 7, dash_gap = 5, dot_width = 6;
 
-/* What an axis shows: from least to most over the pixels from first to last, ticks at multiples of step. */
+/* An axis: the values min to max lie on the pixels first to last; ticks are at multiples of step. */
 struct axis {
     double min, max, step;
     double first, last;
@@ -54,7 +55,8 @@ static int is_drawn(const struct reel_plot_series *series, int64_t i)
     return i >= 0 && i < series->count && isfinite(series->x[i]) && isfinite(series->y[i]);
 }
 
-/* The smallest of 1, 2, 5, 10, 20, ... that cuts span into at most so many parts. */
+/* The smallest step of the form 1, 2 or 5 times a power of ten that cuts span into at most so many parts; at
+ * least 1 if whole. */
 static double round_step(double span, int parts, int whole)
 {
     double step = pow(10, floor(log10(span / parts)));
@@ -63,18 +65,18 @@ static double round_step(double span, int parts, int whole)
     return whole && step < 1 ? 1 : step;
 }
 
-/* margin is the share of the span that stays free at either end. */
+/* margin: the fraction of the span that stays free at either end. */
 static struct axis axis_of(double min, double max, double margin, int parts, int whole)
 {
     double span = max - min, size = fmax(fabs(min), fabs(max));
-    if (span <= size * 1e-6) /* as good as all the same, and ticks any closer have no room for their digits */
+    if (span <= size * 1e-6) /* practically one value; closer ticks would have no room for their digits */
         span = whole || size == 0 ? 1 : size * 0.1, min -= span / 2, max += span / 2;
     else
         min -= margin * span, max += margin * span;
     return (struct axis){.min = min, .max = max, .step = round_step(max - min, parts, whole)};
 }
 
-/* Spans the finite points; returns 0 where there is none. */
+/* Makes axes that span the finite points of a panel. Returns 0 when there are none. */
 static int span_points(const struct reel_plot_panel *panel, struct field *field)
 {
     double min[2] = {INFINITY, INFINITY}, max[2] = {-INFINITY, -INFINITY};
@@ -93,7 +95,7 @@ static int span_points(const struct reel_plot_panel *panel, struct field *field)
     return any;
 }
 
-/* A tick's number, with as many places as its neighbours need. */
+/* A tick's number, with enough digits to tell it from its neighbours. */
 static void tick_text(const struct axis *axis, double value, char text[TEXT_BYTES])
 {
     double size = fmax(fabs(axis->min), fabs(axis->max));
@@ -107,8 +109,8 @@ static void tick_text(const struct axis *axis, double value, char text[TEXT_BYTE
         snprintf(text, TEXT_BYTES, "%.*f", places, value);
 }
 
-/* Cuts the text at its end until it fits into so many pixels. */
-static const char *fit(const char *text, double size, double width, char fitted[TEXT_BYTES])
+/* Shortens the text at its end until it fits into width pixels. */
+static const char *fit_text(const char *text, double size, double width, char fitted[TEXT_BYTES])
 {
     int length = (int)strlen(text), kept = length < TEXT_BYTES ? length : TEXT_BYTES - 4;
     snprintf(fitted, TEXT_BYTES, "%.*s%s", kept, text, kept < length ? "..." : "");
@@ -132,7 +134,7 @@ static void draw_x_ticks(struct reel_canvas *canvas, const struct field *field)
     }
 }
 
-/* Returns where the longest number begins. */
+/* Returns the x at which the longest number begins. */
 static double draw_y_ticks(struct reel_canvas *canvas, const struct field *field)
 {
     char text[TEXT_BYTES];
@@ -164,7 +166,8 @@ static void draw_frame(struct reel_canvas *canvas, const struct field *field)
         reel_canvas_line(canvas, corner[c], corner[c + 1], 1, AXIS);
 }
 
-/* One line of a series; dashes go on from where the line before left them, after *walked pixels. */
+/* Draws one line of a series. Dashes continue the pattern of the previous line, which ended after *walked
+ * pixels. */
 static void draw_stroke(struct reel_canvas *canvas, const struct reel_plot_series *series,
                         struct reel_point from, struct reel_point to, double *walked)
 {
@@ -197,14 +200,14 @@ static void draw_series(struct reel_canvas *canvas, const struct field *field,
         int follows = is_drawn(series, i - 1);
         if (series->style != REEL_PLOT_POINTS && follows)
             draw_stroke(canvas, series, point_of(field, series, i - 1), at, &walked);
-        int alone = !follows && !is_drawn(series, i + 1); /* a line that nothing else would show */
+        int alone = !follows && !is_drawn(series, i + 1); /* no line shows it */
         if (series->style == REEL_PLOT_POINTS || roomy || alone)
             reel_canvas_line(canvas, at, at, series->style == REEL_PLOT_LINE ? dot_width * 0.8 : dot_width,
                              series->colour);
     }
 }
 
-/* The series' names and how they are drawn, from the right; returns where the first of them begins. */
+/* Draws the names and samples of the series, from the right. Returns the x at which the first begins. */
 static double draw_legend(struct reel_canvas *canvas, const struct reel_plot_panel *panel, double base)
 {
     double right = FIELD_RIGHT, middle = base - text_size / 2;
@@ -226,7 +229,8 @@ static double draw_legend(struct reel_canvas *canvas, const struct reel_plot_pan
     return right;
 }
 
-/* Title and legend above the field, labels beside it; y_numbers is where the numbers of that axis begin. */
+/* Draws title and legend above the field and the labels beside it. y_numbers: the x at which the y axis's
+ * numbers begin. */
 static void draw_texts(struct reel_canvas *canvas, const struct reel_plot_panel *panel,
                        const struct field *field, double y_numbers)
 {
@@ -238,13 +242,13 @@ static void draw_texts(struct reel_canvas *canvas, const struct reel_plot_panel 
     const struct reel_point beside = {y_numbers - LABEL_GAP, field->y.last + height / 2};
     if (panel->title)
         reel_canvas_text(canvas, title, REEL_START, title_size, INK,
-                         fit(panel->title, title_size, title_room, text));
+                         fit_text(panel->title, title_size, title_room, text));
     if (panel->x_label)
         reel_canvas_text(canvas, below, REEL_MIDDLE, text_size, SOFT_INK,
-                         fit(panel->x_label, text_size, width, text));
+                         fit_text(panel->x_label, text_size, width, text));
     if (panel->y_label)
         reel_canvas_text(canvas, beside, REEL_UPWARD, text_size, SOFT_INK,
-                         fit(panel->y_label, text_size, height, text));
+                         fit_text(panel->y_label, text_size, height, text));
 }
 
 static void draw_panel(struct reel_canvas *canvas, const struct reel_plot_panel *panel, double top)
@@ -277,7 +281,7 @@ enum reel_status reel_plot_write(const char *path, const char *key, const char *
     char text[TEXT_BYTES];
     REEL_PASS(reel_canvas_open(REEL_PLOT_WIDTH, REEL_PLOT_HEAD + panel_count * REEL_PLOT_PANEL, &canvas));
     reel_canvas_text(&canvas, (struct reel_point){REEL_PLOT_WIDTH / 2., 34}, REEL_MIDDLE, head_size, INK,
-                     fit(title, head_size, FIELD_RIGHT - FIELD_LEFT, text));
+                     fit_text(title, head_size, FIELD_RIGHT - FIELD_LEFT, text));
     for (int64_t p = 0; p < panel_count; p++)
         draw_panel(&canvas, &panels[p], (double)(REEL_PLOT_HEAD + p * REEL_PLOT_PANEL));
     enum reel_status status = reel_png_write(path, key, canvas.width, canvas.height, canvas.pixels);

@@ -1,4 +1,4 @@
-/* Plots: panels one below the other, each with axes and any number of series, as a PNG.
+/* Writes plots as PNG files: panels one below the other, each with axes and any number of series.
  *
  *     const double frame[] = {0, 1, 2}, psnr[] = {41.5, 40.2, 40.9};
  *     const struct reel_plot_series series = {.name = "each frame", .style = REEL_PLOT_LINE,
@@ -26,9 +26,10 @@ enum {
 
 enum reel_plot_style { REEL_PLOT_LINE, REEL_PLOT_DASHES, REEL_PLOT_POINTS };
 
-/* Points in the order in which a line meets them. One that is not finite is left out, and interrupts it. */
+/* The points of a series, in the order in which a line connects them. A point that is not finite is not drawn
+ * and interrupts the line. */
 struct reel_plot_series {
-    const char *name; /* in the legend; NULL: not in it */
+    const char *name; /* in the legend; NULL: not in the legend */
     enum reel_plot_style style;
     uint32_t colour; /* 0xRRGGBB */
     int64_t count;
@@ -37,13 +38,13 @@ struct reel_plot_series {
 
 struct reel_plot_panel {
     const char *title, *x_label, *y_label; /* NULL: none */
-    int whole_x;                           /* no ticks between whole numbers */
+    int whole_x;                           /* ticks of the x axis at whole numbers only */
     const struct reel_plot_series *series; /* the first is drawn last, above the others */
     int64_t series_count;
 };
 
-/* Writes a picture of REEL_PLOT_WIDTH x (REEL_PLOT_HEAD + panels * REEL_PLOT_PANEL) pixels, aside and then
- * renamed. Texts that are too long are cut. key names the path in errors, as in png_file.h: REEL_BAD_OUTPUT,
+/* Writes a picture of REEL_PLOT_WIDTH x (REEL_PLOT_HEAD + panel_count * REEL_PLOT_PANEL) pixels, as
+ * reel_png_write does. Texts that are too long are cut. Errors name path and key: REEL_BAD_OUTPUT,
  * REEL_NO_MEMORY. */
 enum reel_status reel_plot_write(const char *path, const char *key, const char *title,
                                  const struct reel_plot_panel *panels, int64_t panel_count);

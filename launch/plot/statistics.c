@@ -1,9 +1,9 @@
-/* Sums in double precision. */
+/* Statistics, summed in double precision. */
 #include "statistics.h"
 
 #include <math.h>
 
-static void add(struct reel_statistics *s, double value)
+static void add_value(struct reel_statistics *s, double value)
 {
     if (!isfinite(value)) {
         s->not_finite++;
@@ -20,13 +20,13 @@ static void add(struct reel_statistics *s, double value)
 void reel_statistics_add(struct reel_statistics *statistics, const float *values, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
-        add(statistics, (double)values[i]);
+        add_value(statistics, (double)values[i]);
 }
 
 void reel_statistics_add_integers(struct reel_statistics *statistics, const int64_t *values, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
-        add(statistics, (double)values[i]);
+        add_value(statistics, (double)values[i]);
 }
 
 double reel_statistics_mean(const struct reel_statistics *statistics)

@@ -1,8 +1,8 @@
-"""The video autoencoder of Wan2.1 and SkyReels-V2, a few frames at a time, and the pictures that go into it.
+"""The video autoencoder of Wan2.1 and SkyReels-V2, a few frames at a time, and its input and output pictures.
 
-The encoder takes 1 frame, then 4, 4, ...; the decoder gives 1 frame for the first latent frame and 4 for
-each other. What one group must know of the ones before lies in the caches of its convolutions, so the
-memory that is needed does not depend on the length of the video.
+The encoder takes 1 frame, then groups of 4; the decoder gives 1 frame for the first latent frame and 4 for
+each later one. The caches of the causal convolutions carry what a group needs from the previous groups, so
+the memory does not grow with the length of the video.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import tempfile
 
 from workflow import BAD_INPUT, BAD_OUTPUT, Fault, first_line, need, need_file, part_of_model, reading
 
-# Tiles of the decoder, in latent pixels: neighbours share TILE - STRIDE, over which they are blended.
+# Tiles of the decoder, in latent pixels: neighbours overlap by TILE - STRIDE, where they are blended.
 TILE, STRIDE, SCALE = 32, 24, 8
 
 
@@ -43,7 +43,7 @@ class Autoencoder:
         self.std = torch.tensor(config.latents_std, dtype=torch.float32, device=device).view(shape)
 
     def encode(self, groups):
-        """Latents [16, F, h, w] of F groups of pixels [1 or 4, height, width, 3] in [-1, 1]."""
+        """Returns latents [16, F, h, w] of F groups of pixels [1 or 4, height, width, 3] in [-1, 1]."""
         import torch
 
         self.vae.clear_cache()
@@ -56,7 +56,7 @@ class Autoencoder:
         return torch.cat(latents, dim=1)
 
     def decode(self, latents, tiled=False):
-        """Pictures in [-1, 1] of latent frames [16, h, w], one by one: [3, 1 or 4, 8 h, 8 w] each."""
+        """Yields for each latent frame [16, h, w] its pictures [3, 1 or 4, 8 h, 8 w], in [-1, 1]."""
         import torch
 
         caches = {}
@@ -76,7 +76,7 @@ class Autoencoder:
                 yield picture[0].float().clamp(-1, 1)
 
     def _decode_tile(self, z, at, caches, slots, tiled):
-        """One tile of one latent frame. Between its frames a tile's cache waits in host memory."""
+        """Decodes one tile of one latent frame. Caches of tiles stay in host memory between frames."""
         cache = [to_device(entry, self.device) for entry in caches.get(at, [None] * slots)]
         if tiled:
             z = z[:, :, :, at[0] : at[0] + TILE, at[1] : at[1] + TILE]
@@ -86,12 +86,12 @@ class Autoencoder:
 
 
 def to_device(entry, device):
-    """A slot of a cache may also be empty or hold a marker."""
+    """Moves a cache entry to a device, if it is a tensor: an entry may also be empty or a marker."""
     return entry.to(device) if hasattr(entry, "to") else entry
 
 
 def blend(tiles):
-    """One picture from rows of tiles, each faded in over what it shares with those above and left of it."""
+    """Joins rows of tiles into one picture; each tile is blended with the tiles above and to its left."""
     import torch
 
     shared, stride = (TILE - STRIDE) * SCALE, STRIDE * SCALE
@@ -106,7 +106,7 @@ def blend(tiles):
 
 
 def fade(before, tile, shared, axis):
-    """The first places of tile along an axis: from before's last ones to its own, linearly."""
+    """Blends the start of tile, in place, with the end of before: linearly, over `shared` places of axis."""
     import torch
 
     shared = min(shared, before.shape[axis], tile.shape[axis])
@@ -122,7 +122,7 @@ def fade(before, tile, shared, axis):
 
 
 def fit(image, width, height):
-    """A picture as [height, width, 3] bytes: cut about its centre to the aspect ratio, then resampled."""
+    """A picture as [height, width, 3] bytes: cropped at the centre to the aspect ratio, then resampled."""
     import numpy
     from PIL import Image
 
@@ -145,7 +145,7 @@ def read_picture(path, width, height):
 
 
 def read_video(path, fps):
-    """The frames of a video file as pictures, one by one, resampled in time to fps unless that is None."""
+    """Yields the frames of a video file as pictures, resampled in time to fps unless that is None."""
     import imageio_ffmpeg
     from PIL import Image
 
@@ -160,7 +160,7 @@ def read_video(path, fps):
 
 
 def in_groups(frames):
-    """Frames of bytes [n, height, width, 3] as the encoder wants them: 1, 4, 4, ... in [-1, 1]."""
+    """Yields frames of bytes [n, height, width, 3] as encoder groups: 1, 4, 4, ... frames in [-1, 1]."""
     import numpy
 
     for first, end in [(0, 1)] + [(first, first + 4) for first in range(1, len(frames), 4)]:
@@ -168,7 +168,7 @@ def in_groups(frames):
 
 
 def write_video(path, pictures, width, height, fps, crf):
-    """H.264, in a container by path's suffix, of pictures [height, width, 3] in bytes; their number."""
+    """Writes pictures [height, width, 3] of bytes as H.264, in path's container. Returns their number."""
     import imageio_ffmpeg
 
     try:
@@ -204,7 +204,7 @@ def write_video(path, pictures, width, height, fps, crf):
                 ffmpeg.stdin.write(picture.tobytes())
                 count += 1
         except BrokenPipeError:
-            pass  # ffmpeg gave up, and says why in its own words
+            pass  # ffmpeg has failed, and its own message says why
         finally:
             with contextlib.suppress(BrokenPipeError):
                 ffmpeg.stdin.close()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turns the latents that reel has made into a video file."""
+"""Decodes the latents of an output of reel into a video file."""
 
 import os
 import sys
@@ -8,9 +8,9 @@ import workflow
 from workflow import BAD_COMMAND, BAD_INPUT, need
 
 DESCRIPTION = """\
-Decodes output.latents of a job into a video. --model is the model's folder in diffusers layout, of which
-vae/ is read. The latents are decoded one frame at a time, so that a long video needs no more memory than a
-short one.
+Decodes output.latents of a job into a video. --model is the model's folder in diffusers layout; only its
+vae/ is read. The latents are decoded one frame at a time, so a long video needs no more memory than a short
+one.
 
   launch/python/decode_video.py --model models/SkyReels-V2-DF-14B-540P configs/skyreels-v2-df-14b-540p.h5 -o swan.mp4
 """
@@ -23,11 +23,11 @@ def make_parser():
     add("latents", metavar="LATENTS.h5", help="the file that the job calls output.latents")
     add("--model", required=True, metavar="DIR", help="the model's folder, diffusers layout")
     add("-o", "--output", metavar="FILE", help="the video to write (default: LATENTS.mp4)")
-    add("--partial", action="store_true", help="decode what is finished of a video that is not complete")
+    add("--partial", action="store_true", help="decode the finished frames of a video that is not complete")
     add(
         "--tiling",
         action="store_true",
-        help="tiles of 256 x 256 pixels that fade into each other: slower, with far less device memory",
+        help="decode in blended tiles of 256 x 256 pixels: slower, but needs far less device memory",
     )
     add(
         "--fps",
@@ -41,7 +41,7 @@ def make_parser():
         choices=range(52),
         default=14,
         metavar="0..51",
-        help="how much H.264 may lose: 0 nothing, 23 visibly less than all (default: %(default)s)",
+        help="quality of H.264: 0 is lossless, 23 is visibly lossy (default: %(default)s)",
     )
     workflow.add_compute(parser, "fp32")
     return parser
@@ -53,7 +53,7 @@ def attribute(file, path, name):
 
 
 def check(file, path, partial):
-    """What the file holds, if it can become a video: its dataset, width, height, fps."""
+    """Checks that the file can become a video. Returns its dataset, width, height and fps."""
     import h5py
 
     latents = file.get("latents")
@@ -75,8 +75,8 @@ def check(file, path, partial):
     need(
         partial or attribute(file, path, "complete"),
         BAD_INPUT,
-        f"{path} is not complete: {shape[1]} of {frames} latent frames are finished; run the job again to go "
-        "on, or decode these with --partial",
+        f"{path} is not complete: {shape[1]} of {frames} latent frames are finished; run the job again to "
+        "resume it, or decode these with --partial",
     )
     return latents, width, height, attribute(file, path, "fps")
 
@@ -90,13 +90,13 @@ def frames_of(latents, path):
         need(
             bool(numpy.isfinite(frame).all()),
             BAD_INPUT,
-            f"{path}: latent frame {f} has numbers that are not finite",
+            f"{path}: latent frame {f} has values that are not finite",
         )
         yield frame
 
 
 def pictures_of(decoded, total):
-    """Bytes [height, width, 3] of what the decoder gives, and a line that says how far it is."""
+    """Yields the decoded pictures as bytes [height, width, 3], and shows a progress line on a terminal."""
     import torch
 
     for done, group in enumerate(decoded, 1):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turns words, and for an image-to-video model a picture, into the tensors of a job's prompt.embeds."""
+"""Encodes texts, and for image-to-video models a picture, into the tensors of a job's prompt.embeds."""
 
 import json
 import os
@@ -18,11 +18,10 @@ NEGATIVE = (
 TOKEN_NAMES = {"shared.weight", "encoder.embed_tokens.weight"}
 
 DESCRIPTION = """\
-Writes the safetensors file that prompt.embeds of a job names: prompt_embeds and negative_prompt_embeds
-[rows, width], prompt_embeds.<chunk> for prompts that change on the way, and for image-to-video models
-clip_fea [257, 1280] and y [20, F, h, w]. --model is the model's folder in diffusers layout: tokenizer/ and
-text_encoder/ are read from it, with --image also image_encoder/, image_processor/ and vae/. TEXT may be
-@FILE, whose content is the text.
+Writes the safetensors file for a job's prompt.embeds: prompt_embeds and negative_prompt_embeds [rows, width],
+prompt_embeds.<chunk> where the prompt changes, and for image-to-video models clip_fea [257, 1280] and
+y [20, F, h, w]. --model is the model's folder in diffusers layout. Its tokenizer/ and text_encoder/ are read,
+with --image also image_encoder/, image_processor/ and vae/. TEXT may be @FILE to read the text from FILE.
 
   launch/python/embed_prompt.py --model models/SkyReels-V2-DF-14B-540P --prompt "a swan on a lake" \\
       --chunk 1 "the swan takes off" -o prompt.safetensors
@@ -40,7 +39,7 @@ def make_parser():
         "--negative",
         default=NEGATIVE,
         metavar="TEXT",
-        help="what not to show; the models' authors publish lists of their own (default: %(default)s)",
+        help="what not to show; the authors of the models publish their own texts (default: %(default)s)",
     )
     add(
         "--chunk",
@@ -63,7 +62,7 @@ def make_parser():
         type=workflow.multiple(1, 0, "a positive integer"),
         default=512,
         metavar="TOKENS",
-        help="tokens of a text at most, the model's text length (default: %(default)s)",
+        help="most tokens of a text: the model's text length (default: %(default)s)",
     )
     image = parser.add_argument_group("image-to-video models")
     image.add_argument("--image", metavar="FILE", help="the picture to start from; makes clip_fea and y")
@@ -80,7 +79,7 @@ def make_parser():
         action="append",
         default=[],
         metavar=("CHUNK", "FILE", "FRAMES"),
-        help="y.<chunk>, in place of y, for a chunk of so many pixel frames, overlap included",
+        help="make y.<chunk>, used instead of y, for a chunk of FRAMES pixel frames, overlap included",
     )
     add("-o", "--output", required=True, metavar="FILE", help="the safetensors file to write")
     workflow.add_compute(parser, "bf16")
@@ -88,7 +87,11 @@ def make_parser():
 
 
 def chunk_number(text, option):
-    need(text.isdecimal() and int(text) > 0, BAD_COMMAND, f"{option}: {text} is no chunk, expected 1, 2, ...")
+    need(
+        text.isdecimal() and int(text) > 0,
+        BAD_COMMAND,
+        f"{option}: {text} is not a chunk, expected 1, 2, ...",
+    )
     return int(text)
 
 
@@ -101,7 +104,7 @@ def read_text(text):
 
 
 def texts_of(options):
-    """Every text under its tensor's name."""
+    """Returns the texts by the names of their tensors."""
     texts = {"prompt_embeds": options.prompt, "negative_prompt_embeds": options.negative}
     for option, name, given in (
         ("--chunk", "prompt_embeds", options.chunk),
@@ -115,7 +118,7 @@ def texts_of(options):
 
 
 def clean(text):
-    """As the models were trained: repaired letters, no HTML entities (not even nested), single spaces."""
+    """As the models were trained: repaired letters, no HTML entities (also no nested ones), single spaces."""
     import html
     import ftfy
 
@@ -123,7 +126,7 @@ def clean(text):
 
 
 def images_of(options):
-    """(tensor's name, file, pixel frames) of every y."""
+    """Returns (tensor's name, file, pixel frames) for every y."""
     if not options.image:
         need(not options.chunk_image, BAD_COMMAND, "--chunk-image is given without --image")
         return []
@@ -143,7 +146,7 @@ def images_of(options):
 
 
 def stored_embedding(folder, dtype):
-    """The vectors of the tokens, which a file may call shared.weight or encoder.embed_tokens.weight."""
+    """Reads the token embedding, which a file may call shared.weight or encoder.embed_tokens.weight."""
     from safetensors import safe_open
 
     for file in sorted(os.listdir(folder)):
@@ -155,8 +158,8 @@ def stored_embedding(folder, dtype):
 
 
 def open_text_encoder(model, device, dtype):
-    """The encoder, with its tokens' vectors put in place here: releases of transformers differ in whether one
-    of their names fills the other, and left alone the encoder may run on vectors that were never read."""
+    """Opens the encoder and sets its token embedding. It has two names in transformers, and releases differ
+    in whether one fills the other. Without this, the encoder might run on values that were never read."""
     from torch.nn import Embedding
     from transformers import UMT5EncoderModel
 
@@ -191,7 +194,7 @@ def embed_texts(options, texts, device):
         tokens = tokenizer(text, add_special_tokens=True)["input_ids"]
         if len(tokens) > options.max_length:
             print(
-                f"note: {name}: the text has {len(tokens)} tokens, {options.max_length} are used",
+                f"note: {name}: the text has {len(tokens)} tokens, the first {options.max_length} are used",
                 file=sys.stderr,
             )
             tokens = tokenizer(text, add_special_tokens=True, truncation=True, max_length=options.max_length)[
@@ -206,7 +209,7 @@ def embed_texts(options, texts, device):
 
 
 def see(options, pictures, device):
-    """clip_fea of the first picture: all of it squeezed into the encoder's square, the last layer but one."""
+    """clip_fea: the last layer but one's output for the first picture, resized to the encoder's square."""
     import torch
     from transformers import CLIPVisionModel
 
@@ -235,7 +238,7 @@ def see(options, pictures, device):
 
 
 def condition(autoencoder, picture, frames):
-    """y [20, F, h, w]: 4 channels that are 1 in the known frame, and the latents of it and of mid grey."""
+    """y [20, F, h, w]: 4 mask channels, 1 in the known frame, and the latents of that frame and grey ones."""
     import numpy
     import torch
 

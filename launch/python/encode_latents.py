@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turns pictures or a video into the latents that a job starts from or ends with."""
+"""Encodes pictures or a video into the latents that a job starts or ends with."""
 
 import sys
 from collections import deque
@@ -8,10 +8,10 @@ import workflow
 from workflow import BAD_COMMAND, BAD_INPUT, need
 
 DESCRIPTION = """\
-Writes the safetensors file that diffusion_forcing.prefix_latents or end_latents of a job names:
-prefix_latents or end_latents [16, F, h, w] of 4F-3 pixel frames. --model is the model's folder in diffusers
-layout, of which vae/ is read. Pictures are cut about their centre to the aspect ratio of width x height and
-resampled.
+Writes the safetensors file for a job's diffusion_forcing.prefix_latents or diffusion_forcing.end_latents. It
+holds prefix_latents or end_latents [16, F, h, w] of 4F-3 pixel frames. --model is the model's folder in
+diffusers layout; only its vae/ is read. Pictures are cropped at the centre to the aspect ratio of
+width x height, then resampled.
 
   launch/python/encode_latents.py --model models/SkyReels-V2-DF-14B-540P --width 960 --height 544 \\
       -o start.safetensors start.png
@@ -23,25 +23,25 @@ resampled.
 def make_parser():
     parser = workflow.Parser(prog="encode_latents.py", description=DESCRIPTION)
     add = parser.add_argument
-    add("images", nargs="*", metavar="IMAGE", help="a picture, or 4k+1 that follow each other")
-    add("--video", metavar="FILE", help="frames of this video instead of pictures")
+    add("images", nargs="*", metavar="IMAGE", help="a picture, or 4k+1 consecutive pictures")
+    add("--video", metavar="FILE", help="take frames of this video instead of pictures")
     add(
         "--frames",
         type=workflow.frame_count,
         default=17,
         metavar="N",
-        help="of a video: pixel frames to take, 4k+1 (default: %(default)s)",
+        help="with --video: pixel frames to take, 4k+1 (default: %(default)s)",
     )
     add(
         "--take",
         choices=("first", "last"),
-        help="which of a video's frames (default: last for prefix, to go on from there, first for end)",
+        help="with --video: which frames (default: last for prefix, to continue the video; first for end)",
     )
     add(
         "--fps",
         type=workflow.multiple(1, 0, "a positive integer"),
         metavar="N",
-        help="of a video: resample it in time to the job's fps first (default: its frames as they are)",
+        help="with --video: first resample it in time to the job's fps (default: all its frames as they are)",
     )
     add(
         "--role",
@@ -59,7 +59,7 @@ def make_parser():
 
 def check(options):
     need(
-        bool(options.video) != bool(options.images), BAD_COMMAND, "expected pictures or --video, one of both"
+        bool(options.video) != bool(options.images), BAD_COMMAND, "expected either pictures or --video"
     )
     need(
         options.video or len(options.images) % 4 == 1,

@@ -1,8 +1,8 @@
-"""What the scripts before and after reel share: how they fail, where they compute, how files appear.
+"""What the scripts before and after reel share: error handling, the choice of a device, and writing files.
 
-Exit codes are reel's own: 2 command line, 4 bad input, 5 output not written, 10 out of memory, 11 device.
-The packages of requirements.txt are imported where they are used, so that --help and mistakes on the
-command line take no time.
+Exit codes are those of reel: 2 command line, 4 bad input, 5 output not written, 10 out of memory, 11 device.
+The packages of requirements.txt are imported where they are used, so that --help and errors on the command
+line are fast.
 """
 
 import argparse
@@ -14,7 +14,7 @@ BAD_COMMAND, BAD_INPUT, BAD_OUTPUT, NO_MEMORY, NO_DEVICE = 2, 4, 5, 10, 11
 
 
 class Fault(Exception):
-    """Ends the script with a code and one sentence."""
+    """Ends the script with an exit code and one sentence."""
 
     def __init__(self, code, sentence):
         super().__init__(sentence)
@@ -27,7 +27,7 @@ def need(holds, code, sentence):
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, without the usage in front of it."""
+    """A parser that reports an error as one sentence, without the usage before it."""
 
     def __init__(self, **options):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
@@ -37,8 +37,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(parser, work, arguments=None):
-    """work(options) as a program: its exit code, with mistakes of the user as one line on standard error."""
-    os.environ["HF_HUB_OFFLINE"] = "1"  # models come from the folders that were named, never from elsewhere
+    """Runs work(options) and returns its exit code. A user's mistake becomes one line on standard error."""
+    os.environ["HF_HUB_OFFLINE"] = "1"  # models come only from the given folders
     try:
         work(parser.parse_args(arguments))
         return 0
@@ -57,7 +57,7 @@ def run(parser, work, arguments=None):
 
 
 def first_line(error):
-    """The first line of an error, or of a text, without the full stop."""
+    """The first line of an error or a text, without its full stop."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(". ") if lines else type(error).__name__
 
@@ -72,7 +72,7 @@ def is_out_of_memory(error):
 
 @contextlib.contextmanager
 def reading(path, expected):
-    """Whatever a library throws at a file becomes one sentence about that file."""
+    """Turns any exception that a library raises into one sentence about the file at path."""
     try:
         yield
     except (Fault, ModuleNotFoundError, MemoryError):
@@ -91,7 +91,7 @@ def need_file(path, expected):
 
 
 def part_of_model(model, part, needs):
-    """The folder of a part of a model in diffusers layout, which must have the file that needs names."""
+    """The folder of one part of a model in diffusers layout. It must have the file `needs`."""
     need(os.path.isdir(model), BAD_INPUT, f"--model {model} is not a folder, expected one with {part}/ in it")
     folder = os.path.join(model, part)
     need(
@@ -102,11 +102,11 @@ def part_of_model(model, part, needs):
     return folder
 
 
-# Options that several scripts have.
+# Options of several scripts.
 
 
 def multiple(of, plus, what):
-    """The type of an option: an integer that is of * k + plus."""
+    """The type of an option: a positive integer of the form of * k + plus."""
 
     def convert(text):
         try:
@@ -135,7 +135,7 @@ def add_compute(parser, dtype):
         "--dtype",
         choices=("fp32", "bf16"),
         default=dtype,
-        help="numbers that the model computes with (default: %(default)s)",
+        help="dtype that the model computes in (default: %(default)s)",
     )
 
 
@@ -168,11 +168,11 @@ def torch_dtype(name):
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
 
 
-# Files that appear whole or not at all.
+# Files that are written completely or not at all.
 
 
 def check_output(path):
-    """Before the work starts: could the file be written?"""
+    """Checks, before the work starts, that the file can be written."""
     folder = os.path.dirname(os.path.abspath(path))
     need(os.path.isdir(folder), BAD_OUTPUT, f"{path} cannot be written: there is no folder {folder}")
     need(os.access(folder, os.W_OK), BAD_OUTPUT, f"{path} cannot be written: no permission in {folder}")
@@ -181,7 +181,7 @@ def check_output(path):
 
 @contextlib.contextmanager
 def written_aside(path):
-    """A name beside path to write to; it takes path's place if all goes well and is gone otherwise."""
+    """Gives a temporary name beside path. On success the file is renamed to path, otherwise it is deleted."""
     root, suffix = os.path.splitext(path)
     aside = f"{root}.tmp.{os.getpid()}{suffix}"
     try:
@@ -198,7 +198,7 @@ def written_aside(path):
 
 
 def save_tensors(path, tensors, metadata):
-    """A safetensors file of float32 tensors, and one line about each."""
+    """Writes a safetensors file of float32 tensors, and prints one line for each."""
     import torch
     from safetensors.torch import save_file
 
@@ -206,7 +206,7 @@ def save_tensors(path, tensors, metadata):
         need(
             bool(torch.isfinite(tensor).all()),
             BAD_INPUT,
-            f"{name} came out with numbers that are not finite, try --dtype fp32",
+            f"{name} has values that are not finite, try --dtype fp32",
         )
     tensors = {name: tensor.to("cpu", torch.float32).contiguous() for name, tensor in tensors.items()}
     with written_aside(path) as aside:
