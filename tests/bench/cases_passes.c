@@ -11,7 +11,7 @@
 ISSUE(layer_norm)
 ISSUE(modulate)
 ISSUE(gated_add)
-ISSUE(squares)
+ISSUE(rms_squares)
 ISSUE(split_heads)
 ISSUE(merge_heads)
 ISSUE(patchify)
@@ -116,13 +116,13 @@ static void heads(struct measure *m, const struct cases_size *s)
                   four[] = {0, s->heads / 4, s->heads / 2, s->heads / 2 + s->heads / 4, s->heads};
     int64_t n = s->tokens, D = s->width;
     char name[80];
-    if (cases_begin(m, s, "pass.squares", name)) {
-        struct reel_squares a = {.rows = n,
-                                 .width = D,
-                                 .dtype = dtype,
-                                 .x = measure_array(m, dtype, n * D),
-                                 .sums = measure_array(m, REEL_FP32, 2 * n)};
-        measure_operation(m, name, issue_squares, &a, moves(n * D, b));
+    if (cases_begin(m, s, "pass.rms-squares", name)) {
+        struct reel_rms_squares a = {.rows = n,
+                                     .width = D,
+                                     .dtype = dtype,
+                                     .x = measure_array(m, dtype, n * D),
+                                     .sums = measure_array(m, REEL_FP32, 2 * n)};
+        measure_operation(m, name, issue_rms_squares, &a, moves(n * D, b));
     }
     for (int parts = 1; parts <= 4; parts += 3) {
         if (!cases_begin(m, s, parts == 1 ? "pass.norm-rope" : "pass.norm-rope-ulysses-4", name))

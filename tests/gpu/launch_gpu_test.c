@@ -96,8 +96,8 @@ static void ranks_that_would_share_a_gpu_unasked_are_refused(void)
                  transports[t]);
         int code = run_job(2, "refused", settings);
         CHECK(code == REEL_BAD_DEVICE, "transport %s: exit %d: %s", transports[t], code, program_said);
-        CHECK(program_said_times("with 1 other rank of its host, which sees 1 GPU, expected one a rank, or "
-                                 "communication.transport mpi to share") == 1,
+        CHECK(program_said_times("with 1 other rank of its host, which sees 1 GPU, expected one per rank, or "
+                                 "device cpu, or communication.transport mpi to share") == 1,
               "transport %s: %s", transports[t], program_said);
     }
 }

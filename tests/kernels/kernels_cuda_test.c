@@ -142,15 +142,15 @@ static void squares_is(int64_t rows, int64_t width, enum reel_precision dtype)
     struct host_device_array x = host_device_random(dtype, rows * width, 5, 3),
                              sums = host_device_blank(REEL_FP32, rows * 2),
                              alone = host_device_blank(REEL_FP32, rows * 2);
-    struct reel_squares a = {.rows = rows, .width = width, .dtype = dtype};
+    struct reel_rms_squares a = {.rows = rows, .width = width, .dtype = dtype};
     for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
         a.x = x.at[on], a.sums = sums.at[on];
-        reel_squares(host_device_stream(on), a);
+        reel_rms_squares(host_device_stream(on), a);
     }
     sums_close("squares", &sums, rows);
     a.rows = 1, a.x = at(&x, TWINS_DEVICE, (rows - 1) * width),
     a.sums = (double *)alone.at[TWINS_DEVICE] + rows - 1;
-    reel_squares(host_device_stream(TWINS_DEVICE), a);
+    reel_rms_squares(host_device_stream(TWINS_DEVICE), a);
     host_device_same_rows("squares", &alone, &sums, rows - 1, 1, sizeof(double));
 }
 
@@ -328,8 +328,8 @@ static void grids_go_on_where_they_end(void)
     struct host_device_array x = host_device_random(REEL_BFLOAT16, MANY, 17, 3),
                              sums = host_device_blank(REEL_FP32, MANY * 2);
     for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++)
-        reel_squares(host_device_stream(on),
-                     (struct reel_squares){MANY, 1, REEL_BFLOAT16, x.at[on], sums.at[on]});
+        reel_rms_squares(host_device_stream(on),
+                         (struct reel_rms_squares){MANY, 1, REEL_BFLOAT16, x.at[on], sums.at[on]});
     host_device_equal("squares of one number", &sums);
     split_many(MANY);
     const float nan = NAN;
@@ -353,7 +353,7 @@ static void nothing_is_done_to_no_rows(void)
         const int64_t heads[] = {0, 1};
         reel_layer_norm(stream, (struct reel_layer_norm){.width = 8, .x = a, .weight = a, .bias = a, .y = a});
         reel_gated_add(stream, (struct reel_gated_add){.width = 8, .x = a, .y = a});
-        reel_squares(stream, (struct reel_squares){.width = 8, .x = a, .sums = a});
+        reel_rms_squares(stream, (struct reel_rms_squares){.width = 8, .x = a, .sums = a});
         reel_split_heads(stream,
                          (struct reel_split_heads){
                              .heads = 1, .channels = 8, .x = a, .parts = 1, .first_head = heads, .y = a});

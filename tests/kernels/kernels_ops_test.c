@@ -142,8 +142,8 @@ static void a_norm_over_heads_that_others_have_takes_their_sums(void)
     for (int p = 0; p < 2; p++) {
         for (int r = 0; r < ROWS; r++)
             memcpy(half[p] + r * HALF, x + r * D + p * HALF, sizeof *x * HALF);
-        reel_squares(&stream, (struct reel_squares){
-                                  .rows = ROWS, .width = HALF, .x = half[p], .sums = squares + p * ROWS});
+        reel_rms_squares(&stream, (struct reel_rms_squares){
+                                      .rows = ROWS, .width = HALF, .x = half[p], .sums = squares + p * ROWS});
     }
     for (int p = 0; p < 2; p++) {
         a.heads = HEADS / 2;

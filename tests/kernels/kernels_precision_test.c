@@ -160,11 +160,11 @@ static void heads_are_normed_turned_and_laid_out(void)
     double squares[2][2 * ROWS];
     for (int p = 0; p < 2; p++)
         for (int i = 0; i < 2; i++)
-            reel_squares(&stream, (struct reel_squares){.rows = ROWS,
-                                                        .width = WIDTH - i,
-                                                        .dtype = p ? REEL_BFLOAT16 : REEL_FP32,
-                                                        .x = p ? (void *)x.narrow : (void *)x.wide,
-                                                        .sums = squares[p] + i * ROWS});
+            reel_rms_squares(&stream, (struct reel_rms_squares){.rows = ROWS,
+                                                                .width = WIDTH - i,
+                                                                .dtype = p ? REEL_BFLOAT16 : REEL_FP32,
+                                                                .x = p ? (void *)x.narrow : (void *)x.wide,
+                                                                .sums = squares[p] + i * ROWS});
     CHECK(memcmp(squares[0], squares[1], sizeof squares[0]) == 0, "squares differ");
     CHECK(squares[0][0] > squares[0][ROWS], "a column less has the same squares");
     for (int variant = 0; variant < 8; variant++) {

@@ -108,13 +108,14 @@ static void count_heads_on_the_device(void)
 
 static void arrays_lie_where_they_belong(void)
 {
-    ABORTS(read_beyond_the_region, "silu: x, from byte 4036 of its region on, goes 4 bytes beyond its end");
+    ABORTS(read_beyond_the_region,
+           "silu: x begins at byte 4036 of its region and goes 4 bytes beyond its end");
     PASSES(read_up_to_the_end_of_the_region);
     ABORTS(read_memory_of_the_host, "silu: x is not device memory");
     ABORTS(write_memory_of_the_host, "clear: to is not device memory");
     ABORTS(upload_from_the_device, "copy: from is device memory");
     ABORTS(download_to_the_device, "copy: to is device memory");
-    ABORTS(count_heads_on_the_device, "merge_heads: first_head is device memory, and the host's is needed");
+    ABORTS(count_heads_on_the_device, "merge_heads: first_head is device memory, expected host memory");
 }
 
 /* Four tokens of a table whose rows 0, 2 and 3 are written, of which the third uses the row asked for. */
@@ -311,7 +312,7 @@ static void streams_are_open_and_have_what_they_need(void)
     ABORTS(use_after_closing, "clear on a stream that is not open");
     PASSES(open_and_close_often);
     ABORTS(open_and_never_close, "a stream is opened while 32 others are");
-    ABORTS(multiply_beside, "gemm on stream 0, which was opened beside another and has no scratch memory");
+    ABORTS(multiply_beside, "gemm on stream 0, which is a side stream and has no scratch memory");
     ABORTS(multiply_on_common_scratch,
            "gemm on stream 4 writes scratch at byte 0 of its region, which gemm on");
     ABORTS(open_on_scratch_of_the_host, "scratch memory that is not device memory");

@@ -146,11 +146,11 @@ static void gated_add(void)
 static void squares(void)
 {
     void *sums = room(ROWS * (int64_t)sizeof(double));
-    reel_squares(&stream, (struct reel_squares){.rows = ROWS,
-                                                .width = D,
-                                                .dtype = precision,
-                                                .x = numbers_in(ROWS * D, precision),
-                                                .sums = sums});
+    reel_rms_squares(&stream, (struct reel_rms_squares){.rows = ROWS,
+                                                        .width = D,
+                                                        .dtype = precision,
+                                                        .x = numbers_in(ROWS * D, precision),
+                                                        .sums = sums});
     result(sums);
 }
 

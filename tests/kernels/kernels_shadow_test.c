@@ -55,7 +55,7 @@ static void reads_need_an_order_after_the_write(void)
 {
     ABORTS(read_beside_a_write,
            "silu on stream 1 reads x at byte 64 of its region, which clear on stream 0 may "
-           "still write: neither an order of the streams nor a wait of the host");
+           "still write: neither reel_stream_wait nor a wait of the host");
     PASSES(read_ordered_after_a_write);
     ABORTS(read_ordered_before_a_write, "which clear on stream 0 may still write");
     PASSES(read_ordered_over_a_third_stream);

@@ -188,7 +188,7 @@ static void a_run_takes_the_file_and_says_where_it_leaves_the_range(void)
                       "plan job.yaml --set teacache.mode=e0 --set teacache.coefficients=e0.json "
                       "--set sampler.steps=40") == 0,
           "%s", program_said);
-    CHECK(printed("outside of what the polynomial was calibrated on") == 1, "the plan does not warn");
+    CHECK(printed("outside the range that the polynomial was calibrated on") == 1, "the plan does not warn");
     unlink(own("out.h5"));
     program_fails(2, "run job.yaml --set teacache.mode=e --set teacache.coefficients=e0.json", 4,
                   "fitted for teacache.mode e0 and the job has e");

@@ -13,7 +13,7 @@ what="the date jumps"
 from_begun
 with=("${jumping[@]}")
 run 3 "$job" "${limits[@]}"
-expect 0 "goes on from $cp/checkpoint-000001.h5"
+expect 0 "resumes from $cp/checkpoint-000001.h5"
 warned 0
 finished
 earliest=$(grep -o '"time":[0-9]*' "$folder/log.jsonl" | cut -d : -f 2 | sort -n | head -1)
@@ -23,7 +23,7 @@ latest=$(grep -o '"time":[0-9]*' "$folder/log.jsonl" | cut -d : -f 2 | sort -n |
 what="goes on while the date jumps"
 rm "$cp/checkpoint-000004.h5" "$folder/out/out.h5"
 run 2 "$job" "${limits[@]}"
-expect 0 "goes on from $cp/checkpoint-000003.h5"
+expect 0 "resumes from $cp/checkpoint-000003.h5"
 finished
 with=()
 
@@ -36,7 +36,7 @@ if unshare --time --monotonic 1000000 --boottime 1000000 --fork true 2>/dev/null
     with=(unshare --time --monotonic 10 --boottime 10 --fork)
     rm "$cp/checkpoint-000004.h5" "$folder/out/out.h5"
     run 2 "$job" "${limits[@]}"
-    expect 0 "goes on from $cp/checkpoint-000003.h5"
+    expect 0 "resumes from $cp/checkpoint-000003.h5"
     warned 0
     finished
 fi

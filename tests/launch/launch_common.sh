@@ -116,7 +116,7 @@ resumes() {
     shift
     with=()
     run 0 "$job" "$@"
-    expect 0 "goes on from $cp/checkpoint-00000$generation.h5"
+    expect 0 "resumes from $cp/checkpoint-00000$generation.h5"
     ! grep -q warning: "$said" || fail "a warning"
     finished
 }

@@ -314,7 +314,7 @@ static void an_unfinished_output_is_compared_as_far_as_it_goes(void)
     json_decref(report);
     CHECK(program_run(0, "", "compare a.h5 b.h5") == 0, "%s", program_said);
     char *text = said();
-    CHECK(strstr(text, "compared are the 3 latent frames that both have") &&
+    CHECK(strstr(text, "the 3 latent frames that both have are compared") &&
               strstr(text, "note: B is not complete"),
           "%s", text);
     free(text);
@@ -402,7 +402,7 @@ static void a_wrong_command_line_is_refused(void)
     program_fails(0, "compare a.h5 a.h5 --yaml", 2, "--yaml is not an option of reel compare");
     program_fails(0, "compare a.h5 a.h5 --plot", 2, "--plot has no file");
     program_fails(0, "compare a.h5 --plot a.h5", 2, "--plot is a.h5, expected a file that ends in .png");
-    program_fails(0, "compare a.h5 a.h5 --plot a.png --plot b.png", 2, "--plot is there twice");
+    program_fails(0, "compare a.h5 a.h5 --plot a.png --plot b.png", 2, "--plot is given twice");
     CHECK(program_run(2, "", "compare --help") == 0, "%s", program_said);
     char *text = said();
     CHECK(strncmp(text, "reel compare A.h5 B.h5 [--plot FILE.png] [--json]", 49) == 0 &&

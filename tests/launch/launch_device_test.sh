@@ -101,7 +101,7 @@ if [ "$whole" ]; then
 
     make 1 "$gpu" eighth --set model.compute=fp8 --set device=cuda --set video.frames=13; done_well
     REEL_FAKE_CAPABILITY=8.0 go_on 1 "$gpu" eighth
-    refused 11 'the checkpoint is of a job in fp8 and the GPU of rank 0 is older'
+    refused 11 'the checkpoint is of an fp8 job and the GPU of rank 0 is older'
 fi
 
 # A plan for a GPU is the same from a program without CUDA.
@@ -116,7 +116,7 @@ done
 
 # No GPU of one's own, none at all, and what does not go together.
 REEL_FAKE_GPUS=1 make 2 "$gpu" none
-refused 11 'shares GPU-.* with 1 other rank of its host, which sees 1 GPU, expected one a rank'
+refused 11 'shares GPU-.* with 1 other rank of its host, which sees 1 GPU, expected one per rank'
 make 1 "$cpu" none --set device=cuda
 refused 11 'device is cuda and rank 0 finds no GPU'
 make 1 "$gpu" none --set device=cpu --set communication.transport=nccl
@@ -133,7 +133,7 @@ refused 12 'NCCL, connecting on rank 1'
 if [ "$whole" ]; then
     began=$SECONDS
     REEL_NCCL_TROUBLE=group-fails:1:3 make 2 "$gpu" none --set partition.ring=2 --set communication.timeout_s=60
-    refused 12 'got nowhere for 5 s while sampling chunk 0, iteration 0: NCCL, exchanging on rank 1'
+    refused 12 'made no progress for 5 s while sampling chunk 0, iteration 0: NCCL, exchanging on rank 1'
     [ $((SECONDS - began)) -le 30 ] || fail "it took $((SECONDS - began)) s to end"
     # Two know, and one waits for them: only one speaks.
     OF_RANK_0=REEL_NCCL_TROUBLE=group-fails:0:3 OF_RANK_1=REEL_NCCL_TROUBLE=group-fails:1:3 \

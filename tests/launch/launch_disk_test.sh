@@ -73,7 +73,7 @@ output_full() {
     [ "$(ls -A "$folder/disk/out")" = "" ] || fail "left: $(ls -A "$folder/disk/out")"
     rm "$folder/disk/full"
     run "$1" "$job" --set "output.latents=$folder/disk/out/out.h5"
-    expect 0 "goes on from $cp/checkpoint-000001.h5"
+    expect 0 "resumes from $cp/checkpoint-000001.h5"
     mv "$folder/disk/out/out.h5" "$folder/out/"
     finished
 }

@@ -56,7 +56,7 @@ a_folder_that_cannot_be_used() {
     rm -rf "$cp"
     echo text >"$cp"
     run 2 "$job" "${policy[@]}"
-    expect 5 "checkpoint.directory is no folder, expected one"
+    expect 5 "checkpoint.directory is no directory, expected one"
     what="a parent is a file"
     run 0 "$job" "${policy[@]}" --set "checkpoint.directory=$cp/a/b"
     expect 5 "checkpoint.directory could not be made: Not a directory"
@@ -119,7 +119,7 @@ a_lock_that_goes_away_in_the_midst() {
     expect 5 "checkpoint.directory was taken away: its lock is another file now"
     nothing_aside
     run 0 "$job"
-    expect 0 "goes on from"
+    expect 0 "resumes from"
     ! grep -q warning: "$said" || fail "a warning"
     finished
 }
@@ -132,7 +132,7 @@ an_output_that_goes_away_in_the_midst() {
     expect 5 "output.latents could not be written: No such file or directory"
     mkdir "$folder/out"
     run 0 "$job"
-    expect 0 "goes on from"
+    expect 0 "resumes from"
     finished
 }
 
@@ -163,7 +163,7 @@ a_checkpoint_that_is_cut_short() {
     cp "$cp/checkpoint-000001.h5" "$cp/checkpoint-000007.h5"
     truncate -s -100 "$cp/checkpoint-000007.h5"
     run 0 "$job"
-    expect 0 "goes on from $cp/checkpoint-000001.h5"
+    expect 0 "resumes from $cp/checkpoint-000001.h5"
     [ "$(grep -c "warning: .*checkpoint-000007.h5: has .* bytes, expected .*; the checkpoint before it" "$said")" = 1 ] ||
         fail "no warning"
     finished
@@ -179,7 +179,7 @@ no_locks() {
     with=(env LD_PRELOAD="$library" DISTURB_FAULT=lock:1+:ENOLCK DISTURB_FILES="$cp")
     run 0 "$job"
     with=()
-    expect 0 "warning: $cp: its file system has no locks: nothing keeps a second job from it"
+    expect 0 "warning: $cp: its file system has no locks: nothing keeps a second job from using it"
     warned 0
     finished
 }
@@ -214,7 +214,7 @@ the_second_job_waits_for_the_first() {
     code=$?
     [ $code = 75 ] || fail "the first: exit $code, expected 75: $(cat "$folder/first")"
     ended second
-    expect 0 "goes on from"
+    expect 0 "resumes from"
     finished
 }
 
@@ -252,7 +252,7 @@ killed() {
         run 2 "$job"
         wait "$started" 2>/dev/null
         expect 0 # gone on from the newest, or found complete: the ranks may have ended the job meanwhile
-        grep -q -e "goes on from" -e "nothing is left to do" "$said" || fail "it starts over"
+        grep -q -e "resumes from" -e "nothing is left to do" "$said" || fail "it starts over"
         ! grep -q warning: "$said" || fail "a warning"
         finished
     done

@@ -130,20 +130,20 @@ static const struct bad bad_files[] = {
     {"model:\n  path: synthetic:tiny\nvidoe:\n  frames: 5\n",
      "job.yaml:3: vidoe is not a key of a job, expected "
      "perhaps video"},
-    {"video.frames: 5\n", "job.yaml:1: video.frames stands at the top level, expected frames below video:"},
+    {"video.frames: 5\n", "job.yaml:1: video.frames is at the top level, expected frames below video:"},
     {"frames: 5\n", "job.yaml:1: frames is not a key of a job, expected perhaps video.frames"},
     {"video: 5\n", "job.yaml:1: video is 5, expected its keys below it"},
     {"video:\n  - frames\n", "job.yaml:1: video is a list, expected its keys below it"},
     {"video:\n  frames: 5\n  fps: 8\n  frames: 9\n",
-     "job.yaml:4: video.frames stands a second time, expected it "
-     "once (line 2 has it)"},
+     "job.yaml:4: video.frames is set a second time, expected once "
+     "(line 2 sets it)"},
     {"video:\n  frames: 5\n\nvideo:\n  fps: 9\n",
-     "job.yaml:4: video stands a second time, expected it once (line "
-     "1 has it)"},
+     "job.yaml:4: video begins a second time, expected once (line "
+     "1 begins it)"},
     {"model:\n  path: synthetic:tiny\noutput:\n  latents: o\ndevice: cpu\ncommunication:\n  transport: "
      "nccl\n",
      "job.yaml:7: communication.transport is nccl and device is cpu"},
-    {"device: cpu\ndevice: cpu\n", "job.yaml:2: device stands a second time"},
+    {"device: cpu\ndevice: cpu\n", "job.yaml:2: device is set a second time"},
     {"device:\n  cpu: 1\n", "job.yaml:1: device is a mapping, expected auto, cpu or cuda"},
     {"video:\n  frames: [5\n", "is not valid YAML: "},
     {"video:\n\tframes: 5\n", "job.yaml:2:1: is not valid YAML: "},

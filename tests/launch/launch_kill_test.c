@@ -192,9 +192,9 @@ static struct start look(int k)
 static void nothing_is_lost(int k, const struct start *before, const char *when)
 {
     struct start after = look(k);
-    long long from = last_in_log(before->log, before->log_bytes, "goes on from "),
+    long long from = last_in_log(before->log, before->log_bytes, "resumes from "),
               newest = newest_of_whole_ones(before->folder, when);
-    CHECK(from == 0 || from >= before->known, "%s: goes on from %lld, but %lld was saved", when, from,
+    CHECK(from == 0 || from >= before->known, "%s: resumes from %lld, but %lld was saved", when, from,
           before->known);
     CHECK(newest >= after.known && newest >= before->known, "%s: %lld is the newest, but %lld was saved",
           when, newest, after.known);

@@ -92,7 +92,7 @@ process_of() {
 
 goes_on() {
     run 0 "$job"
-    expect 0 "goes on from"
+    expect 0 "resumes from"
     ! grep -q warning: "$said" || fail "a warning"
     finished
 }

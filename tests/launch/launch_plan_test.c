@@ -119,7 +119,7 @@ static const struct {
     {"compute: bf16", "compute: fp7", "bad.yaml:4: compute is fp7, expected fp32 or bf16"},
     {"gemm_tflops: 1", "gemm_tflops: -1", "bad.yaml:5: gemm_tflops is -1, expected a number from 1e-6"},
     {"gemm_tflops: 1", "gemm_tflops: [1]", "bad.yaml:5: gemm_tflops is a list, expected a value"},
-    {"far_gb_per_s: 1", "far: 1", "bad.yaml:9: far is nothing that a device has"},
+    {"far_gb_per_s: 1", "far: 1", "bad.yaml:9: far is not a field of a device"},
     {"  far_gb_per_s: 1\n", "", "bad.yaml:2: mine has no far_gb_per_s"},
     {"memory: 2GB", "memory: a lot", "bad.yaml:3: memory is a lot, expected a size"},
     {"mine:\n", "mine: [\n", "bad.yaml:"}};

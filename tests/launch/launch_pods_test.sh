@@ -6,6 +6,7 @@ set -uo pipefail
 mpirun=$1
 reel=$2
 init=$(dirname "$mpirun")/cluster/worker-init
+export REEL=$reel # for worker-init
 if [ -z "${3:-}" ]; then
     namespaces=(--fork --kill-child --pid --mount-proc --uts)
     if [ "$(id -u)" != 0 ] || ! unshare "${namespaces[@]}" true 2>/dev/null; then

@@ -279,10 +279,10 @@ static void one_iteration_of_every_rank_is_recorded(void)
     static const struct mesh meshes[] = {
         {2, 1, "--set partition.cfg=2", "velocity", NULL},
         {2, 2, "--set partition.ulysses=2", "heads", NULL},
-        {2, 2, "--set partition.ulysses=2 --set partition.weights=gathered", "weights", "mover of weights"},
+        {2, 2, "--set partition.ulysses=2 --set partition.weights=gathered", "weights", "weights transfer"},
         {3, 2, "--set partition.ulysses=3", "tokens", NULL},
-        {3, 2, "--set partition.ring=3", "keys", "mover of keys"},
-        {3, 2, "--set partition.tensor=3", "partials", "mover of tensor"}};
+        {3, 2, "--set partition.ring=3", "keys", "keys transfer"},
+        {3, 2, "--set partition.tensor=3", "partials", "tensor transfer"}};
     for (size_t i = 0; i < sizeof meshes / sizeof meshes[0]; i++)
         mesh_is_profiled(&meshes[i]);
 }
@@ -320,7 +320,8 @@ static void what_a_profile_cannot_be_is_refused(void)
     CHECK(mkdir(own("folder.json"), 0777) == 0, "no folder");
     program_fails(0, "run job.yaml --profile folder.json", 2,
                   "--profile is folder.json, which is no regular file");
-    program_fails(0, "run job.yaml --profile", 2, "--profile is the last word, expected its value behind it");
+    program_fails(0, "run job.yaml --profile", 2,
+                  "--profile is the last argument, expected its value after it");
     program_fails(0, "run job.yaml --profile there.json --set output.log=there.json", 2,
                   "--profile is there.json, which is output.log, expected another file");
     program_fails(0, "plan job.yaml --profile p.json", 2, "--profile is not an option of reel plan");

@@ -58,7 +58,7 @@ static void bad_commands_exit_with_2_and_one_message(void)
     program_fails(0, "run", 2, "reel run has no job file");
     program_fails(0, "run a.yaml b.yaml", 2, "two job files, a.yaml and b.yaml");
     program_fails(0, "run --hurry a.yaml", 2, "--hurry is not an option of reel run");
-    program_fails(0, "run a.yaml --set", 2, "--set is the last word");
+    program_fails(0, "run a.yaml --set", 2, "--set is the last argument");
     program_fails(0, "run absent.yaml", 2, "absent.yaml");
     program_fails(3, "run job.yaml --set sampler.step=3", 2, "sampler.steps");
     program_fails(0, "run job.yaml --set video.frames=16", 2, "video.frames is 16, expected 4k+1");

@@ -12,7 +12,7 @@ for fault in checkpoint-write:1:1 checkpoint-close:2:2 checkpoint-rename:0:1; do
     run 3 "$job" --set communication.timeout_s=2
     with=()
     [ $code = 12 ] || fail "exit $code, expected 12"
-    grep -q "got nowhere for 2 s (communication.timeout_s) while saving before chunk 1, iteration 1" "$said" ||
+    grep -q "made no progress for 2 s (communication.timeout_s) while saving before chunk 1, iteration 1" "$said" ||
         fail "another message"
     [ $((SECONDS - began)) -le 20 ] || fail "it took $((SECONDS - began)) s to end"
     [ -z "$(pgrep -f "$folder/")" ] || fail "processes are left"

@@ -42,7 +42,7 @@ for stopped in 0 2; do
     [ $code = 12 ] || fail "rank $stopped is stopped: exit $code, expected 12"
     [ $((SECONDS - began)) -le 20 ] || fail "rank $stopped is stopped: it took $((SECONDS - began)) s to end"
     [ "$(grep -c 'reel: error: ' "$folder/said")" = 1 ] || fail "rank $stopped is stopped: not one message"
-    grep -q "got nowhere for 2 s (communication.timeout_s) while sampling chunk 0, iteration" "$folder/said" ||
+    grep -q "made no progress for 2 s (communication.timeout_s) while sampling chunk 0, iteration" "$folder/said" ||
         fail "rank $stopped is stopped: another message"
     [ -z "$(pgrep -f "$folder/job.yaml")" ] || fail "rank $stopped is stopped: processes are left"
 done

@@ -404,7 +404,7 @@ def a_video_that_is_not_finished_is_decoded_on_demand(folder, latents):
     refused(
         decode_video.main,
         4,
-        "latent frame 1 has numbers that are not finite",
+        "latent frame 1 has values that are not finite",
         half,
         "--model",
         folder,
@@ -429,7 +429,7 @@ def mistakes_are_one_sentence(folder):
     table = [
         (embed, 2, "--prompt", "MODEL OUT"),
         (embed, 2, "--chunk 1 is given twice", "ASK --chunk 1 a --chunk 1 b"),
-        (embed, 2, "one is no chunk", "ASK --chunk one a"),
+        (embed, 2, "one is not a chunk", "ASK --chunk one a"),
         (embed, 2, "--image needs --width too", "ASK --image {0}/0.png"),
         (embed, 4, "nowhere does not exist", "MODEL OUT --prompt @{0}/nowhere"),
         (embed, 4, "nowhere is not a folder", "OUT --model {0}/nowhere --prompt a"),

@@ -38,7 +38,7 @@ static void pieces_cover_every_tensor_once(void)
     for (int64_t readers = 1; readers <= 32; readers *= 2)
         for (size_t m = 0; m < sizeof presets / sizeof presets[0]; m++) {
             CHECK(reel_model_preset(presets[m], &model), "%s", presets[m]);
-            check_cover(&model, readers, REEL_LOAD_UNIT_BYTES_MAX);
+            check_cover(&model, readers, REEL_LOAD_UNIT_ELEMENTS_MAX);
         }
 }
 

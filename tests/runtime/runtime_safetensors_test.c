@@ -75,8 +75,8 @@ static void headers_that_lie_are_refused(void)
         {"{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,8]}", "do not fill"},
         {"{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]}", "cut short"},
         {"{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,12]}", "cut short"},
-        {"{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}", "no range"},
-        {"{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[-8,0]}", "no range"},
+        {"{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}", "not a range"},
+        {"{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[-8,0]}", "not a range"},
         {"{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}", "belong to no tensor"},
         {"{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}", "belong to no tensor"},
         {"{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}", "integer >= 0"},
@@ -174,7 +174,7 @@ static void a_file_of_another_kind_says_what_it_looks_like(void)
         {"\x89HDF\r\n\x1a\n........", "HDF5"},   {"\x89PNG\r\n\x1a\n........", "PNG"},
         {"PK\x03\x04............", "zip"},       {"\x80\x02}q\x01........", "pickle"},
         {"GGUF\x03...........", "GGUF"},         {"version https://git-lfs.github.com/spec/v1", "Git LFS"},
-        {"<!DOCTYPE html><html>", "a web page"}, {"{\"_class_name\": \"WanModel\"}", "a JSON text"},
+        {"<!DOCTYPE html><html>", "a web page"}, {"{\"_class_name\": \"WanModel\"}", "a JSON file"},
         {"\x1f\x8b............", "gzip"},        {"\x93NUMPY..........", "NumPy"},
     };
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
@@ -368,7 +368,7 @@ static void inputs_are_checked_for_name_shape_type_and_numbers(void)
 {
     const float good[6] = {1, 2, 3, 4, 5, 6}, bad[4] = {1, 2, NAN, 4}, endless[4] = {1, 2, 3, -INFINITY};
     const char *pairs = "{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]}";
-    check_input_refused("b", pairs, good, 16, "no tensor b, only 1: a");
+    check_input_refused("b", pairs, good, 16, "no tensor b; the file holds 1: a");
     check_input_refused("a", "{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}", good, 16,
                         "shape [4], expected [any, 2]");
     check_input_refused("a", "{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}", good, 24,

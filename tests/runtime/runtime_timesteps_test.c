@@ -333,11 +333,11 @@ static void impossible_chunks_are_refused(void)
                         "diffusion_forcing.base_frames 93 is 24 latent frames, not a multiple of "
                         "diffusion_forcing.causal_block_size 5");
     check_chunk_refusal(job_of(241, 97, 17, 5), 0, 0,
-                        "video.frames 241 gives chunk 2 21 latent frames, not a multiple of "
+                        "video.frames 241 gives chunk 2 a length of 21 latent frames, not a multiple of "
                         "diffusion_forcing.causal_block_size 5");
     check_chunk_refusal(job_of(257, 97, 17, 5), 0, 1,
-                        "diffusion_forcing.end_latents appends 1 latent frames to the last chunk's 25, not a "
-                        "multiple of diffusion_forcing.causal_block_size 5 in all");
+                        "diffusion_forcing.end_latents appends 1 latent frames to the last chunk's 25, "
+                        "together not a multiple of diffusion_forcing.causal_block_size 5");
     check_chunk_refusal(
         job_of(257, 97, 17, 1), 25, 0,
         "nothing to generate: diffusion_forcing.prefix_latents has 25 of the 25 latent frames of "

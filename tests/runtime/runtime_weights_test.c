@@ -379,9 +379,9 @@ static void a_folder_that_is_no_model_is_refused(void)
     write_text(index, "{\"weight_map\":{\"head.modulation\":\"gone.safetensors\"}}");
     check_refused(path_in("twice", "."), REEL_BAD_INPUT, "gone.safetensors: No such file");
     write_text(index, "{\"weight_map\":{\"head.modulation\":\"../twice/a.safetensors\"}}");
-    check_refused(path_in("twice", "."), REEL_BAD_INPUT, "no file of this folder for tensor head.modulation");
+    check_refused(path_in("twice", "."), REEL_BAD_INPUT, "does not name a file of this folder for tensor head.modulation");
     write_text(index, "{\"weight_map\":{\"head.modulation\":3}}");
-    check_refused(path_in("twice", "."), REEL_BAD_INPUT, "no file of this folder for tensor head.modulation");
+    check_refused(path_in("twice", "."), REEL_BAD_INPUT, "does not name a file of this folder for tensor head.modulation");
     write_text(index, "{\"weight_map\":{\"tail.modulation\":\"a.safetensors\"}}");
     check_refused(path_in("twice", "."), REEL_BAD_INPUT, "tensor tail.modulation is not in the file");
     write_text(index, "{\"weight_map\":{}}");
@@ -392,7 +392,7 @@ static void a_folder_that_is_no_model_is_refused(void)
     check_refused(path_in("twice", "."), REEL_BAD_INPUT, "two indexes");
 
     link_reference("tiny-i2v/native/model.safetensors", path_in("alone", "narrow.safetensors"));
-    check_refused(path_in("alone", "narrow.safetensors"), REEL_BAD_INPUT, "96 is no multiple of 128");
+    check_refused(path_in("alone", "narrow.safetensors"), REEL_BAD_INPUT, "96 is not a multiple of 128");
     link_reference("tiny-df/native-sharded/diffusion_pytorch_model-00001-of-00002.safetensors",
                    path_in("alone", "half.safetensors"));
     check_refused(path_in("alone", "half.safetensors"), REEL_BAD_INPUT, "missing");
