@@ -1,7 +1,11 @@
 # The GPU backend: whether it is built, by what compiler, and for which GPUs.
 #
-# The toolkit is looked for on the PATH and in /usr/local/cuda; -DCMAKE_CUDA_COMPILER=FILE names another. What
-# makes a toolkit that is there useless is an error, and no build without GPUs: -DREEL_CUDA=OFF asks for one.
+# The toolkit is looked for on the PATH and in /usr/local/cuda; -DCMAKE_CUDA_COMPILER=FILE names another.
+#
+# REEL_CUDA is ON by default where all of this holds: the toolkit is CUDA 12.8 or newer, GPUs to build for are
+# known (those of this machine, or those that are named), and no sanitizer is used. Otherwise it is OFF: a
+# build without the GPU backend, and a message with the toolkit and the GPUs that were found. -DREEL_CUDA=ON
+# without such a toolkit is an error.
 set(reel_cuda_oldest 12.8)
 set(reel_cuda_release 0)
 if(NOT CMAKE_CUDA_COMPILER)

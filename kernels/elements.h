@@ -1,4 +1,5 @@
-/* The arithmetic of one element, shared by all backends, and what lets the compiler vectorise loops over it.
+/* The arithmetic of one element, which all backends share, and REEL_SIMD, which compiles a loop over such
+ * elements once for each instruction set.
  *
  *     y[i] = reel_modulated((x[i] - mean) * inverse, scale, row_scale, shift, row_shift);
  *
@@ -190,8 +191,9 @@ REEL_ELEMENT float reel_guided(float conditional, float unconditional, float sca
     return unconditional + scale * (conditional - unconditional);
 }
 
-/* reel_solve for element i of a channel's plane. In double: the coefficients of neighbouring terms nearly
- * cancel at the start of a schedule. */
+/* reel_solve for element i of a channel's plane. m0 and m1 are read even where their coefficients are 0, so
+ * they must not be NaN. In double: the coefficients of neighbouring terms nearly cancel at the start of a
+ * schedule. */
 REEL_ELEMENT void reel_solve_element(const struct reel_solve *a, int64_t channel, int64_t i)
 {
     int64_t at = (channel * a->frames + a->frame) * a->plane + i;

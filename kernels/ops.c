@@ -10,7 +10,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* One field of the arguments, for the profile. */
+/* The name and the value of one size among the arguments `a`, which a profile shows with the operation:
+ * SIZE(rows) is {"rows", a.rows}. */
 #define SIZE(field)                                                                                          \
     {                                                                                                        \
 #field, (int64_t)a.field                                                                             \

@@ -225,7 +225,8 @@ struct reel_guide {
  *     if corrects:  x = correct_last last + correct_0 m0 + correct_1 m1 + correct_estimate estimate
  *     m1 = m0;  m0 = estimate;  last = x
  *     x = predict_x x + predict_0 m0 + predict_1 m1 + predict_v v
- *     if last_is_result:  last = x */
+ *     if last_is_result:  last = x
+ * m0 and m1 are read, and last if corrects, even where the coefficient is 0: they must not be NaN. */
 struct reel_solve {
     int64_t channels, frames, plane; /* x, m0, m1 and last are [channels, frames, plane] */
     int64_t frame;

@@ -1,4 +1,5 @@
-/* reel: the program. Every rank runs it; only rank 0 prints. */
+/* reel: the program. Every rank runs it, and rank 0 prints. Two parts print by themselves: the watchdog, when
+ * it ends its rank (watchdog.h), and a log that cannot be written (log.h). */
 #include "command.h"
 #include "preempt_signal.h"
 #include "process.h"

@@ -14,9 +14,10 @@
  *
  *     cfg      each half of the ranks computes one branch of guidance
  *     ring     each part holds a segment of the sequence; keys and values are sent around (Liu et al. 2023)
- *     ulysses  tokens are cut outside attention, heads inside (Jacobs et al. 2023)
- *     tensor   cuts rows of q, k, v, ffn-in and columns of o, ffn-out; tokens are cut between these layers
- *              (Shoeybi et al. 2019, Korthikanti et al. 2022)
+ *     ulysses  inside attention a rank has some heads of all tokens of its segment, outside it has some
+ *              tokens with all heads (Jacobs et al. 2023)
+ *     tensor   cuts rows of q, k, v, ffn-in and columns of o, ffn-out; between these layers each rank has
+ *              only its own tokens (Shoeybi et al. 2019, Korthikanti et al. 2022)
  *
  * Outside attention, tokens are cut over ring x ulysses x tensor: all tokens into segments over ring, each
  * segment into groups over ulysses, each group over tensor. Heads are cut over tensor, then over ulysses.
@@ -85,8 +86,9 @@ enum reel_memory {
 
 /* Every buffer of a rank. Counts of tokens are those of the rank with the most: n tokens of its own, g
  * tokens of its tensor axis, l tokens of its segment. Other counts are those of the rank itself: d columns
- * of its part of the tensor axis, f columns of the feed-forward, h heads and so h C columns. An element
- * has number_bytes where the comment starts with b, else 4 bytes unless it says otherwise. */
+ * of its part of the tensor axis, f columns of the feed-forward, h heads and so h C columns. A comment gives
+ * the shape of a buffer in elements. "b [...]" are elements of number_bytes (struct reel_workload); without b
+ * they have 4 bytes, unless the comment names another type or size. */
 enum reel_buffer {
     REEL_SCRATCH,
     REEL_EMBEDDING_E,    /* [R, D] */
@@ -138,8 +140,9 @@ enum reel_buffer {
     /* double [L, 2]: difference and magnitude of every token's signal; expanded only. */
     REEL_EXCHANGE_DISTANCES,
     REEL_EXCHANGE_OUTPUT, /* [L, 4 * out_channels] */
-    /* The bytes that startup needs beyond the device buffers from REEL_WEIGHTS on: 0 except for tiny
-     * models. */
+    /* The bytes that startup needs (reel_plan_embedding_work) beyond the device buffers from REEL_WEIGHTS on.
+     * 0, except where the weights of the time embedding are most of a rank's weights: of the 1.3B model cut
+     * to one layer, tensor 4 in bf16, a rank holds 41 MB of weights and startup needs 135 MB. */
     REEL_STARTUP,
     REEL_BUFFERS
 };
@@ -218,8 +221,10 @@ int64_t reel_plan_embedding_work(const struct reel_plan *plan);
 /* Whether a buffer is in host memory on every device: buffers that are read from files, drawn, or written. */
 int reel_buffer_on_host(enum reel_buffer buffer);
 
-/* The category that a buffer counts in, and the category's name in the log. With the expanded embedding,
- * the table of timestep rows replaces the weights that made it, and counts as weights. */
+/* The category that a buffer counts in, and the category's name in the log. With the expanded embedding, the
+ * category `embedding` has e and e0 of every token. The table of timestep rows then counts as weights: it
+ * stands for the weights of the time embedding, which are not kept, and e and e0 are made from it in every
+ * iteration. */
 enum reel_memory reel_buffer_memory(const struct reel_plan *plan, enum reel_buffer buffer);
 const char *reel_memory_name(enum reel_memory memory);
 

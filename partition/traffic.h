@@ -22,7 +22,7 @@
  * ring 2 L D / P (P - 1); tensor 6 L D (P - 1) / P; gathered W (P - 1) / P, where the layer has W weights.
  * So with more ranks, tensor and gathered traffic per rank does not shrink, ring traffic hardly does, and
  * ulysses traffic does. At 14B, L = 32,760, 8 ranks, bf16, one forward: ulysses 5.9 GB per rank, gathered
- * 24.6 GB more, ring 23.5 GB, tensor 70.4 GB.
+ * 24.6 GB more, ring 23.5 GB, tensor 70.4 GB (70.7 with norms and output).
  *
  * A call that TeaCache skips sends only its output. An iteration makes one call for each branch that the
  * rank computes. With cfg 2, an iteration also sends

@@ -116,11 +116,11 @@ static void enter_gpu(struct reel_stream *stream)
  * last blocks of all kernels that were launched before. */
 static cudaError_t create_queue(cudaStream_t *queue, bool computes)
 {
-    int min = 0, greatest = 0;
-    cudaError_t code = cudaDeviceGetStreamPriorityRange(&min, &greatest);
+    int least = 0, greatest = 0;
+    cudaError_t code = cudaDeviceGetStreamPriorityRange(&least, &greatest);
     if (code != cudaSuccess)
         return code;
-    return cudaStreamCreateWithPriority(queue, cudaStreamNonBlocking, computes ? min : greatest);
+    return cudaStreamCreateWithPriority(queue, cudaStreamNonBlocking, computes ? least : greatest);
 }
 
 static void open_queue(struct reel_stream *stream, const struct reel_scratch *max)

@@ -25,10 +25,10 @@
  * Order comes from the stream itself, from reel_stream_wait, and from what the host had waited for when it
  * issued the operation. Each host thread has its own knowledge of what has ended. A copy from the device,
  * first_nonfinite and reel_throttle update the knowledge of the calling thread. reel_finish and
- * reel_stream_close update that of every thread, because one thread may finish a stream for the others. So
- * the shadow misses one error: a thread that continues before it was told that another thread has finished
- * the stream. A thread that uses a stream also learns what the previous user of the stream knew: threads pass
- * a stream to each other under a lock of their own.
+ * reel_stream_close update that of every thread, because one thread may finish a stream for the others.
+ * Therefore the shadow misses one kind of error: another thread has finished the stream, and this thread uses
+ * the results without having learned that, by a lock or a message. A thread that uses a stream also learns
+ * what the previous user of the stream knew: threads pass a stream to each other under a lock of their own.
  *
  * After a stream has failed, and until it is closed, no stream's order and content are checked; the failed
  * stream's operations do nothing. */

@@ -3,7 +3,7 @@
  *
  * The function that finds an error records its cause. On the way up, a function that knows what the user
  * asked for adds to the trail what it was doing (REEL_TRY), and the others return the status as it is
- * (REEL_PASS). Only main prints. A status is the program's exit code.
+ * (REEL_PASS) to main, which prints the error. A status is the program's exit code.
  *
  *     REEL_NEED(frames % 4 == 1, REEL_BAD_JOB, "%s: video.frames is %d, expected 4k+1", path, frames);
  *     REEL_TRY(reel_job_load(path, &job), "reading the job file");

@@ -221,8 +221,8 @@ static enum reel_status copy_data(int from, int to, const char *path, int64_t by
 
 /* Creates the temporary file with everything except the arrays' values, and writes its checksums header. On
  * rank 0. */
-static enum reel_status commit_skeleton(const char *skeleton, const char *path,
-                                        struct reel_checksums *checksums)
+static enum reel_status copy_skeleton(const char *skeleton, const char *path,
+                                      struct reel_checksums *checksums)
 {
     struct stat facts;
     int from = open(skeleton, O_RDONLY | O_CLOEXEC);
@@ -258,7 +258,7 @@ static enum reel_status begin_file(const struct reel_checkpoint_directory *direc
         unlink(skeleton);
         return reel_fail(REEL_BAD_OUTPUT, "%s: HDF5 could not build the checkpoint's skeleton", skeleton);
     }
-    return commit_skeleton(skeleton, path, checksums);
+    return copy_skeleton(skeleton, path, checksums);
 }
 
 /* Checks that the file is what it should be: every rank reads a share back, and flushes the file to the disk.

@@ -34,8 +34,10 @@ static int next_line(struct line *line)
     return 0;
 }
 
-/* 1 when the text of the value can change the result. Files count by their contents instead, and video.frames
- * may grow. */
+/* 1 when the fingerprint has the text of this key; 0 for the keys below and all that begin like them. Most of
+ * those do not change the result. Others do, and count in another way: files by the hashes of their contents,
+ * model.compute and teacache.coefficients by the values that reel chose (make_fingerprint in resume_compare.c
+ * adds these lines), and video.frames may grow (compare_frames, there too). */
 static int key_matters(const char *key)
 {
     static const char *const others[] = {"partition.",

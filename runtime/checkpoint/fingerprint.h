@@ -32,7 +32,8 @@ struct reel_fingerprint_rules {
 };
 
 /* Compares the fingerprint of a checkpoint with that of the job. REEL_BAD_INPUT for the first line that
- * differs, naming its key and both values. */
+ * differs, naming its key and both values. A line that only one of them has differs, too: so a new key whose
+ * line every job had would refuse all older checkpoints (launch/job/README.md says what to do). */
 enum reel_status reel_fingerprint_compare(const char *saved, const char *now,
                                           const struct reel_fingerprint_rules *rules);
 

@@ -32,7 +32,7 @@ struct reel_comm {
     /* the plan's mesh, made by reel_comm_mesh */
     struct reel_coords coords;
     struct reel_axis sequence; /* the ranks of one branch: tokens are cut over it */
-    struct reel_axis cfg;      /* the ranks that hold the same tokens of the other branch */
+    struct reel_axis cfg;      /* this rank, and the one with the same tokens of the other branch */
     struct reel_axis ring, ulysses, tensor;
     struct reel_axis blocks; /* ring x ulysses: the ranks that gather the same slices of weights */
 };

@@ -4,7 +4,12 @@
  * deadline, communication.timeout_s. An exchange is work of a stream: the calls return once it is issued.
  * Errors that NCCL reports later are found by reel_nccl_check.
  *
- * Where the program was built without NCCL, reel_nccl_is_here returns 0 and the others are never called. */
+ * Only comm_nccl.c and dynlib_nccl.c call NCCL. Others go through this header: comm_mpi.c exchanges, device.c
+ * asks whether NCCL is there, watchdog.c checks and aborts.
+ *
+ * Where the program was built without NCCL, comm_nccl_absent.c defines these functions: reel_nccl_is_here
+ * returns 0, reel_nccl_close and reel_nccl_abort_all do nothing, reel_nccl_check_all returns REEL_OK, and the
+ * others, which are then never called, return REEL_BAD_JOB. */
 #ifndef REEL_COMM_NCCL_H
 #define REEL_COMM_NCCL_H
 
@@ -23,16 +28,21 @@ int reel_nccl_is_here(void);
  * reel_nccl_close; NULL after an error. REEL_BAD_COMM, REEL_NO_MEMORY. */
 enum reel_status reel_nccl_open(MPI_Comm ranks, double seconds, struct reel_nccl **nccl);
 
-/* Collective while nothing has failed. Not collective after a failure of this communicator, or while the
- * thread has an error other than REEL_PREEMPTED: then every rank aborts all communicators of its process,
- * because a GPU that waits for a lost peer also delays the end of the other communicators. That takes at most
- * five seconds. Call it before anything that waits for the device, for after a failure that wait may never
- * end. NULL is allowed. */
+/* Frees the communicator, in one of two ways:
+ *
+ *     sound    this communicator has not failed, and this thread has no error, or REEL_PREEMPTED. Collective:
+ *              waits for the exchanges that were issued, then closes. If that fails, it aborts instead.
+ *     failed   otherwise. Not collective: aborts all communicators of this process, because a GPU that waits
+ *              for a lost peer would also delay the end of the others. Takes at most five seconds.
+ *
+ * After a failure, call it before anything that waits for the device: that wait may never end. Reports no
+ * error. NULL is allowed. */
 void reel_nccl_close(struct reel_nccl *nccl);
 
 /* Collective. The exchanges between begin and end are one group: they take place together. One thread calls
- * begin, reel_nccl_sendrecv and end, and has one group open at a time. After a failed reel_nccl_sendrecv the
- * group is closed, and end only returns that status again. */
+ * begin, reel_nccl_sendrecv and end, and has one group open at a time. A failed
+ * reel_nccl_sendrecv ends the group itself; reel_nccl_end may still be called, and returns the status of that
+ * failure. */
 enum reel_status reel_nccl_begin(struct reel_nccl *nccl);
 enum reel_status reel_nccl_end(struct reel_nccl *nccl);
 

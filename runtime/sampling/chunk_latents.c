@@ -110,7 +110,7 @@ void reel_chunk_free(struct reel_sampler *s)
     memset(&s->now, 0, sizeof s->now);
 }
 
-/* Embeds the prompts that change with this chunk, or all prompts if this process has embedded none yet. */
+/* Embeds the prompts that change with this chunk, or all prompts if this attempt has embedded none yet. */
 static void embed_prompts(struct reel_sampler *s)
 {
     int64_t count = 0, slots[2];

@@ -1,4 +1,5 @@
-/* Latents of the chunk at hand: where frames lie, and how a chunk begins.
+/* Latents of the current chunk: where their frames lie, and how they are copied. chunk_latents.c also has how
+ * a chunk begins and ends (reel_chunk_begin, reel_chunk_free), which sampler.h declares.
  *
  * Latents are small: every rank holds them whole, as [channels, frames, plane]. A plane is one frame of one
  * channel. */

@@ -294,8 +294,10 @@ static double excess_of(const struct reel_sampler *s, int64_t done, int64_t bloc
     return excess;
 }
 
-/* Whether to cancel, from the allreduce that was started one block earlier: by now it has ended, so that no
- * rank waits for it. A hang here means that a rank left the iteration before its end. */
+/* Returns whether to cancel the iteration: the answer of all ranks to the question that cancel_requested
+ * asked one block earlier. The allreduce has had the time of that block, so the wait is usually short; a hang
+ * here means that a rank left the iteration before its end. After the last block there is nothing left to
+ * cancel: reel_preempt_end then takes the answer only to complete the request. */
 static int take_answer(struct reel_sampler *s)
 {
     if (s->preempt.asked == MPI_REQUEST_NULL)
@@ -308,7 +310,8 @@ static int take_answer(struct reel_sampler *s)
     return s->preempt.max_excess > 0;
 }
 
-/* Called before every block, on every rank before the same block. */
+/* Called before every block, on every rank before the same block: takes the answer to the last question, then
+ * asks the next one, without waiting. So all ranks cancel before the same block. */
 static int cancel_requested(void *context, int64_t done, int64_t blocks)
 {
     struct reel_sampler *s = context;

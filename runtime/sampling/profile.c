@@ -269,7 +269,7 @@ enum reel_status reel_profile_after(struct reel_sampler *s, int64_t row, int ran
     reel_finish(&s->stream);
     reel_trace_stop();
     s->profile.ended_ns = reel_trace_now();
-    if (!ran) { /* it was cancelled; the process that resumes repeats it */
+    if (!ran) { /* it was cancelled; the next attempt repeats it */
         reel_trace_close();
         return REEL_OK;
     }

@@ -178,7 +178,7 @@ static enum reel_status check_state(const struct reel_sampler *s)
     for (int64_t f = 0; fits && f < metadata->chunk_frames; f++) {
         const struct reel_solver_state *solver = &saved->solver[f];
         fits = solver->step >= 0 && solver->step <= s->job->sampler.steps && solver->last_order >= 0 &&
-               solver->last_order <= 2 && solver->lower_order >= 0 && solver->lower_order <= 2;
+               solver->last_order <= 2 && solver->estimates >= 0 && solver->estimates <= 2;
     }
     REEL_NEED(fits, REEL_BAD_INPUT,
               "%s: its state at chunk %lld, iteration %lld is impossible in this job, expected a checkpoint "

@@ -6,7 +6,12 @@
  *     reel_sampler_close(&sampler);
  *
  * Latents are small (13 MB for 97 frames at 544x960): every rank holds them whole and makes the same solver
- * steps on them. */
+ * steps on them.
+ *
+ * An attempt is one start of the job, on all its ranks. A job that is preempted takes several attempts; each
+ * resumes from the checkpoint of the one before.
+ *
+ * The functions are in sampler.c, unless their comment begins with another file. */
 #ifndef REEL_SAMPLER_H
 #define REEL_SAMPLER_H
 
@@ -43,11 +48,11 @@ struct reel_chunk_state {
     int64_t skipped_iterations;
     double skipped_seconds;            /* of the skipped iterations */
     struct reel_noise addnoise_before; /* at the start of the iteration; restored if it is cancelled */
-    /* An earlier process had the previous TeaCache signal, so that no distance to it can be measured. */
+    /* An earlier attempt had the previous TeaCache signal, so that no distance to it can be measured. */
     int signal_is_lost;
 };
 
-/* How a run starts. */
+/* How an attempt starts. */
 struct reel_start {
     const char *profile;   /* the file for the profile (profile.c), the same on every rank; NULL: none */
     int64_t profile_spans; /* max spans that a rank records; 0: 131,072 */
@@ -76,7 +81,7 @@ struct reel_preempt {
     int64_t chunk, iteration; /* of the last checkpoint; -1: none */
     double iteration_seconds; /* of the last computed iteration; 0: not known */
     double save_seconds;      /* of the last checkpoint; 0: none was saved */
-    double began;             /* seconds from the start of the process to its first iteration */
+    double began;             /* seconds from the start of the attempt to its first iteration */
     int cancelled;            /* 1: the current iteration was cancelled, on every rank */
     double iteration_began;
     /* Seconds by which the iteration would end too late, on this rank and over all; asked is the
@@ -130,16 +135,16 @@ struct reel_sampler {
     int fresh;                   /* --fresh: the job starts over */
     int nothing_to_do;           /* the job and its output are complete already */
     int loaded;                  /* the weights are loaded; a complete job needs none */
-    int prompted;                /* this process has embedded the current prompts */
-    int64_t attempts;            /* how often the job was started, this time included */
+    int prompted;                /* this attempt has embedded the current prompts */
+    int64_t attempts;            /* the number of attempts so far, this one included */
     int64_t call_count;          /* how many of the timeline's calls were made so far */
-    int64_t done;                /* iterations run so far, by all processes of the job */
-    int64_t timed;               /* iterations run by this process */
-    double earlier_seconds;      /* of the iterations of earlier processes */
+    int64_t done;                /* iterations run so far, in all attempts */
+    int64_t timed;               /* iterations run in this attempt */
+    double earlier_seconds;      /* of the iterations of earlier attempts */
     struct reel_saving *savings; /* TeaCache's savings, for every chunk and branch, in order */
     int64_t saving_count;        /* of the finished chunks */
     int64_t finished_frames;
-    double began, step_seconds; /* when the sampler was opened; the sum of this process's iterations */
+    double began, step_seconds; /* when the sampler was opened; the sum of this attempt's iterations */
 };
 
 /* Collective over world. Reads and checks everything that a job names, including the checkpoints that it may
@@ -153,11 +158,12 @@ enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct re
 /* Not collective, except for comm's communicators. A sampler of zeros is allowed. */
 void reel_sampler_close(struct reel_sampler *sampler);
 
-/* Collective over world. Runs the job to its end, or until a preemption notice or the job's time limit stops
- * it: then it saves a checkpoint and returns REEL_PREEMPTED. */
+/* sample.c. Collective over world. Runs the job to its end, or until a preemption notice or the job's time
+ * limit stops it: then it saves a checkpoint and returns REEL_PREEMPTED. */
 enum reel_status reel_sample_run(struct reel_sampler *sampler);
 
-/* The steps of reel_sample_run, for callers that do something between them. All collective over world.
+/* sample.c; begin is in chunk_latents.c. The steps of reel_sample_run, for callers that do something between
+ * them. All collective over world.
  *
  *     begin     sets chunk k's noise, prefix, end frames and prompts, or the state of a checkpoint that was
  *               saved inside chunk k
@@ -169,11 +175,11 @@ enum reel_status reel_chunk_begin(struct reel_sampler *sampler, int64_t k);
 enum reel_status reel_chunk_iterate(struct reel_sampler *sampler, int64_t row, int *ran);
 enum reel_status reel_chunk_end(struct reel_sampler *sampler);
 
-/* Not collective. Frees the memory of the current chunk; zeros are allowed. */
+/* chunk_latents.c. Not collective. Frees the memory of the current chunk; zeros are allowed. */
 void reel_chunk_free(struct reel_sampler *sampler);
 
-/* Not collective; on rank 0. Compares the job file and the model's sizes with the checkpoint's, before inputs
- * are read, and sets resume.grown. REEL_BAD_INPUT where they differ. */
+/* resume_compare.c. Not collective; on rank 0. Compares the job file and the model's sizes with the
+ * checkpoint's, before inputs are read, and sets resume.grown. REEL_BAD_INPUT where they differ. */
 enum reel_status reel_resume_compare_job(struct reel_sampler *sampler);
 
 /* resume.c, resume_compare.c. All collective over world, in this order:
@@ -192,14 +198,15 @@ enum reel_status reel_resume_decide(struct reel_sampler *sampler);
 enum reel_status reel_resume_restore(struct reel_sampler *sampler);
 void reel_resume_close(struct reel_resume *resume);
 
-/* Not collective; does something on rank 0 only. Called after the process's first iteration: logs a warning
- * if a GEMM uses another algorithm than before the resume. */
+/* resume_compare.c. Not collective. Called after the attempt's first iteration: rank 0 logs a warning if a
+ * GEMM uses another algorithm than before the resume; other ranks return at once. */
 void reel_resume_compare_algorithms(struct reel_sampler *sampler);
 
-/* Not collective; on rank 0. Whether model.path differs from the checkpoint's. */
+/* resume.c. Not collective; on rank 0. Whether model.path differs from the checkpoint's. */
 int reel_resume_is_elsewhere(const struct reel_sampler *sampler);
 
-/* Not collective. Whether the checkpoint was saved inside chunk k, so that chunk k resumes there. */
+/* resume.c. Not collective. Whether the checkpoint was saved inside chunk k, so that chunk k resumes
+ * there. */
 int reel_resume_is_within(const struct reel_sampler *sampler, int64_t k);
 
 /* preempt.c. All collective over world.
@@ -219,37 +226,39 @@ void reel_preempt_end(struct reel_sampler *sampler);
 
 /* profile.c. profile_of: not collective; the profile that `start` asks for. before and after, collective over
  * world, enclose an iteration. If it is the one to profile, before starts the recording and after writes the
- * file. That is the second iteration that this process computes, or the first where there is only one. If a
+ * file. That is the second iteration that this attempt computes, or the first where there is only one. If a
  * profile fails, rank 0 logs it and the run continues, unless the ranks cannot communicate. */
 struct reel_profile reel_profile_of(const struct reel_start *start);
 enum reel_status reel_profile_before(struct reel_sampler *sampler, int64_t row);
 enum reel_status reel_profile_after(struct reel_sampler *sampler, int64_t row, int ran);
 
-/* Not collective. Logs that no profile was written, if one was asked for and no iteration was left to
- * compute. */
+/* profile.c. Not collective. Logs that no profile was written, if one was asked for and no iteration was left
+ * to compute. */
 void reel_profile_end(const struct reel_sampler *sampler);
 
-/* Not collective. Sets the checkpoint's arrays to those that its metadata implies, in memory that the host
- * can read: the arena, or host copies of it (views). REEL_NO_MEMORY. fetch copies from the device to the
- * views, store from the views to the device; both return the stream's status. */
+/* preempt.c. Not collective. Sets the checkpoint's arrays to those that its metadata implies, in memory that
+ * the host can read: the arena, or host copies of it (views). REEL_NO_MEMORY. fetch copies from the device to
+ * the views, store from the views to the device; both return the stream's status. */
 enum reel_status reel_sampler_arrays(struct reel_sampler *sampler, struct reel_checkpoint *checkpoint);
 enum reel_status reel_sampler_fetch(struct reel_sampler *sampler, const struct reel_checkpoint *checkpoint);
 enum reel_status reel_sampler_store(struct reel_sampler *sampler, const struct reel_checkpoint *checkpoint);
 
-/* Not collective. Frees view `array`, if it exists. */
+/* preempt.c. Not collective. Frees view `array`, if it exists. */
 void reel_sampler_free_view(struct reel_sampler *sampler, int64_t array);
 
-/* Collective over world. Rank 0 writes output.latents with the frames finished so far. */
+/* report.c. Collective over world. Rank 0 writes output.latents with the frames finished so far. */
 enum reel_status reel_sampler_output(struct reel_sampler *sampler);
 
-/* Not collective. The first of this rank's branches: it computes [first, first + reel_plan_branches). */
+/* report.c. Not collective. The first of this rank's branches: it computes
+ * [first, first + reel_plan_branches). */
 int64_t reel_sampler_first_branch(const struct reel_sampler *sampler);
 
-/* Collective over world. Gathers on rank 0 how much memory every rank held and how many bytes it sent; rank 0
- * reports it to the observer in REEL_EVENT_DONE. */
+/* report.c. Collective over world. Gathers on rank 0 how much memory every rank held and how many bytes it
+ * sent; rank 0 reports it to the observer in REEL_EVENT_DONE. */
 enum reel_status reel_sampler_report(struct reel_sampler *sampler);
 
-/* Not collective. The bytes that this rank sends in the whole run by the plan: iterations, prompts, image. */
+/* report.c. Not collective. The bytes that this rank sends, by the plan, from the attempt's first iteration
+ * to the end of the job: iterations, prompts, image. */
 void reel_sampler_traffic(const struct reel_sampler *sampler, int64_t bytes[REEL_TRAFFIC_CLASSES]);
 
 /* Collective over world. Waits for the stream, then agrees on one status for all ranks, from this rank's

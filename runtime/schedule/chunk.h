@@ -29,7 +29,8 @@ struct reel_chunk {
     int64_t kept;          /* finished frames of the video after this chunk */
 };
 
-/* The chunks that an earlier launch has begun. They stay the same when the video gets longer. A value. */
+/* The chunks that an earlier attempt (sampler.h) has begun. They stay the same when the video gets longer. A
+ * value. */
 struct reel_begun {
     const struct reel_chunk *chunks; /* [count] */
     int64_t count;                   /* 0: the job starts from the beginning */

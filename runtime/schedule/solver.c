@@ -15,6 +15,6 @@ struct reel_solver_step reel_solver_next(const struct reel_schedule *schedule,
     struct reel_solver_step step = {.sigma = schedule->sigma[state->step]};
     state->last_order = reel_solver_of(schedule->kind)->step(schedule, state, &step);
     state->step++;
-    state->lower_order = state->lower_order < 2 ? state->lower_order + 1 : 2;
+    state->estimates = state->estimates < 2 ? state->estimates + 1 : 2;
     return step;
 }

@@ -65,7 +65,7 @@ static int64_t unipc_step(const struct reel_schedule *schedule, const struct ree
                           struct reel_solver_step *step)
 {
     const double *sigma = schedule->sigma;
-    int64_t i = state->step, order = min_of(min_of(2, schedule->steps - i), state->lower_order + 1);
+    int64_t i = state->step, order = min_of(min_of(2, schedule->steps - i), state->estimates + 1);
     if (state->last_order > 0)
         correct_sample(sigma, i, state->last_order, step);
     if (i + 1 == schedule->steps)

@@ -2,8 +2,10 @@
  * and the counts that the plan is made from.
  *
  *     struct reel_timeline timeline;
- *     REEL_PASS(reel_timeline_make(&job, 0, 0, none, &timeline));     no prefix, no end frames, nothing begun
- *     struct reel_workload work = reel_timeline_workload(&timeline, &job, &model, 1, 4, 0, ops);
+ *     struct reel_begun none = {.count = 0};                             no chunk has begun
+ *     REEL_PASS(reel_timeline_make(&job, 0, 0, none, &timeline));        no prefix frames, no end frames
+ *     struct reel_workload work =
+ *         reel_timeline_workload(&timeline, &job, &model, 1, 4, 0, ops); 1 thread, fp32 (4 bytes), no fp8
  *     reel_timeline_free(&timeline);
  *
  * Not collective: every rank makes the same timeline. */
@@ -44,13 +46,13 @@ struct reel_timeline {
     struct reel_timestep_table table; /* the timesteps that the transformer receives */
     struct reel_call *calls;          /* in the order chunk, iteration, branch; room for two per row */
     int64_t call_count;               /* 0 until the calls are decided (teacache.h) */
-    int64_t first_call;               /* first call of this launch; earlier launches made those before it */
+    int64_t first_call;               /* the first call of this attempt; earlier attempts made the others */
     int64_t *tally;       /* [frames + 1, 2]: iterations over that many frames, skipped and computed */
     int64_t tally_frames; /* the most frames that a matrix has */
 };
 
 /* Makes the timeline of a job whose prefix and end have that many latent frames, after the chunks that an
- * earlier launch has begun (chunk.h). The caller frees it with reel_timeline_free. The errors of
+ * earlier attempt has begun (chunk.h). The caller frees it with reel_timeline_free. The errors of
  * reel_schedule_make, reel_chunks_make and reel_timesteps_make; on failure nothing remains allocated. */
 enum reel_status reel_timeline_make(const struct reel_job *job, int64_t prefix_frames, int64_t end_frames,
                                     struct reel_begun begun, struct reel_timeline *timeline);

@@ -1,4 +1,4 @@
-/* The products of an operation alone. */
+/* The matrix products of an operation and nothing else. */
 #include "baseline.h"
 
 #include "baseline_gemm.h"
@@ -12,7 +12,8 @@
 
 enum { PIECE = 512, ALIGNMENT = 1 << 21, ISA_BYTES = 24 };
 
-/* What a thread multiplies by: scores and sums of a piece, and of the last piece of a head; or the whole, of one. */
+/* The products of a thread: the scores of a part of the queries, its weighted sums, and both for a head's
+ * last part. Without heads only the first, which is the whole product. */
 enum { SCORES, SUMS, LAST_SCORES, LAST_SUMS, PRODUCTS };
 
 int baseline_has_bf16(void)
@@ -55,7 +56,7 @@ static int64_t number_bytes(const struct baseline *a)
     return a->bf16 ? 2 : 4;
 }
 
-/* Random numbers, in large pages, as the arrays of a run lie. */
+/* Random values, in large pages like the arrays of a run. */
 static void *array(const struct baseline *a, int64_t count)
 {
     int64_t bytes = count * number_bytes(a);
@@ -69,7 +70,7 @@ static int64_t last_rows(const struct baseline *a)
     return (a->work.rows - 1) % a->piece_rows + 1;
 }
 
-/* Each thread makes its own, for one thread. */
+/* Each thread makes its own products, for one thread. */
 static void make_pieces(struct baseline *a)
 {
     const struct baseline_work *w = &a->work;
@@ -131,7 +132,8 @@ static void attend(struct baseline *a)
     {
         const struct baseline_gemm *own = a->products + PRODUCTS * omp_get_thread_num();
         void *scores = at(a, a->scores, omp_get_thread_num() * a->piece_rows * w->out);
-        omp_set_num_threads(1); /* also where the team is one thread, which is no parallel region to oneDNN */
+        omp_set_num_threads(
+            1); /* also where the team has one thread, which oneDNN does not see as a parallel region */
 #pragma omp for collapse(2) schedule(dynamic)
         for (int64_t head = 0; head < w->heads; head++)
             for (int64_t piece = 0; piece < pieces; piece++) {

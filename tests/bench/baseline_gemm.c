@@ -1,4 +1,4 @@
-/* oneDNN's products. */
+/* Matrix products by oneDNN. */
 #include "baseline_gemm.h"
 
 #include <stdio.h>
@@ -12,7 +12,8 @@ static void must(dnnl_status_t status, const char *what)
     exit(11);
 }
 
-/* The primitive is of oneDNN 2: the next version asks for it in other words, and its sgemm alone is measured. */
+/* The primitive uses oneDNN 2's interface. The next version has another one; with it only sgemm is
+ * measured. */
 #if DNNL_VERSION_MAJOR == 2
 enum { OPERANDS = 3 }; /* x, weight, y */
 

@@ -1,4 +1,4 @@
-/* Products and attention. */
+/* Matrix products and attention. */
 #include "cases.h"
 
 #include <math.h>
@@ -87,7 +87,7 @@ void cases_gemm_others(struct measure *measure, const struct cases_size *size)
         measure_layer(measure, size, &layers[l]);
 }
 
-/* Attention of so many tokens to so many keys, by so many heads. */
+/* Attention of this many queries to this many keys, by this many heads. */
 struct attends {
     const char *what;
     int64_t queries, keys, heads;
@@ -155,8 +155,8 @@ void cases_attention(struct measure *measure, const struct cases_size *size)
     measure_all(measure, size, all, sizeof all / sizeof all[0]);
 }
 
-/* cuDNN has sequences of 4096 queries and more; up to there our own kernel computes. Tokens of one rank of a ring to
- * another's; a fourth of the heads, as ulysses cuts them. */
+/* cuDNN computes sequences of 4096 queries and more; our own kernel computes shorter ones. Also attention of
+ * one ring rank's tokens to another's, and with a fourth of the heads, as ulysses cuts them. */
 void cases_attention_others(struct measure *measure, const struct cases_size *size)
 {
     int64_t L = size->F * size->H * size->W, N = size->heads, n = size->tokens, few = L < 4095 ? L : 4095,

@@ -1,4 +1,4 @@
-/* What is bound by memory. */
+/* Operations that are bound by memory. */
 #include "cases.h"
 
 #include <stdio.h>
@@ -30,15 +30,15 @@ ISSUE(clear)
 ISSUE(blend)
 #undef ISSUE
 
-enum { ROWS = 21, CHANNELS = 16 }; /* of the embedding's table; of latents */
+enum { ROWS = 21, CHANNELS = 16 }; /* rows of the embedding's table; channels of the latents */
 
-/* So many bytes for each number of `count`. */
+/* The work of moving `bytes` bytes for each of `count` elements. */
 static struct measure_work moves(int64_t count, int64_t bytes)
 {
     return (struct measure_work){.bytes = (double)(count * bytes)};
 }
 
-/* Rows of a table of `width` numbers, which frames of tokens use in turn. */
+/* Rows of a table with `width` columns; the tokens of a frame use one row, frame after frame. */
 static struct reel_rows rows_of(struct measure *measure, const struct cases_size *size, int64_t width)
 {
     int64_t frame = size->H * size->W, bytes = size->tokens * (int64_t)sizeof(int32_t);
@@ -155,7 +155,7 @@ static void heads(struct measure *m, const struct cases_size *s)
     }
 }
 
-/* What tensor ranks and skipped iterations do to tokens. */
+/* What ranks of the tensor axis and skipped iterations do to tokens. */
 static void sums(struct measure *m, const struct cases_size *s)
 {
     const enum reel_precision dtype = s->dtype;
@@ -239,7 +239,7 @@ static void embeddings(struct measure *m, const struct cases_size *s)
     }
 }
 
-/* Latents of the whole window, which every rank has: small, so that they may lie in a cache. */
+/* Latents of the whole window. Every rank has them; they are small, so they may lie in a cache. */
 static void patches(struct measure *m, const struct cases_size *s)
 {
     int64_t n = s->tokens, count = s->F * s->H * s->W * 4 * CHANNELS;
@@ -309,7 +309,7 @@ static void latents(struct measure *m, const struct cases_size *s)
     }
 }
 
-/* The index of what is not finite: the host waits for every one. */
+/* Finds the first value that is not finite; the host waits for each result. */
 static void issue_look(struct reel_stream *stream, const void *arguments)
 {
     const struct reel_clear *array = arguments;

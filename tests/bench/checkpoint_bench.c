@@ -1,9 +1,11 @@
-/* How fast a checkpoint is saved, against a plain parallel write of the same bytes to the same disk in the same run.
+/* The time to save a checkpoint, compared with a plain parallel write of the same bytes to the same disk in
+ * the same run.
  *
  *     launch/reel-mpirun -n 2 build/tests/checkpoint_bench FOLDER [frames] [runs]
  *
- * The state of a chunk of 720x1280 (121 pixel frames unless another number is given) with its solver's history. Both write
- * aside, flush and rename; a checkpoint is also hashed, reserved, read back and checked. Runs alternate; medians. */
+ * The state is that of a chunk of 720x1280 (121 pixel frames unless another number is given) with its
+ * solver's history. Both write to a temporary file, flush and rename it; a checkpoint is also hashed,
+ * reserved, read back and checked. Runs alternate; the results are medians. */
 #include "checkpoint.h"
 #include "directory_sync.h"
 
@@ -38,7 +40,7 @@ static void need(int condition, const char *what)
     MPI_Abort(MPI_COMM_WORLD, 5);
 }
 
-/* Each rank writes its part of one file, flushes it, and rank 0 renames it. Returns the seconds. */
+/* Each rank writes its part of one file and flushes it; rank 0 renames the file. Returns the seconds. */
 static double write_plainly(const char *folder, const float *values, int64_t bytes)
 {
     char temporary[600], name[600];
@@ -76,7 +78,8 @@ static double save(const struct reel_checkpoint_directory *folder, struct reel_c
     double began = MPI_Wtime();
     need(reel_checkpoint_write(&comm, folder, checkpoint, &written) == REEL_OK, reel_error_here()->cause);
     if (comm.world.rank == 0)
-        reel_checkpoint_directory_prune(folder, 1); /* as one that is replaced: the plain file is too */
+        reel_checkpoint_directory_prune(
+            folder, 1); /* removes the previous checkpoint, as the plain write replaces its file */
     MPI_Barrier(comm.world.mpi);
     return MPI_Wtime() - began;
 }
@@ -115,7 +118,7 @@ int main(int argc, char **argv)
         checkpoint.arrays[a] = (struct reel_checkpoint_array){names[a], values + a * count, frames, frames};
     if (comm.world.rank == 0)
         need(reel_checkpoint_directory_lock(argv[1], &folder, &busy) == REEL_OK && !busy, argv[1]);
-    for (int r = -1; r < runs; r++) { /* the first of each warms up */
+    for (int r = -1; r < runs; r++) { /* the first run of each warms up */
         double first = write_plainly(argv[1], values, bytes), second = save(&folder, &checkpoint);
         if (r >= 0) {
             plain[r] = first;

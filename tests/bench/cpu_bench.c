@@ -1,14 +1,17 @@
-/* How fast every operation of the forward pass is on the CPU, against what oneDNN's products alone and a copy take there
- * in the same run.
+/* The time of every operation of the forward pass on the CPU, compared with its floor: oneDNN's products
+ * alone, or a copy, in the same run.
  *
  *     build/tests/cpu_bench [tiny] [long] [--json FILE]
  *
- * The size is that of SkyReels-V2 1.3B at 240x416, 33 frames: 3,510 tokens. Operation and floor alternate, for the
- * clock of a machine wanders; medians. The floor of a product and of attention is the same shape by oneDNN (baseline.h), that
- * of all others their bytes, each array read or written once, at the rate of a copy that no cache holds and that empties
- * them for the next round; a pass that reads more than it writes may be faster. long: attention to 32,760 tokens too,
- * which takes a minute, against the rate of oneDNN's product of the model's width. tiny: that it works. Threads are
- * OpenMP's (OMP_NUM_THREADS). */
+ * The size is that of SkyReels-V2 1.3B at 240x416, 33 frames: 3,510 tokens. Operation and floor alternate,
+ * because a machine's clock rate varies; the results are medians. The floor of a product or of attention is
+ * the same shape by oneDNN (baseline.h). The floor of any other operation is its bytes, each array read or
+ * written once, at the rate of a copy. That copy is too large for any cache and empties the caches for the
+ * next round; an operation that reads more than it writes may be faster.
+ *
+ * long: also attention to 32,760 tokens, which takes a minute; its floor uses the rate of oneDNN's product of
+ * the model's width. tiny: small sizes, to test that the program works. Threads are OpenMP's
+ * (OMP_NUM_THREADS). */
 #include "baseline.h"
 #include "cases.h"
 #include "cpu.h"
@@ -38,7 +41,7 @@ static const char *name_of(enum reel_precision dtype)
     return dtype == REEL_FP32 ? "fp32" : "bf16";
 }
 
-/* Seconds of one. */
+/* The seconds of one operation. */
 static double time_of(struct measure *measure, measure_issue *issue, const void *arguments)
 {
     double began = measure_now();
@@ -73,7 +76,7 @@ static void tell(struct bench *bench, const char *name, const struct measure_wor
                                     "seconds", seconds, "floor", floor, "rate", rate, "unit", unit));
 }
 
-/* An operation and its floor in turn; the first of each warms up. */
+/* Measures an operation and its floor in turn; the first of each warms up. */
 static void meter(struct measure *measure, const char *name, measure_issue *issue, const void *arguments,
                   const struct measure_work *work)
 {
@@ -105,8 +108,8 @@ static void issue_attention(struct reel_stream *stream, const void *arguments)
     reel_attention(stream, *(const struct reel_attention *)arguments);
 }
 
-/* Of the threads' parts of the scratch, which are painted before, the most bytes that attention to so many tokens has
- * written to in one. */
+/* The most scratch that attention to this many tokens has written in any thread's part of it, in 4-byte
+ * words. The scratch is filled with a pattern before. */
 static int64_t scratch_used(struct measure *measure, struct bench *bench, int64_t tokens, double *seconds)
 {
     const uint32_t paint = 0xa5c35a3c;
@@ -134,8 +137,8 @@ static int64_t scratch_used(struct measure *measure, struct bench *bench, int64_
     return max;
 }
 
-/* 1 where attention to many tokens uses other scratch than to few. Few are whole tiles: those of any other number may be
- * smaller than tiles of many. */
+/* Returns 1 if attention to many tokens uses a different amount of scratch than attention to few. Few is a
+ * number of whole tiles, because tiles of other numbers may be smaller. */
 static int attend_to_many(struct measure *measure, struct bench *bench)
 {
     const struct cases_size *size = &bench->size;
@@ -221,7 +224,7 @@ int main(int argc, char **argv)
         return REEL_BAD_JOB;
     }
     bench.size = bench.tiny ? tiny : size;
-    bench.long_tokens = bench.tiny ? 4 * REEL_QUERY_TILE : 32760; /* which makes whole tiles too */
+    bench.long_tokens = bench.tiny ? 4 * REEL_QUERY_TILE : 32760; /* this is a number of whole tiles too */
     bench.rows = json_array();
     bench.scratch = json_array();
     baseline_check();

@@ -1,17 +1,20 @@
-/* Seconds of one forward of one branch, against its floor: its products at the rates that oneDNN alone reaches with the
- * same shapes in the same run, rank by rank, each with its threads and its share, all at the same time.
+/* The seconds of one forward of one branch, compared with its floor: its matrix products at the rates that
+ * oneDNN alone reaches with the same shapes in the same run. Every rank measures its own share with its own
+ * threads, and all ranks measure at the same time.
  *
- *     launch/reel-mpirun -n 2 build/tests/forward_bench MODEL --frames 9 --height 15 --width 26 [--compute fp32|bf16]
- *         [--rounds 5] [--ulysses N] [--layers N] [--inputs FILE] [--velocity FILE] [--json FILE] [--on-demand]
+ *     launch/reel-mpirun -n 2 build/tests/forward_bench MODEL --frames 9 --height 15 --width 26
+ *         [--compute fp32|bf16] [--rounds 5] [--ulysses N] [--layers N] [--inputs FILE] [--velocity FILE]
+ *         [--json FILE] [--on-demand]
  *
- * Frames, height and width are tokens: 9 x 15 x 26 is 3,510. The other ways of the ranks are the ring's; without
- * --ulysses there are no others. --layers shortens a synthetic: model. Inputs are random, or a file's latent, timesteps and
- * prompt_embeds; --velocity writes the result as raw floats. A round is a forward and every shape once; the first of all
- * warms up; medians. Keys and values of the prompt and the embedding of timesteps are made before, once, as in a job.
+ * Frames, height and width count tokens: 9 x 15 x 26 is 3,510. The ranks form a ring of Ulysses groups of
+ * size N; without --ulysses a ring alone. --layers shortens a synthetic: model. Inputs are random, or a
+ * file's latent, timesteps and prompt_embeds; --velocity writes the result as raw floats. A round is a
+ * forward and every shape once; the first round warms up; the results are medians. Keys and values of the
+ * prompt and the embedding of timesteps are made once before, as in a job.
  *
- * --on-demand: rank 0 says "ready", and then does a forward for every line that it reads and prints its seconds, until
- * they end: for comparisons that take turns with another program. Not under launch/reel-mpirun, which leaves it nothing to
- * read. */
+ * --on-demand: rank 0 prints "ready". Then, for every line that it reads until the end of its input, it does
+ * a forward and prints its seconds. This serves comparisons that take turns with another program. It does not
+ * work under launch/reel-mpirun, which gives ranks no input. */
 #include "forward_shapes.h"
 #include "measure.h"
 #include "fixture.h"
@@ -34,7 +37,7 @@ struct options {
     int bf16, on_demand;
 };
 
-/* Of one rank. */
+/* The results of one rank. */
 struct result {
     double floor, flops, parts[FORWARD_PARTS], part_floors[FORWARD_PARTS], exchange;
 };
@@ -106,7 +109,7 @@ static float *random_floats(int64_t count)
     return dtype;
 }
 
-/* The same on every rank; they live as long as the program. */
+/* Random inputs, the same on every rank; they are never freed. */
 static struct fixture_inputs random_inputs(const struct options *o, const struct reel_model *m)
 {
     int64_t plane = o->frames * 4 * o->height * o->width, bytes = o->frames * (int64_t)sizeof(int64_t);
@@ -151,7 +154,7 @@ static enum reel_status open_bench(struct bench *b)
 
 /* ---- Rounds */
 
-/* Collective over world. Seconds of a forward, of the slowest rank. */
+/* Collective over world. The seconds of a forward on the slowest rank. */
 static double forward(struct bench *b)
 {
     double seconds;
@@ -163,7 +166,7 @@ static double forward(struct bench *b)
     return seconds;
 }
 
-/* Collective over world: ranks measure a shape at the same time. Round -1 warms up. */
+/* Collective over world: all ranks measure a shape at the same time. Round -1 warms up. */
 static void measure_shapes(struct bench *b, int64_t round)
 {
     for (int64_t s = 0; s < SHAPES_MAX; s++) {
@@ -176,7 +179,8 @@ static void measure_shapes(struct bench *b, int64_t round)
     }
 }
 
-/* Seconds of each part of a traced forward on this rank; what its thread exchanged within is no part of it. */
+/* Adds the seconds of each part of a traced forward on this rank. A part leaves out the exchanges within it
+ * on the same thread. */
 static void add_spans(struct result *r)
 {
     int64_t count, lost;
@@ -244,8 +248,8 @@ static enum reel_status measure_rounds(struct bench *b)
 
 /* ---- On demand */
 
-/* Collective over world. Whether rank 0 has read another line; the others sleep meanwhile, for whoever takes turns with
- * this program is to have the cores. */
+/* Collective over world. Whether rank 0 has read another line. The other ranks sleep while they wait, to
+ * leave the cores to the program that takes turns with this one. */
 static int asked(struct bench *b)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
@@ -331,7 +335,7 @@ static enum reel_status write_json(const struct bench *b, double seconds, double
     return REEL_OK;
 }
 
-/* The floor of a forward is that of the rank that has the most to do. */
+/* Prints the results. The floor of a forward is that of the rank with the most work. */
 static enum reel_status tell(struct bench *b)
 {
     const struct reel_plan *plan = &b->fixture.plan;

@@ -1,4 +1,4 @@
-/* The products of a forward. */
+/* The matrix products of a forward. */
 #include "forward_shapes.h"
 
 #include "measure.h"

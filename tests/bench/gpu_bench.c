@@ -1,8 +1,9 @@
-/* How fast every operation is on a GPU, against what a copy and a large GEMM reach there in the same run.
+/* The time of every operation on a GPU, compared with what a copy and a large GEMM reach there in the same
+ * run.
  *
- *     build/tests/gpu_bench [seconds]     on the first GPU, for at most so long: what is not reached has no line
- *     build/tests/gpu_bench names         what it measures
- *     build/tests/gpu_bench cpu           tiny sizes, on the CPU: that it works
+ *     build/tests/gpu_bench [seconds]     on the first GPU, for at most this long; prints what it reaches
+ *     build/tests/gpu_bench names         prints the names of all operations
+ *     build/tests/gpu_bench cpu           tiny sizes on the CPU, to test that it works
  *
  * The sizes are those of SkyReels-V2 at 480x832, 81 frames: 32,760 tokens on one rank, or 8,190 on each of
  * four. */
@@ -41,7 +42,7 @@ static void measure_tiny(struct measure *measure)
     measure_passes(measure, &tiny);
 }
 
-/* What matters most comes first. */
+/* The most important operations come first. */
 static void measure_all(struct measure *measure)
 {
     measure_ceilings(measure, 8192, (int64_t)2 << 30);
@@ -52,7 +53,7 @@ static void measure_all(struct measure *measure)
     measure_passes(measure, &small);
 }
 
-/* Exit code 77: there is no GPU, and nothing is measured. */
+/* Exits with 77 if there is no GPU. */
 int main(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "";

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { SEQUENCE = 1 << 22 }; /* random numbers until they repeat */
+enum { SEQUENCE = 1 << 22 }; /* random values before they repeat */
 
 double measure_now(void)
 {
@@ -38,8 +38,7 @@ void measure_close(struct measure *measure)
     measure->ops->release(measure->scratch, measure->scratch_bytes);
 }
 
-/* What the first numbers of an array are: uniform floats, or the upper half of them, or codes that are no
- * NaN. */
+/* Fills with random values: uniform floats, the upper half of such floats, or codes of fp8 without NaN. */
 void measure_fill(enum reel_precision dtype, int64_t count, void *out)
 {
     static uint64_t state = 88172645463325252u;
@@ -107,7 +106,7 @@ double measure_median(double *values, int64_t count)
     return count % 2 ? values[count / 2] : 0.5 * (values[count / 2 - 1] + values[count / 2]);
 }
 
-/* Seconds of so many. */
+/* The seconds of `times` operations. */
 static double time_of(struct measure *measure, measure_issue *issue, const void *arguments, int64_t times)
 {
     double began = measure_now();
@@ -177,7 +176,7 @@ static void issue_gemm(struct reel_stream *stream, const void *arguments)
     reel_gemm(stream, *(const struct reel_gemm *)arguments);
 }
 
-/* The rate of a copy, which is printed; `counted` bytes move for each that is copied. */
+/* Measures and prints the rate of a copy. Each copied byte counts as `counted` bytes moved. */
 static double copy_rate(struct measure *measure, const char *name, enum reel_direction direction,
                         int64_t bytes, int counted)
 {

@@ -1,7 +1,7 @@
-/* Measuring operations: arrays of random numbers on the device, the ceilings of this machine, and a line
- * for each operation.
+/* Measures operations: arrays of random values on the device, the ceilings of this machine, and a line for
+ * each operation.
  *
- *     measure_open(&measure, &reel_ops_cuda, &most);
+ *     measure_open(&measure, &reel_ops_cuda, &max);
  *     measure_ceilings(&measure, 8192, 2 << 30);
  *     struct reel_gemm gemm = {.x = measure_array(&measure, REEL_BFLOAT16, rows * in), ...};
  *     measure_operation(&measure, "14b.gemm.q", issue_gemm, &gemm,
@@ -9,10 +9,10 @@
  *
  *     bench: 14b.gemm.q time 0.000571 rate 752 TFLOP/s floor 0.000537 fraction 0.94
  *
- * The floor of an operation is the longer of its FLOPs at the measured rate of a GEMM and its bytes at
- * that of a copy, each array read or written once. Operations are enqueued many times over and then waited
- * for: a host's pause between two is no part of them. Medians of MEASURE_ROUNDS rounds after one that
- * warms up. */
+ * The floor of an operation is the longer of two times: of its FLOPs at the measured rate of a GEMM, and of
+ * its bytes, each array read or written once, at the measured rate of a copy. An operation is enqueued many
+ * times before the host waits, so that the host's pauses between two do not count. The results are medians of
+ * MEASURE_ROUNDS rounds after one that warms up. */
 #ifndef REEL_MEASURE_H
 #define REEL_MEASURE_H
 
@@ -22,12 +22,13 @@ enum { MEASURE_ROUNDS = 5, MEASURE_ARRAYS = 12 };
 
 struct measure;
 
-/* The fewest FLOPs and bytes of an operation, and the precision that its FLOPs are done in. Of a product [rows, in] by
- * [in, out], or of attention of `rows` queries to `out` keys by heads of `in` channels, the shape as well. */
+/* The least FLOPs and bytes of an operation, and the dtype of its FLOPs. rows, in and out are the shape of a
+ * product [rows, in] by [in, out], or of attention of `rows` queries to `out` keys by `heads` heads of `in`
+ * channels. */
 struct measure_work {
     double flops, bytes;
     enum reel_precision dtype;
-    int64_t rows, in, out, heads; /* heads 0: no attention */
+    int64_t rows, in, out, heads; /* heads is 0 unless it is attention */
 };
 
 /* Issues an operation to the stream. */
@@ -36,18 +37,18 @@ typedef void measure_issue(struct reel_stream *stream, const void *arguments);
 typedef void measure_meter(struct measure *measure, const char *name, measure_issue *issue,
                            const void *arguments, const struct measure_work *work);
 
-/* What the machine does at most, as measured: FLOP/s of a large GEMM by precision of its weights (0: it
- * has none), bytes/s read and written by a copy. */
+/* gemm_rate and copy_rate are the measured ceilings of the machine: FLOP/s of a large GEMM by dtype of its
+ * weights (0: this device has none), and bytes/s read and written by a copy. */
 struct measure {
     const struct reel_ops *ops;
     struct reel_stream stream;
     void *scratch;
     int64_t scratch_bytes;
-    double began, seconds; /* it measures for so long at most */
-    double round_seconds;  /* of one round */
-    int only_names;        /* prints what it would measure */
+    double began, seconds; /* measures for at most this many seconds */
+    double round_seconds;  /* the duration of one round */
+    int only_names;        /* only prints the names of operations */
     double gemm_rate[3], copy_rate;
-    measure_meter *meter; /* measures and tells in measure_operation's place; NULL: against the rates above */
+    measure_meter *meter; /* replaces measure_operation; NULL: compares with the rates above */
     void *meter_context;
     struct {
         void *memory;
@@ -56,40 +57,40 @@ struct measure {
     int array_count;
 };
 
-/* Seconds of a clock that only goes forward. */
+/* The seconds of a monotonic clock. */
 double measure_now(void);
 
-/* The median; the values are sorted. */
+/* Returns the median; sorts the values. */
 double measure_median(double *values, int64_t count);
 
-/* So many random numbers as measure_array's, in memory of the host. */
+/* Fills host memory with `count` random values like those of measure_array. */
 void measure_fill(enum reel_precision dtype, int64_t count, void *out);
 
-/* The memory; ends the program with a sentence where it is NULL. */
+/* Returns memory; if it is NULL, ends the program with a sentence. */
 void *measure_need(void *memory, int64_t bytes);
 
 /* Ends the program when there is no memory. */
 void measure_open(struct measure *measure, const struct reel_ops *ops, const struct reel_scratch *max);
 void measure_close(struct measure *measure);
 
-/* Random numbers between -1 and 1, of a sequence that is repeated where there are many; as float, bfloat16
- * or codes of fp8 without NaN. */
+/* Random values between -1 and 1, as float, bfloat16, or codes of fp8 without NaN. In a long array the
+ * sequence repeats. */
 void *measure_array(struct measure *measure, enum reel_precision dtype, int64_t count);
 
 /* Frees all arrays. */
 void measure_drop(struct measure *measure);
 
-/* Seconds of one operation, 0 where it failed, which is said. */
+/* The seconds of one operation; 0 if it failed, which it prints. */
 double measure_seconds(struct measure *measure, const char *name, measure_issue *issue,
                        const void *arguments);
 
-/* Measures the rates and prints them. `size` is the side of the GEMMs, `bytes` what is copied. */
+/* Measures and prints the ceilings. `size` is the side of the GEMMs, `bytes` the size of the copy. */
 void measure_ceilings(struct measure *measure, int64_t size, int64_t bytes);
 
-/* Whether there is time for one more, and not its name alone is asked for; says so where not. */
+/* Whether the operation is to be measured: time is left. With only_names, prints the name and returns 0. */
 int measure_wants(struct measure *measure, const char *name);
 
-/* Measures and prints; then frees all arrays. Only where measure_wants. */
+/* Measures, prints, and frees all arrays. To be called only if measure_wants. */
 void measure_operation(struct measure *measure, const char *name, measure_issue *issue, const void *arguments,
                        struct measure_work work);
 

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""The same work in diffusers on the CPU: one forward, and a whole sampling loop with guidance, in turn with reel.
+"""Compares diffusers and reel on the CPU: one forward, and a whole sampling loop with guidance.
 
-    tests/bench/peer_cpu.py [forward] [sampling] [--compute fp32 bf16] [--layers 4] [--json FILE] [--tiny]   (--help)
+    tests/bench/peer_cpu.py [forward] [sampling] [--compute fp32 bf16] [--layers 4] [--json FILE] [--tiny]
+    tests/bench/peer_cpu.py --help
 
-A random model of the 1.3B shape with fewer layers is written as diffusers writes it, in fp32, and read by both.
-Threads, weights, inputs and numbers are the same; in bf16 diffusers keeps in fp32 what it always does. A forward in
-PyTorch and one in reel (forward_bench --on-demand, which sleeps meanwhile) take turns after one of each that warms up;
-medians. The two velocities have to agree. diffusers embeds prompt and timesteps in every forward, reel once a job,
-before the forwards that are timed; the sampling loop has everything but loading in both: of reel, the job's seconds
-without those that its log gives to weights. Its settings are those of tests/reference/diffusers. Exits 77, and says
-why, where a package is missing.
+The script writes a random model of the 1.3B shape with fewer layers in diffusers' layout, in fp32; both
+programs read it. Threads, weights, inputs and dtype are the same; in bf16, diffusers keeps in fp32 what it
+always does. A forward in PyTorch and one in reel (forward_bench --on-demand, which sleeps meanwhile) take
+turns after one of each that warms up; the results are medians. The two velocities have to agree. diffusers
+embeds prompt and timesteps in every forward, reel once for a job, before the timed forwards. The sampling
+loop includes everything but loading in both programs: for reel, the job's seconds minus the seconds of its
+log's weights events. Its settings are those of tests/reference/diffusers. Exits with 77, with the reason, if
+a package is missing.
 """
 
 import argparse
@@ -37,23 +39,31 @@ except (ImportError, RuntimeError) as error:  # diffusers wraps what its parts l
     print(f"{type(error).__name__}: {str(error).splitlines()[0]}")
     sys.exit(77)
 try:
-    import h5py  # to compare latents; nothing is measured with it
+    import h5py  # only to compare latents; the timings do not need it
 except ImportError:
     h5py = None
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 BOUNDS = {"fp32": 1e-4, "bf16": 2e-2}
-LARGE = {"num_attention_heads": 12, "attention_head_dim": 128, "ffn_dim": 8960, "text_dim": 4096, "freq_dim": 256}
+LARGE = {
+    "num_attention_heads": 12,
+    "attention_head_dim": 128,
+    "ffn_dim": 8960,
+    "text_dim": 4096,
+    "freq_dim": 256,
+}
 TINY = {"num_attention_heads": 4, "attention_head_dim": 32, "ffn_dim": 352, "text_dim": 48, "freq_dim": 64}
 TEXT_ROWS, SEED, SHIFT, GUIDANCE = 512, 42, 8.0, 6.0
 
 
 def relative_error(found, expected):
-    return float(numpy.linalg.norm(found.astype(float) - expected) / numpy.linalg.norm(expected.astype(float)))
+    return float(
+        numpy.linalg.norm(found.astype(float) - expected) / numpy.linalg.norm(expected.astype(float))
+    )
 
 
 def turns(most, seconds):
-    """Counts to `most`, but ends before a turn as long as the last would be beyond so many seconds."""
+    """Counts to `most`, but ends before a turn as long as the last one would exceed this many seconds."""
     began = last = time.monotonic()
     for turn in range(most):
         now = time.monotonic()
@@ -64,7 +74,7 @@ def turns(most, seconds):
 
 
 class Work:
-    """A model in a folder, its inputs, and how both programs are started."""
+    """A model in a folder, its inputs, and the commands that start both programs."""
 
     def __init__(self, asked, folder):
         self.asked, self.folder = asked, pathlib.Path(folder)
@@ -87,7 +97,7 @@ class Work:
         save_file(self.inputs, self.folder / "inputs.safetensors")
 
     def model(self, numbers):
-        """As from_pretrained gives it; that itself wants one package more."""
+        """The model as from_pretrained returns it; that function itself needs one more package."""
         model = copy.deepcopy(self.transformer)
         kept = set(model._keep_in_fp32_modules)
         for name, parameter in model.named_parameters():
@@ -97,7 +107,7 @@ class Work:
 
 
 class Server:
-    """forward_bench, which does a forward when it is told to."""
+    """A forward_bench process, which does a forward on demand."""
 
     def __init__(self, work, numbers):
         self.velocity = work.folder / f"velocity-{numbers}"
@@ -177,16 +187,21 @@ def job_of(work, numbers, name):
 
 
 def reel_job_seconds(work, numbers, name):
-    """Of the whole job but its loading; the iterations alone."""
+    """The seconds of the whole job without loading, and those of the iterations alone."""
     path = pathlib.Path(f"{name}.json")  # JSON is YAML
     path.write_text(json.dumps(job_of(work, numbers, name)))
     done = subprocess.run(
-        [str(work.asked.build / "reel"), "run", str(path)], env=work.environment, capture_output=True, text=True
+        [str(work.asked.build / "reel"), "run", str(path)],
+        env=work.environment,
+        capture_output=True,
+        text=True,
     )
     if done.returncode != 0:
         sys.exit(done.stderr)
     events = [json.loads(line) for line in pathlib.Path(f"{name}.jsonl").read_text().splitlines()]
-    of = {kind: sum(e["seconds"] for e in events if e["event"] == kind) for kind in ("done", "weights", "step")}
+    of = {
+        kind: sum(e["seconds"] for e in events if e["event"] == kind) for kind in ("done", "weights", "step")
+    }
     return of["done"] - of["weights"], of["step"]
 
 
@@ -275,7 +290,9 @@ def arguments():
     parser.add_argument("--width", type=int, default=26)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sampling-rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=300, help="of each comparison: fewer rounds, at least one")
+    parser.add_argument(
+        "--seconds", type=float, default=300, help="of each comparison: fewer rounds, at least one"
+    )
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--build", type=pathlib.Path, default=SOURCE / "build")
@@ -297,7 +314,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="reel-peer-") as folder:
         work = Work(asked, folder)
         rows = [
-            compare(work, what, numbers) for what in asked.what or ("forward", "sampling") for numbers in asked.compute
+            compare(work, what, numbers)
+            for what in asked.what or ("forward", "sampling")
+            for numbers in asked.compute
         ]
     if asked.json:
         about = {"versions": versions, "layers": asked.layers, "tokens": tokens, "threads": asked.threads}

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Seconds of one forward of SkyReels-V2 DF 1.3B in diffusers, in bf16 on random weights, on a GPU.
+"""Prints the seconds of one forward of SkyReels-V2 DF 1.3B in diffusers, in bf16 on random weights, on a GPU.
 
-480x832, 81 frames, which are 32,760 tokens, a timestep a frame: what build/reel computes twice an iteration
-of configs/benchmark-1.3b.yaml at that size. PyTorch's scaled_dot_product_attention; the median of five after
-two that warm up. Prints the versions and the seconds; exits 77, and says why, where PyTorch, diffusers or a
-GPU is missing.
+The size is 480x832, 81 frames, which are 32,760 tokens, with a timestep for each frame. build/reel computes
+this forward twice in an iteration of configs/benchmark-1.3b.yaml at that size. It uses PyTorch's
+scaled_dot_product_attention; the result is the median of five after two that warm up. Prints the versions and
+the seconds. Exits with 77, with the reason, if PyTorch, diffusers or a GPU is missing.
 """
 
 import statistics
@@ -19,12 +19,12 @@ except (ImportError, RuntimeError) as error:  # diffusers wraps what its parts l
     print(f"{type(error).__name__}: {str(error).splitlines()[0]}")
     sys.exit(77)
 
-FRAMES, ROWS, COLUMNS = 21, 60, 104  # of latents
+FRAMES, ROWS, COLUMNS = 21, 60, 104  # latents
 BLOCKS = 30
 
 
 def model_on(device):
-    """The 1.3B transformer; torch's own initial weights keep its numbers finite."""
+    """The 1.3B transformer; torch's own initial weights keep its values finite."""
     with torch.device(device):
         transformer = SkyReelsV2Transformer3DModel(
             num_attention_heads=12,

@@ -1,4 +1,4 @@
-/* libFuzzer's entry into one target, REEL_FUZZ_TARGET. */
+/* libFuzzer's entry point of one target, REEL_FUZZ_TARGET. */
 #include "fuzz.h"
 
 #include <stdio.h>

@@ -8,14 +8,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* What libraries print goes here between fuzz_begin and fuzz_end, through the name stderr: the descriptor
- * stays what it was, so that a sanitizer can still speak. */
+/* Between fuzz_begin and fuzz_end, the variable stderr is a memory stream that captures what libraries print.
+ * The descriptor stays as it is, so that a sanitizer can still print. */
 static FILE *capture, *kept_stderr;
 static char *printed;
 static size_t printed_bytes;
 
-/* libfyaml 0.7 loses 2 KiB for every text that has many escaped quotes. That reel closes its documents is
- * what launch_job_test shows, without this line. */
+/* libfyaml 0.7 leaks 2 KiB for every text that has many escaped quotes. launch_job_test, which does not
+ * suppress this leak, shows that reel closes its documents. */
 const char *__lsan_default_suppressions(void)
 {
     return "leak:libfyaml.so";
@@ -57,11 +57,11 @@ void fuzz_end(enum reel_status status, enum reel_status refused)
     FUZZ_NEED(error->cause[0]);
     for (const char *c = error->cause; *c; c++)
         FUZZ_NEED((unsigned char)*c >= ' ' && *c != 0x7f);
-    /* the log writes it as a JSON string, which is UTF-8 */
+    /* the log writes the cause as a JSON string, which must be UTF-8 */
     json_t *text = json_string(error->cause);
     FUZZ_NEED(text);
     json_decref(text);
-    /* C1 control characters command a terminal as an escape does; U+2028 and U+2029 end a line */
+    /* a terminal obeys C1 control characters like an escape sequence; U+2028 and U+2029 end a line */
     for (const char *c = error->cause; *c; c++) {
         FUZZ_NEED(!(c[0] == '\xc2' && (unsigned char)c[1] < 0xa0));
         FUZZ_NEED(strncmp(c, "\xe2\x80\xa8", 3) != 0 && strncmp(c, "\xe2\x80\xa9", 3) != 0);

@@ -1,8 +1,8 @@
-/* What the fuzz targets share: a file made of the input, and what must hold of every refusal.
+/* What the fuzz targets share: a file made of the input, and the checks of every refusal.
  *
- * A target is a function of bytes that may be called with anything, any number of times. libFuzzer calls it
- * through entry.c and stops at the first broken promise; fuzz_regressions_test.c calls it with every kept
- * input and counts what is broken.
+ * A target is a function of any bytes, which may be called any number of times. libFuzzer calls it through
+ * entry.c and stops at the first broken promise; fuzz_regressions_test.c calls it with every stored input and
+ * counts broken promises.
  *
  *     const char *path = fuzz_file(bytes, count);
  *     fuzz_begin();
@@ -22,7 +22,7 @@
 void fuzz_safetensors(const uint8_t *bytes, size_t count);
 void fuzz_job(const uint8_t *bytes, size_t count);
 
-/* Said of a promise that does not hold: entry.c aborts, the unit test counts. */
+/* Reports a broken promise: entry.c aborts, the unit test counts. */
 void fuzz_broken(const char *file, int line, const char *what) __attribute__((nonnull));
 
 #define FUZZ_NEED(condition)                                                                                 \
@@ -31,14 +31,15 @@ void fuzz_broken(const char *file, int line, const char *what) __attribute__((no
             fuzz_broken(__FILE__, __LINE__, #condition);                                                     \
     } while (0)
 
-/* The path of a file that holds these bytes until the next call; always the same path. */
+/* The path of a file that holds these bytes until the next call. The path is always the same. */
 const char *fuzz_file(const void *bytes, size_t count);
 
-/* What the leak checker is told not to report. */
+/* The leaks that the leak checker does not report. */
 const char *__lsan_default_suppressions(void);
 
-/* Around a call under test: no error stands before it; after it nothing has been printed, and a refusal has
- * the one status that its header documents and one sentence in one line of printable text. */
+/* Enclose a call under test. fuzz_begin clears the error. fuzz_end checks that nothing was printed, and that
+ * a refusal has the one status that the function's header documents and a cause of one line of printable
+ * text. */
 void fuzz_begin(void);
 void fuzz_end(enum reel_status status, enum reel_status refused);
 

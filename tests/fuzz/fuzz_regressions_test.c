@@ -1,4 +1,4 @@
-/* The fuzz targets over their seeds and over every input that once broke a promise. */
+/* Runs the fuzz targets on their seeds and on every input that once broke a promise. */
 #include "fuzz.h"
 #include "test.h"
 
@@ -37,7 +37,7 @@ static void every_input(const char *folder, void (*target)(const uint8_t *bytes,
         uint8_t *bytes = malloc(INPUT_BYTES);
         size_t got = file && bytes ? fread(bytes, 1, INPUT_BYTES, file) : 0;
         CHECK(file && bytes && got > 0 && got < INPUT_BYTES, "%s cannot be read", path);
-        uint8_t *exactly = realloc(bytes, got + !got); /* so that a sanitizer sees a read beyond its end */
+        uint8_t *exactly = realloc(bytes, got + !got); /* lets a sanitizer find a read beyond the end */
         int64_t before = broken;
         input_path = path;
         target(exactly ? exactly : bytes, got);

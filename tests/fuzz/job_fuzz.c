@@ -1,4 +1,5 @@
-/* Any bytes as a job file and its settings: up to the first zero byte the file, then a --set after each. */
+/* Takes any bytes as a job file and its settings: the file ends at the first zero byte; each zero byte starts
+ * a --set. */
 #include "fuzz.h"
 #include "job_file.h"
 #include "job_value.h"
@@ -9,7 +10,7 @@
 
 enum { SETS_MAX = 8 };
 
-/* What a key takes, and that what it prints is the same value again. */
+/* A --set is accepted or refused, and the printed value of its key reads as the same value. */
 static void check_set(const char *set)
 {
     static struct reel_job job, again;
@@ -51,7 +52,7 @@ static void check_set(const char *set)
     FUZZ_NEED(status == REEL_OK && memcmp(&job, &again, sizeof job) == 0 && strcmp(text, second) == 0);
 }
 
-/* Every number of a loaded job is in the range that its key documents. */
+/* Checks that every number of a loaded job is in the range that its key documents. */
 static void check_ranges(const struct reel_job *job)
 {
     for (int64_t k = 0; k < reel_key_count(); k++) {
@@ -71,7 +72,7 @@ static void check_ranges(const struct reel_job *job)
     FUZZ_NEED(job->video.width % 16 == 0 && job->video.height % 16 == 0 && job->video.frames % 4 == 1);
 }
 
-/* The echo of a job loads to the same bytes, and echoes the same. */
+/* Checks that the echo of a job loads to the same bytes and echoes the same. */
 static void check_echo(const struct reel_job *job)
 {
     static struct reel_job again;

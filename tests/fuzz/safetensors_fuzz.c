@@ -1,4 +1,4 @@
-/* Any bytes as a safetensors file: opened, walked and read in every way that reel knows. */
+/* Takes any bytes as a safetensors file: opens, walks and reads it in every way that reel does. */
 #include "fuzz.h"
 #include "model_file.h"
 #include "model_index.h"
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Elements read of one tensor, tensors read as a job's input, rows and columns of a prompt. */
+/* Limits: elements read of one tensor, tensors read as a job's input, rows and columns of a prompt. */
 enum { ELEMENTS_MAX = 4096, INPUTS_MAX = 4, ROWS_MAX = 64, COLUMNS_MAX = 1024 };
 
 static int is_floating(enum reel_dtype dtype)
@@ -21,7 +21,8 @@ static int is_integer(enum reel_dtype dtype)
     return dtype == REEL_I64 || dtype == REEL_I32 || dtype == REEL_U8 || dtype == REEL_BOOL;
 }
 
-/* Reads count elements from first on into exactly that much memory, as floats and as integers. */
+/* Reads count elements, beginning with element first, into memory of exactly that size, as floats and as
+ * integers. */
 static void read_range(const struct reel_safetensors *file, const struct reel_safetensors_entry *entry,
                        int64_t first, int64_t count, const uint8_t *bytes)
 {
@@ -69,7 +70,7 @@ static void read_entry(const struct reel_safetensors *file, const struct reel_sa
     FUZZ_NEED(status != REEL_OK);
 }
 
-/* A tensor as a job's input: with its own shape, with any, and with one that is not its own. */
+/* Reads a tensor as a job's input: with its own shape, with any shape, and with a wrong one. */
 static void read_input(const char *path, const struct reel_safetensors_entry *entry)
 {
     int64_t shape[REEL_SAFETENSORS_DIMS + 1] = {0}, found[REEL_SAFETENSORS_DIMS] = {0};
@@ -108,7 +109,7 @@ static void read_input(const char *path, const struct reel_safetensors_entry *en
     free(values);
 }
 
-/* The file as the weights of the smallest model there can be. */
+/* Reads the file as the weights of the smallest possible model. */
 static void read_as_model(const char *path, struct reel_safetensors *file)
 {
     static const struct reel_model smallest = {.width = 2,

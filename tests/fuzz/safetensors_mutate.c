@@ -1,5 +1,5 @@
-/* How libFuzzer changes a safetensors file: mostly within what its first eight bytes and its end promise, so
- * that the changes are seen by more than the first check. */
+/* How libFuzzer changes a safetensors file. Most mutants keep the header length and the data size consistent,
+ * so that they get beyond the first check. */
 #include "fuzz.h"
 
 #include <stdlib.h>
@@ -10,7 +10,7 @@ enum { HEADER_MAX = 1 << 16, DATA_MAX = 1 << 13 };
 size_t LLVMFuzzerMutate(uint8_t *bytes, size_t count, size_t max);
 size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t count, size_t max, unsigned int seed);
 
-/* The data that the header speaks of: the greatest end of all data_offsets; at most DATA_MOST. */
+/* The size of the data that the header describes: the greatest end of all data_offsets, at most DATA_MAX. */
 static size_t promised_bytes(const char *header)
 {
     static const char key[] = "\"data_offsets\"";
@@ -24,7 +24,7 @@ static size_t promised_bytes(const char *header)
     return promised;
 }
 
-/* Length, header and data, as much as fits, with the length that the header has. */
+/* Writes length, header and data, as much as fits, with the header's true length. */
 static size_t compose(uint8_t *bytes, size_t max, const char *header, size_t header_bytes,
                       const uint8_t *data, size_t data_bytes, size_t wanted)
 {

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The table of tests/gpu/run: what it says of each test and operation, and when it exits with 0, on results
-# made up here and on those of the benchmark at tiny sizes on the CPU.
+# The table of tests/gpu/run: its row for each test and operation, and its exit code. Checked on results that
+# are made up here, and on those of the benchmark at tiny sizes on the CPU.
 #     gpu_script_test.sh GPU_BENCH
 set -u
 bench=$(realpath "$1") table=$(realpath "$(dirname "$0")/table")
@@ -8,7 +8,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 fail() { echo "$1"; cat "$folder/said"; exit 1; }
 
-# Results of two tests and two operations, of which all is well.
+# Results of two tests and two operations without a failure.
 begin() {
     rm -rf "${folder:?}/results"
     mkdir -p "$folder/results/logs"
@@ -25,7 +25,8 @@ begin() {
         'bench: peer skipped: no PyTorch' >bench.log
 }
 
-# expect CODE ROW...: the exit code, and rows of words with any blanks between them.
+# expect CODE ROW...: the exit code, and rows that contain these words, with any number of blanks between
+# them.
 expect() {
     local code=$1 found
     shift

@@ -1,4 +1,4 @@
-/* The program on one GPU: it computes there what it computes on the CPU, and ranks that share it say how. */
+/* The program on one GPU gives the CPU's results, and ranks that share the GPU log how they share it. */
 #include "gpu.h"
 #include "output_read.h"
 #include "program.h"
@@ -9,7 +9,7 @@
 
 enum { SKIPPED = 77 };
 
-/* One GPU is to be seen, however many there are. */
+/* The program sees one GPU, however many the machine has. */
 static const char one_gpu[] = "CUDA_VISIBLE_DEVICES=0";
 
 static const char job[] = "model: {path: 'synthetic:tiny'}\n"
@@ -18,7 +18,7 @@ static const char job[] = "model: {path: 'synthetic:tiny'}\n"
                           "diffusion_forcing: {base_frames: 21, overlap_frames: 9}\n"
                           "checkpoint: {directory: 'off'}\n";
 
-/* Runs the job into NAME.h5 with settings; the exit code. */
+/* Runs the job with these settings and output NAME.h5; returns the exit code. */
 static int run_job(int ranks, const char *name, const char *settings)
 {
     char arguments[600];
@@ -41,8 +41,8 @@ static int64_t count_of(const struct reel_output_file *file)
     return file->shape[0] * file->shape[1] * file->shape[2] * file->shape[3];
 }
 
-/* How far the result of those settings is from another job's, as one rank or two that share the GPU
- * compute it. */
+/* Checks the distance between the result with these settings and another job's, on one rank or on two ranks
+ * that share the GPU. */
 static void computes_within(int ranks, const char *name, const char *settings, const char *other,
                             double bound)
 {
@@ -61,7 +61,7 @@ static void a_gpu_computes_what_the_cpu_computes(void)
     CHECK(run_job(0, "cpu", "--set device=cpu") == 0, "%s", program_said);
     computes_within(0, "cuda-fp32", "--set device=cuda --set model.compute=fp32", "cpu", 2e-5);
     computes_within(0, "cuda-bf16", "--set device=cuda", "cpu", 3e-2);
-    computes_within(0, "auto", "", "cuda-bf16", 1e-30); /* a GPU that is there is taken */
+    computes_within(0, "auto", "", "cuda-bf16", 1e-30); /* an available GPU is used */
     CHECK(run_job(0, "seed", "--set device=cpu --set sampler.seed=1") == 0, "%s", program_said);
     struct reel_output_file other = output_of("seed"), right = output_of("cpu");
     CHECK(other.latents && test_relative_error(other.latents, right.latents, count_of(&right)) > 3e-2,
@@ -70,7 +70,7 @@ static void a_gpu_computes_what_the_cpu_computes(void)
     reel_output_close(&right);
 }
 
-/* cfg only moves data: the bits are those of one rank. */
+/* cfg only moves data, so the bits are those of one rank. */
 static void two_ranks_share_a_gpu_over_mpi(void)
 {
     computes_within(2, "shared-fp32",

@@ -1,14 +1,16 @@
 #!/bin/bash
-# The walls of the house: includes and link lists only point down, no file includes itself by a detour, files stay under 500 lines,
-# nine of ten functions under 50, and no line is over 110 columns. Every wall is also torn down once, in a copy, to see that the
-# test would notice.
+# The structure of the source tree: a folder includes and links only folders that come earlier in the list
+# `rooms`, no file includes itself by a detour, files stay under 500 lines, nine of ten functions under 50,
+# and no line is over 110 columns. Every rule is also broken once, in a copy, to see that the test would
+# notice.
 # Usage: house_test.sh SOURCE
 set -uo pipefail
 source=$(realpath "$1")
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# The rooms from the ground up. A room may include and link what stands above it in this list, and nothing else.
+# The folders (rooms), from base up to launch. A folder may include and link only folders that come earlier in
+# this list; the messages call those "below" it.
 rooms="runtime/base partition kernels kernels/cpu/simd kernels/cpu kernels/shadow kernels/cuda runtime/schedule runtime/comm
     runtime/storage runtime/memory runtime/models runtime/models/transformer runtime/checkpoint runtime/output
     runtime/sampling launch/job launch/plot launch launch/plan launch/inspect launch/compare launch/calibrate"

@@ -1,5 +1,6 @@
-/* What CUDA refuses becomes the failure of a stream, with the operation and CUDA's words, or none of memory;
- * whatever the stand-in refuses, the process goes on, and a stream of before is closed. */
+/* A call that CUDA refuses fails the stream, whose cause names the operation and CUDA's error; an
+ * allocation that CUDA refuses returns NULL. Whatever the fake refuses, the process continues and streams
+ * can be closed. */
 #include "gpu.h"
 #include "ops.h"
 #include "fake.h"

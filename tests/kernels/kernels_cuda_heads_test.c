@@ -17,7 +17,7 @@ static const struct heads_case heads_cases[] = {{5, 8, {0, 3, 3, 4, 5}},     {5,
                                                 {12, 128, {0, 3, 6, 9, 12}}, {70, 120, {0, 20, 21, 69, 70}}};
 enum { CASES = sizeof heads_cases / sizeof *heads_cases };
 
-/* What an operation on heads is given. */
+/* The arrays of an operation on heads. */
 struct heads_arrays {
     struct host_device_array x, norm, table, squares, y, back;
 };
@@ -36,7 +36,8 @@ static struct heads_arrays heads_make(const struct heads_case *c, enum reel_prec
                                  .back = host_device_blank(dtype, ROWS * width)};
 }
 
-/* With a norm over all heads (1) or by sums of squares of every part (1 and 2), with a rotation (4). */
+/* variant: 0 has no norm, 1 a norm over all heads, 3 a norm by the sums of squares of every part; 4 more adds
+ * RoPE. */
 static void split(const struct heads_case *c, const struct heads_arrays *h, int variant, int64_t parts,
                   int64_t rows, int on, void *y)
 {
@@ -86,24 +87,24 @@ static void split_is(const struct heads_case *c, enum reel_precision dtype, int 
 {
     struct heads_arrays h = heads_make(c, dtype);
     int64_t row_bytes = c->heads * c->channels * reel_precision_bytes(dtype);
-    for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
+    for (int on = ON_HOST; on <= ON_DEVICE; on++) {
         split(c, &h, variant, PARTS, ROWS, on, h.y.at[on]);
         merge(c, &h, on);
     }
-    if ((variant & 3) == 1) { /* the only sum that the device adds in its own order */
+    if ((variant & 3) == 1) { /* the norm is the only sum that the device adds in an order of its own */
         host_device_close_to("split_heads", &h.y);
         host_device_close_to("merge_heads", &h.back);
     } else {
         host_device_equal("split_heads", &h.y);
         host_device_equal("merge_heads", &h.back);
     }
-    /* Alone, the last row is laid out as all of it; and in place all rows are. */
-    char *last = (char *)h.y.at[TWINS_DEVICE] + (ROWS - 1) * row_bytes;
+    /* The last row alone has the result that it has among all rows, and so have all rows in place. */
+    char *last = (char *)h.y.at[ON_DEVICE] + (ROWS - 1) * row_bytes;
     if (!(variant & 2)) {
-        split(c, &h, variant, 1, 1, TWINS_DEVICE, last);
+        split(c, &h, variant, 1, 1, ON_DEVICE, last);
         host_device_same_rows("split_heads", &h.y, &h.back, ROWS - 1, 1, row_bytes);
     }
-    split(c, &h, variant, 1, ROWS, TWINS_DEVICE, NULL);
+    split(c, &h, variant, 1, ROWS, ON_DEVICE, NULL);
     host_device_same_rows("split_heads in place", &h.x, &h.back, 0, ROWS, row_bytes);
     host_device_free();
 }
@@ -125,7 +126,7 @@ static void patches_have_the_host_s_bits(void)
                                  columns = host_device_blank(precisions[p], TOKENS * 4 * C),
                                  tokens = host_device_random(REEL_FP32, F * H * W * 4 * C, 2, 3),
                                  velocity = host_device_blank(REEL_FP32, C * F * 4 * H * W);
-        for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
+        for (int on = ON_HOST; on <= ON_DEVICE; on++) {
             reel_patchify(host_device_stream(on),
                           (struct reel_patchify){TOKENS, FIRST, F, H, W, C, precisions[p], latents.at[on],
                                                  columns.at[on]});
@@ -164,7 +165,7 @@ static void a_step_of_the_solver_has_the_host_s_bits(void)
                                .predict_0 = 1.7,
                                .predict_1 = -1.6,
                                .predict_v = 0.01};
-        for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
+        for (int on = ON_HOST; on <= ON_DEVICE; on++) {
             a.v = v.at[on], a.x = x.at[on], a.m0 = m0.at[on], a.m1 = m1.at[on], a.last = last.at[on];
             reel_solve(host_device_stream(on), a);
         }
@@ -180,34 +181,34 @@ static void what_is_not_finite_is_found(void)
 {
     enum { COUNT = 5003 };
     static const int64_t places[] = {COUNT, 0, 7, 8, 2500, COUNT - 1};
-    struct reel_stream *device = host_device_stream(TWINS_DEVICE);
+    struct reel_stream *device = host_device_stream(ON_DEVICE);
     struct host_device_array x = host_device_random(REEL_FP32, COUNT, 1, 3);
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        float *host = x.at[TWINS_HOST], former = 0;
+        float *host = x.at[ON_HOST], former = 0;
         int64_t place = places[i], found = place == COUNT ? -1 : place;
         if (place < COUNT) {
             former = host[place];
             host[place] = i & 1 ? NAN : -INFINITY;
-            host[COUNT - 1] = NAN; /* not the first, but for the last case */
+            host[COUNT - 1] = NAN; /* not the first one, except in the last case */
         }
-        reel_upload(device, x.at[TWINS_DEVICE], host, COUNT * 4);
-        int64_t first = reel_first_nonfinite(device, x.at[TWINS_DEVICE], COUNT);
+        reel_upload(device, x.at[ON_DEVICE], host, COUNT * 4);
+        int64_t first = reel_first_nonfinite(device, x.at[ON_DEVICE], COUNT);
         CHECK(first == found, "%lld, expected %lld", (long long)first, (long long)found);
         if (place < COUNT)
             host[place] = former;
     }
-    CHECK(reel_first_nonfinite(device, x.at[TWINS_DEVICE], 4096) == -1, "found in whole chunks of numbers");
+    CHECK(reel_first_nonfinite(device, x.at[ON_DEVICE], 4096) == -1, "found in whole chunks of numbers");
     host_device_free();
 }
 
 static void copies_go_by_rows(void)
 {
     enum { WIDE = 40, NARROW = 12, LINES = 9 };
-    struct reel_stream *device = host_device_stream(TWINS_DEVICE);
+    struct reel_stream *device = host_device_stream(ON_DEVICE);
     struct host_device_array from = host_device_random(REEL_FP32, WIDE * LINES / 4, 1, 3),
                              to = host_device_blank(REEL_FP32, WIDE * LINES / 4);
     char back[NARROW * LINES];
-    for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
+    for (int on = ON_HOST; on <= ON_DEVICE; on++) {
         reel_copy(host_device_stream(on),
                   (struct reel_copy){REEL_ON_DEVICE, LINES, NARROW, (char *)from.at[on] + 4, WIDE,
                                      (char *)to.at[on] + 8, WIDE - 8});
@@ -215,15 +216,15 @@ static void copies_go_by_rows(void)
     }
     host_device_equal("a copy with room between", &to);
     reel_copy(device,
-              (struct reel_copy){REEL_FROM_DEVICE, LINES, NARROW, from.at[TWINS_DEVICE], WIDE, back, NARROW});
+              (struct reel_copy){REEL_FROM_DEVICE, LINES, NARROW, from.at[ON_DEVICE], WIDE, back, NARROW});
     int64_t wrong = 0;
     for (int64_t r = 0; r < LINES; r++)
-        wrong += memcmp(back + r * NARROW, (char *)from.at[TWINS_HOST] + r * WIDE, NARROW) != 0;
+        wrong += memcmp(back + r * NARROW, (char *)from.at[ON_HOST] + r * WIDE, NARROW) != 0;
     CHECK(wrong == 0, "%lld rows came back as others", (long long)wrong);
     memset(back, 1, sizeof back);
     reel_copy(device,
-              (struct reel_copy){REEL_TO_DEVICE, LINES, NARROW, back, NARROW, to.at[TWINS_DEVICE], WIDE});
-    memset(back, 2, sizeof back); /* is the caller's again at once */
+              (struct reel_copy){REEL_TO_DEVICE, LINES, NARROW, back, NARROW, to.at[ON_DEVICE], WIDE});
+    memset(back, 2, sizeof back); /* the caller may change it as soon as the call has returned */
     wrong = 0;
     for (int64_t r = 0; r < LINES; r++)
         wrong += ((const char *)host_device_device(&to))[r * WIDE + NARROW - 1] != 1;
@@ -231,31 +232,31 @@ static void copies_go_by_rows(void)
     host_device_free();
 }
 
-/* A stream aside brings what the other made, and the other goes on when it is there. */
+/* A side stream copies the main stream's result, and the main stream waits for the copy. */
 static void streams_are_ordered(void)
 {
     enum { COUNT = 1 << 16, TURNS = 6 };
-    struct reel_stream *device = host_device_stream(TWINS_DEVICE), aside;
+    struct reel_stream *device = host_device_stream(ON_DEVICE), aside;
     struct host_device_array x = host_device_random(REEL_FP32, COUNT, 1, 1),
                              y = host_device_blank(REEL_FP32, COUNT),
                              z = host_device_random(REEL_FP32, COUNT, 2, 1);
-    const float *first = z.at[TWINS_HOST];
+    const float *first = z.at[ON_HOST];
     float right = first[0];
     reel_stream_open_side(&aside, &reel_ops_cuda);
     for (int turn = 0; turn < TURNS; turn++) {
-        reel_silu(device, (struct reel_silu){COUNT, x.at[TWINS_DEVICE], x.at[TWINS_DEVICE]});
+        reel_silu(device, (struct reel_silu){COUNT, x.at[ON_DEVICE], x.at[ON_DEVICE]});
         reel_stream_wait(&aside, device);
         reel_copy(&aside, (struct reel_copy){.direction = REEL_ON_DEVICE,
                                              .rows = 1,
                                              .row_bytes = COUNT * 4,
-                                             .from = x.at[TWINS_DEVICE],
-                                             .to = y.at[TWINS_DEVICE]});
+                                             .from = x.at[ON_DEVICE],
+                                             .to = y.at[ON_DEVICE]});
         reel_stream_wait(device, &aside);
         reel_add_residual(device,
-                          (struct reel_add_residual){COUNT, 4, y.at[TWINS_DEVICE], z.at[TWINS_DEVICE]});
+                          (struct reel_add_residual){COUNT, 4, y.at[ON_DEVICE], z.at[ON_DEVICE]});
         reel_throttle(device);
-        float *host = x.at[TWINS_HOST];
-        reel_silu(host_device_stream(TWINS_HOST), (struct reel_silu){COUNT, host, host});
+        float *host = x.at[ON_HOST];
+        reel_silu(host_device_stream(ON_HOST), (struct reel_silu){COUNT, host, host});
         right += host[0];
     }
     reel_finish(device);
@@ -266,23 +267,24 @@ static void streams_are_ordered(void)
     host_device_free();
 }
 
-/* Copies with memory of the host that a device could read and write at leisure are done when they return. */
+/* A copy to or from pinned host memory is done with that memory when it returns, though the device could
+ * access it later. */
 static void copies_are_done_with_the_host_s_memory(void)
 {
     enum { COUNT = 5000 };
-    struct reel_stream *device = host_device_stream(TWINS_DEVICE);
+    struct reel_stream *device = host_device_stream(ON_DEVICE);
     struct host_device_array x = host_device_random(REEL_FP32, COUNT, 1, 1),
                              y = host_device_blank(REEL_FP32, COUNT);
     float *pinned = reel_ops_cuda.allocate_host(COUNT * 4);
     CHECK(pinned != NULL, "no memory of the host");
-    memcpy(pinned, x.at[TWINS_HOST], COUNT * 4);
-    reel_upload(device, y.at[TWINS_DEVICE], pinned, COUNT * 4);
+    memcpy(pinned, x.at[ON_HOST], COUNT * 4);
+    reel_upload(device, y.at[ON_DEVICE], pinned, COUNT * 4);
     memset(pinned, 0, COUNT * 4);
     host_device_same_rows("an upload", &y, &x, 0, 1, COUNT * 4);
-    reel_silu(device, (struct reel_silu){COUNT, y.at[TWINS_DEVICE], y.at[TWINS_DEVICE]});
-    reel_download(device, pinned, y.at[TWINS_DEVICE], COUNT * 4);
-    float *host = x.at[TWINS_HOST];
-    reel_silu(host_device_stream(TWINS_HOST), (struct reel_silu){COUNT, host, host});
+    reel_silu(device, (struct reel_silu){COUNT, y.at[ON_DEVICE], y.at[ON_DEVICE]});
+    reel_download(device, pinned, y.at[ON_DEVICE], COUNT * 4);
+    float *host = x.at[ON_HOST];
+    reel_silu(host_device_stream(ON_HOST), (struct reel_silu){COUNT, host, host});
     CHECK(memcmp(pinned, host, COUNT * 4) == 0, "a download came late");
     reel_ops_cuda.release_host(pinned, COUNT * 4);
     reel_ops_cuda.release_host(NULL, 0);

@@ -1,19 +1,19 @@
-/* Every operation of the CUDA backend but GEMM and attention against its twin on the CPU: the same bits where
- * the arithmetic is the same, rounding apart where sums are added in another order. */
+/* Every operation of the CUDA backend but GEMM and attention against that of the CPU: the same bits if the
+ * arithmetic is the same, equal up to rounding if sums are added in another order. */
 #include "test.h"
 #include "host_device.h"
 
 #include <math.h>
 #include <string.h>
 
-/* One number, less than a chunk of eight, whole chunks and not, one and more per thread, and beyond what
- * stays in registers. */
+/* One element, less than a chunk of eight, multiples of eight and others, one and more elements per thread,
+ * and more than stay in registers. */
 static const int64_t widths[] = {1, 5, 8, 13, 40, 264, 1001, 1536, 2056, 8192, 8200};
 enum { WIDTHS = sizeof widths / sizeof *widths, ROWS = 7, TABLE_ROWS = 3, BOTH = 2 };
 static const int32_t of_token[ROWS] = {0, 2, 1, 1, 0, 2, 2};
 static const enum reel_precision precisions[BOTH] = {REEL_FP32, REEL_BFLOAT16};
 
-/* Calls check(rows, width, precision) for all of them. */
+/* Calls check with one row and with several, for every width and dtype. */
 static void each_shape(void (*check)(int64_t rows, int64_t width, enum reel_precision dtype))
 {
     for (int w = 0; w < WIDTHS; w++)
@@ -25,7 +25,7 @@ static void each_shape(void (*check)(int64_t rows, int64_t width, enum reel_prec
         }
 }
 
-/* Element `index` of an array, on one side. */
+/* The address of element `index` of an array, on one side. */
 static void *at(const struct host_device_array *array, int on, int64_t index)
 {
     return (char *)array->at[on] + index * reel_precision_bytes(array->dtype);
@@ -41,19 +41,19 @@ static void layer_norm_is(int64_t rows, int64_t width, enum reel_precision dtype
                                  alone = host_device_blank(dtype, rows * width);
         struct reel_layer_norm a = {
             .rows = rows, .width = width, .x_dtype = precisions[from], .dtype = dtype, .epsilon = 1e-6};
-        for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
+        for (int on = ON_HOST; on <= ON_DEVICE; on++) {
             a.x = x.at[on], a.weight = weight.at[on], a.bias = bias.at[on], a.y = y.at[on];
             reel_layer_norm(host_device_stream(on), a);
         }
         host_device_close_to("layer_norm", &y);
         int64_t last = (rows - 1) * width;
-        a.rows = 1, a.x = at(&x, TWINS_DEVICE, last), a.y = at(&alone, TWINS_DEVICE, last);
-        reel_layer_norm(host_device_stream(TWINS_DEVICE), a);
+        a.rows = 1, a.x = at(&x, ON_DEVICE, last), a.y = at(&alone, ON_DEVICE, last);
+        reel_layer_norm(host_device_stream(ON_DEVICE), a);
         host_device_same_rows("layer_norm", &alone, &y, rows - 1, 1, width * reel_precision_bytes(dtype));
         if (from != (int)dtype)
             continue;
-        a.rows = rows, a.x = x.at[TWINS_DEVICE], a.y = x.at[TWINS_DEVICE];
-        reel_layer_norm(host_device_stream(TWINS_DEVICE), a);
+        a.rows = rows, a.x = x.at[ON_DEVICE], a.y = x.at[ON_DEVICE];
+        reel_layer_norm(host_device_stream(ON_DEVICE), a);
         host_device_same_rows("layer_norm in place", &x, &y, 0, rows, width * reel_precision_bytes(dtype));
     }
 }
@@ -78,21 +78,21 @@ static void modulate_is(int64_t rows, int64_t width, enum reel_precision dtype)
                               .epsilon = 1e-6,
                               .shift_at = width,
                               .scale_at = 2 * width};
-    for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
+    for (int on = ON_HOST; on <= ON_DEVICE; on++) {
         a.x = x.at[on], a.shift = shift.at[on], a.scale = scale.at[on], a.y = y.at[on];
         a.embedding = (struct reel_rows){table.at[on], 3 * width, index.at[on]};
         reel_modulate(host_device_stream(on), a);
     }
     host_device_close_to("modulate", &y);
     int64_t last = (rows - 1) * width;
-    a.rows = 1, a.x = at(&x, TWINS_DEVICE, last), a.y = at(&alone, TWINS_DEVICE, last);
+    a.rows = 1, a.x = at(&x, ON_DEVICE, last), a.y = at(&alone, ON_DEVICE, last);
     a.embedding.of_token += rows - 1;
-    reel_modulate(host_device_stream(TWINS_DEVICE), a);
+    reel_modulate(host_device_stream(ON_DEVICE), a);
     host_device_same_rows("modulate", &alone, &y, rows - 1, 1, width * reel_precision_bytes(dtype));
     if (dtype != REEL_FP32)
         return;
-    a.rows = rows, a.embedding.of_token -= rows - 1, a.x = x.at[TWINS_DEVICE], a.y = x.at[TWINS_DEVICE];
-    reel_modulate(host_device_stream(TWINS_DEVICE), a);
+    a.rows = rows, a.embedding.of_token -= rows - 1, a.x = x.at[ON_DEVICE], a.y = x.at[ON_DEVICE];
+    reel_modulate(host_device_stream(ON_DEVICE), a);
     host_device_same_rows("modulate in place", &x, &y, 0, rows, width * 4);
 }
 
@@ -101,7 +101,7 @@ static void a_modulation_is_the_host_s(void)
     each_shape(modulate_is);
 }
 
-/* By rows of a table, by rows in order, and without a gate. */
+/* With gates from rows of a table by index, from rows in order, and without a gate. */
 static void gated_add_is(int64_t rows, int64_t width, enum reel_precision dtype)
 {
     for (int variant = 0; variant < 3; variant++) {
@@ -111,7 +111,7 @@ static void gated_add_is(int64_t rows, int64_t width, enum reel_precision dtype)
                                  table = host_device_random(REEL_FP32, ROWS * 2 * width, 4, 1),
                                  index = host_device_bytes(of_token, sizeof of_token);
         struct reel_gated_add a = {.rows = rows, .width = width, .dtype = dtype, .gate_at = width};
-        for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
+        for (int on = ON_HOST; on <= ON_DEVICE; on++) {
             a.x = x.at[on], a.y = y.at[on], a.gate = variant == 2 ? NULL : gate.at[on];
             a.embedding = (struct reel_rows){table.at[on], 2 * width, variant == 0 ? index.at[on] : NULL};
             reel_gated_add(host_device_stream(on), a);
@@ -125,10 +125,10 @@ static void a_gated_sum_has_the_host_s_bits(void)
     each_shape(gated_add_is);
 }
 
-/* Sums in double that are added in another order: relative to the host's. */
+/* Sums in double that are added in another order: equal up to an error relative to the host's. */
 static void sums_close(const char *what, const struct host_device_array *sums, int64_t count)
 {
-    const double *right = sums->at[TWINS_HOST], *found = host_device_device(sums);
+    const double *right = sums->at[ON_HOST], *found = host_device_device(sums);
     const double bound = 2e-7;
     for (int64_t i = 0; i < count; i++) {
         CHECK(right[i] > 0 && found[i] > right[i] * (1 - bound) && found[i] < right[i] * (1 + bound),
@@ -143,14 +143,14 @@ static void squares_is(int64_t rows, int64_t width, enum reel_precision dtype)
                              sums = host_device_blank(REEL_FP32, rows * 2),
                              alone = host_device_blank(REEL_FP32, rows * 2);
     struct reel_rms_squares a = {.rows = rows, .width = width, .dtype = dtype};
-    for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
+    for (int on = ON_HOST; on <= ON_DEVICE; on++) {
         a.x = x.at[on], a.sums = sums.at[on];
         reel_rms_squares(host_device_stream(on), a);
     }
     sums_close("squares", &sums, rows);
-    a.rows = 1, a.x = at(&x, TWINS_DEVICE, (rows - 1) * width),
-    a.sums = (double *)alone.at[TWINS_DEVICE] + rows - 1;
-    reel_rms_squares(host_device_stream(TWINS_DEVICE), a);
+    a.rows = 1, a.x = at(&x, ON_DEVICE, (rows - 1) * width),
+    a.sums = (double *)alone.at[ON_DEVICE] + rows - 1;
+    reel_rms_squares(host_device_stream(ON_DEVICE), a);
     host_device_same_rows("squares", &alone, &sums, rows - 1, 1, sizeof(double));
 }
 
@@ -166,7 +166,7 @@ static void distances_is(int64_t rows, int64_t width, enum reel_precision dtype)
                              difference = host_device_blank(REEL_FP32, rows * 2),
                              magnitude = host_device_blank(REEL_FP32, rows * 2);
     (void)dtype;
-    for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++)
+    for (int on = ON_HOST; on <= ON_DEVICE; on++)
         reel_distances(host_device_stream(on), (struct reel_distances){.rows = rows,
                                                                        .width = width,
                                                                        .x = x.at[on],
@@ -195,7 +195,7 @@ static void rows_is(int64_t rows, int64_t width, enum reel_precision dtype)
                              index = host_device_bytes(of_token, sizeof of_token),
                              expanded = host_device_blank(REEL_FP32, rows * width),
                              mixed = host_device_random(REEL_FP32, rows * (width + 8), 11, 1);
-    for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
+    for (int on = ON_HOST; on <= ON_DEVICE; on++) {
         struct reel_stream *stream = host_device_stream(on);
         reel_sum_parts(stream, (struct reel_sum_parts){rows, width, 3, part_stride, dtype, parts.at[on],
                                                        row.at[on], y.at[on]});
@@ -223,7 +223,7 @@ static void flat_is(int64_t rows, int64_t width, enum reel_precision dtype)
                              silu = host_device_blank(REEL_FP32, count),
                              guided = host_device_blank(REEL_FP32, count),
                              narrow = host_device_blank(dtype, count), kept = host_device_blank(dtype, count);
-    for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
+    for (int on = ON_HOST; on <= ON_DEVICE; on++) {
         struct reel_stream *stream = host_device_stream(on);
         reel_silu(stream, (struct reel_silu){count, x.at[on], silu.at[on]});
         reel_guide(stream, (struct reel_guide){count, x.at[on], y.at[on], 4.5, guided.at[on]});
@@ -249,22 +249,22 @@ static void operations_on_numbers_have_the_host_s_bits(void)
 
 enum { OFF_WIDTH = 264 };
 
-/* A modulation with one of its arrays (0 .. 3) where no access of 16 bytes may begin, and one with none (4);
- * the same. */
+/* A modulation with one of its arrays (0 .. 3) at an address that no access of 16 bytes allows, or with none
+ * (4). The values are the same. */
 static void modulated_off(enum reel_precision dtype, int which, struct host_device_array *y)
 {
     struct host_device_array x = host_device_random(REEL_FP32, ROWS * OFF_WIDTH + 1, 14, 3),
                              table = host_device_random(REEL_FP32, ROWS * OFF_WIDTH + 1, 15, 1),
                              row = host_device_random(dtype, OFF_WIDTH + 1, 16, 1);
     struct host_device_array *arrays[] = {&x, &table, &row, y};
-    if (which < 4) { /* the same numbers, one further on */
+    if (which < 4) { /* the same values, one element further on */
         int64_t number = reel_precision_bytes(arrays[which]->dtype);
-        memmove((char *)arrays[which]->at[TWINS_HOST] + number, arrays[which]->at[TWINS_HOST],
+        memmove((char *)arrays[which]->at[ON_HOST] + number, arrays[which]->at[ON_HOST],
                 (size_t)(arrays[which]->bytes - number));
-        reel_upload(host_device_stream(TWINS_DEVICE), arrays[which]->at[TWINS_DEVICE],
-                    arrays[which]->at[TWINS_HOST], arrays[which]->bytes);
+        reel_upload(host_device_stream(ON_DEVICE), arrays[which]->at[ON_DEVICE],
+                    arrays[which]->at[ON_HOST], arrays[which]->bytes);
     }
-    for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++)
+    for (int on = ON_HOST; on <= ON_DEVICE; on++)
         reel_modulate(
             host_device_stream(on),
             (struct reel_modulate){.rows = ROWS,
@@ -295,14 +295,14 @@ static void a_row_does_not_depend_on_where_it_lies(void)
         }
 }
 
-/* Rows by parts, each of which needs tables of its own. */
+/* Many rows, split into two parts of the heads, and merged again. */
 static void split_many(int64_t rows)
 {
     enum { HEADS = 2, CHANNELS = 16 };
     const int64_t first_head[] = {0, 1, HEADS};
     struct host_device_array x = host_device_random(REEL_BFLOAT16, rows * HEADS * CHANNELS, 20, 3),
                              y = host_device_blank(REEL_BFLOAT16, rows * HEADS * CHANNELS);
-    for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
+    for (int on = ON_HOST; on <= ON_DEVICE; on++) {
         struct reel_split_heads a = {.rows = rows,
                                      .heads = HEADS,
                                      .channels = CHANNELS,
@@ -320,14 +320,14 @@ static void split_many(int64_t rows)
     host_device_equal("merge_heads of many rows", &x);
 }
 
-/* More blocks than a grid has: those of a row, and those of chunks. */
+/* More blocks than a grid has, in kernels with blocks of rows and in kernels with blocks of elements. */
 static void grids_go_on_where_they_end(void)
 {
     enum { MANY = (1 << 16) + 5, LARGE = (1 << 25) + 16 };
-    struct reel_stream *device = host_device_stream(TWINS_DEVICE);
+    struct reel_stream *device = host_device_stream(ON_DEVICE);
     struct host_device_array x = host_device_random(REEL_BFLOAT16, MANY, 17, 3),
                              sums = host_device_blank(REEL_FP32, MANY * 2);
-    for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++)
+    for (int on = ON_HOST; on <= ON_DEVICE; on++)
         reel_rms_squares(host_device_stream(on),
                          (struct reel_rms_squares){MANY, 1, REEL_BFLOAT16, x.at[on], sums.at[on]});
     host_device_equal("squares of one number", &sums);
@@ -347,7 +347,7 @@ static void grids_go_on_where_they_end(void)
 static void nothing_is_done_to_no_rows(void)
 {
     struct host_device_array x = host_device_random(REEL_FP32, 8, 19, 1);
-    for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
+    for (int on = ON_HOST; on <= ON_DEVICE; on++) {
         struct reel_stream *stream = host_device_stream(on);
         void *a = x.at[on];
         const int64_t heads[] = {0, 1};

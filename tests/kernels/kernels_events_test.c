@@ -1,5 +1,5 @@
-/* Marks of the CUDA backend on the host's clock: trace_cuda.cu on a device whose clock, and whose refusals,
- * the test makes. */
+/* Events of the CUDA backend on the host's clock: trace_cuda.cu on a simulated device, whose clock and
+ * failures the test determines. */
 #include "ops.h"
 #include "test.h"
 #include "trace.h"
@@ -21,9 +21,9 @@ struct CUevent_st {
 
 static struct CUevent_st events[POOL + SPARE];
 static int64_t event_count, refused_creation = -1, refused_record = -1, records;
-static int64_t now_ns; /* of the host; what looks at it takes a microsecond */
+static int64_t now_ns; /* the host's clock; reading it takes a microsecond */
 
-/* The device's clock began at another time, and is 50 millionths too fast. */
+/* The device's clock began at another time, and runs 50 millionths too fast. */
 static double device_ns(int64_t host_ns)
 {
     return 7e12 + 1.00005 * (double)host_ns;
@@ -87,7 +87,8 @@ static void what_cannot_be_opened_marks_nothing(void)
           "not opened with events, or another first mark");
 }
 
-/* Pairs two microseconds apart, a pair every three milliseconds, on two queues: a hundred seconds. */
+/* Pairs of events two microseconds apart, a pair every three milliseconds, on two queues, for a hundred
+ * seconds. */
 static void marks_are_on_the_hosts_clock(void)
 {
     enum { PAIRS = 33000 };
@@ -109,7 +110,7 @@ static void marks_are_on_the_hosts_clock(void)
         late += llabs(first - truth[2 * i]) > 5000;
         apart += llabs(second - first - 2000) > 100;
         back += i > 1 && first < reel_cuda_event_ns(2 * i - 3);
-        /* and by one float from the beginning on the pairs could not be told apart so well */
+        /* a single float since the beginning could not tell the pairs apart so well */
         float a = (float)(1e-6 * (double)(truth[2 * i] - began)),
               b = (float)(1e-6 * (double)(truth[2 * i + 1] - began));
         coarse += fabs(1e6 * (double)(b - a) - 2000) > 100;

@@ -1,4 +1,5 @@
-/* GEMM and attention of the GPU against those of the CPU; and that a row's bits are its own there too. */
+/* GEMM and attention of the GPU against those of the CPU; there too, the bits of a row do not depend on the
+ * other rows. */
 #include "gpu.h"
 #include "matrix_fixture.h"
 #include "test.h"
@@ -6,7 +7,7 @@
 #include <string.h>
 
 #ifndef REEL_TEST_EMULATED
-#define REEL_TEST_EMULATED 0 /* a stand-in for a GPU, on which long sequences would take hours */
+#define REEL_TEST_EMULATED 0 /* 1: on the fake of CUDA, on which long sequences would take hours */
 #endif
 
 /* ---- GEMM */
@@ -18,8 +19,8 @@ struct gemm_case {
     int has_bias;
 };
 
-/* What the GPU may differ by: the order of sums in float, the rounding of 16 bits, and what Hopper keeps of
- * sums of fp8. */
+/* By how much the GPU may differ: float sums in another order, rounding to 16 bits, and the precision of
+ * Hopper's sums of fp8. */
 static double gemm_tolerance(const struct gemm_case *c)
 {
     return c->y_dtype == REEL_BFLOAT16 ? 4e-3 : c->weight_dtype == REEL_FP8 ? 1e-3 : 4e-6;
@@ -52,7 +53,7 @@ static void gemm_equals_the_host(const struct gemm_case *c)
     a.y = y.device;
     reel_gemm(&fixture_gpu, a);
     found = fixture_found(&y);
-    /* without the last column of x: what a loop that ends too early makes */
+    /* the wrong answer: without the last column of x, as from a loop that ends too early */
     for (int64_t r = 0; r < c->rows; r++)
         memset((char *)x.host + ((r + 1) * c->in - 1) * reel_precision_bytes(c->dtype), 0,
                (size_t)reel_precision_bytes(c->dtype));
@@ -86,7 +87,7 @@ static void every_precision_and_activation_is_that_of_the_cpu(void)
                                                              (enum reel_activation)activation, has_bias});
 }
 
-/* Rows that are more than go through scratch memory at once. */
+/* GEMMs that do not fit into scratch memory at once. */
 static void long_gemms_in_pieces_are_those_of_the_cpu(void)
 {
     gemm_equals_the_host(
@@ -95,7 +96,7 @@ static void long_gemms_in_pieces_are_those_of_the_cpu(void)
         &(struct gemm_case){3, 8, 1 << 22, REEL_BFLOAT16, REEL_BFLOAT16, REEL_BFLOAT16, REEL_GELU_ERF, 1});
 }
 
-/* Rows alone against the same rows of the whole. */
+/* Some rows alone against the same rows of the whole. */
 static void rows_are_their_own(int64_t in, int64_t out, const enum reel_precision *p,
                                enum reel_activation activation)
 {
@@ -153,7 +154,7 @@ struct attention_case {
     int64_t queries, keys, heads, channels, gap; /* between rows */
     enum reel_precision dtype;
     int add, with_lse;
-    int64_t parts; /* of the keys, merged */
+    int64_t parts; /* of the keys, whose results are merged */
 };
 
 struct attention_arrays {
@@ -175,7 +176,7 @@ static void attention_free(struct attention_arrays *a)
         fixture_free(&a->lse);
 }
 
-/* Attention of arrays to the first keys, part by part. */
+/* Attention of the queries to the first `keys` keys, part by part. */
 static void attend(struct reel_stream *stream, const struct attention_case *c,
                    const struct attention_arrays *arrays, int64_t keys)
 {
@@ -205,8 +206,8 @@ static void attend(struct reel_stream *stream, const struct attention_case *c,
     }
 }
 
-/* The whole of out is compared: what lies between rows has to stay. The twin computes in float what the GPU
- * is given. */
+/* Compares all of out: the gaps between rows must not change. The CPU computes in float, on the values that
+ * the GPU is given. */
 static void attention_equals_the_host(const struct attention_case *c)
 {
     struct attention_arrays arrays = attention_make(c), wide = arrays, less;
@@ -253,18 +254,18 @@ static void attention_of_every_shape_is_that_of_the_cpu(void)
                                              kind >= 2, kind == 3 && shapes[s][1] >= 3 ? 3 : 1});
 }
 
-/* Long sequences, which cuDNN takes where it is there. */
+/* Long sequences, which cuDNN computes if it is available. */
 static void attention_of_long_sequences_is_that_of_the_cpu(void)
 {
     for (int kind = 0; kind < 4; kind++)
         attention_equals_the_host(&(struct attention_case){17000, 4100 + (kind == 3 ? 8200 : 0), 2, 128, 8,
                                                            REEL_BFLOAT16, kind == 1, kind >= 2,
                                                            kind == 3 ? 3 : 1});
-    if (!REEL_TEST_EMULATED) /* more queries than have room aside */
+    if (!REEL_TEST_EMULATED) /* more queries than fit into scratch memory */
         attention_equals_the_host(&(struct attention_case){124000, 4100, 1, 128, 8, REEL_BFLOAT16, 1, 0, 1});
 }
 
-/* The heads of a case apart, as ulysses cuts them, and its queries apart where `cuts_queries`, as cuts of
+/* Computes each head alone, as Ulysses cuts them, and, with cuts_queries, the queries in parts, as cuts of
  * tokens do. */
 static void parts_are_their_own(const struct attention_case *c, int cuts_queries)
 {

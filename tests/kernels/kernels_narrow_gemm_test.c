@@ -1,4 +1,5 @@
-/* GEMMs of bfloat16 and with weights of fp8: what they compute, and that a row's result is its own. */
+/* GEMMs of bfloat16, and with weights of fp8: their results, and that a row does not depend on the other
+ * rows. */
 #include "dtype.h"
 #include "simd.h"
 #include "test_array.h"
@@ -17,7 +18,7 @@ static void *room(int64_t bytes)
     return calloc(1, (size_t)bytes);
 }
 
-/* Every code but the two NaNs, in disorder. */
+/* Every code of F8_E4M3 but the two NaNs, in random order. */
 static uint8_t *codes_make(int64_t count)
 {
     uint8_t *codes = malloc((size_t)count);
@@ -31,7 +32,7 @@ static uint8_t *codes_make(int64_t count)
     return codes;
 }
 
-/* With numbers and result of either precision, with every activation, with and without bias. */
+/* With x and y in either dtype, with every activation, with and without bias. */
 static void equals_that_of_floats(int64_t rows, int64_t in, int64_t out, enum reel_activation activation,
                                   int has_bias)
 {
@@ -59,7 +60,7 @@ static void equals_that_of_floats(int64_t rows, int64_t in, int64_t out, enum re
     a.y_dtype = REEL_FP32;
     a.y = wide;
     reel_gemm(&stream, a);
-    int is_of_pairs = stream.simd->bf16_dot.multiply && in % 2 == 0; /* sums of another order */
+    int is_of_pairs = stream.simd->bf16_dot.multiply && in % 2 == 0; /* bf16_dot adds in another order */
     CHECK(is_of_pairs ? test_relative_error(wide, right, rows * out) < 2e-6
                       : memcmp(wide, right, (size_t)(rows * out) * sizeof *wide) == 0,
           "bfloat16 to float: %lld x %lld x %lld", (long long)rows, (long long)in, (long long)out);
@@ -87,7 +88,7 @@ static void a_gemm_of_bfloat16_is_that_of_floats_rounded_once(void)
             equals_that_of_floats(shapes[s][0], shapes[s][1], shapes[s][2], activations[i], i % 2);
 }
 
-/* x of e4m3 times weights of e4m3, in double; x as it is where it is not to be rounded. */
+/* An element of y in double: x, rounded to e4m3 if `rounds`, times weights of e4m3, then SiLU. */
 static float plain(const float *x, const uint8_t *weight, int64_t in, double scale, float bias, int rounds)
 {
     double sum = 0;
@@ -103,8 +104,8 @@ static void weights_of_fp8_agree_with_a_plain_loop(void)
 {
     enum { M = 101, K = 203, OUT = 787 };
     const double scale = 0.0003;
-    struct test_array x = test_array_make(M * K, 4, 500),
-                      b = test_array_make(OUT, 5, 1); /* some beyond 448 */
+    /* some of x are beyond 448, the largest e4m3 */
+    struct test_array x = test_array_make(M * K, 4, 500), b = test_array_make(OUT, 5, 1);
     uint8_t *codes = codes_make(OUT * K);
     float *right = room(M * OUT * 4), *unrounded = room(M * OUT * 4), *y = room(M * OUT * 4);
     uint16_t *narrow = room(M * OUT * 2);
@@ -170,8 +171,7 @@ static void a_nan_stays_in_its_row(void)
     free(codes);
 }
 
-/* Rows [first, first + count) alone, with one thread and another number of them, against the same rows of
- * the whole. */
+/* Rows [first, first + count) alone, and by one thread, against the same rows of the whole. */
 static void rows_alone_equal_the_whole(int64_t in, int64_t out, enum reel_precision weights)
 {
     enum { M = 200 };
@@ -214,7 +214,7 @@ static void rows_alone_equal_the_whole(int64_t in, int64_t out, enum reel_precis
     free(part);
 }
 
-/* The third has more columns in than a whole panel of its weights has room for. */
+/* The third shape has more input columns than a whole B panel has room for. */
 static void a_row_alone_has_the_same_bits(void)
 {
     static const int64_t shapes[][2] = {{64, 1536}, {203, 787}, {8960, 500}, {37, 1}};

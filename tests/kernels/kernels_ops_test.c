@@ -1,4 +1,4 @@
-/* The other operations against plain loops in double, each with an answer that its bound refuses. */
+/* The other operations against plain loops in double; every bound also refuses a wrong answer. */
 #include "ops.h"
 #include "test.h"
 
@@ -79,7 +79,8 @@ static void attention_is_a_softmax_over_all_keys(void)
     agrees("attention", found, right, Q * WIDTH, 1e-6);
 }
 
-/* Keys in three parts, as they come by on a ring: the merged result is that over all keys, in any order of the parts. */
+/* Keys in three parts, as a ring brings them: merged in any order, the parts give the result over all
+ * keys. */
 static void attention_over_parts_of_the_keys_merges_to_that_over_all(void)
 {
     static const int64_t first[] = {0, 7, KEYS - 10, KEYS}, orders[2][3] = {{0, 1, 2}, {2, 0, 1}};
@@ -120,7 +121,8 @@ static void attention_over_parts_of_the_keys_merges_to_that_over_all(void)
     }
 }
 
-/* Half of the heads with the sums of squares of both halves, in place: as with all heads at once. */
+/* Each half of the heads, normed in place with the sums of squares of both halves, is as with all heads at
+ * once. */
 static void a_norm_over_heads_that_others_have_takes_their_sums(void)
 {
     enum { ROWS = 9, HEADS = 6, CH = 4, D = HEADS * CH, HALF = D / 2 };

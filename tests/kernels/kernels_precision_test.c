@@ -1,5 +1,5 @@
-/* Operations on bfloat16 against the same on the same numbers as floats: the result is that one, rounded
- * once. */
+/* Operations on bfloat16 against the same operations on the same values as floats: the result is that of the
+ * floats, rounded once. */
 #include "test_array.h"
 #include "ops.h"
 #include "test.h"
@@ -97,8 +97,8 @@ static void modulation_and_gates_are_rounded_once(void)
 
 enum { HEADS = 5, CH = 8, WIDTH = HEADS * CH };
 
-/* Uneven parts, one of them empty, and in place with one part; normed over all heads or by the sums of
- * squares of others. */
+/* Splits heads into uneven parts, one of them empty, and into one part in place; with a norm over all heads,
+ * or by the sums of squares of other parts. */
 static void split_case(const struct reel_split_heads *given, const struct test_array *x,
                        const struct test_array *norm)
 {
@@ -193,7 +193,7 @@ static void take_head(const float *all, int64_t rows, int64_t head, float *one)
         memcpy(one + r * C, all + r * STRIDE + head * C, C * sizeof *one);
 }
 
-/* What attention over [first, first + keys) does to out and lse of one head in floats. */
+/* Attention of one head to keys [first, first + keys) in floats: its effect on out and lse. */
 static void attend_alone(const struct test_array *qkv, int64_t head, int64_t first, int64_t keys,
                          struct reel_attention a, float *out, float *lse)
 {
@@ -214,7 +214,8 @@ static void attend_alone(const struct test_array *qkv, int64_t head, int64_t fir
     reel_attention(&stream, a);
 }
 
-/* Over all keys, then the same added; over three parts of the keys, merged: rounded after each. */
+/* Attention over all keys, the same added, and then over three parts of the keys, merged. Every step rounds
+ * its result. */
 static void attention_is_rounded_whenever_it_is_written(void)
 {
     static const int64_t steps[][3] = {
@@ -251,7 +252,7 @@ static void attention_is_rounded_whenever_it_is_written(void)
             test_array_check("attention", head, right[n], Q * C);
             reel_convert(&stream, (struct reel_convert){
                                       .count = Q * C, .dtype = REEL_BFLOAT16, .x = right[n], .y = head});
-            for (int64_t i = 0; i < Q * C; i++) { /* the next step finds what was rounded */
+            for (int64_t i = 0; i < Q * C; i++) { /* the next step continues from the rounded result */
                 uint32_t bits = (uint32_t)head[i] << 16;
                 memcpy(&right[n][i], &bits, sizeof bits);
             }
@@ -299,7 +300,7 @@ static void patches_sums_and_rows_are_rounded_once(void)
     float latents[LATENTS], columns[LATENTS], right[ROWS * D];
     uint16_t narrow[ROWS * D];
     for (int i = 0; i < LATENTS; i++)
-        latents[i] = sinf((float)(i + 1)); /* no bfloat16 */
+        latents[i] = sinf((float)(i + 1)); /* not representable in bfloat16 */
     for (int p = 0; p < 2; p++)
         reel_patchify(&stream, (struct reel_patchify){.tokens = TOKENS,
                                                       .first_token = 4,
@@ -349,7 +350,7 @@ static void a_long_array_is_converted_to_its_end(void)
     free(found);
 }
 
-/* Each with arguments that hold, but for a precision. */
+/* Every call has valid arguments, except for a dtype. */
 static void precisions_that_no_operation_has_are_refused(void)
 {
     float x[4] = {1, 2, 3, 4}, y[4] = {0};

@@ -1,5 +1,5 @@
 #!/bin/bash
-# No kernel of ours spills or has a stack frame, for no GPU; one that would is found.
+# No kernel of ours spills registers or has a stack frame on any GPU; a planted spill is found.
 # Usage: kernels_registers_test.sh REGISTERS BUILD
 set -uo pipefail
 "$1" "$2" || exit 1

@@ -1,4 +1,4 @@
-/* Which uses of memory and of streams the shadow backend refuses, each in a process of its own. */
+/* Which uses of memory and of streams the shadow backend refuses, each tested in a child process. */
 #include "shadow.h"
 
 #include "child.h"
@@ -92,7 +92,8 @@ static void download_to_the_device(void)
     reel_download(&a, y, x, N * 4);
 }
 
-/* While somebody else is within, the front door can read it. */
+/* Device memory is open, as while another thread computes, so that the checks of arguments in ops.c can read
+ * it. */
 static void count_heads_on_the_device(void)
 {
     start();
@@ -118,7 +119,7 @@ static void arrays_lie_where_they_belong(void)
     ABORTS(count_heads_on_the_device, "merge_heads: first_head is device memory, expected host memory");
 }
 
-/* Four tokens of a table whose rows 0, 2 and 3 are written, of which the third uses the row asked for. */
+/* Four tokens and a table whose rows 0, 2 and 3 are written; the third token uses the given row. */
 static void expand(int32_t row)
 {
     enum { D = 5, STRIDE = 7, ROWS = 4 };
@@ -164,7 +165,7 @@ static void tables_are_read_where_tokens_use_them(void)
     ABORTS(expand_a_row_beyond_the_table, "expand: table is not device memory");
 }
 
-/* Rows of two columns of bytes of one buffer, of two streams. */
+/* Two streams copy to rows of two columns of bytes in one buffer. */
 static void copy_beside_each_other(int64_t second_from)
 {
     enum { ROWS = 5, STRIDE = 40 };

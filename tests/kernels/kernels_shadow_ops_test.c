@@ -1,6 +1,6 @@
-/* Every operation on the shadow backend: it computes what the CPU's does, bit for bit, writes its outputs
- * wholly, stays within its arrays, which are regions of their own here, and misses every first and last
- * byte of its inputs. */
+/* Every operation on the shadow backend has the CPU's result, bit for bit. It writes its outputs wholly, and
+ * stays within its arrays, each of which is a region of its own here. It refuses every input whose first or
+ * last byte nobody wrote. */
 #include "shadow.h"
 
 #include "arrays.h"
@@ -14,9 +14,9 @@ enum { F = 2, H = 2, W = 3, L = F * H * W };
 
 static const struct reel_scratch max = {.in = 32, .channels = C, .threads = 1, .fp8 = 1};
 
-static enum reel_precision precision; /* of the numbers that may be either */
+static enum reel_precision precision; /* the dtype of arrays that may have either */
 
-/* Room for results of the precision. */
+/* Room for results in that dtype. */
 static void *numbers_out(int64_t width)
 {
     return room(width * reel_precision_bytes(precision));
@@ -27,7 +27,8 @@ static void *floats_out(int64_t width)
     return room(width * (int64_t)sizeof(float));
 }
 
-/* Three rows of two parts of D numbers, and which of them ROWS tokens use. */
+/* A table whose rows are two parts of D values. Indexed, it has three rows, of which every token uses one;
+ * else a row per token. */
 static struct reel_rows table_in(int indexed)
 {
     static const int32_t of_token[ROWS] = {2, 0, 0, 1, 2, 2, 0};
@@ -111,8 +112,8 @@ static void modulate(void)
     }
 }
 
-/* The second part of every row is the gate; the first one stays unread, and is written for the sake of
- * both. */
+/* The second part of every row of the table is the gate. The first part is never read, and so is not
+ * written. */
 static void gated_add(void)
 {
     struct reel_rows table = {.stride = 2 * D + 1};
@@ -201,7 +202,7 @@ static void split_and_merge_heads(void)
     result(merged);
 }
 
-/* Rows with room between, results added, and merged with those over other keys. */
+/* Rows with gaps between them: first alone, then merged with a result over other keys, then added to it. */
 static void attention(void)
 {
     enum { KEYS = 5 };
@@ -275,7 +276,8 @@ static void guide(void)
     result(a.out);
 }
 
-/* The second of three frames, with v in a window of two; the history is first written, and then read. */
+/* The second of three frames, with v in a window of two. The first step writes the history, and the next one
+ * reads it. */
 static void solve(void)
 {
     enum { CHANNELS = 2, FRAMES = 3, PLANE = 5, STRIDE_BYTES = FRAMES * PLANE * 4 };
@@ -421,7 +423,7 @@ static void (*const operations[])(void) = {gemm,           gemm_of_narrow_weight
                                            rows_and_copies};
 enum { OPERATIONS = sizeof operations / sizeof operations[0] };
 
-static int64_t one; /* the operation of a child */
+static int64_t one; /* the operation that a child runs */
 
 static void run_one(void)
 {

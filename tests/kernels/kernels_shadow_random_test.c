@@ -1,5 +1,5 @@
-/* The shadow's extents and clocks against a byte-by-byte record of random operations: what the record
- * allows passes, what it refuses aborts, at that byte. */
+/* The shadow's extents and clocks against a byte-by-byte record of random operations: an operation that the
+ * record allows passes, and one that it refuses aborts, at that byte. */
 #include "shadow.h"
 
 #include "child.h"
@@ -11,8 +11,8 @@
 
 enum { STREAMS = 5, BYTES = 160, STEPS = 1500, NOBODY = -1 };
 
-/* What the record knows: which operations of which streams have ended for whom; the last reader of a byte
- * by stream, and its last writer. */
+/* done[s][t] and host[t]: the last operation of stream t that has ended before the next one of stream s, and
+ * as the host knows. For every byte, its last writer, and its last reader of every stream. */
 static struct {
     int64_t issued[STREAMS];
     int64_t done[STREAMS][STREAMS], host[STREAMS];
@@ -26,7 +26,7 @@ static struct reel_stream streams[STREAMS];
 static char *device;
 static uint32_t state;
 
-/* The operation that comes next. */
+/* The next operation. */
 static struct {
     int stream, writes;
     struct reel_shadow_range range;
@@ -58,7 +58,7 @@ static void order_or_wait(void)
     }
 }
 
-/* A range of up to five rows that is within the region. */
+/* Draws the next operation, on a range of up to five rows within the region. */
 static void draw(void)
 {
     int64_t rows = 1 + drawn(5), row_bytes = 1 + drawn(20), stride = row_bytes + drawn(12);
@@ -73,7 +73,7 @@ static void draw(void)
                                             .stride_bytes = stride};
 }
 
-/* The first byte that the record refuses, and how the message ends; or NOBODY. */
+/* The first byte that the record refuses, and in *words how the message ends; or NOBODY. */
 static int64_t refused(const char **words)
 {
     int64_t *done = record.done[next.stream], start = (const char *)next.range.at - device;
@@ -136,7 +136,7 @@ static void end(void)
     reel_ops_shadow.release(device, BYTES);
 }
 
-/* Legal operations take place; of the others every twentieth is tried in a child. */
+/* Legal operations run; of the others, every twentieth is tried in a child process. */
 static void it_refuses_what_the_record_refuses(void)
 {
     int64_t passed = 0, tried = 0;

@@ -1,5 +1,5 @@
-/* Which orders of streams the shadow backend refuses, and which it lets pass, each in a process of its
- * own. */
+/* Which orders of streams the shadow backend refuses, and which it accepts, each tested in a child
+ * process. */
 #include "shadow.h"
 
 #include "child.h"
@@ -205,7 +205,7 @@ static void the_host_makes_order_by_waiting(void)
     ABORTS(pace_and_use_what_came_between, "which clear on stream 0 may still write");
 }
 
-/* A thread that waits for stream a in some way. */
+/* Runs work, which waits for stream a in some way, in another thread. */
 static void in_a_thread(void *(*work)(void *))
 {
     pthread_t thread;
@@ -258,7 +258,7 @@ static void threads_learn_from_streams_they_take_and_from_finish(void)
     PASSES(go_on_after_a_finish_of_another_thread);
 }
 
-/* An exchange from x to y in the order of stream b, of which it knows the handle. */
+/* A transfer from x to y in the order of stream b, of which it knows only the handle, as NCCL does. */
 static void exchange(void)
 {
     struct reel_stream stream = {.ops = &reel_ops_shadow, .queue = reel_stream_handle(&b)};

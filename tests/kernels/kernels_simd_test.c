@@ -1,5 +1,5 @@
-/* Products and attention by vectors of any length: right, and by 8 and 16 lanes the same bits, but for products of
- * pairs of bfloat16, which are right. */
+/* GEMM and attention of the SIMD kernels: right by any vectors, and with the same bits by 8 and by 16 lanes,
+ * except for GEMMs by pairs of bfloat16 (bf16_dot), which are only right. */
 #include "simd.h"
 #include "float_convert.h"
 #include "test_array.h"
@@ -17,7 +17,7 @@ static const struct reel_scratch max = {.in = 1100, .channels = 128, .threads = 
 
 enum { TABLES = 8 };
 
-/* Those that this processor can compute by; the first is baseline, the others fuse. */
+/* The tables of kernels that this processor can run. The first one does without fma; the others use it. */
 static int tables(const struct reel_simd *found[TABLES])
 {
     int count = 0;
@@ -47,8 +47,8 @@ static struct reel_stream stream_by(const struct reel_simd *simd, void *scratch)
     return stream;
 }
 
-/* Calls an operation by every table: the results of the first are `right` up to `bound`, those of the others too, and
- * alike, but for those of tables that multiply pairs where the operation is of pairs. */
+/* Runs an operation by every table. The results of every table are checked; those of the tables with fma have
+ * the same bits, except for tables with bf16_dot if the operation is of whole pairs of bfloat16. */
 static void by_every_table(const char *what, void (*issue)(struct reel_stream *, void *), void *arguments,
                            void *y, int64_t bytes, int is_whole_bf16_pairs,
                            void (*check)(const char *table, const void *y))
@@ -59,9 +59,9 @@ static void by_every_table(const char *what, void (*issue)(struct reel_stream *,
     char *vfma = malloc((size_t)bytes);
     for (int t = 0; t < count; t++) {
         struct reel_stream stream = stream_by(found[t], scratch);
+        /* NaN, which must not appear in the result */
         memset(y, 0xff, (size_t)bytes);
-        memset(scratch, 0xff,
-               (size_t)reel_scratch_bytes(&reel_ops_cpu, &max)); /* NaN, not to be seen again */
+        memset(scratch, 0xff, (size_t)reel_scratch_bytes(&reel_ops_cpu, &max));
         issue(&stream, arguments);
         check(found[t]->name, y);
         if (t == 1)
@@ -153,8 +153,8 @@ static void a_gemm_of_any_shape_is_right_by_any_vectors(void)
     }
 }
 
-/* A GEMM of bfloat16 to floats: by pairs against doubles, and against the same numbers as floats; and rows of it
- * alone, by another number of threads. */
+/* A GEMM of bfloat16 to floats by bf16_dot: against doubles, and against the same values as floats; and rows
+ * of it alone, by another number of threads. */
 struct pairs_case {
     struct test_array x, weight;
     double *right;
@@ -212,7 +212,8 @@ static void pairs_by(const struct reel_simd *simd, struct pairs_case *p, void *s
     widening.bf16_dot.multiply = NULL;
     a.y = p->whole;
     memset(p->whole, 0xff, (size_t)(a.rows * a.out) * sizeof *p->whole);
-    memset(scratch, 0xff, (size_t)reel_scratch_bytes(&reel_ops_cpu, &max)); /* what is missing is to be 0 */
+    /* NaN: the GEMM has to zero the padding of its panels */
+    memset(scratch, 0xff, (size_t)reel_scratch_bytes(&reel_ops_cpu, &max));
     reel_gemm(&stream, a);
     double error = error_of(p->whole, p->right, a.rows * a.out);
     CHECK(error < 1e-6, "%s: in %lld: error %g", simd->name, (long long)a.in, error);
@@ -350,12 +351,12 @@ static void attention_of_any_shape_is_right_by_any_vectors(void)
         double scale = 1 / sqrt((double)shape[3]);
         attention_case(shape[0], shape[1], shape[2], shape[3], scale, REEL_FP32);
         attention_case(shape[0], shape[1], shape[2], shape[3], scale, REEL_BFLOAT16);
-        attention_case(shape[0], shape[1], shape[2], shape[3], 40 * scale,
-                       REEL_FP32); /* a few keys take it all */
+        /* a few keys have nearly all of the weight */
+        attention_case(shape[0], shape[1], shape[2], shape[3], 40 * scale, REEL_FP32);
     }
 }
 
-/* What is no number comes out as none, and of its own query alone. */
+/* A NaN or infinity in a query makes the output of that query, and of no other, non-finite. */
 static void what_is_no_number_stays_none(void)
 {
     enum { QUERIES = 20, KEYS = 140, C = 16 };
@@ -391,7 +392,7 @@ static void what_is_no_number_stays_none(void)
 
 enum { CHANNELS = 4 };
 
-/* One query to so many keys, by every table. */
+/* One query and that many keys, by every table. */
 static void attend_once(const float *q, const float *k, const float *v, int64_t keys, double scale,
                         void (*check)(const char *table, const float *out, float lse))
 {
@@ -426,7 +427,7 @@ static void is_even(const char *table, const float *out, float lse)
     CHECK(fabs((double)lse - log(MANY)) < 1e-6, "%s: lse %.9g", table, (double)lse);
 }
 
-/* A maximum that stays over a hundred tiles leaves the weights of the first as they are. */
+/* If the maximum stays the same over a hundred tiles, the weights of the first tile stay as they are. */
 static void equal_keys_weigh_the_same_however_far_apart(void)
 {
     static float k[MANY * CHANNELS], v[MANY * CHANNELS];

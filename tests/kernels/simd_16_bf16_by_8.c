@@ -1,4 +1,4 @@
-/* The products of simd_16_bf16.c in instructions of 8 lanes, the sum of a pair's products in those of floats. */
+/* The kernels of simd_16_bf16.c in instructions of 8 lanes; bf16_dot multiplies and adds floats. */
 #define LANES 16
 #define ROWS 12
 #define NAME "16 lanes with BF16 by 8"

@@ -1,4 +1,4 @@
-/* The products by 16 lanes, in instructions of 8, so that they can be tested on processors without AVX-512. */
+/* The kernels by 16 lanes in instructions of 8, to test them on processors without AVX-512. */
 #define LANES 16
 #define ROWS 12
 #define NAME "16 lanes by 8"

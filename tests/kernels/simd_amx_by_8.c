@@ -1,5 +1,5 @@
-/* The products of simd_amx.c in instructions of 8 lanes, tiles as arrays. The tiles have the shapes that they
- * are given, so that wrong ones give wrong products. */
+/* The kernels of simd_amx.c in instructions of 8 lanes, with arrays for tiles. Tiles have the shapes that the
+ * kernel configures, so that wrong shapes give wrong products. */
 #include "float_convert.h"
 
 #include <string.h>
@@ -22,7 +22,7 @@ static void end(void)
     memset(&tiles, 0xff, sizeof tiles);
 }
 
-/* As the manual has it: a palette of 1 in byte 0, bytes of a row from byte 16 on, rows from byte 48 on. */
+/* As in Intel's manual: palette 1 in byte 0, bytes per row from byte 16 on, rows from byte 48 on. */
 static size_t row_bytes(int t)
 {
     return tiles.shapes[0] == 1 ? (size_t)(tiles.shapes[16 + 2 * t] + (tiles.shapes[17 + 2 * t] << 8)) : 0;
@@ -56,7 +56,7 @@ static float second(uint32_t pair)
     return reel_widen_bf16((uint16_t)(pair >> 16));
 }
 
-/* First and second numbers of pairs are summed apart, then added to what is there. */
+/* Sums the products of first elements and of second elements separately, then adds both to the sum tile. */
 static void add_product_of_tiles(int sum, int a, int b)
 {
     for (int r = 0; r < SIDE; r++)

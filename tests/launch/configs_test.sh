@@ -1,12 +1,13 @@
 #!/bin/bash
-# Every job file of configs/ is in order: with a model that is not there, that is all that reel finds wrong.
+# Every job file of configs/ is valid: with a model that does not exist, the missing model is all that reel
+# complains about.
 #     configs_test.sh REEL SOURCE
 set -u
 reel=$1 source=$2 count=0
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 for job in "$source"/configs/*.yaml; do
-    [ "${job##*/}" != devices.yaml ] || continue # no job
+    [ "${job##*/}" != devices.yaml ] || continue # this is not a job file
     said=$("$reel" run "$job" --set model.path="$folder/absent" --set prompt.embeds="$folder/prompt" \
         --set output.latents="$folder/latents.h5" --set output.log="$folder/log.jsonl" 2>&1)
     code=$?

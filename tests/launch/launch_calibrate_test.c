@@ -1,5 +1,5 @@
-/* reel calibrate as users start it: the same coefficients on any number of ranks, a file that a run takes, and
- * what it refuses. */
+/* reel calibrate as users start it: the same coefficients on any number of ranks, a file that a run accepts,
+ * and what it refuses. */
 #include "picture.h"
 #include "plot.h"
 #include "program.h"
@@ -33,7 +33,7 @@ static int exists(const char *name)
     return access(own(name), F_OK) == 0;
 }
 
-/* How often the last command said it on standard output. */
+/* How often these words stand on the last command's standard output. */
 static int printed(const char *words)
 {
     static char text[1 << 16];
@@ -86,7 +86,7 @@ static double number(const json_t *object, const char *key)
     return json_number_value(value);
 }
 
-/* Whether two reports have the same points, changes within a bound. */
+/* Whether two reports have the same points, with changes that agree within a bound. */
 static int same_points(const json_t *a, const json_t *b, double bound)
 {
     const json_t *of_a = json_object_get(a, "points"), *of_b = json_object_get(b, "points");
@@ -196,7 +196,7 @@ static void a_run_takes_the_file_and_says_where_it_leaves_the_range(void)
 
 static void what_cannot_be_calibrated_is_refused_before_the_run(void)
 {
-    program_fails(2, "calibrate job.yaml", 2, "teacache.mode is off, expected e or e0, or --mode");
+    program_fails(2, "calibrate job.yaml", 2, "teacache.mode is off, expected e or e0, or the option --mode");
     program_fails(0, "calibrate job.yaml --mode off", 2, "--mode is off, expected e or e0");
     program_fails(0, "calibrate --mode e", 2, "reel calibrate has no job file");
     program_fails(0, "calibrate job.yaml --fast", 2, "--fast is not an option of reel calibrate");

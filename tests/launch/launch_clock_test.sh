@@ -1,12 +1,12 @@
 #!/bin/bash
-# The date jumps by hours, back and forth, and the steady clock stands elsewhere after a restart: nothing but what the log
-# says of the date changes. Arguments: reel-mpirun, reel, the library disturb.
+# The date jumps by hours, back and forth, and the monotonic clock has another value after a restart. Nothing
+# changes but the dates in the log. Arguments: reel-mpirun, reel, the library preload_faults.
 set -uo pipefail
 source "$(dirname "$0")/launch_common.sh"
 library=$1
 write_job 64 48
 jumping=(env LD_PRELOAD="$library" DISTURB_CLOCK=1)
-# limits that a jump would overrun
+# limits that a jump would exceed
 limits=(--set checkpoint.time_limit=5m --set communication.timeout_s=20)
 
 what="the date jumps"

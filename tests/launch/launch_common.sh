@@ -1,6 +1,6 @@
-# Read by tests of the program in which files, hosts or clocks fail. Arguments of the test: reel-mpirun, reel, then its
-# own. A job of two chunks, the first of which is done: a run from there saves three times, before two iterations and
-# at the end.
+# Sourced by tests of the program in which files, hosts or clocks fail. Arguments of the test: reel-mpirun,
+# reel, then its own. The tests begin with a job of two chunks, of which the first is done. A run from there
+# saves three times: before two iterations and at the end.
 mpirun=$1
 reel=$2
 shift 2
@@ -9,10 +9,10 @@ said=$folder/said
 job=$folder/job.yaml
 cp=$folder/cp
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-# What Open MPI leaves of killed jobs goes with the folder.
+# Files that Open MPI leaves behind from killed jobs are removed with the folder.
 export TMPDIR=$folder OMPI_MCA_btl_vader_backing_directory=$folder
 clean_more() { :; }
-# Whatever of ours still runs has the folder in its command line.
+# Every process of the test that still runs has the folder in its command line.
 clean() {
     local processes
     processes=$(pgrep -f "$folder/")
@@ -32,7 +32,7 @@ video: {width: $1, height: $2, frames: 29}
 sampler: {steps: ${3:-3}}
 ${6:+prompt: {embeds: $6\}}
 diffusion_forcing: {base_frames: 17, overlap_frames: 5}
-partition: {ring: 1, tensor: 1} # then the result is the same on any number of ranks, bit for bit
+partition: {ring: 1, tensor: 1} # then any number of ranks gives the same bits
 checkpoint: {every_iterations: ${4:-1}, directory: cp}
 output: {latents: out/out.h5, log: log.jsonl}
 END
@@ -43,15 +43,15 @@ END
     mv "$cp/checkpoint-000001.h5" "$folder/begun.h5"
 }
 
-# The folder of checkpoints as it is when the first chunk is done.
+# Restores the folder of checkpoints to its state after the first chunk.
 from_begun() {
     rm -rf "$folder"/log.jsonl "$folder"/out "$cp"/checkpoint-* "$cp"/.checkpoint-*
     mkdir -p "$cp" "$folder/out"
     cp "$folder/begun.h5" "$cp/checkpoint-000001.h5"
 }
 
-# run RANKS ARGUMENT...: sets code; 0 ranks are one without mpirun. What would take more than half a minute hangs. A
-# variable `with` has words to be put before reel, like env NAME=value.
+# run RANKS ARGUMENT...: runs the program and sets code. 0 ranks means one, without mpirun. A run of more than
+# half a minute counts as a hang. The variable `with` has words that stand before reel, like env NAME=value.
 with=()
 run() {
     local ranks=$1 launcher=()
@@ -63,14 +63,15 @@ run() {
 }
 mpirun_arguments=()
 
-# expect CODE [SENTENCE]: so the last run ended; an error is said once.
+# expect CODE [SENTENCE]: checks how the last run ended; an error must be printed once.
 expect() {
     [ $code = "$1" ] || fail "exit $code, expected $1"
     [ "$(grep -c 'reel: error: ' "$said")" = $(($1 != 0)) ] || fail "not one error"
     [ $# = 1 ] || [ "$(grep -c -- "$2" "$said")" = 1 ] || fail "it does not say once: $2"
 }
 
-# warned TIMES [SENTENCE]: checkpoints failed so often in the last run, and the log has it too.
+# warned TIMES [SENTENCE]: checks that this many checkpoints failed in the last run, on standard error and in
+# the log.
 warned() {
     [ "$(grep -c 'warning: no checkpoint could be saved: ' "$said")" = "$1" ] || fail "not $1 warnings"
     [ "$(grep -c '"event":"checkpoint","saved":false' "$folder/log.jsonl")" = "$1" ] ||
@@ -78,7 +79,8 @@ warned() {
     [ $# = 1 ] || [ "$(grep -c -- "$2" "$said")" = "$1" ] || fail "it does not say $1 times: $2"
 }
 
-# The checkpoint of the first chunk is as it was, and there is no other; nothing is left aside.
+# Checks that the checkpoint of the first chunk is unchanged, that there is no other, and that no temporary
+# file is left.
 kept() {
     nothing_aside
     [ "$(ls "$cp")" = "checkpoint-000001.h5"$'\n'"lock" ] || fail "other files are in the folder: $(ls "$cp")"
@@ -98,7 +100,7 @@ nothing_aside() {
     [ -z "$(pgrep -f "$folder/")" ] || fail "processes are left"
 }
 
-# The latents are those of the run that nothing disturbed: as far as the output goes, or all of them.
+# Checks that the latents are those of the undisturbed run, as far as the output goes.
 is_same() {
     "$reel" compare "$folder/whole.h5" "$folder/out/out.h5" --json >"$folder/compared" 2>&1
     grep -q '"identical": true' "$folder/compared" || fail "another result: $(cat "$folder/compared")"
@@ -110,7 +112,8 @@ finished() {
     grep -q '"compared_latent_frames": 8' "$folder/compared" || fail "it is not complete"
 }
 
-# resumes GENERATION [ARGUMENT...]: goes on from there, passing over none, to the same latents.
+# resumes GENERATION [ARGUMENT...]: checks that a run resumes from this checkpoint, without passing over
+# another, and ends with the same latents.
 resumes() {
     local generation=$1
     shift

@@ -1,4 +1,5 @@
-/* reel compare as users start it: its measures by their definitions, what it refuses, and the plot. */
+/* reel compare as users start it: its measures agree with their definitions, what it refuses, and the
+ * plot. */
 #include "output.h"
 #include "picture.h"
 #include "plot.h"
@@ -14,7 +15,7 @@
 
 enum { FRAMES_MAX = 40 };
 
-/* Latents to write, and how many of its four forwards were skipped. */
+/* Latents to write, and how many of the video's four forwards were skipped. */
 struct video {
     int64_t channels, frames, rows, columns, video_frames, skipped;
     float *values; /* [channels, frames, rows, columns] */
@@ -32,7 +33,7 @@ static int64_t count_of(const struct video *video)
     return video->channels * video->frames * video->rows * video->columns;
 }
 
-/* Waves of which far is how far they are from those of 0; the same numbers for every number of frames. */
+/* Waves; far is their distance from those with far = 0. The values do not depend on the number of frames. */
 static struct video video_of(int64_t channels, int64_t frames, int64_t rows, int64_t columns, double far)
 {
     struct video video = {channels, frames, rows, columns, frames, 0, NULL};
@@ -50,7 +51,7 @@ static struct video video_of(int64_t channels, int64_t frames, int64_t rows, int
 
 static struct reel_job job;
 
-/* Writes it as name, an output of seed. */
+/* Writes the video to the file name, as the output of a run with this seed. */
 static void write_video(const char *name, const struct video *video, int64_t seed)
 {
     static int64_t timesteps[2 * FRAMES_MAX], intervals[4];
@@ -83,7 +84,7 @@ static void write_video(const char *name, const struct video *video, int64_t see
     CHECK(reel_output_write(&output) == REEL_OK, "%s", reel_error_here()->cause);
 }
 
-/* What the last command said on standard output; the caller frees it. */
+/* The last command's standard output; the caller frees it. */
 static char *said(void)
 {
     char *text = calloc(1, 1 << 16);
@@ -105,7 +106,7 @@ static json_t *compared(int ranks, const char *arguments)
     return report;
 }
 
-/* The number at a path of keys such as "all.ssim" or, of a list, "frames.3.psnr"; NaN where it is null. */
+/* The number at a path of keys such as "all.ssim", or of a list "frames.3.psnr"; NaN where it is null. */
 static double number(const json_t *in, const char *keys)
 {
     char key[64];
@@ -132,7 +133,8 @@ static double range_of(const struct video *v)
     return max - min;
 }
 
-/* ||b - a||, ||a|| and the count of frames [first, end); with change, of what changed since the frame before. */
+/* ||b - a||, ||a|| and the number of elements of frames [first, end). With change, these are of the
+ * differences to the frame before. */
 static void norms(const struct video *a, const struct video *b, int64_t first, int64_t end, int change,
                   double norm[3])
 {
@@ -151,7 +153,7 @@ static void norms(const struct video *a, const struct video *b, int64_t first, i
     norm[1] = sqrt(reference);
 }
 
-/* SSIM at one place: weights in two dimensions, and variances from deviations. */
+/* SSIM at one position: weights in two dimensions, and variances from deviations. */
 static double ssim_at(const struct video *a, const struct video *b, const int64_t device[4], double sigma,
                       double peak)
 {
@@ -198,7 +200,8 @@ static void check_near(const char *what, int64_t frame, double found, double exp
           wrong);
 }
 
-/* Frame f's row, or that of all frames for f = -1; the wrong values are those of nearby definitions. */
+/* Checks frame f's row, or that of all frames for f = -1. The values of similar definitions must be
+ * refused. */
 static void check_row(const json_t *row, const struct video *a, const struct video *b, int64_t f,
                       double *ssim)
 {
@@ -301,7 +304,7 @@ static void an_unfinished_output_is_compared_as_far_as_it_goes(void)
                  start = video_of(2, 3, 12, 11, 0);
     double norm[3];
     b.video_frames = 5;
-    a.values[4 * 132] = 20; /* in the last frame: the range is that of the whole video */
+    a.values[4 * 132] = 20; /* in the last frame: the range is taken over the whole video */
     write_video("a.h5", &a, 7);
     write_video("b.h5", &b, 7);
     json_t *report = compared(0, "a.h5 b.h5");

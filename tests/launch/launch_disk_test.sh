@@ -1,9 +1,10 @@
 #!/bin/bash
-# A full disk: whatever is free of what a checkpoint needs, it is refused at once and the one before stays, or written;
-# the run goes on or stops as its job says. Also a full /dev/shm, and an output on the full disk. Arguments: reel-mpirun,
-# reel, and whole for every level on 1, 2 and 3 ranks.
+# A full disk. However much of a checkpoint's size is free, the checkpoint is either written, or refused at
+# once, and then the previous one stays. The run continues or stops as its job says. Also a full /dev/shm, and
+# an output on the full disk. Arguments: reel-mpirun, reel, and whole for every amount of space on 1, 2 and 3
+# ranks.
 set -uo pipefail
-if [ -z "${REEL_TEST_MOUNTS:-}" ]; then # again, in a namespace where mounts are nobody else's and end with it
+if [ -z "${REEL_TEST_MOUNTS:-}" ]; then # runs again in a namespace of its own: its mounts end with it
     namespaces=(--mount)
     [ "$(id -u)" = 0 ] || namespaces=(--user --map-root-user --mount)
     if ! unshare "${namespaces[@]}" mount -t tmpfs none /mnt 2>/dev/null; then
@@ -22,19 +23,21 @@ cp=$folder/disk/cp
 on_disk=(--set "checkpoint.directory=$cp")
 run 0 "$job" "${on_disk[@]}" --set checkpoint.keep=99
 expect 0
-need=$(stat -c %s "$cp/checkpoint-000004.h5") # in the midst of the second chunk
+need=$(stat -c %s "$cp/checkpoint-000004.h5") # in the middle of the second chunk
 need=$(((need + 4095) / 4096)) # pages
 
-# Leaves that many pages of the disk.
+# Fills the disk but for this many pages.
 leave() {
     local free
     rm -f "$folder/disk/full"
     free=$(($(stat -f -c %f "$folder/disk")))
     head -c $(((free - $1) * 4096)) /dev/zero >"$folder/disk/full"
-    [ "$(stat -f -c %f "$folder/disk")" = "$1" ] || fail "$(stat -f -c %f "$folder/disk") pages are free, not $1"
+    [ "$(stat -f -c %f "$folder/disk")" = "$1" ] ||
+        fail "$(stat -f -c %f "$folder/disk") pages are free, not $1"
 }
 
-# full RANKS PAGES TIMES: too little, for so many of the three: the last is smaller. Stop, then go on from there.
+# full RANKS PAGES TIMES: too little space, for TIMES of the three checkpoints; the last one is smaller. Stops
+# with on_error=stop, then resumes from there and continues.
 full() {
     what="$2 of $need pages are free, $1 ranks"
     from_begun
@@ -48,7 +51,7 @@ full() {
     finished
 }
 
-# enough RANKS: just so much that one more fits; then it is full.
+# enough RANKS: space for exactly one more checkpoint; then the disk is full.
 enough() {
     what="room for one, $1 ranks"
     from_begun
@@ -60,7 +63,7 @@ enough() {
     resumes 2 "${on_disk[@]}"
 }
 
-# output_full RANKS PAGES: the output is on the full disk, checkpoints are elsewhere.
+# output_full RANKS PAGES: the output is on the full disk, the checkpoints are elsewhere.
 output_full() {
     what="the output on a disk with $2 pages, $1 ranks"
     local cp=$folder/cp
@@ -78,14 +81,14 @@ output_full() {
     finished
 }
 
-# memory_full OPTIONS FULL SENTENCE: the memory-backed file system takes nothing.
+# memory_full OPTIONS FULL SENTENCE: the file system in memory, /dev/shm, accepts no data.
 memory_full() {
     what="/dev/shm is $1"
     mount -t tmpfs -o "$1" none /dev/shm
     [ "$2" = 0 ] || head -c 100M /dev/zero >/dev/shm/full 2>/dev/null
     for ranks in ${whole:+0} 2; do
         from_begun
-        mpirun_arguments=(--mca btl "self,tcp" --mca btl_tcp_if_include lo) # Open MPI wants it too
+        mpirun_arguments=(--mca btl "self,tcp" --mca btl_tcp_if_include lo) # Open MPI would use /dev/shm too
         run $ranks "$job" "${on_disk[@]}" --set checkpoint.on_error=stop
         expect 5 "$3"
         kept

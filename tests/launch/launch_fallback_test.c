@@ -1,4 +1,4 @@
-/* Starting over, damaged checkpoints, and jobs that are complete. Two ranks, in one process each. */
+/* Starting over, damaged checkpoints, and complete jobs. Runs on two ranks. */
 #include "jobs.h"
 
 #include "checkpoint_directory.h"
@@ -37,7 +37,7 @@ static void starting_over_keeps_the_old_until_the_new_is_there(void)
     partial_free(&one);
 }
 
-/* What may have happened to a checkpoint, in the shell. */
+/* Shell commands that damage a checkpoint. */
 static const char *const damages[] = {"truncate -s 0 %s",
                                       "truncate -s -1 %s",
                                       "rm %s && ln -s nowhere %s",
@@ -107,7 +107,7 @@ static void without_a_whole_checkpoint_nothing_is_thrown_away(void)
     CHECK(end.from_row == 2, "what was mended goes on from iteration %lld", (long long)end.from_row);
 }
 
-/* A whole file of a format to come is not damage. */
+/* An undamaged checkpoint of a future format is refused, not passed over as damaged. */
 static void another_format_is_refused(void)
 {
     static const char *const words[] = {"format 2"};
@@ -166,7 +166,7 @@ static void a_complete_job_is_told_so_at_once(void)
     partial_free(&one);
 }
 
-/* Another video of the same size lies where the output should be. */
+/* The output's path has another video of the same size. */
 static void the_output_of_another_job_is_not_taken_for_ours(void)
 {
     char settings[1024];
@@ -206,7 +206,7 @@ int main(int argc, char **argv)
     setenv("OMPI_MCA_io", "romio321", 0);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
     MPI_Comm_rank(MPI_COMM_WORLD, &job_rank);
-    test_folder(); /* collective at first */
+    test_folder(); /* collective on its first call */
     RUN(starting_over_keeps_the_old_until_the_new_is_there);
     RUN(a_damaged_checkpoint_is_passed_over);
     RUN(without_a_whole_checkpoint_nothing_is_thrown_away);

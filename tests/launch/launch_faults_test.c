@@ -1,4 +1,5 @@
-/* A failure planted at any site on one rank ends all three with the same code and one message, and tears nothing. */
+/* A failure planted at any site on one rank ends all three ranks with the same code and one message, and
+ * leaves no partial file. */
 #include "fault.h"
 #include "program.h"
 #include "test.h"
@@ -9,8 +10,8 @@
 
 #define SAVING "--set checkpoint.every_iterations=1 --set checkpoint.on_error=stop"
 
-/* Which rank comes by a site, the code that the program then exits with, and the mesh that has the site; by default
- * ulysses 3. */
+/* For each site: a rank that reaches it, the exit code of the program, and a mesh that has the site; by
+ * default ulysses 3. */
 static const struct {
     int rank, code;
     const char *mesh;
@@ -72,7 +73,7 @@ static void write_job(void)
     program_file("job.yaml", yaml);
 }
 
-/* Names in the test's folder that look like something left aside. */
+/* Counts the temporary files in the test's folder. */
 static int left_aside(void)
 {
     char command[256];
@@ -85,7 +86,7 @@ static int left_aside(void)
     return count;
 }
 
-/* The output is absent, or a whole HDF5 file. */
+/* Whether the output is absent or a complete HDF5 file; removes it. */
 static int output_is_whole(void)
 {
     char path[256];
@@ -117,7 +118,7 @@ static void every_site_ends_all_ranks_with_one_message(void)
         char fault[64], command[256];
         snprintf(fault, sizeof fault, "REEL_FAULT=%s:%d", name, sites[site].rank);
         snprintf(command, sizeof command, "run job.yaml %s", mesh);
-        if (site == REEL_FAULT_CHECKPOINT_READ) /* something has to be there to go on from */
+        if (site == REEL_FAULT_CHECKPOINT_READ) /* there must be a checkpoint to resume from */
             CHECK(program_run(3, "REEL_FAULT=velocity:0:4", command) == 70, "%s", program_said);
         int code = program_run(3, fault, command);
         CHECK(code == sites[site].code, "%s: exit %d, expected %d: %s", fault, code, sites[site].code,

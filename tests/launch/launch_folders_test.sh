@@ -1,9 +1,9 @@
 #!/bin/bash
-# Folders and inputs that are not what they were: read-only, files, gone before the start or in the midst of the run, used
-# by another job. Arguments: reel-mpirun, reel, the library disturb (or - where it cannot be preloaded), and whole for
-# what takes long.
+# Folders and inputs that have changed: read-only, a file instead of a folder, gone before the start or during
+# the run, or in use by another job. Arguments: reel-mpirun, reel, the library preload_faults (or - where it
+# cannot be preloaded), and whole for tests that take long.
 set -uo pipefail
-if [ -z "${REEL_TEST_MOUNTS:-}" ]; then # again, in a namespace where mounts are nobody else's and end with it
+if [ -z "${REEL_TEST_MOUNTS:-}" ]; then # runs again in a namespace of its own: its mounts end with it
     namespaces=(--mount)
     [ "$(id -u)" = 0 ] || namespaces=(--user --map-root-user --mount)
     REEL_TEST_MOUNTS=no
@@ -16,13 +16,13 @@ library=$1
 whole=${2:-}
 clean_more() { umount -l "$cp" 2>/dev/null; }
 
-# A job that takes some seconds, to do something in its midst.
+# A job that takes some seconds, so that something can happen during its run.
 reference=$(dirname "$0")/../reference/tiny-df
 cp -r "$reference/native" "$folder/model"
 cp "$reference/long.inputs.safetensors" "$folder/prompts.safetensors"
 write_job 128 96 20 4 "$folder/model" "$folder/prompts.safetensors"
 
-# start NAME RANKS ARGUMENT...: likewise in the background; sets started. What it says is in NAME.
+# start NAME RANKS ARGUMENT...: like run, in the background; sets started. The program's output is in NAME.
 start() {
     local name=$1 ranks=$2 launcher=()
     shift 2
@@ -31,7 +31,7 @@ start() {
     started=$!
 }
 
-# until_said NAME WORDS
+# until_said NAME WORDS: waits until the program prints the words.
 until_said() {
     for _ in $(seq 300); do
         ! grep -q -- "$2" "$folder/$1" || return 0
@@ -41,7 +41,7 @@ until_said() {
     fail "it never says: $2"
 }
 
-# ended NAME: sets code; what it said becomes what was said.
+# ended NAME: waits for the program and sets code; its output becomes that of the last run.
 ended() {
     wait "$started"
     code=$?
@@ -89,7 +89,7 @@ a_parent_that_is_missing_is_made() {
     finished
 }
 
-# in_the_midst NAME RANKS COMMAND ARGUMENT...: something happens after the first save.
+# in_the_midst NAME RANKS COMMAND ARGUMENT...: executes the command after the run's first save.
 in_the_midst() {
     local name=$1 ranks=$2 command=$3
     shift 3
@@ -104,8 +104,8 @@ in_the_midst() {
 a_folder_that_goes_away_in_the_midst() {
     in_the_midst gone 2 'mv "$cp" "$cp.away"'
     expect 0
-    grep -q "warning: no checkpoint could be saved: .*checkpoint.directory cannot be read: No such file" "$said" ||
-        fail "no warning"
+    grep -q "warning: no checkpoint could be saved: .*checkpoint.directory cannot be read: No such file" \
+        "$said" || fail "no warning"
     rm -rf "$cp.away"
     finished
     [ -n "$whole" ] || return 0
@@ -164,8 +164,8 @@ a_checkpoint_that_is_cut_short() {
     truncate -s -100 "$cp/checkpoint-000007.h5"
     run 0 "$job"
     expect 0 "resumes from $cp/checkpoint-000001.h5"
-    [ "$(grep -c "warning: .*checkpoint-000007.h5: has .* bytes, expected .*; the checkpoint before it" "$said")" = 1 ] ||
-        fail "no warning"
+    [ "$(grep -c "warning: .*checkpoint-000007.h5: has .* bytes, expected .*; the checkpoint before it" \
+        "$said")" = 1 ] || fail "no warning"
     finished
     from_begun
     truncate -s 5000 "$cp/checkpoint-000001.h5"
@@ -184,7 +184,7 @@ no_locks() {
     finished
 }
 
-# disturbed inputs: the file is there, and reading fails on one rank.
+# Inputs exist, but reading them fails on one rank.
 inputs_that_fail() {
     local fault
     for fault in read:1:EIO ${whole:+open:1+:EACCES read:3:EIO}; do
@@ -205,7 +205,7 @@ the_second_job_waits_for_the_first() {
     until_said first "^checkpoint:"
     local first=$started process
     process=$(pgrep -f "^$reel run $job" | head -1)
-    kill -STOP "$process" # it holds the folder as long as is wanted
+    kill -STOP "$process" # it keeps the folder locked until CONT
     start second 2 "$job"
     sleep 1.5
     kill -USR1 "$process"
@@ -229,8 +229,10 @@ the_second_job_gives_up() {
     began=$SECONDS
     start second 2 "$job"
     ended second
-    expect 4 "checkpoint.directory is in use by another job (host $(hostname), process $process), expected one job"
-    [ $((SECONDS - began)) -ge 30 ] && [ $((SECONDS - began)) -lt 40 ] || fail "it waited $((SECONDS - began)) s"
+    expect 4 \
+        "checkpoint.directory is in use by another job (host $(hostname), process $process), expected one job"
+    [ $((SECONDS - began)) -ge 30 ] && [ $((SECONDS - began)) -lt 40 ] ||
+        fail "it waited $((SECONDS - began)) s"
     kill -CONT "$process"
     started=$first
     ended first
@@ -238,7 +240,8 @@ the_second_job_gives_up() {
     finished
 }
 
-# killed TIMES: mpirun is killed, and the job started again at once, while its ranks live on for a second.
+# killed TIMES: mpirun is killed, and the job started again at once, while the ranks of the first start live
+# on for a second.
 killed() {
     local time wrapper
     for time in $(seq "$1"); do
@@ -251,7 +254,8 @@ killed() {
         kill -KILL $wrapper
         run 2 "$job"
         wait "$started" 2>/dev/null
-        expect 0 # gone on from the newest, or found complete: the ranks may have ended the job meanwhile
+        # resumed from the newest checkpoint, or complete: the old ranks may have finished the job meanwhile
+        expect 0
         grep -q -e "resumes from" -e "nothing is left to do" "$said" || fail "it starts over"
         ! grep -q warning: "$said" || fail "a warning"
         finished

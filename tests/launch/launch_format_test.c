@@ -1,5 +1,5 @@
-/* Checkpoints of every format that was ever released are gone on from; and one that is whole but makes no sense is refused,
- * wherever it would lead. */
+/* Jobs resume from checkpoints of every format that was ever released. A checkpoint that is undamaged but
+ * makes no sense is refused. */
 #include "output_read.h"
 #include "program.h"
 #include "checkpoint_checksums.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The job that tests/launch/checkpoints/format-1.h5 is of, which stands at chunk 1, iteration 2. */
+/* The job of tests/launch/checkpoints/format-1.h5, a checkpoint at chunk 1, iteration 2. */
 static const char job[] = "model: {path: 'synthetic:tiny'}\n"
                           "video: {width: 32, height: 32, frames: 21}\n"
                           "sampler: {steps: 4, seed: 7}\n"
@@ -27,7 +27,7 @@ static const char *own(const char *name)
     return path;
 }
 
-/* Puts the checkpoint where the job looks for it. */
+/* Puts the checkpoint into the job's checkpoint folder. */
 static void device(void)
 {
     char command[1024];
@@ -50,7 +50,7 @@ static void format_1_is_gone_on_from(void)
         int64_t count = whole.shape[0] * whole.shape[1] * whole.shape[2] * whole.shape[3];
         CHECK(resumed.complete && memcmp(whole.shape, resumed.shape, sizeof whole.shape) == 0,
               "another shape");
-        /* the file was made on one machine: another's GEMM may sum in another order */
+        /* the file comes from another machine, whose GEMM may sum in another order */
         double error = test_relative_error(resumed.latents, whole.latents, count);
         CHECK(error < 1e-5, "%d ranks: %g", ranks, error);
         whole.latents[3] += 0.01f;
@@ -61,7 +61,7 @@ static void format_1_is_gone_on_from(void)
     }
 }
 
-/* Changes an integer of the checkpoint and seals it again, as if a reel had written it. */
+/* Changes an integer of the checkpoint and renews its checksums, as if reel had written it. */
 static void change(const char *path, const char *name, int64_t value)
 {
     struct reel_checksums checksums;
@@ -100,7 +100,7 @@ static void a_state_that_the_job_cannot_be_in_is_refused(void)
               (long long)changes[c].value);
     }
     device();
-    change(own("out.h5.checkpoint/checkpoint-000001.h5"), "chunk", 1); /* what it was */
+    change(own("out.h5.checkpoint/checkpoint-000001.h5"), "chunk", 1); /* the value that it had */
     CHECK(program_run(0, "", "run job.yaml") == 0, "sealed again, unchanged: %s", program_said);
 }
 

@@ -1,4 +1,4 @@
-/* Nothing that people feed the program breaks it: each bad input gives its exit code and its sentence, once. */
+/* No bad input breaks the program: each gives its exit code and its sentence, once. */
 #include "program.h"
 #include "test.h"
 
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* --- files ------------------------------------------------------------------------------------------------------ */
+/* --- files --- */
 
 static void write_bytes(const char *name, const void *bytes, size_t count)
 {
@@ -17,7 +17,7 @@ static void write_bytes(const char *name, const void *bytes, size_t count)
     fclose(file);
 }
 
-/* A safetensors file of one tensor of count elements of four bytes, all the same. */
+/* Writes a safetensors file of one tensor, with count elements of four bytes, all equal. */
 static void write_tensor(const char *file, const char *name, const char *dtype, const char *shape,
                          size_t count, uint32_t bits)
 {
@@ -34,7 +34,7 @@ static void write_tensor(const char *file, const char *name, const char *dtype, 
     free(bytes);
 }
 
-/* The native model of the reference cases. */
+/* The weights and the config of the reference cases' native model. */
 static char *weights, *config;
 static size_t weights_bytes, config_bytes;
 
@@ -49,8 +49,8 @@ static char *read_reference(const char *name, size_t *bytes)
     return text;
 }
 
-/* A model folder with one change: in the header of the weights or in the config, from becomes to; both of one length
- * in the weights. */
+/* Makes a model folder with one change, in the header of the weights or in the config: `from` becomes `to`.
+ * In the weights both have the same length. */
 static void mutate(const char *folder, const char *in, const char *from, const char *to)
 {
     char path[600], *changed_weights = malloc(weights_bytes), changed_config[4096];
@@ -77,7 +77,7 @@ static void mutate(const char *folder, const char *in, const char *from, const c
 
 static int tried;
 
-/* The command fails alone, with that code and that sentence. */
+/* The command, started without mpirun, fails with this code and this sentence. */
 static void refused(int code, const char *arguments, const char *sentence)
 {
     program_fails(0, arguments, code, sentence);
@@ -92,7 +92,7 @@ static void refused_with(int code, const char *key, const char *value, const cha
     refused(code, arguments, sentence);
 }
 
-/* --- what is tried ---------------------------------------------------------------------------------------------- */
+/* --- bad inputs --- */
 
 static void mutated_weights_are_refused_by_name(void)
 {

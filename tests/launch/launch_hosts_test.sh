@@ -1,6 +1,7 @@
 #!/bin/bash
-# Reference cases on two hosts. Every host is a process tree with a name of its own, started by an agent in the place of
-# ssh; ranks of different hosts share no memory and talk by TCP. Arguments: reel-mpirun, a test program, its arguments.
+# Reference cases on two hosts. Each host is a process tree with a hostname of its own, started by an agent
+# instead of ssh. Ranks of different hosts share no memory and communicate by TCP. Arguments: reel-mpirun, a
+# test program, its arguments.
 set -euo pipefail
 mpirun=$1
 shift

@@ -1,4 +1,4 @@
-/* reel inspect: what is said of models, inputs and outputs, and that it fits 100 columns. */
+/* reel inspect: what it prints of models, inputs and outputs, in lines of at most 100 columns. */
 #include "inspect.h"
 #include "output.h"
 #include "output_read.h"
@@ -25,8 +25,8 @@ static const char *own(const char *name)
     return path;
 }
 
-/* The report for people says all the words, one after the other, in lines of at most 100 columns behind its
- * first. */
+/* Checks that the printed report contains all the words in this order. Lines after the first have at most 100
+ * columns. */
 static void check_print(void (*print)(json_t *, FILE *), json_t *report, const char *const *words, int count)
 {
     char *text;
@@ -127,7 +127,7 @@ static void a_preset_is_described_without_files(void)
     reel_error_clear();
 }
 
-/* Five floats, three integers and two halves under names of which reel uses some. */
+/* Writes five floats, three integers and two halves; reel uses some of the names. */
 static void write_inputs(const char *path)
 {
     static const char header[] =
@@ -154,7 +154,7 @@ static void inputs_are_measured_and_their_use_is_named(void)
 {
     static const struct {
         const char *name;
-        double min, max, mean; /* NaN: there is none */
+        double min, max, mean; /* NaN: the report has none */
         int64_t not_finite;    /* -1: unknown */
         const char *use;
     } cases[] = {
@@ -199,7 +199,8 @@ static void inputs_are_measured_and_their_use_is_named(void)
 
 static struct reel_job job;
 
-/* An output of 3 of 4 latent frames, in two chunks; channel 1 is 10 times channel 0, and holds one NaN. */
+/* Writes an output with 3 of 4 latent frames, in two chunks. Channel 1 is 10 times channel 0 and holds one
+ * NaN. */
 static void write_output(const char *path)
 {
     static float latents[2 * 4 * 3 * 5];

@@ -1,14 +1,14 @@
-/* The bad jobs of launch_job_test.c, and what their messages say. */
+/* The invalid jobs of launch_job_test.c and their error messages. */
 #ifndef REEL_LAUNCH_JOB_CASES_H
 #define REEL_LAUNCH_JOB_CASES_H
 
 struct bad {
-    const char *text;     /* of a --set, or of a whole file */
-    const char *expected; /* in the message */
+    const char *text;     /* a --set, or a whole file */
+    const char *expected; /* part of the message */
 };
 
 static const struct bad bad_sets[] = {
-    /* shape of the setting */
+    /* form of the setting */
     {"video.frames", "--set video.frames: has no value, expected key=value"},
     {"=3", "an empty name is not a key of a job"},
     {"video=3", "video is a section, expected one of its keys"},
@@ -98,7 +98,7 @@ static const struct bad bad_sets[] = {
     {"teacache.coefficients=[1,x]", "teacache.coefficients holds x, expected numbers"},
     {"teacache.coefficients=[1,[2]]", "teacache.coefficients holds something else, expected numbers"},
     {"teacache.coefficients=[1,1e999]", "teacache.coefficients holds 1e999, expected numbers"},
-    /* what must fit together */
+    /* settings that must fit together */
     {"video.width=24", "--set video.width=24: video.width is 24, expected a multiple of 16 (16 or 32)"},
     {"video.height=15", "video.height is 15, expected an integer from 16 to 16384"},
     {"video.height=16400", "video.height is 16400, expected an integer from 16 to 16384"},

@@ -1,4 +1,4 @@
-/* The job file: what is read, what is refused and in which words, and that the echo is the job. */
+/* The job file: what is accepted, what is refused and with which message, and that the echo is the job. */
 #include "job_file.h"
 #include "job_value.h"
 #include "launch_job_cases.h"
@@ -12,7 +12,7 @@
 
 static const char good[] = "model:\n  path: synthetic:tiny\noutput:\n  latents: out.h5\n";
 
-/* A file of this name in the test's folder, holding bytes of text. */
+/* Writes a file of this name in the test's folder, with these bytes of text. */
 static const char *write_file(const char *name, const char *text, size_t bytes)
 {
     static char path[256];
@@ -24,7 +24,7 @@ static const char *write_file(const char *name, const char *text, size_t bytes)
     return path;
 }
 
-/* Loads with standard error in a file; whether anything was printed there is checked. */
+/* Loads a job with standard error redirected to a file; checks that nothing was printed there. */
 static enum reel_status load(const char *path, const char *set, struct reel_job *job)
 {
     char capture[256];
@@ -49,7 +49,7 @@ static enum reel_status load_text(const char *text, const char *set, struct reel
     return load(write_file("job.yaml", text, strlen(text)), set, job);
 }
 
-/* The sentence, which must stand in one line, start with the place and hold what is expected. */
+/* Checks the message: one line that starts with the place and contains what is expected. */
 static void check_refused(enum reel_status status, const char *what, const char *expected)
 {
     const struct reel_error *error = reel_error_here();
@@ -70,7 +70,7 @@ static void every_bad_setting_is_refused_in_one_sentence(void)
     }
 }
 
-/* Adds what is required to a file whose fault is found only in a whole job. */
+/* Adds the required keys to files whose error is found only in a whole job. */
 static void every_bad_file_is_refused_in_one_sentence_with_its_line(void)
 {
     struct reel_job job;
@@ -199,7 +199,7 @@ static void defaults_are_those_of_the_contract(void)
     CHECK(strcmp(job.checkpoint.directory, directory) == 0, "%s", job.checkpoint.directory);
 }
 
-/* Loads the echo of a job and compares every byte. */
+/* Loads the echo of a job; every byte of the job must be the same. */
 static void check_echo(const struct reel_job *job)
 {
     struct reel_job again;
@@ -249,7 +249,7 @@ static void the_echo_of_a_job_loads_to_the_same_bytes(void)
     }
 }
 
-/* Values that this version refuses as a whole job, but reads and prints all the same. */
+/* This version may refuse such values in a whole job, but still reads and prints them. */
 static void every_value_prints_as_text_that_reads_the_same(void)
 {
     static const struct {
@@ -310,13 +310,13 @@ static void every_default_is_a_value_its_key_takes(void)
     }
 }
 
-/* What a check depends on, in jobs that are good. */
+/* Valid jobs with unusual values of settings that do not matter for them. */
 static void settings_that_do_not_matter_are_not_refused(void)
 {
     static const char *const texts[] = {
-        /* as long as one chunk: the overlap of 17 has no part in it */
+        /* as long as one chunk: the overlap of 17 does not matter */
         "video: {frames: 17}\ndiffusion_forcing: {base_frames: 17}\n",
-        /* one pass with a sliding window that moves on in time */
+        /* one pass with a sliding window that moves in time */
         "video: {frames: 257}\ndiffusion_forcing: {overlap_frames: 0, ar_step: 2}\n",
         "diffusion_forcing: {causal_block_size: 5, overlap_frames: 17}\n",
         "\xef\xbb\xbfvideo:\r\n  frames: 97\r\n",
@@ -329,7 +329,7 @@ static void settings_that_do_not_matter_are_not_refused(void)
         CHECK(load_text(text, NULL, &job) == REEL_OK, "%s: %s", texts[i], reel_error_here()->cause);
     }
     CHECK(load_text(good, "video.frames=101", &job) == REEL_OK, "%s", reel_error_here()->cause);
-    /* one pass through which a window slides: the whole video is blocks, not only the window */
+    /* a window slides through one pass: the whole video, not only the window, consists of blocks */
     check_refused(load_text("video: {frames: 101}\ndiffusion_forcing: {overlap_frames: 0, ar_step: 6,\n"
                             "  causal_block_size: 5}\nmodel: {path: synthetic:tiny}\noutput: {latents: o}\n",
                             NULL, &job),

@@ -1,6 +1,7 @@
-/* A job that is killed at any moment, all of it or a rank or its launcher, goes on when it is started again: no checkpoint that
- * the log has told of is lost, every checkpoint in the folder is whole, nothing is left aside, and the latents are those of a
- * run that nobody killed. The moments are random, from a seed that is printed: launch_kill_test [KILLS [SEED]]. */
+/* A job is killed at any moment: all of it, a rank, or its launcher. When it is started again, it resumes. No
+ * checkpoint that the log reports is lost, every checkpoint in the folder is undamaged, no temporary file is
+ * left, and the latents are those of a run without kills. The moments are random, from a seed that is
+ * printed: launch_kill_test [KILLS [SEED]]. */
 #include "latents.h"
 #include "fault.h"
 #include "checkpoint_directory.h"
@@ -22,7 +23,7 @@
 static int kills = 20;
 static unsigned long long dice = 20260731;
 
-/* A number below most, of a small generator: rand() is another on every C library. */
+/* A random number below max. A generator of our own, because rand() differs between C libraries. */
 static int roll(int max)
 {
     dice = dice * 6364136223846793005u + 1442695040888963407u;
@@ -45,11 +46,11 @@ static void in_folder(const char *shell)
     CHECK(system(command) == 0, "%s", command);
 }
 
-/* --- processes of ours ------------------------------------------------------------------------------------------ */
+/* --- the job's processes --- */
 
 enum victims { ALL, ONE_RANK, MPIRUN };
 
-/* Kills what is there of them; 1 when there was something. */
+/* Kills the victims that exist; returns 1 when there was one. */
 static int slay(enum victims victims)
 {
     struct marked ours[MARKED_MAX];
@@ -64,9 +65,10 @@ static int slay(enum victims victims)
     return killed;
 }
 
-/* --- what is there ---------------------------------------------------------------------------------------------- */
+/* --- log and checkpoints --- */
 
-/* The generation of the last line of the log from there on that has these words before a checkpoint's name; 0: none. */
+/* In the log after offset `from`, the generation of the checkpoint in the last line with these words before
+ * its name; 0: no such line. */
 static long long last_in_log(const char *log, long from, const char *words)
 {
     static char text[1 << 22];
@@ -91,7 +93,7 @@ static long size_of(const char *name)
     return stat(own(name), &facts) == 0 ? (long)facts.st_size : 0;
 }
 
-/* CHECKs that every checkpoint in the folder is whole; returns the newest, 0 where there is none. */
+/* CHECKs that every checkpoint in the folder is undamaged; returns the newest, 0 where there is none. */
 static long long newest_of_whole_ones(const char *folder, const char *when)
 {
     int64_t *generations = NULL, count = 0;
@@ -120,7 +122,7 @@ static long long newest_of_whole_ones(const char *folder, const char *when)
     return newest;
 }
 
-/* Names of a folder that contain the words. */
+/* The number of names in a folder that contain the words. */
 static int names(const char *path, const char *words)
 {
     int count = 0;
@@ -132,7 +134,7 @@ static int names(const char *path, const char *words)
     return count;
 }
 
-/* Of /dev/shm, what this folder's checkpoints are made in. */
+/* The number of files in /dev/shm in which this folder's checkpoints are made. */
 static int is_in_memory(const char *folder)
 {
     struct stat facts;
@@ -144,11 +146,12 @@ static int is_in_memory(const char *folder)
     return names("/dev/shm", name);
 }
 
-/* --- the jobs --------------------------------------------------------------------------------------------------- */
+/* --- the jobs --- */
 
 #define MESH "--set partition.ring=1 --set partition.tensor=1"
 
-/* Three chunks, noise in the prefix, every rank count moves data only; the second skips. */
+/* Jobs of three chunks, with noise in the prefix. The second skips forwards. With MESH, every number of ranks
+ * only moves data. */
 static const char *const jobs[] = {
     "model: {path: 'synthetic:tiny'}\nvideo: {width: 128, height: 96, frames: 41}\nsampler: {steps: 14}\n"
     "diffusion_forcing: {base_frames: 17, overlap_frames: 5, addnoise_condition: 20}\n",
@@ -157,7 +160,7 @@ static const char *const jobs[] = {
     "teacache: {mode: e0, threshold: 1.0, coefficients: [1, 0], start_step: 1}\n"};
 enum { JOBS = sizeof jobs / sizeof jobs[0] };
 
-/* Writes job K.yaml and its undisturbed output K.whole.h5. */
+/* Writes the job K.yaml and makes its undisturbed output K.whole.h5. */
 static void begin_job(int k)
 {
     char text[2048], name[32], command[256];
@@ -171,11 +174,11 @@ static void begin_job(int k)
     in_folder(command);
 }
 
-/* One start of a job: what was known before, and what came of it. */
+/* The state before a start of a job. */
 struct start {
     char folder[32], log[32];
     long log_bytes;
-    long long known; /* the newest checkpoint that the log has told of */
+    long long known; /* the newest checkpoint that the log reports */
 };
 
 static struct start look(int k)
@@ -188,7 +191,8 @@ static struct start look(int k)
     return start;
 }
 
-/* After the end of a start, however it came: it went on from what was known, and nothing is lost. */
+/* Checks, after a start that ended in any way, that it resumed from a checkpoint no older than the newest
+ * known one, and that none is lost. */
 static void nothing_is_lost(int k, const struct start *before, const char *when)
 {
     struct start after = look(k);
@@ -200,7 +204,7 @@ static void nothing_is_lost(int k, const struct start *before, const char *when)
           when, newest, after.known);
 }
 
-/* Runs it to its end, and looks at that. */
+/* Runs the job to its end, and checks the result. */
 static void ends_well(int k, int ranks, const char *when)
 {
     char command[256], output[32], whole[32];
@@ -219,9 +223,9 @@ static void ends_well(int k, int ranks, const char *when)
     in_folder(command);
 }
 
-/* --- kills ------------------------------------------------------------------------------------------------------ */
+/* --- kills --- */
 
-/* Waits for a moment: some time after the start, or shortly after another checkpoint. */
+/* Waits for a random moment: some time after the start, or shortly after another checkpoint. */
 static void wait_for_a_moment(const struct start *start, pid_t process)
 {
     double began = marked_seconds(), patience = 0.05 + 0.001 * roll(900);
@@ -238,7 +242,7 @@ static void wait_for_a_moment(const struct start *start, pid_t process)
     usleep((unsigned)roll(40000));
 }
 
-/* Starts it, and kills it at some moment. Returns 1 when it was killed, 0 when it came to its end before. */
+/* Starts the job and kills it at a random moment. Returns 1 when it was killed, 0 when it ended before. */
 static int kill_once(int k, int number)
 {
     static const char *const whom[] = {"everybody", "a rank", "mpirun"};
@@ -266,7 +270,7 @@ static void whoever_is_killed_whenever_nothing_is_lost(void)
     for (int k = 0; k < JOBS; k++)
         begin_job(k);
     for (int tries = 0; done < kills && tries < 2 * kills + 10; tries++) {
-        int k = tries / 7 % JOBS; /* several in a row go on from each other */
+        int k = tries / 7 % JOBS; /* several starts in a row resume from each other */
         done += kill_once(k, tries);
         if (tries % 7 == 6)
             ends_well(k, 1 + roll(4), "its end");
@@ -277,7 +281,7 @@ static void whoever_is_killed_whenever_nothing_is_lost(void)
 }
 
 #ifdef REEL_DEBUG
-/* A rank of three dies at that visit of a point of the protocol; then the job goes on on two. */
+/* A rank of three dies at this visit of a fault site; then the job resumes on two ranks. */
 static void dies_at(enum reel_fault_site site, int rank, int visit)
 {
     char fault[800], when[128];
@@ -291,7 +295,7 @@ static void dies_at(enum reel_fault_site site, int rank, int visit)
     nothing_is_lost(0, &start, when);
 }
 
-/* Who comes by a point: all, or rank 0 alone. */
+/* The fault sites of the protocol, and whether all ranks reach each, or rank 0 alone. */
 static const struct {
     enum reel_fault_site site;
     int all;
@@ -308,7 +312,8 @@ static void at_every_point_of_the_protocol_a_rank_may_die(void)
         for (int rank = 0; rank < (points[p].all ? 3 : 1); rank += 2)
             dies_at(points[p].site, rank, 1 + rank);
         if (points[p].all)
-            dies_at(points[p].site, 1, 4); /* with something to go on from, and the first chunk written */
+            dies_at(points[p].site, 1,
+                    4); /* after the first chunk is written, with a checkpoint to resume from */
         ends_well(0, 2, "its end");
     }
 }

@@ -1,5 +1,5 @@
-/* What a rank is planned to hold, with what libraries may take, is what its process has held: at the size of the 1.3B model,
- * over two latent frames, whose memory is mostly weights as in a long run. */
+/* A rank's process holds no more memory than planned, including the estimate for libraries. The model has the
+ * size of the 1.3B model, over two latent frames; most of the memory is weights, as in a long run. */
 #include "program.h"
 #include "test.h"
 
@@ -13,7 +13,7 @@ static const char job[] = "model: {path: 'synthetic:skyreels-v2-df-1.3b'}\n"
                           "sampler: {steps: 1}\n"
                           "output: {latents: out.h5, log: out.jsonl}\n";
 
-/* The sum of the categories of a memory event's object. */
+/* The sum over the categories in an object of a memory event. */
 static double total(const json_t *event, const char *key)
 {
     return json_number_value(json_object_get(json_object_get(event, key), "total"));

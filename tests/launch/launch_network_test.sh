@@ -1,12 +1,14 @@
 #!/bin/bash
-# Two hosts with a network between them: a link that goes down, a rank that is killed or told on the other host, and a
-# folder of checkpoints that the other host does not see. Every host is a network namespace. Arguments: reel-mpirun, reel.
+# Two hosts with a network between them: the link goes down, a rank on the other host is killed or gets a
+# notice, and the other host does not see the folder of checkpoints. Each host is a network namespace.
+# Arguments: reel-mpirun, reel.
 set -uo pipefail
 if [ "$(id -u)" != 0 ] || ! command -v ip >/dev/null || ! unshare --net --mount --uts true 2>/dev/null; then
     echo "this machine allows no network namespaces, or has no iproute2: two hosts cannot be simulated"
     exit 77
 fi
-if [ -z "${REEL_TEST_NAMES:-}" ]; then # names of network namespaces are files of /run/netns: ours are nobody else's
+# named network namespaces are files of /run/netns: the test mounts its own
+if [ -z "${REEL_TEST_NAMES:-}" ]; then
     REEL_TEST_NAMES=1 exec unshare --mount --net --uts "$0" "$@"
 fi
 mkdir -p /run
@@ -42,14 +44,15 @@ END
 chmod +x "$folder/agent"
 write_job 128 96 40 2
 
-# start RANKS ARGUMENT...: on the two hosts, started from the first.
+# start RANKS ARGUMENT...: starts the job on both hosts, from the first.
 start() {
     local ranks=$1
     shift
     : >"$said"
     TMPDIR=$folder nsenter --net=/run/netns/reel1 unshare --uts sh -c 'hostname reel1; exec "$@"' host \
-        "$mpirun" --host reel1:2,reel2:2 --mca plm_rsh_agent "$folder/agent" --mca btl_tcp_if_include 10.77.0.0/24 \
-        --mca oob_tcp_if_include 10.77.0.0/24 -n "$ranks" "$reel" run "$job" "$@" >"$said" 2>&1 &
+        "$mpirun" --host reel1:2,reel2:2 --mca plm_rsh_agent "$folder/agent" \
+        --mca btl_tcp_if_include 10.77.0.0/24 --mca oob_tcp_if_include 10.77.0.0/24 -n "$ranks" \
+        "$reel" run "$job" "$@" >"$said" 2>&1 &
     started=$!
     began=$SECONDS
     for _ in $(seq 300); do
@@ -59,7 +62,7 @@ start() {
     fail "it saves nothing"
 }
 
-# ended CODE SECONDS: since $began.
+# ended CODE SECONDS: the job ends with CODE within SECONDS after $began.
 ended() {
     local left=$2
     while kill -0 "$started" 2>/dev/null && [ $((SECONDS - began)) -lt "$left" ]; do sleep 0.2; done
@@ -79,7 +82,7 @@ nobody_left() {
     fail "ranks are left: $(pgrep -af "$folder/")"
 }
 
-# The process of a rank.
+# The process id of a rank.
 process_of() {
     local process
     for process in $(pgrep -f "^$reel run $job"); do
@@ -127,7 +130,8 @@ start 4
 began=$SECONDS
 ip -n reelswitch link set p2 down
 ended 12 60
-grep -q -e "reel-mpirun: error: a host was lost" -e "reel: error: .*or the network is lost" "$said" || fail "another message"
+grep -q -e "reel-mpirun: error: a host was lost" -e "reel: error: .*or the network is lost" "$said" ||
+    fail "another message"
 nobody_left
 ip -n reelswitch link set p2 up
 goes_on

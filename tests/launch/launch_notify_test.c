@@ -1,5 +1,6 @@
-/* reel notify as agents start it: who is told, who is not, and that --wait waits. It tells every rank that it
- * sees, so the test runs as the first process of a PID namespace of its own, where nobody else's are. */
+/* reel notify as agents start it: which ranks it notifies, which it does not, and that --wait waits. It
+ * notifies every rank that it sees, so the test runs as the first process of its own PID namespace, which has
+ * no other ranks. */
 #include "program.h"
 #include "test.h"
 
@@ -30,7 +31,7 @@ static void in_folder(const char *shell)
     CHECK(system(command) == 0, "%s", command);
 }
 
-/* What a file of the test's folder holds. */
+/* The content of a file of the test's folder. */
 static const char *text_of(const char *name)
 {
     static char text[1 << 16];
@@ -42,7 +43,7 @@ static const char *text_of(const char *name)
     return text;
 }
 
-/* Whether the file comes to hold the words within a minute. */
+/* Whether the file contains the words within a minute. */
 static int comes(const char *name, const char *words)
 {
     for (int tenth = 0; tenth < 600; tenth++) {
@@ -53,7 +54,7 @@ static int comes(const char *name, const char *words)
     return 0;
 }
 
-/* CHECKs that reel notify succeeds and prints just this, with the seconds left out. */
+/* CHECKs that reel notify succeeds and prints exactly this, without the seconds. */
 static void notify_prints(int ranks, const char *environment, const char *arguments, const char *expected)
 {
     char text[256], tail;
@@ -70,14 +71,14 @@ static void notify_prints(int ranks, const char *environment, const char *argume
           code, text, program_said);
 }
 
-/* A process of this very program that looks like a rank, or nearly, and may be another user's. */
+/* A process of this program that looks like a rank, or almost, and may belong to another user. */
 struct actor {
     pid_t process;
-    int says, hears; /* what it writes; closed to let it end */
+    int says, hears; /* the actor's output; its input, which is closed to end it */
 };
 
-/* Starts that file of the test's folder with that word. An actor that catches the notice says so and goes on
- * until it is let go; another dies of it. */
+/* Starts this executable of the test's folder with this word as its command. An actor that catches the notice
+ * reports it and runs until it is released; any other dies of the notice. */
 static struct actor act(const char *executable, const char *word, const char *how)
 {
     int says[2], hears[2];
@@ -96,7 +97,7 @@ static struct actor act(const char *executable, const char *word, const char *ho
     return actor;
 }
 
-/* Lets it end; returns its exit code, or 128 + the signal that it died of. */
+/* Releases the actor; returns its exit code, or 128 + the signal that it died of. */
 static int let_go(struct actor actor)
 {
     int status;
@@ -108,7 +109,7 @@ static int let_go(struct actor actor)
 
 enum { UNTOLD = 40, OTHER_USER = 1 };
 
-/* The actor: exit code 75 if it caught a notice, UNTOLD if none came. */
+/* The actor's program: exit code 75 if it caught a notice, UNTOLD if none came. */
 static int play(const char *how)
 {
     sigset_t notice;
@@ -220,7 +221,8 @@ static void wait_returns_when_the_told_have_ended_and_not_before(void)
     CHECK(read(rank.says, &caught, 1) == 1 && caught == 'c', "it was not told");
     CHECK(read(quick.says, &too, 1) == 1 && too == 'c' && let_go(quick) == 75, "the other was not told");
     CHECK(comes("waiting.stdout", "told 2 ranks\n"), "it waits before it speaks");
-    notify_prints(0, "", "notify", "told 1 rank\n"); /* without --wait it returns, and once more is no harm */
+    notify_prints(0, "", "notify",
+                  "told 1 rank\n"); /* without --wait it returns at once; a second notice does no harm */
     usleep(700000);
     CHECK(waitpid(waiting, &status, WNOHANG) == 0, "it did not wait");
     CHECK(strcmp(text_of("waiting.stdout"), "told 2 ranks\n") == 0, "%s", text_of("waiting.stdout"));
@@ -238,7 +240,7 @@ static void under_mpirun_one_process_tells(void)
     CHECK(let_go(rank) == 128 + SIGUSR1, "it was not told");
 }
 
-/* Of another /proc it would read of one process and signal another. */
+/* With the /proc of another namespace it would read about one process and signal another. */
 static void a_proc_of_another_namespace_is_refused_with_12(void)
 {
     struct actor rank = act("reel", "run", "dies");
@@ -267,7 +269,7 @@ static void a_user_tells_the_ranks_of_that_user_alone(void)
     CHECK(let_go(rank) == UNTOLD, "root's rank was told");
 }
 
-/* Root without the right to signal other users' processes. */
+/* Runs as root without the right to signal other users' processes. */
 static void one_that_may_not_be_signalled_is_12_when_the_others_have_ended(void)
 {
     struct actor hidden = act("reel", "run", "hides"), rank = act("reel", "run", "dies");
@@ -284,7 +286,7 @@ static void one_that_may_not_be_signalled_is_12_when_the_others_have_ended(void)
     CHECK(let_go(hidden) == UNTOLD, "it was told");
 }
 
-/* Starts the test again as process 1 of a PID namespace with a /proc of its own. */
+/* Starts the test again as process 1 of a PID namespace with its own /proc. */
 static int enter_a_namespace(const char *self)
 {
     static const char *const ways[] = {"--pid --fork --mount-proc --kill-child",
@@ -301,7 +303,7 @@ static int enter_a_namespace(const char *self)
     return 77;
 }
 
-/* The actors' files: this program under other names. */
+/* Makes the actors' executables: this program under other names. */
 static void cast(const char *self)
 {
     char command[2048];
@@ -329,10 +331,9 @@ int main(int count, char **words)
         return 1;
     if (getpid() != 1)
         return enter_a_namespace(self);
-    for (int file = 3; file < 1024;
-         file++) /* of whoever started the test; a limit below is to count ours alone */
+    for (int file = 3; file < 1024; file++) /* inherited files; a limit below must count only this test's */
         close(file);
-    setenv("TMPDIR", test_folder(), 1); /* Open MPI names files by pids, and those are no longer the host's */
+    setenv("TMPDIR", test_folder(), 1); /* Open MPI names files by pids, which repeat between namespaces */
     setenv("OMPI_MCA_btl_vader_backing_directory", test_folder(), 1);
     program_file("job.yaml", job);
     cast(self);

@@ -1,4 +1,4 @@
-/* reel plan as users start it: any number of ranks of any device, without weights; and what it says when
+/* reel plan as users start it: for any number of ranks and any device, without weights; and its messages when
  * nothing fits. */
 #include "program.h"
 #include "test.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* How many lines of the last command's standard output hold the words. */
+/* How many lines of the last command's standard output contain the words. */
 static int says(const char *words)
 {
     char command[512];
@@ -22,7 +22,7 @@ static int says(const char *words)
     return times;
 }
 
-/* Runs reel plan with --json and reads what it prints; the caller frees it. */
+/* Runs reel plan with --json and parses its output; the caller frees it. */
 static json_t *planned(const char *arguments, int code)
 {
     char command[512], path[256];
@@ -36,7 +36,7 @@ static json_t *planned(const char *arguments, int code)
     return all;
 }
 
-/* The number at a path of keys such as "mesh.cfg"; -1 when it is not there. */
+/* The number at a path of keys such as "mesh.cfg"; -1 when it does not exist. */
 static double number(const json_t *in, const char *keys)
 {
     char key[64];
@@ -112,7 +112,7 @@ static const char small_device[] = "# a table of one\n"
                                    "  far_gb_per_s: 1\n"
                                    "  libraries: 100MB\n";
 
-/* small_device with one line changed, or left out, and what is said of it. */
+/* small_device with one line changed or left out, and the message. */
 static const struct {
     const char *from, *to, *words;
 } bad_tables[] = {
@@ -157,7 +157,7 @@ static void the_built_in_device_is_the_cpu_core_of_the_table(void)
     json_decref(named);
 }
 
-/* Adds up an object of numbers, without its total. */
+/* The sum of an object's numbers, without its total. */
 static double sum_of(json_t *object)
 {
     const char *key;
@@ -282,7 +282,8 @@ static const char cached_job[] = "model: {path: 'synthetic:tiny'}\n"
                                  "teacache: {mode: e0, threshold: 0.8, coefficients: [1, 0], start_step: 1}\n"
                                  "output: {latents: cached.h5}\n";
 
-/* What is planned is what is done, on any mesh; and where there are no weights, the plan says what is missing. */
+/* The planned decisions are those of the run, on any mesh. Without weights, the plan says what it cannot
+ * know. */
 static void planned_decisions_are_those_of_the_run(void)
 {
     program_file("cached.yaml", cached_job);

@@ -1,4 +1,4 @@
-/* Plots: what is drawn lies where its numbers are, and texts stay on the picture. */
+/* Plots: points and lines are drawn where their numbers are, and texts stay within the picture. */
 #include "picture.h"
 #include "plot.h"
 #include "test.h"
@@ -14,7 +14,7 @@ static const char *own(const char *name)
     return path;
 }
 
-/* Rising points, and a falling line with a hole. */
+/* Rising points, and a falling line with a gap. */
 static void points_and_lines_lie_where_they_should(void)
 {
     const double x[5] = {0, 1, 2, 3, 4}, up[5] = {1, 2, 3, 4, 5}, down[5] = {5, 4, NAN, 2, 1};
@@ -48,7 +48,7 @@ static void points_and_lines_lie_where_they_should(void)
     free(plot.pixels);
 }
 
-/* Numbers of every size have axes: equal ones, huge ones and tiny ones, and a single one. */
+/* Numbers of every size have axes: equal, huge and tiny ones, and a single one. */
 static void every_range_has_an_axis(void)
 {
     static const double values[][2] = {

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Worker pods: each a process tree with a PID namespace and a name of its own, ranks started in it by an agent in the place
-# of ssh. TERM to the PID 1 of one, as a kubelet sends it, makes all ranks save, and the job goes on in new pods; where PID 1
-# is no worker-init, ranks are lost. Arguments: reel-mpirun, reel.
+# Worker pods. Each is a process tree with its own PID namespace and hostname; an agent instead of ssh starts
+# ranks in it. TERM to PID 1 of a pod, as a kubelet sends it, makes all ranks save, and the job resumes in new
+# pods. Where PID 1 is not worker-init, ranks are lost. Arguments: reel-mpirun, reel.
 set -uo pipefail
 mpirun=$1
 reel=$2
@@ -15,7 +15,7 @@ if [ -z "${3:-}" ]; then
     fi
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
-    unshare "${namespaces[@]}" "$0" "$@" "$folder" # where all processes end with it
+    unshare "${namespaces[@]}" "$0" "$@" "$folder" # all processes end with this namespace
     exit
 fi
 folder=$3
@@ -34,10 +34,11 @@ exec nsenter --target "\$init" --pid --mount --uts sh -c "\$*"
 EOF
 chmod +x "$folder/agent"
 export OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_oob_tcp_if_include=lo
-export TMPDIR=$folder OMPI_MCA_btl_vader_backing_directory=$folder # what killed ranks leave goes with it
+# files of killed ranks are removed with the folder
+export TMPDIR=$folder OMPI_MCA_btl_vader_backing_directory=$folder
 fail() { echo "$1"; cat "$folder/said"; exit 1; }
 
-# pod NAME COMMAND...: a pod whose PID 1 is the command.
+# pod NAME COMMAND...: starts a pod whose PID 1 is the command.
 pod() {
     # shellcheck disable=SC2016
     unshare --pid --fork --kill-child --mount-proc --uts sh -c 'hostname "$1"; shift; exec "$@"' - "$@" \
@@ -46,8 +47,8 @@ pod() {
     until pgrep -P $pod >"$folder/$1"; do sleep 0.1; done
 }
 run() {
-    "$mpirun" --host reel-pod-1:1,reel-pod-2:1 --mca plm_rsh_agent "$folder/agent" -n 2 "$reel" run "$folder/job.yaml" \
-        &>"$folder/said" &
+    "$mpirun" --host reel-pod-1:1,reel-pod-2:1 --mca plm_rsh_agent "$folder/agent" -n 2 \
+        "$reel" run "$folder/job.yaml" &>"$folder/said" &
     launcher=$!
 }
 steps() { grep -os '"event":"step","chunk":0,"iteration":[0-9]*' "$folder/out.jsonl"; }

@@ -1,4 +1,4 @@
-/* The fit for TeaCache: it recovers what rises, and whatever the points are it neither falls nor is negative. */
+/* TeaCache's fit recovers a rising polynomial, and for any points it neither falls nor is negative. */
 #include "polynomial.h"
 #include "test.h"
 
@@ -6,7 +6,7 @@
 
 enum { POINTS = 60, GRID = 1000 };
 
-/* 0 .. 1, the same numbers every time. */
+/* A random number in 0 .. 1; every run has the same sequence. */
 static double chance(void)
 {
     static uint64_t state = 88172645463325252u;
@@ -24,7 +24,7 @@ static double at(const double coefficients[5], double x)
     return value;
 }
 
-/* Whether it keeps both promises over its range, up to rounding. */
+/* Whether the fit neither falls nor is negative over its range, up to rounding. */
 static int is_sound(const struct reel_polynomial *fit)
 {
     double max = fabs(reel_polynomial_at(fit, fit->max)), before = -1;
@@ -59,9 +59,9 @@ static void a_polynomial_that_rises_is_recovered(void)
         CHECK(fabs(fit.coefficients[i] - truth[i]) < 1e-5 * truth[0], "coefficient %d is %.9g, expected %.9g",
               i, fit.coefficients[i], truth[i]);
     CHECK(fit.rms < 1e-8 && is_sound(&fit), "rms %g", fit.rms);
-    y[7] *= 1.001; /* one point that is a thousandth off is seen */
+    y[7] *= 1.001; /* a point that is 0.1 % off is noticed */
     CHECK(reel_polynomial_fit(POINTS, x, y, &fit) == REEL_OK && fit.rms > 1e-7, "rms %g", fit.rms);
-    fit.coefficients[2] -= 20; /* and a polynomial that falls is refused */
+    fit.coefficients[2] -= 20; /* a polynomial that falls is refused */
     CHECK(!is_sound(&fit), "a perturbed polynomial passes");
 }
 
@@ -80,7 +80,7 @@ static void noisy_points_that_fall_have_a_fit_that_does_not(void)
     }
 }
 
-/* No small step that keeps the promises by construction comes nearer to the points. */
+/* No small change that keeps both properties by construction fits the points better. */
 static void nothing_near_it_fits_better(void)
 {
     double x[POINTS], y[POINTS];

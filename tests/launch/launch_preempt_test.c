@@ -1,5 +1,5 @@
-/* The preemption notice as users, shells and agents give it: from whomever, however often and at whatever moment it comes, the
- * job saves once, exits with 75, and goes on to the very latents of a run that was left in peace. */
+/* The preemption notice as users, shells and agents give it. From any sender, however often and at any moment
+ * it comes, the job saves once, exits with 75, and resumes to exactly the latents of an undisturbed run. */
 #include "latents.h"
 #include "marked.h"
 #include "output_read.h"
@@ -14,7 +14,7 @@
 
 #define MESH "--set partition.ring=1 --set partition.tensor=1"
 
-static int whole; /* everything, not a covering part */
+static int whole; /* everything, else a subset */
 
 static const char *own(const char *name)
 {
@@ -32,9 +32,9 @@ static void in_folder(const char *shell)
     CHECK(system(command) == 0, "%s", command);
 }
 
-/* --- what a start says ------------------------------------------------------------------------------------------ */
+/* --- output of a start --- */
 
-/* What a file of the test's folder holds from there on. */
+/* The content of a file of the test's folder after offset `from`. */
 static const char *text_of(const char *name, long from)
 {
     static char text[1 << 22];
@@ -54,7 +54,7 @@ static int times(const char *text, const char *words)
     return count;
 }
 
-/* Where the line with the last of these words says that it is. */
+/* The chunk and iteration in the last line with these words. */
 static int last_place(const char *text, const char *words, long long *chunk, long long *iteration)
 {
     const char *at = NULL;
@@ -67,11 +67,11 @@ static int last_place(const char *text, const char *words, long long *chunk, lon
 #define STEP "\"event\":\"step\""
 #define SAVED "\"event\":\"checkpoint\",\"saved\":true"
 
-/* A job that runs, and what it has said. */
+/* A running job and its output. */
 struct run {
     pid_t process;
     const char *name, *log;
-    long log_bytes; /* of earlier starts */
+    long log_bytes; /* the log's length before this start */
 };
 
 static struct run start(const char *name, int ranks, const char *arguments)
@@ -97,7 +97,7 @@ static int has_ended(pid_t process)
     return waitid(P_PID, (id_t)process, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid != 0;
 }
 
-/* Whether its log comes to say the words so often, before it ends and within a minute. */
+/* Whether the log of the run contains the words `count` times before the run ends and within a minute. */
 static int comes(const struct run *run, const char *words, int count)
 {
     double began = marked_seconds();
@@ -111,7 +111,7 @@ static int comes(const struct run *run, const char *words, int count)
     return 0;
 }
 
-/* Its exit code; -1 when it does not end within a minute, and then it is ended. */
+/* The exit code of the run. A run that does not end within a minute is killed, and the result is -1. */
 static int end_of(const struct run *run)
 {
     double began = marked_seconds();
@@ -132,7 +132,7 @@ static const char *errors_of(const struct run *run)
     return text_of(name, 0);
 }
 
-/* Writes the job NAME.yaml and makes NAME.whole.h5, in peace. */
+/* Writes the job NAME.yaml and makes NAME.whole.h5 in an undisturbed run. */
 static void begin_job(const char *name, const char *text)
 {
     char yaml[2048], file[64], command[256];
@@ -147,7 +147,7 @@ static void begin_job(const char *name, const char *text)
     in_folder(command);
 }
 
-/* It comes to its end, with the latents of the run in peace. */
+/* Runs the job to its end; it must give the latents of the undisturbed run. */
 static void ends_alike(const char *name, int ranks)
 {
     char command[256], output[64], peace[64];
@@ -158,14 +158,14 @@ static void ends_alike(const char *name, int ranks)
     CHECK(same_latents(output, peace), "%s has not the latents of a run in peace", name);
 }
 
-/* --- who may give it -------------------------------------------------------------------------------------------- */
+/* --- who may give the notice --- */
 
 static const char yields[] =
     "model: {path: 'synthetic:tiny'}\nvideo: {width: 192, height: 128, frames: 41}\n"
     "sampler: {steps: 40}\n"
     "diffusion_forcing: {base_frames: 17, overlap_frames: 5, addnoise_condition: 20}\n";
 
-/* The same with fewer steps. */
+/* The same job with fewer frames and steps. */
 static const char hasty[] =
     "model: {path: 'synthetic:tiny'}\nvideo: {width: 192, height: 128, frames: 29}\n"
     "sampler: {steps: 30}\n"
@@ -185,7 +185,7 @@ static void tell(const struct run *run, enum receiver receiver, int signal)
     }
 }
 
-/* Saved once, by the notice, and said so. */
+/* Checks that the run saved once, because of the notice, and reported it. */
 static void was_preempted(const struct run *run, int code, const char *what)
 {
     CHECK(code == 75, "%s: exit %d: %s", what, code, errors_of(run));
@@ -221,9 +221,10 @@ static void from_whomever_it_comes_it_is_one_notice(void)
     ends_alike("patient", 2);
 }
 
-/* --- when it may come ------------------------------------------------------------------------------------------- */
+/* --- when the notice may come --- */
 
-/* From the moment that reel-mpirun has started mpirun: before ranks are there, while MPI starts, weights are read, ... */
+/* From the moment that reel-mpirun has started mpirun: before ranks exist, while MPI starts, while weights
+ * are read, ... */
 static void whenever_it_comes_it_is_heard(void)
 {
     static const int delays_ms[] = {0, 20, 60, 120, 200, 300, 450};
@@ -249,7 +250,7 @@ static void whenever_it_comes_it_is_heard(void)
 }
 
 #ifdef REEL_DEBUG
-/* A rank stands still in the midst of a save while the notice comes. */
+/* A rank is stopped in the middle of a save while the notice comes. */
 static void a_notice_during_a_save_is_heard_after_it(void)
 {
     char environment[256];
@@ -272,9 +273,9 @@ static void a_notice_during_a_save_is_heard_after_it(void)
 }
 #endif
 
-/* --- how long it may take --------------------------------------------------------------------------------------- */
+/* --- how long the job may take to end --- */
 
-/* Iterations of some seconds. */
+/* A job with iterations of some seconds. */
 static const char slow[] = "model: {path: 'synthetic:tiny'}\nvideo: {width: 592, height: 400, frames: 17}\n"
                            "sampler: {steps: 3}\n";
 
@@ -296,7 +297,7 @@ static void an_iteration_that_is_too_long_is_cancelled(void)
     CHECK(last_place(log_of(&run), STEP, &chunk, &iteration) && iteration == 0,
           "the running one was not abandoned");
     printf("abandoned and ended within %.2f s of the notice\n", marked_seconds() - began);
-    run = start("slow", 2, "run slow.yaml " MESH); /* 20 s are enough for an iteration */
+    run = start("slow", 2, "run slow.yaml " MESH); /* the default grace of 20 s is enough for an iteration */
     usleep(1000);
     CHECK(comes(&run, STEP, 1), "no steps: %s", errors_of(&run));
     usleep(100000);
@@ -308,7 +309,8 @@ static void an_iteration_that_is_too_long_is_cancelled(void)
     ends_alike("slow", 3);
 }
 
-/* A rank that stands still hears nothing, and the others wait for it: only who is in a hurry gets rid of them. */
+/* A stopped rank does not see the notice, and the others wait for it. Only a second notice makes them give it
+ * up. */
 static void who_asks_again_later_is_in_a_hurry(void)
 {
     struct run runs[2];
@@ -354,9 +356,9 @@ static void without_a_folder_there_is_nothing_to_go_on_from(void)
           "exit %d: %s", code, errors_of(&run));
 }
 
-/* --- again and again -------------------------------------------------------------------------------------------- */
+/* --- again and again --- */
 
-/* Starts until it is done; nobody tells it but the clock. */
+/* Starts the job until it is complete; only the time limit preempts it. */
 static void a_time_limit_is_kept_and_ends_come_nearer(void)
 {
     int code = 75, attempts = 0;
@@ -378,7 +380,7 @@ static void a_time_limit_is_kept_and_ends_come_nearer(void)
     printf("%d attempts within their limit\n", attempts);
 }
 
-/* A queue that takes the machine away soon after every start. */
+/* Like a queue that takes the machine away soon after every start. */
 static void a_job_that_is_preempted_all_the_time_ends(void)
 {
     int code = 75, attempts = 0;
@@ -390,7 +392,7 @@ static void a_job_that_is_preempted_all_the_time_ends(void)
         snprintf(command, sizeof command, "run queue.yaml " MESH " --set checkpoint.every_iterations=%d",
                  attempts % 3);
         struct run run = start("queue", 1 + attempts % 4, command);
-        if (attempts % 4 == 2) /* now and then by the clock alone, be the machine as busy as it may */
+        if (attempts % 4 == 2) /* now and then after a fixed time, however busy the machine is */
             usleep(800000);
         else
             comes(&run, STEP, 1);
@@ -429,7 +431,7 @@ static void a_complete_job_ends_at_once_on_any_ranks(void)
     CHECK(program_run(2, "", "run done.yaml") == 0 && access(own("done.h5"), F_OK) == 0, "%s", program_said);
 }
 
-/* --- two at once ------------------------------------------------------------------------------------------------ */
+/* --- two jobs at once --- */
 
 static void a_folder_in_use_is_refused_and_waiting_for_it_can_be_ended(void)
 {

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Two hosts that do not share the folder of checkpoints: it is said, by name of the host, and nothing hangs. Hosts are as
-# in launch_hosts_test.sh; the second has an empty folder in its place. Arguments: reel-mpirun, reel.
+# Two hosts that do not share the folder of checkpoints: the error names the host, and nothing hangs. Hosts
+# are as in launch_hosts_test.sh; the second has an empty folder at the same path. Arguments: reel-mpirun,
+# reel.
 set -uo pipefail
 namespaces=(--uts --mount)
 [ "$(id -u)" = 0 ] || namespaces=(--user --map-root-user --uts --mount)
@@ -19,7 +20,8 @@ exec unshare ${namespaces[*]} sh -c "hostname \$host; \$hide; exec \$*" agent "$
 END
 chmod +x "$folder/agent"
 write_job 64 48
-mpirun_arguments=(--host "reel-host-a:2,reel-host-b:2" --mca plm_rsh_agent "$folder/agent" --mca btl_tcp_if_include lo)
+mpirun_arguments=(--host "reel-host-a:2,reel-host-b:2" --mca plm_rsh_agent "$folder/agent"
+    --mca btl_tcp_if_include lo)
 cause="rank [23] on host reel-host-b cannot open the checkpoint: No such file or directory, expected"
 
 what="a folder that is not shared, stop"

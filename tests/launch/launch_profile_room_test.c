@@ -1,4 +1,5 @@
-/* A profile that has no room, no memory or no place costs the profile, not the run; and it is said. */
+/* A profile without enough room, memory or a place to be written is lost or incomplete, with a message; the
+ * run is not affected. */
 #include "job_file.h"
 #include "sampler.h"
 #include "test.h"
@@ -40,7 +41,7 @@ static int says(const char *words)
     return comm.world.rank != 0 || strstr(notes, words) != NULL;
 }
 
-/* Collective. Runs the job to its end with that profile. */
+/* Collective. Runs the job to its end with this profile. */
 static void run(const char *profile, int64_t spans)
 {
     static struct reel_job loaded;
@@ -78,7 +79,7 @@ static void spans_without_room_are_said(void)
     json_array_foreach(ranks, i, rank)
     {
         int64_t of_rank = json_integer_value(json_object_get(rank, "lost_spans"));
-        /* what had not ended when the room was gone is not drawn either */
+        /* spans that had not ended when the room was used up are not drawn either */
         CHECK(of_rank > 0 && json_integer_value(json_object_get(rank, "spans")) <= 50, "rank %zu", i);
         lost += of_rank;
     }

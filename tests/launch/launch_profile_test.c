@@ -1,4 +1,4 @@
-/* reel run --profile as users start it: a trace of one iteration of every rank, which changes no bit. */
+/* reel run --profile as users start it: a trace of one iteration on every rank, which changes no bit. */
 #include "latents.h"
 #include "program.h"
 #include "test.h"
@@ -44,7 +44,7 @@ static double number(const json_t *object, const char *key)
     return json_number_value(json_object_get(object, key));
 }
 
-/* How many events of a rank have that category, and a name that begins so. */
+/* How many events of a rank have this category and a name that begins with `name`. */
 static int count_of(const json_t *root, int rank, const char *category, const char *name)
 {
     size_t i;
@@ -56,7 +56,7 @@ static int count_of(const json_t *root, int rank, const char *category, const ch
     return count;
 }
 
-/* Whether a lane of the rank has that name and anything in it. */
+/* Whether the rank has a lane of this name with an event in it. */
 static int has_lane(const json_t *root, int rank, const char *name)
 {
     size_t i;
@@ -75,7 +75,7 @@ static int has_lane(const json_t *root, int rank, const char *name)
     return 0;
 }
 
-/* Every event of a lane is inside the one before it, or behind it. */
+/* Checks that every event of a lane lies inside the one before it, or after it. */
 static void events_nest(const json_t *root, const char *mesh, int ranks)
 {
     double ends[4][LANES][DEPTH];
@@ -127,7 +127,7 @@ static void parts_are_there(const json_t *root, const char *mesh, int rank, int 
     CHECK(count_of(root, rank, "wait", "agree") == 1, "%s: rank %d does not agree once", mesh, rank);
 }
 
-/* What the log of the last run says it has sent, by rank and purpose. The caller's. */
+/* The bytes sent, by rank and traffic class, from the log of the last run. The caller frees it. */
 static json_t *communication(void)
 {
     static char line[1 << 16];
@@ -144,7 +144,7 @@ static json_t *communication(void)
     return found;
 }
 
-/* Whether the log of the last run has that note. */
+/* Whether the log of the last run has this note. */
 static int log_notes(const char *words)
 {
     static char line[1 << 16];
@@ -165,7 +165,7 @@ static double logged(const json_t *log, int rank, const char *traffic_class)
     return number(json_object_get(json_array_get(log, (size_t)rank), "counted"), traffic_class);
 }
 
-/* Bytes that the events of a rank sent. */
+/* The bytes that the events of a rank sent. */
 static double sent(const json_t *root, int rank, const char *traffic_class)
 {
     size_t i;
@@ -179,7 +179,8 @@ static double sent(const json_t *root, int rank, const char *traffic_class)
     return bytes;
 }
 
-/* One iteration is what a run of one more has sent more; and what was planned. */
+/* The bytes of one iteration are the difference between this run and one with one iteration less, and are as
+ * planned. */
 static void bytes_are_those_of_an_iteration(const json_t *root, const char *mesh, int rank,
                                             const json_t *shorter, const json_t *longer)
 {
@@ -213,7 +214,7 @@ static void summary_holds(const json_t *root, const char *mesh, int rank)
     double seconds = 0;
     CHECK((int)number(summary, "rank") == rank && number(summary, "lost_spans") < 0.5, "%s: rank %d", mesh,
           rank);
-    /* ranks of one host have one clock: what was measured is the error of measuring */
+    /* ranks of one host share a clock: any difference that is measured is the error of measuring */
     CHECK(fabs(number(clock, "ahead_seconds")) <= 0.5 * number(clock, "trip_seconds") + 2e-9,
           "%s: rank %d: clocks are %g s apart, asking took %g s", mesh, rank, number(clock, "ahead_seconds"),
           number(clock, "trip_seconds"));
@@ -227,7 +228,7 @@ static void summary_holds(const json_t *root, const char *mesh, int rank)
     CHECK(seconds > 0, "%s: rank %d: operations take no time", mesh, rank);
 }
 
-/* A run of so many steps, without a profile if that is "". */
+/* A run of this many steps; profile "" means without a profile. */
 static void run(int ranks, const char *mesh, int steps, const char *output, const char *profile)
 {
     char command[512];
@@ -238,7 +239,7 @@ static void run(int ranks, const char *mesh, int steps, const char *output, cons
 }
 
 struct mesh {
-    int ranks, branches; /* of a rank */
+    int ranks, branches; /* branches of a rank */
     const char *settings, *traffic_class, *transfer;
 };
 
@@ -304,7 +305,7 @@ static void it_is_the_second_iteration_that_computes(void)
 {
     CHECK(profiled_iteration("") == 1, "not the second");
     CHECK(profiled_iteration("--set sampler.steps=1") == 0, "not the only one");
-    /* all but the first and the last are skipped */
+    /* all iterations but the first and the last are skipped */
     int found = profiled_iteration("--set teacache.mode=e --set teacache.coefficients=[0,0] "
                                    "--set teacache.end_step=3 --set teacache.threshold=9");
     CHECK(found == 3, "iteration %d was profiled", found);

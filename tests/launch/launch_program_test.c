@@ -1,4 +1,5 @@
-/* The program as users start it: exit codes, one message whatever the number of ranks, and the same bytes on any. */
+/* The program as users start it: exit codes, one message whatever the number of ranks, and the same bytes on
+ * any number of ranks. */
 #include "program.h"
 #include "test.h"
 
@@ -8,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* How many lines of the last command's standard output hold the words. */
+/* How many lines of the last command's standard output contain the words. */
 static int says(const char *words)
 {
     char command[512];
@@ -104,7 +105,7 @@ static void outputs_that_cannot_be_replaced_are_found_beforehand(void)
     program_fails(0, "run job.yaml --set output.log=fifo", 5, "output.log cannot be opened");
 }
 
-/* 16384 x 16384 pixels fit into no memory that one machine of today has, on any of three ranks. */
+/* 16384 x 16384 pixels fit into no machine's memory today, on any of three ranks. */
 static void a_job_that_does_not_fit_is_refused_with_3(void)
 {
     program_fails(
@@ -154,7 +155,7 @@ static void every_number_of_ranks_writes_the_same_latents(void)
     CHECK(program_run(0, "", "run job.yaml --set output.latents=alone.h5") == 0, "%s", program_said);
     float *alone = latents_of("alone.h5", &count);
     CHECK(count == 16 * 5 * 6 * 8, "%lld numbers", (long long)count);
-    /* a team of one thread where more were asked for, and an unusable number */
+    /* one thread where more are requested, and an invalid number */
     static const char *const environments[] = {"OMP_NUM_THREADS=4 OMP_THREAD_LIMIT=1",
                                                "OMP_NUM_THREADS=2 OMP_DYNAMIC=true", "OMP_NUM_THREADS="};
     for (int e = 0; e < 3; e++) {

@@ -1,4 +1,5 @@
-/* What of a job may change between two starts and what may not, and videos that grow. Two ranks, in one process each. */
+/* Which keys of a job may change between two starts and which may not, and videos that grow. Runs on two
+ * ranks. */
 #include "jobs.h"
 
 #include "checkpoint_directory.h"
@@ -129,7 +130,8 @@ static void another_layout_of_the_same_model_goes_on(void)
     partial_free(&one);
 }
 
-/* Grows to 41 frames a job that was left so, and compares it with a fresh one. */
+/* Lets a job that was stopped after max iterations with these settings grow to 41 frames; compares it with a
+ * new one. */
 static void grows(const char *settings, int64_t max, const char *sentence)
 {
     char longer[512], off[1024];
@@ -167,13 +169,13 @@ static void a_video_may_grow(void)
     grows("teacache.mode=e0 teacache.threshold=1.0 teacache.coefficients=[1,0] teacache.start_step=1", 5,
           fresh);
     grows("diffusion_forcing.ar_step=1", 7, fresh);
-    grows("video.frames=33", 5, fresh); /* its short chunk has not begun */
+    grows("video.frames=33", 5, fresh); /* its short last chunk has not begun */
 }
 
 static void frames_behind_a_short_chunk_follow_it(void)
 {
     job_write("grow.yaml", job_growing);
-    for (int64_t max = -1; max <= 9; max += 10) { /* complete, and in the midst of the short chunk */
+    for (int64_t max = -1; max <= 9; max += 10) { /* complete, or stopped in the middle of the short chunk */
         job_shell("rm -rf grow.h5 grow.h5.checkpoint");
         struct partial_end kept = job_must("grow.yaml", "video.frames=33 checkpoint.directory=off", -1);
         struct partial_end end = job_must("grow.yaml", "video.frames=33", max);
@@ -192,7 +194,7 @@ static void frames_behind_a_short_chunk_follow_it(void)
     }
 }
 
-/* A noise file has chunks of its own, and the official result. */
+/* The noise file of a reference case has noise for every chunk. */
 static void a_video_with_noise_from_a_file_may_grow(void)
 {
     char text[2048];
@@ -245,7 +247,7 @@ int main(int argc, char **argv)
     setenv("OMPI_MCA_io", "romio321", 0);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
     MPI_Comm_rank(MPI_COMM_WORLD, &job_rank);
-    test_folder(); /* collective at first */
+    test_folder(); /* collective on its first call */
     RUN(a_changed_key_is_named_with_both_values);
     RUN(changed_contents_are_named);
     RUN(another_model_is_named);

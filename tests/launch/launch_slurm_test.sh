@@ -1,7 +1,8 @@
 #!/bin/bash
-# The sbatch templates of launch/cluster under a Slurm of our own, a controller and two nodes on this machine. A noticed job
-# ends with 75, goes back into the queue and continues to the bits of an undisturbed run; one that fails, or was requeued as
-# often as it may, does not. All processes live in a PID namespace and end with it. Arguments: reel-mpirun, reel.
+# The sbatch templates of launch/cluster under a private Slurm, with a controller and two nodes on this
+# machine. A job that gets a notice ends with 75, is requeued and continues to the bits of an undisturbed run.
+# A job that fails, or was requeued as often as allowed, is not requeued. All processes live in a PID
+# namespace and end with it. Arguments: reel-mpirun, reel.
 set -uo pipefail
 export PATH=$PATH:/usr/sbin:/sbin
 mpirun=$1
@@ -27,7 +28,7 @@ fail() {
     exit 1
 }
 
-# eventually SECONDS COMMAND...: whether the command succeeds in time.
+# eventually SECONDS COMMAND...: whether the command succeeds within this time.
 eventually() {
     local end=$((SECONDS + $1))
     shift
@@ -37,17 +38,18 @@ eventually() {
     done
 }
 
-# --- a Slurm of one controller and two nodes -------------------------------------------------------------------------
+# --- a Slurm of one controller and two nodes ---
 unset "${!SLURM@}" "${!SBATCH@}"
 export SLURM_CONF=$folder/slurm.conf
 export OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_oob_tcp_if_include=lo
-export OMPI_MCA_btl_vader_backing_directory=$folder # what killed ranks leave goes with it
+export OMPI_MCA_btl_vader_backing_directory=$folder # files of killed ranks are removed with the folder
 port=$((20000 + RANDOM % 10000))
 hostname reel-control
 mkdir "$folder/state" "$folder/reel-1" "$folder/reel-2"
 touch "$folder"/gpu{0..7}
-chmod 755 "$folder" # munge wants its socket reachable for all
-# cred_expire is also how long a requeued job waits at least. TmpFS: both nodes share /tmp, and pmix wants it per node.
+chmod 755 "$folder" # munge requires that all users reach its socket
+# cred_expire is also the least time that a requeued job waits. TmpFS: both nodes share /tmp, and pmix needs a
+# folder per node.
 cat >"$SLURM_CONF" <<EOF
 ClusterName=reel
 SlurmctldHost=reel-control(127.0.0.1)
@@ -77,8 +79,9 @@ PartitionName=high Nodes=reel-[1-2] PriorityTier=2
 EOF
 echo "Name=gpu File=$folder/gpu[0-7]" >"$folder/gres.conf"
 (umask 077 && head -c 128 /dev/urandom >"$folder/munge.key")
-munged --foreground --socket="$folder/munge.socket" --key-file="$folder/munge.key" --pid-file="$folder/munge.pid" \
-    --seed-file="$folder/munge.seed" --log-file="$folder/munge.log" &>"$folder/munge.said" &
+munged --foreground --socket="$folder/munge.socket" --key-file="$folder/munge.key" \
+    --pid-file="$folder/munge.pid" --seed-file="$folder/munge.seed" --log-file="$folder/munge.log" \
+    &>"$folder/munge.said" &
 eventually 10 [ -S "$folder/munge.socket" ] || fail "munged does not start"
 slurmctld -D &>/dev/null &
 for node in reel-1 reel-2; do
@@ -87,7 +90,7 @@ done
 nodes_are_idle() { [ "$(sinfo --noheader --format=%D/%T --partition=low 2>/dev/null)" = 2/idle ]; }
 eventually 30 nodes_are_idle || fail "Slurm does not start"
 
-# --- jobs ------------------------------------------------------------------------------------------------------------
+# --- jobs ---
 cd "$(dirname "$mpirun")/.." || exit 1
 export REEL=$reel
 cat >"$folder/job.yaml" <<EOF
@@ -104,14 +107,15 @@ sed 's/frames: 33/frames: 34/' "$folder/job.yaml" >"$folder/wrong.yaml"
 submit() {
     name=$1
     id=$(sbatch --parsable --output="$folder/$name.said" "${@:3}" "$folder/$2" \
-        --set "output.latents=$folder/$name.h5" --set "output.log=$folder/$name.jsonl") || fail "$name: not accepted"
+        --set "output.latents=$folder/$name.h5" --set "output.log=$folder/$name.jsonl") ||
+        fail "$name: not accepted"
 }
 field() { scontrol --oneliner show job "$id" | grep -o "\b$1=[^ ]*" | cut -d = -f 2; }
 is() { [ "$(field "$1")" = "$2" ]; }
 steps() { grep -os '"event":"step","chunk":0,"iteration":[0-9]*' "$folder/$name.jsonl"; }
 made() { [ "$(steps | wc -l)" -ge "$1" ]; }
 under_way() { eventually 120 made $(($(steps | wc -l) + 5)) || fail "$name: no steps"; }
-# At most one step was made twice: the one that a notice cut short.
+# At most one step was made twice: the one that a notice interrupted.
 went_on() { [ $(($(steps | wc -l) - $(steps | sort -u | wc -l))) -le 1 ] || fail "$name: it began anew"; }
 preempt() { sbatch --partition=high --nodes=2 --exclusive --output=/dev/null --wrap 'sleep 1' >/dev/null; }
 requeued() { eventually "$1" is Restarts 1 || fail "$name: not requeued"; }
@@ -125,7 +129,7 @@ ended() {
     echo "$name: $SECONDS s"
 }
 
-# The job went on to its end, and to the reference's bits.
+# The job continued to its end and has the reference's bits.
 continued() {
     ended COMPLETED 0:0 1
     went_on
@@ -149,7 +153,7 @@ preempt
 requeued 60
 continued
 
-# Slurm sends the signal up to a minute before these 150 s.
+# Slurm sends the signal at most a minute before these 150 s.
 submit mpirun-out-of-time long.yaml "${two[@]}" --time=3 --signal=B:USR1@150 launch/cluster/mpirun.sbatch
 requeued 90
 under_way

@@ -1,4 +1,4 @@
-/* What a run shows: a bar that fits the terminal, and contact sheets whose colours are those of the fit. */
+/* What a run shows: a progress bar that fits the terminal, and contact sheets in the colours of the fit. */
 #include "log.h"
 #include "preview.h"
 #include "progress.h"
@@ -62,7 +62,7 @@ static void the_log_says_what_loading_was_for_every_rank(void)
     struct reel_event event = loading_of(136);
     snprintf(path, sizeof path, "%s/log.jsonl", test_folder());
     CHECK(reel_log_open(&log, path) == REEL_OK, "%s", reel_error_here()->cause);
-    reel_log_event(&log, &event); /* not worth a line */
+    reel_log_event(&log, &event); /* too minor for a line */
     event = (struct reel_event){
         .kind = REEL_EVENT_WEIGHTS, .bytes = 4000, .seconds = 4, .loaded = loaded, .ranks = 2};
     reel_log_event(&log, &event);

@@ -1,5 +1,5 @@
 #!/bin/bash
-# A rank that is stopped ends all ranks in time, with one message and exit code 12. Arguments: reel-mpirun, reel.
+# A stopped rank makes all ranks end in time, with one message and exit code 12. Arguments: reel-mpirun, reel.
 set -uo pipefail
 mpirun=$1
 reel=$2
@@ -14,7 +14,7 @@ output: {latents: out.h5}
 EOF
 fail() { echo "$1"; cat "$folder/said"; exit 1; }
 
-# The process of a rank of our mpirun, once its job is on its way.
+# The process id of a rank of this mpirun, once the job is running.
 process_of() {
     local process
     for process in $(pgrep -f "$folder/job.yaml"); do
@@ -42,7 +42,7 @@ for stopped in 0 2; do
     [ $code = 12 ] || fail "rank $stopped is stopped: exit $code, expected 12"
     [ $((SECONDS - began)) -le 20 ] || fail "rank $stopped is stopped: it took $((SECONDS - began)) s to end"
     [ "$(grep -c 'reel: error: ' "$folder/said")" = 1 ] || fail "rank $stopped is stopped: not one message"
-    grep -q "made no progress for 2 s (communication.timeout_s) while sampling chunk 0, iteration" "$folder/said" ||
-        fail "rank $stopped is stopped: another message"
+    grep -q "made no progress for 2 s (communication.timeout_s) while sampling chunk 0, iteration" \
+        "$folder/said" || fail "rank $stopped is stopped: another message"
     [ -z "$(pgrep -f "$folder/job.yaml")" ] || fail "rank $stopped is stopped: processes are left"
 done

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""From words and pictures to a video file, with small random models and a reel of two ranks in between.
+"""From words and pictures to a video file, with small random models and reel on two ranks in between.
 
 workflow_test.py REEL SOURCE: the program under test and the root of the source tree.
 """
@@ -17,7 +17,7 @@ REEL, SOURCE = (os.path.abspath(argument) for argument in sys.argv[1:3])
 sys.path.insert(0, os.path.join(SOURCE, "launch/python"))
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-os.environ["OMP_NUM_THREADS"] = "1"  # more threads only get in each other's way in models this small
+os.environ["OMP_NUM_THREADS"] = "1"  # with models this small, more threads only slow each other down
 sys.dont_write_bytecode = True
 
 import h5py  # noqa: E402
@@ -82,10 +82,10 @@ def make_model(folder, text_width):
             tie_word_embeddings=False,
         )
     )
-    for parameter in text.parameters():  # biases by distance as large as what they are added to
+    for parameter in text.parameters():  # biases by distance as large as the values that they are added to
         parameter.data.normal_(0, 0.5)
     weights = {name: tensor.clone() for name, tensor in text.state_dict().items()}
-    del weights["encoder.embed_tokens.weight"]  # released files hold the embedding once, under this name
+    del weights["encoder.embed_tokens.weight"]  # released files store the embedding once, under this name
     text.save_pretrained(os.path.join(folder, "text_encoder"))
     save_file(weights, os.path.join(folder, "text_encoder", "model.safetensors"), metadata={"format": "pt"})
     vae = AutoencoderKLWan(base_dim=8, z_dim=16, dim_mult=[1, 2, 2, 2], num_res_blocks=1)
@@ -132,7 +132,7 @@ def script(name, *arguments):
 
 
 def refused(main, code, words, *arguments):
-    """In this process: exit code, and one line that has those words."""
+    """Runs a program in this process; checks the exit code, and that one line has these words."""
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
         found = main(list(map(str, arguments)))
@@ -159,11 +159,11 @@ def reel(folder, ranks, **sections):
     assert done.returncode == 0, f"reel run: {done.returncode}\n{done.stderr}"
 
 
-# What must hold.
+# The tests.
 
 
 def words_become_what_the_encoder_gives_them_when_padded(folder, words, weights):
-    """The official way: 512 tokens, a mask, and what lies behind the mask cut off."""
+    """Compares with the official way: 512 tokens, a mask, and everything behind the mask cut off."""
     output = os.path.join(folder, "prompt.safetensors")
     script(
         "embed_prompt.py",
@@ -211,7 +211,7 @@ def tokens_are_found_under_either_name(folder, weights):
 
 
 def latents_are_the_normalised_mean(folder, vae):
-    """And a second script's run makes the end."""
+    """encode_latents gives the mean of the VAE's distribution, normalised."""
     mean, std = (
         torch.tensor(values).view(1, 16, 1, 1, 1)
         for values in (vae.config.latents_mean, vae.config.latents_std)
@@ -245,7 +245,7 @@ def pictures_are_cut_about_their_centre():
 
 
 def decoding_by_frames_is_decoding_at_once(folder, vae):
-    """In one piece, and in tiles, small ones here: two by two."""
+    """Decodes whole, and in tiles; the tiles are small here, two by two."""
     torch.manual_seed(1)
     z = torch.randn(16, 3, 8, 11)
     autoencoder_module.TILE, autoencoder_module.STRIDE = 8, 6
@@ -262,12 +262,12 @@ def decoding_by_frames_is_decoding_at_once(folder, vae):
         found = torch.cat(list(autoencoder.decode(z.unbind(1), tiled)), dim=1)
         assert close(found, expected), tiled
         answers.append(found)
-    assert not close(answers[0], answers[1])  # else the tiles were none
+    assert not close(answers[0], answers[1])  # otherwise there were no tiles
     return autoencoder
 
 
 def probe(path):
-    """Width, height, frames and frames per second, and the pictures."""
+    """Returns width, height, frames, frames per second, and the pictures."""
     frames = imageio_ffmpeg.read_frames(path)
     meta = next(frames)
     width, height = meta["size"]
@@ -276,7 +276,7 @@ def probe(path):
 
 
 def brightness_error(pictures, expected):
-    """Colour is stored at half the resolution, brightness as it is."""
+    """The error of brightness alone, because colour is stored at half the resolution."""
     return numpy.abs((pictures - expected) @ numpy.array([0.2126, 0.7152, 0.0722])).mean()
 
 
@@ -306,7 +306,7 @@ def a_video_is_made_and_can_be_watched(folder, autoencoder, prompt, start):
 
 
 def a_video_can_go_on(folder, video):
-    """Its last frames become a prefix."""
+    """The video's last frames become a prefix."""
     output = os.path.join(folder, "more.safetensors")
     arguments = ["--model", folder, "--width", 64, "--height", 48, "-o", output, "--video", video]
     with contextlib.redirect_stdout(io.StringIO()):
@@ -337,7 +337,7 @@ def what_the_last_layer_but_one_sees(folder, picture):
 
 
 def a_picture_comes_to_life(folder):
-    """Image-to-video: clip_fea and y, of a width of text that the small i2v model has."""
+    """Image-to-video: clip_fea and y, with the text width of the small i2v model."""
     make_model(folder, 32)
     make_eyes(folder)
     picture = os.path.join(folder, "start.png")
@@ -418,7 +418,7 @@ def a_video_that_is_not_finished_is_decoded_on_demand(folder, latents):
 
 
 def mistakes_are_one_sentence(folder):
-    """Words in capitals stand for what is in front of the table."""
+    """In the table, words in capitals stand for the values that are defined before it."""
     embed, encode, decode = embed_prompt.main, encode_latents.main, decode_video.main
     stands_for = {
         "OUT": f"-o {folder}/none.safetensors",

@@ -18,7 +18,7 @@ static const struct reel_workload work = {.H = 34,
                                           .embedding_rows = 31,
                                           .number_bytes = 2};
 
-/* A GPU of that much memory, eight of them a host. */
+/* GPUs of that much memory, eight per host. */
 static struct reel_machine gpus(double gigabytes)
 {
     return (struct reel_machine){.device = {.gemm_rate = 660e12,
@@ -117,14 +117,15 @@ static void explicit_ways_are_kept(void)
           "one rank holds what it would gather");
 }
 
-/* Where Ulysses is nearly as fast as a ring, the numbers of one rank decide; where heads do not go round, speed does. */
+/* If Ulysses is nearly as fast as a ring, it is chosen because its bits are those of one rank. If the heads
+ * do not divide evenly, speed decides. */
 static void the_bits_of_one_rank_are_worth_a_tenth(void)
 {
     struct reel_mesh mesh = chosen("skyreels-v2-df-14b", leave_it_to_reel, 8, 80).mesh;
     CHECK(mesh.ring == 1 && mesh.tensor == 1, "8 ranks: ring %lld, tensor %lld", (long long)mesh.ring,
           (long long)mesh.tensor);
-    mesh = chosen("skyreels-v2-df-14b", leave_it_to_reel, 36, 80)
-               .mesh; /* 18 ways of 40 heads: 3 where 2.2 would do */
+    /* 40 heads over 18 ranks: the largest part has 3, the average 2.2 */
+    mesh = chosen("skyreels-v2-df-14b", leave_it_to_reel, 36, 80).mesh;
     CHECK(mesh.ring > 1 || mesh.tensor > 1, "36 ranks: ulysses %lld", (long long)mesh.ulysses);
 }
 
@@ -145,8 +146,8 @@ static void the_choice_is_fast_and_the_same_every_time(void)
               "%lld ranks", (long long)counts[c]);
         const struct reel_candidate *taken = &candidates.at[candidates.chosen];
         CHECK(memcmp(&taken->mesh, &a.mesh, sizeof a.mesh) == 0, "the list says another");
-        int moves =
-            taken->mesh.ring == 1 && taken->mesh.tensor == 1; /* the bits of one rank may cost a tenth */
+        /* a mesh with the bits of one rank may take a tenth longer */
+        int moves = taken->mesh.ring == 1 && taken->mesh.tensor == 1;
         for (int64_t i = 0; i < candidates.fitting; i++)
             CHECK(taken->seconds <= (moves ? 1.021 * 1.1 : 1.021) * candidates.at[i].seconds ||
                       candidates.at[i].mesh.gathered,

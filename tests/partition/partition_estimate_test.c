@@ -29,7 +29,8 @@ static struct reel_plan plan_of(const char *preset, const struct reel_workload *
 
 static const struct reel_mesh alone = {1, 1, 1, 1, 0};
 
-/* Totals of one forward with its prompt and a timestep per frame; attention share in percent. */
+/* The published FLOPs of one forward pass with its prompt and a timestep per frame, and the share of
+ * self-attention in percent. */
 static void one_rank_computes_the_published_flops(void)
 {
     static const struct {
@@ -71,7 +72,7 @@ static void an_image_adds_its_keys_and_values(void)
     CHECK(fabs(more - (1686.4 - 1678.4)) < 0.1, "%.2f TFLOP more", more);
 }
 
-/* The ranks of a branch share its work: nothing is computed twice, with uneven parts or causal blocks. */
+/* The FLOPs of the ranks of a branch add up to those of one rank, even with uneven parts or causal blocks. */
 static void ranks_share_the_work_exactly(void)
 {
     static const struct reel_mesh meshes[] = {{1, 1, 8, 1, 0}, {1, 8, 1, 1, 1}, {1, 1, 1, 8, 0},
@@ -100,7 +101,7 @@ static void causal_blocks_leave_out_what_lies_ahead(void)
     struct reel_workload work = work_of(34, 60, 25, 1);
     struct reel_plan plan = plan_of("skyreels-v2-df-14b", &work, alone);
     double L = 25 * 34 * 60, all = reel_flops_iteration(&plan, 0, 25).attention;
-    plan.work.causal_block = 5; /* five blocks: (5 + 1) / (2 x 5) of the pairs */
+    plan.work.causal_block = 5; /* five blocks: (5 + 1) / (2 x 5) of all pairs of query and key */
     double causal = reel_flops_iteration(&plan, 0, 25).attention;
     CHECK(all - causal == 40 * 4 * 5120 * (L * L / 10 * 4), "%g FLOPs less", all - causal);
 }
@@ -129,15 +130,15 @@ static void seconds_are_the_sum_of_their_parts(void)
     CHECK(fabs(e.seconds - e.gemm - e.attention - e.passes) < 1e-9 * e.seconds, "%g s", e.seconds);
 }
 
-/* Nine ranks, eight a host: the ninth has no peer on its own, and the others wait for it. */
+/* Nine ranks, eight per host: the ninth has no peer on its host, and the others wait for it. */
 static void links_between_hosts_are_slower(void)
 {
     struct reel_workload work = work_of(34, 60, 25, 1);
     struct reel_plan plan = plan_of("skyreels-v2-df-14b", &work, (struct reel_mesh){1, 1, 9, 1, 0});
-    struct reel_machine together = machine_of(9), apart = machine_of(8), baseline_each = machine_of(1);
+    struct reel_machine together = machine_of(9), apart = machine_of(8), one_rank_each = machine_of(1);
     double near = reel_estimate_iteration(&plan, &together, 25).waiting;
     double far = reel_estimate_iteration(&plan, &apart, 25).waiting;
-    double farthest = reel_estimate_iteration(&plan, &baseline_each, 25).waiting;
+    double farthest = reel_estimate_iteration(&plan, &one_rank_each, 25).waiting;
     CHECK(fabs(far - 10 * near) < 1e-6 * far && far == farthest, "%g s near, %g s far, %g s apart", near, far,
           farthest);
 }

@@ -1,8 +1,9 @@
-/* A checkpoint's pieces cover every tensor once, and portions of a piece are those of the plan. */
+/* Load units cover every tensor of a model once, and the portions that ranks take of them are those of the
+ * plan. */
 #include "load_units.h"
 #include "test.h"
 
-/* Elements of a list, in which the rows of a tensor follow each other. */
+/* The elements of all load units; CHECKs that the rows of a tensor follow each other. */
 static int64_t elements_of(const struct reel_load_units *units)
 {
     int64_t elements = 0, wrong = 0;
@@ -64,7 +65,8 @@ static void small_tensors_are_read_together(void)
     reel_load_units_free(&units);
 }
 
-/* Every rank gets, from all pieces, what its plan says: no more, and no less but for what aligns tensors. */
+/* From all load units, every rank gets its part of the plan: no more, and no less but for the padding that
+ * aligns tensors. */
 static void portions_fill(struct reel_workload work)
 {
     struct reel_model model;

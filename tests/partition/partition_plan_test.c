@@ -1,4 +1,4 @@
-/* What the plan promises for 72 ranks can be asked on one. */
+/* The guarantees of the plan for many ranks, checked in one process. */
 #include "plan.h"
 #include "test.h"
 #include "traffic.h"
@@ -51,7 +51,7 @@ static const char *const uncut[] = {"patch_embedding.weight",
                                     "blocks.0.norm3.bias",
                                     "blocks.0.ffn.2.bias"};
 
-/* And those that make the table of timesteps and are not kept. */
+/* The tensors that compute the table of timestep embeddings, and are then freed. */
 static const char *const freed[] = {
     "time_embedding.0.weight", "time_embedding.0.bias",    "time_embedding.2.weight",
     "time_embedding.2.bias",   "time_projection.1.weight", "time_projection.1.bias",
@@ -71,7 +71,7 @@ static int is_among(const char *name, const char *const *names, size_t count)
     return 0;
 }
 
-/* SkyReels-V2 DF 14B, or I2V. */
+/* The model SkyReels-V2 DF 14B, or its I2V variant. */
 static struct reel_model model_of(int image)
 {
     struct reel_model model;
@@ -84,7 +84,7 @@ static struct reel_model model_of(int image)
     return model;
 }
 
-/* Every plan of a model and a number of ranks, resident and gathered. */
+/* Calls see with every plan of a model and a number of ranks, resident and gathered. */
 static void for_every_mesh(const struct reel_model *model, int64_t ranks,
                            void (*see)(const struct reel_plan *))
 {
@@ -114,7 +114,7 @@ static void on_every_mesh(void (*see)(const struct reel_plan *))
     for (size_t r = 0; r < sizeof rank_counts / sizeof rank_counts[0]; r++)
         for_every_mesh(&text, rank_counts[r], see);
     for_every_mesh(&image, 24, see);
-    /* the small model of the tests that run, where the ledger is held to the plan */
+    /* the small model with which other tests run, and compare the memory in use with the plan */
     struct reel_model tiny;
     reel_model_preset("tiny", &tiny);
     for (int64_t ranks = 1; ranks <= 8; ranks++)
@@ -148,14 +148,15 @@ static void cuts_within_cuts_cover_everything_and_are_as_even_as_one(void)
     on_every_mesh(see_cuts);
 }
 
-/* Columns of the feed-forward on a part of the tensor axis at most: whole sixteens of it. */
+/* The maximum of feed-forward columns on a part of the tensor axis: a multiple of 16 if their total is
+ * one. */
 static int64_t inner_max(const struct reel_model *m, int64_t tensor)
 {
     return m->ffn % 16 == 0 ? 16 * ceiling(m->ffn / 16, tensor) : ceiling(m->ffn, tensor);
 }
 
-/* The most bytes of all kept global tensors, and of a block, on a part of the tensor axis: cut tensors
- * by whole heads or by the feed-forward's columns, the uncut ones listed above. */
+/* The maximum of bytes, on a part of the tensor axis, of all kept global tensors and of a block. Cut tensors
+ * count by whole heads or by columns of the feed-forward, and the uncut ones listed above as a whole. */
 static void weight_bounds(const struct reel_plan *plan, int64_t *globals, int64_t *block)
 {
     const struct reel_model *m = &plan->model;
@@ -257,7 +258,8 @@ static struct reel_plan plan_of(const char *preset, const struct reel_workload *
     return plan;
 }
 
-/* What makes the table of timesteps lies in the device's block from the weights on, and nothing of the host's is there. */
+/* The work that computes the table of timestep embeddings fits into the device's buffers from REEL_WEIGHTS
+ * on. The host's buffers do not count. */
 static void the_start_has_room_in_the_memory_of_the_device(void)
 {
     struct reel_model model;
@@ -265,7 +267,7 @@ static void the_start_has_room_in_the_memory_of_the_device(void)
     struct reel_mesh mesh = {.cfg = 1, .ring = 1, .ulysses = 1, .tensor = 4};
     int64_t bytes[REEL_BUFFERS], starts = 0;
     reel_model_preset("skyreels-v2-df-1.3b", &model);
-    model.layers = 1; /* wide and shallow, with a video that is long and small */
+    model.layers = 1; /* a wide and shallow model, with a video of many small frames */
     for (int64_t frames = 1; frames <= 1 << 14; frames *= 2) {
         struct reel_workload work = {.H = 8,
                                      .W = 8,
@@ -297,7 +299,8 @@ static void the_embedding_is_a_row_per_timestep(void)
     CHECK(bytes == 31 * 143360, "%lld bytes", (long long)bytes);
 }
 
-/* Expanded, e and e0 and TeaCache's clone of its signal are this rank's tokens, cut by every axis but cfg; residuals too. */
+/* With expanded embeddings, e, e0 and TeaCache's copy of its signal hold this rank's tokens, which every axis
+ * but cfg cuts; so do residuals. */
 static void expanded_embeddings_are_cut_like_the_tokens(void)
 {
     static const struct reel_mesh meshes[] = {
@@ -340,7 +343,7 @@ static void every_buffer_counts_in_one_category(void)
     reel_plan_table(&plan, 2, bytes);
     for (int b = 0; b < REEL_BUFFERS; b++)
         seen[reel_buffer_memory(&plan, (enum reel_buffer)b)] += bytes[b];
-    /* all parameters but those of the timesteps, each tensor rounded up to a unit */
+    /* all parameters but those freed, each tensor rounded up to a unit */
     int64_t kept = 4 * (1435525696LL - 2755584 - 14164992 - 16528896);
     CHECK(seen[REEL_MEMORY_WEIGHTS] >= kept && seen[REEL_MEMORY_WEIGHTS] <= kept + 4 * 830 * REEL_LAYOUT_UNIT,
           "weights %lld", (long long)seen[REEL_MEMORY_WEIGHTS]);

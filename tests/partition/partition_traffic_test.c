@@ -1,5 +1,4 @@
-/* The bytes that a mesh sends are those of the formulas in traffic.h, and come to the known figures at
- * 14B. */
+/* The bytes that a mesh sends are those of the formulas in traffic.h, and match the known figures at 14B. */
 #include "test.h"
 #include "traffic.h"
 
@@ -85,7 +84,7 @@ static void keys_that_no_query_sees_are_not_sent(void)
     struct reel_workload work = one_branch();
     int64_t all[REEL_TRAFFIC_CLASSES], first[REEL_TRAFFIC_CLASSES], last[REEL_TRAFFIC_CLASSES];
     sent_by(0, (struct reel_mesh){1, 7, 1, 1, 0}, &work, all);
-    work.causal_block = 3; /* seven blocks, one a segment: everybody sees those before it */
+    work.causal_block = 3; /* seven blocks, one per segment: every segment sees those before it */
     sent_by(0, (struct reel_mesh){1, 7, 1, 1, 0}, &work, first);
     sent_by(6, (struct reel_mesh){1, 7, 1, 1, 0}, &work, last);
     CHECK(first[REEL_TRAFFIC_KEYS] == all[REEL_TRAFFIC_KEYS], "the first segment is seen by all");

@@ -1,5 +1,5 @@
-/* One forward pass is the official one, in every layout of the weights, and the same bits on any number of
- * ranks. The first argument is words of: whole, funneled, shadow, cuda, nccl, bf16. */
+/* One forward pass gives the official result with every layout of the weights, and the same bits on any
+ * number of ranks. The first argument may contain the words whole, funneled, shadow, cuda, nccl, bf16. */
 #include "gpus.h"
 #include "fixture.h"
 #include "test.h"
@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int ranks, whole; /* whole: every case on every mesh, not a covering part */
-/* Of what runs on all ranks, and of the one rank that it is compared with: what computes on memory that the
- * host cannot read has the bits of what computes on memory that it can. */
+static int ranks, whole; /* whole: every case on every mesh, else a covering subset */
+/* The operations on all ranks, and those of the single rank that they are compared with. Operations on memory
+ * that the host cannot read must give the same bits as those on host memory. */
 static const struct reel_ops *ops = &reel_ops_cpu, *ops_of_one = &reel_ops_cpu;
-static int over_nccl; /* what a device has moves over NCCL */
-/* What the official output, and one rank where sums have another order, may differ by: in fp32 or bf16. */
+static int over_nccl; /* whether device memory is exchanged over NCCL */
+/* Bounds of the relative error: against the official output, and against one rank where sums have another
+ * order. They depend on fp32 or bf16. */
 static double from_official = 1e-5, from_one_rank = 1e-6;
 
 static void agrees(const char *what, const float *found, const float *expected, int64_t count, double bound)
@@ -27,7 +28,7 @@ static void agrees(const char *what, const float *found, const float *expected, 
     free(perturbed);
 }
 
-/* Against one rank: bit for bit where data only moves, else within what sums in another order may cost. */
+/* Compares with one rank: bit for bit where data only moves, else within what another order of sums costs. */
 static void equals_one_rank(const char *what, const struct reel_mesh *mesh, const struct fixture *one,
                             const struct fixture *all)
 {
@@ -41,7 +42,7 @@ static void equals_one_rank(const char *what, const struct reel_mesh *mesh, cons
     test_measured(fixture_fp8 ? "one-rank-fp8" : "one-rank", error, from_one_rank);
 }
 
-/* What a rig has held and sent after its prompts and that many iterations is what was planned. */
+/* What a fixture has held and sent, after its prompts and this many iterations, is what was planned. */
 static void held_and_sent_as_planned(const struct fixture *fixture, const char *what, int iterations)
 {
     int64_t table[REEL_BUFFERS], held[REEL_MEMORIES] = {0}, sent[REEL_TRAFFIC_CLASSES] = {0},
@@ -58,7 +59,7 @@ static void held_and_sent_as_planned(const struct fixture *fixture, const char *
     for (int i = 0; i < iterations; i++)
         reel_traffic_iteration(&fixture->plan, me,
                                (struct reel_iteration){fixture->plan.work.window_frames, 1}, sent);
-    sent[REEL_TRAFFIC_VELOCITY] = 0; /* the sampler's */
+    sent[REEL_TRAFFIC_VELOCITY] = 0; /* the sampler sends it, not the forward */
     for (int p = 0; p < REEL_TRAFFIC_CLASSES; p++)
         CHECK(sent[p] == reel_comm_sent(&fixture->comm, (enum reel_traffic_class)p),
               "%s: %s: %lld bytes planned, %lld sent", what,
@@ -66,7 +67,7 @@ static void held_and_sent_as_planned(const struct fixture *fixture, const char *
               (long long)reel_comm_sent(&fixture->comm, (enum reel_traffic_class)p));
 }
 
-/* The forward of a case in one layout and on one mesh: against the official output, and against one rank. */
+/* Runs the forward of a case in one layout on one mesh; compares with the official output and one rank. */
 static void forward_holds_on(const struct reel_mesh *mesh, const char *what, const char *path,
                              struct reference_file *inputs, const struct fixture *one)
 {
@@ -92,7 +93,7 @@ static void forward_holds_on(const struct reel_mesh *mesh, const char *what, con
     fixture_close(&all);
 }
 
-/* The forward of a case in one layout, on meshes of these ranks. */
+/* Runs the forward of a case in one layout on meshes of all ranks. */
 static void forward_holds(const char *folder, const char *layout, const char *name)
 {
     char path[512], file[512], what[1024];
@@ -100,7 +101,7 @@ static void forward_holds(const char *folder, const char *layout, const char *na
     snprintf(file, sizeof file, "%s/%s.safetensors", folder, name);
     snprintf(what, sizeof what, "%s with %s/%s", name, folder, layout);
     struct reference_file *inputs = reference_open_named(file);
-    static int64_t turn; /* which mesh comes next, over all cases: all are covered */
+    static int64_t turn; /* which mesh comes next; counts over all cases, so that all meshes are covered */
     struct reel_mesh meshes[MESHES_MAX];
     struct fixture one;
     CHECK(fixture_open(&one, MPI_COMM_SELF, path, inputs, 1, &fixture_alone, NULL), "%s",
@@ -114,8 +115,9 @@ static void forward_holds(const char *folder, const char *layout, const char *na
     reference_close(inputs);
 }
 
-/* A timestep for every token: the same bits as one a frame where they agree, others where one token differs; and the
- * same with rows and with the expanded embedding, which never is more than this rank's tokens. */
+/* A timestep for every token gives the same bits as one for every frame where they agree, and other bits
+ * where one token differs. The layouts rows and expanded give the same bits; the expanded embedding holds no
+ * more than this rank's tokens. */
 static void every_token_may_have_a_timestep_of_its_own(void)
 {
     char path[512];
@@ -189,7 +191,7 @@ static void every_forward_in_every_layout_is_the_official_one(void)
     forward_holds("tiny-i2v", "diffusers", "forward-i2v");
 }
 
-/* diffusers' own transformer, in double precision, on weights in its own naming. */
+/* Against diffusers' own transformer, in double precision, on weights with its own names. */
 static void every_forward_of_diffusers_is_ours(void)
 {
     forward_holds("diffusers/tiny-df", "../../tiny-df/diffusers", "forward-df");
@@ -198,7 +200,7 @@ static void every_forward_of_diffusers_is_ours(void)
     forward_holds("diffusers/tiny-i2v", "../../tiny-i2v/diffusers", "i2v.inputs");
 }
 
-/* What the forward shows on its way, with the tokens that this rank has. */
+/* What the forward's hook has shown so far, with the tokens of this rank. */
 struct seen {
     struct reference_file *inputs;
     int64_t first; /* token of this rank's first row */
@@ -236,7 +238,7 @@ static void intermediate_results_are_the_official_ones(void)
           reel_error_here()->cause);
     fixture_forward(&fixture, seen.inputs);
     CHECK(seen.blocks == 5, "%d intermediate results were seen", seen.blocks);
-    /* a row of the table per distinct timestep, ascending; the case's frames descend */
+    /* the table has a row for each distinct timestep, ascending; the case's frames descend */
     const int64_t *timesteps = reference_data(seen.inputs, "timesteps", REEL_I64);
     const float *e = reference_data(seen.inputs, "expected.e", REEL_F32);
     const float *e0 = reference_data(seen.inputs, "expected.e0", REEL_F32);
@@ -250,7 +252,7 @@ static void intermediate_results_are_the_official_ones(void)
     reference_close(seen.inputs);
 }
 
-/* Weights that stay fp8: near what they were rounded from, and one rank's numbers on every mesh. */
+/* Weights that stay fp8 give results near those of the unrounded weights, and one rank's on every mesh. */
 static void weights_of_fp8_are_near_and_the_same_on_every_mesh(void)
 {
     struct reference_file *inputs = reference_open_named("tiny-df/forward-df.safetensors");
@@ -266,7 +268,7 @@ static void weights_of_fp8_are_near_and_the_same_on_every_mesh(void)
     fixture_forward(&one, inputs);
     double error = test_relative_error(one.velocity, wide.velocity, one.outputs);
     CHECK(error > 5e-3 && error < 1e-1, "fp8 is %g from fp32", error);
-    from_one_rank = 5e-2; /* a sum in another order is rounded to another fp8 number now and then */
+    from_one_rank = 5e-2; /* a sum in another order is now and then rounded to another fp8 value */
     int64_t count = meshes_of(ranks, 2, one.files.model.heads, meshes);
     for (int64_t m = 0; m < count; m++) {
         CHECK(fixture_open(&all, MPI_COMM_WORLD, "synthetic:tiny", inputs,
@@ -294,7 +296,7 @@ static void run_those_that_look_inside(void)
     RUN(a_mesh_that_leaves_a_rank_without_a_head_is_refused);
 }
 
-/* Collective. Where the words say; 0: there is none. */
+/* Collective. Chooses the device that the words name; returns 0 where this machine has none. */
 static int take_place(const char *words)
 {
     over_nccl = strstr(words, "nccl") != NULL;
@@ -308,7 +310,8 @@ static int take_place(const char *words)
 
 int main(int argc, char **argv)
 {
-    /* "funneled": MPI for one thread only, as where no other can be had: nothing overlaps, and no bit differs */
+    /* "funneled": only one thread may call MPI, as on systems that offer no more; nothing overlaps, and no
+     * bit differs */
     const char *words = argc > 1 ? argv[1] : "";
     int level, funneled = strcmp(words, "funneled") == 0;
     MPI_Init_thread(&argc, &argv, funneled ? MPI_THREAD_FUNNELED : MPI_THREAD_MULTIPLE, &level);

@@ -1,5 +1,5 @@
-/* A job that is left anywhere and goes on, on any number of ranks, ends with the bits of one that was never left. Four ranks,
- * of which each piece of a job takes some. */
+/* A job that is stopped anywhere and resumed, on any number of ranks, ends with the bits of a job that was
+ * never stopped. Runs on four ranks, of which each partial run uses some. */
 #include "case.h"
 #include "gpus.h"
 #include "partial_run.h"
@@ -14,15 +14,15 @@ enum { RANKS = 4 };
 
 static int me, whole;
 static struct reel_device elsewhere = {.ops = &reel_ops_shadow, .number_bytes = 4};
-static const struct reel_device *device; /* where it computes; NULL: the CPU, in fp32 */
-static MPI_Comm first_ranks[RANKS + 1];  /* of so many ranks; MPI_COMM_NULL on the others */
+static const struct reel_device *device; /* the device; NULL: the CPU, in fp32 */
+static MPI_Comm first_ranks[RANKS + 1];  /* [n]: the first n ranks; MPI_COMM_NULL on the others */
 
-/* Meshes that only move data, by ranks: what a job may change between two pieces without a bit changing. */
+/* By number of ranks, meshes that only move data: a job may change between them without changing a bit. */
 static const char *const moving[RANKS + 1][2] = {
     {NULL}, {"1", "1"}, {"1", "2"}, {"1", "3"}, {"2", "2"} /* cfg, ulysses */
 };
 
-/* Settings of one piece. */
+/* Settings of one partial run. */
 struct settings {
     char text[8][700];
     int64_t count;
@@ -51,8 +51,8 @@ static void shell(const char *format, const char *a, const char *b)
     MPI_Barrier(MPI_COMM_WORLD);
 }
 
-/* Collective over all ranks. Runs a piece on the first so many; how it ended is everybody's, but for latents, which are
- * rank 0's. */
+/* Collective over all ranks. Makes a partial run on the first `ranks` ranks. All ranks get how it ended; only
+ * rank 0 gets the latents. */
 static void run_on(int ranks, const char *job, const char *folder, const struct settings *settings,
                    int64_t max, int64_t stop, struct partial_end *end)
 {
@@ -76,7 +76,7 @@ static void run_on(int ranks, const char *job, const char *folder, const struct 
     CHECK(me != 0 || end->status == REEL_OK, "%s on %d ranks: %s", job, ranks, end->cause);
 }
 
-/* The job file of a case, on all ranks. */
+/* Writes the job file of a case; returns its path on all ranks. */
 static const char *case_of(const char *folder, const char *name, const char *model)
 {
     static char path[600];
@@ -92,7 +92,7 @@ static const char *case_of(const char *folder, const char *name, const char *mod
     return path;
 }
 
-/* The same for a job of ours. */
+/* The same for a job with this text. */
 static const char *job_of(const char *name, const char *text)
 {
     static char path[600];
@@ -106,7 +106,7 @@ static const char *job_of(const char *name, const char *text)
     return path;
 }
 
-/* Never left, on one rank. */
+/* Runs the job on one rank without a stop. */
 static struct partial_end undisturbed(const char *job)
 {
     struct partial_end end;
@@ -115,7 +115,7 @@ static struct partial_end undisturbed(const char *job)
     return end;
 }
 
-/* What a piece on so many ranks takes: meshes, weights and embedding go round. */
+/* Settings of a partial run on this many ranks: meshes, weights and embedding change with turn. */
 static struct settings take_turns(int ranks, int64_t turn)
 {
     struct settings settings = {.count = 0};
@@ -125,7 +125,7 @@ static struct settings take_turns(int ranks, int64_t turn)
     return settings;
 }
 
-/* Left after every iteration, each time on another number of ranks. */
+/* Stops the job after every iteration, and resumes it each time on another number of ranks. */
 static void survives_every_stop(const char *job, const char *what, int64_t offset, int has_guidance)
 {
     static const int rounds[] = {1, 3, 2, 4, 2, 1, 4, 3};
@@ -158,7 +158,7 @@ static void every_iteration_of_every_kind_of_job_can_be_its_last(void)
 {
     static const struct {
         const char *folder, *name, *model;
-        int is_short; /* in the default part */
+        int is_short; /* also without "whole" */
     } cases[] = {{"tiny-df", "async", "native", 1},
                  {"tiny-df", "euler", "native", 1},
                  {"tiny-df", "teacache-e", "native", 1},
@@ -214,7 +214,7 @@ static void every_stop_of_one_rank_is_survived_with_teacache_and_noise_of_genera
         survives_every_stop(job, "TeaCache and addnoise", offset, 1);
 }
 
-/* Begun on N ranks, left after some iterations, and gone on on M. */
+/* Begins the job on `from` ranks, stops it after max iterations, and resumes it on `to` ranks. */
 static void goes_on(const char *job, int from, const struct settings *began, int to,
                     const struct settings *goes, int64_t max, const struct partial_end *one, double bound)
 {
@@ -222,7 +222,7 @@ static void goes_on(const char *job, int from, const struct settings *began, int
     struct partial_end end;
     snprintf(folder, sizeof folder, "%s/from", test_folder());
     snprintf(copy, sizeof copy, "%s/to", test_folder());
-    if (to == 1) { /* the first of its row begins it */
+    if (to == 1) { /* the first value of `to` makes the checkpoint that the others resume from too */
         shell("rm -rf %s%s", folder, "");
         run_on(from, job, folder, began, max, 0, &end);
         CHECK(!end.complete && end.row > 0, "it was not left in the midst of a chunk");
@@ -253,7 +253,7 @@ static void what_n_ranks_began_m_ranks_end(void)
     partial_free(&one);
 }
 
-/* Sums in another order, within what that costs over a run. */
+/* Sums have another order, so results agree within a bound. */
 static void what_a_ring_began_a_row_of_tensors_ends(void)
 {
     const char *job = case_of("tiny-df", "seeded", "native");
@@ -277,7 +277,7 @@ static void what_a_ring_began_a_row_of_tensors_ends(void)
     partial_free(&one);
 }
 
-/* A state of another iteration must not pass for ours: the comparison above has to refuse it. */
+/* The comparison above must refuse a wrong result: that of another seed. */
 static void a_run_of_another_seed_would_be_found(void)
 {
     const char *job = case_of("tiny-df", "seeded", "native");
@@ -291,7 +291,8 @@ static void a_run_of_another_seed_would_be_found(void)
     partial_free(&other);
 }
 
-/* Collective. Where the words, of shadow, cuda and bf16, say; 0: there is none. */
+/* Collective. Chooses the device that the words shadow, cuda and bf16 name; returns 0 where this machine has
+ * none. */
 static int take_place(const char *words)
 {
     if (strstr(words, "bf16"))
@@ -320,7 +321,7 @@ int main(int argc, char **argv)
     for (int n = 1; n <= RANKS && ranks == RANKS; n++)
         MPI_Comm_split(MPI_COMM_WORLD, me < n ? 0 : MPI_UNDEFINED, me, &first_ranks[n]);
     share_cores(ranks);
-    test_folder(); /* collective at first */
+    test_folder(); /* collective on its first call */
     if (device) {
         RUN(every_stop_of_one_rank_is_survived_with_teacache_and_noise_of_generators);
         RUN(a_window_that_slides_goes_on_too);

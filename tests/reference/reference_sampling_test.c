@@ -1,5 +1,5 @@
-/* Whole runs are the official ones, from job file to output file, and the same bits on any number of ranks.
- * The first argument is words of: whole, hosts, shadow, cuda, nccl, bf16. */
+/* Whole runs, from job file to output file, give the official result, and the same bits on any number of
+ * ranks. The first argument may contain the words whole, hosts, shadow, cuda, nccl, bf16. */
 #include "case.h"
 #include "gpus.h"
 #include "job_file.h"
@@ -12,11 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int expanded; /* the layout of the embedding in what follows */
-/* Of what runs on all ranks, and of the one rank that it is compared with, as in reference_forward_test. */
+static int expanded; /* whether the embedding is expanded in what follows */
+/* The device of all ranks, and of the one rank that they are compared with, as in reference_forward_test. */
 static struct reel_device device = {.ops = &reel_ops_cpu, .number_bytes = 4}, device_of_one;
-static int ranks, me, whole; /* whole: every case on every mesh, not a covering part */
-/* What the official result, and one rank where sums have another order, may differ by: in fp32 or bf16. */
+static int ranks, me, whole; /* whole: every case on every mesh, else a covering subset */
+/* Bounds of the relative error: against the official result, and against one rank where sums have another
+ * order. They depend on fp32 or bf16. */
 static double from_official = 1e-4, from_one_rank = 5e-6;
 
 static void agrees(const char *what, const float *found, const float *expected, int64_t count, double bound)
@@ -50,7 +51,7 @@ static void matrices_are(const struct reel_sampler *s, struct reference_file *ex
     }
 }
 
-/* A buffer of the arena against the official numbers. */
+/* Compares a buffer of the arena with the official values. */
 static void buffer_agrees(struct reel_sampler *s, const char *what, enum reel_buffer buffer,
                           const struct reference_tensor *t)
 {
@@ -60,7 +61,7 @@ static void buffer_agrees(struct reel_sampler *s, const char *what, enum reel_bu
     free(copy);
 }
 
-/* After the first iteration of a chunk: the guided velocity, and the latents of chunk 0. */
+/* After the first iteration of a chunk, compares the guided velocity, and in chunk 0 the latents. */
 static void first_iteration_is(struct reel_sampler *s, struct reference_file *expected, const char *name)
 {
     char tensor[64], what[128];
@@ -75,7 +76,7 @@ static void first_iteration_is(struct reel_sampler *s, struct reference_file *ex
     }
 }
 
-/* What was decided, and done, is what the case expects. */
+/* The decisions that were made and carried out are those that the case expects. */
 static void decisions_are(const struct reel_sampler *s, struct reference_file *expected, const char *name)
 {
     struct reference_tensor decisions, distances;
@@ -101,8 +102,8 @@ static void decisions_are(const struct reel_sampler *s, struct reference_file *e
     }
 }
 
-/* Runs the job of a case to its end on that communicator; returns the latents, which the caller frees, or NULL when it
- * cannot be opened. */
+/* Runs the job of a case to its end on this communicator. Returns the latents, which the caller frees, or
+ * NULL when the job cannot be opened. */
 static float *run_case(MPI_Comm world, const char *path, struct reference_file *expected, const char *name,
                        int64_t *count)
 {
@@ -171,14 +172,14 @@ static const char *job_of(const char *folder, const char *name, const char *layo
              "partition: {cfg: %lld, ring: %lld, ulysses: %lld, tensor: %lld, weights: %s}\n",
              (long long)mesh->cfg, (long long)mesh->ring, (long long)mesh->ulysses, (long long)mesh->tensor,
              mesh->gathered ? "gathered" : "resident");
-    MPI_Barrier(MPI_COMM_WORLD); /* nobody reads the one before any more */
+    MPI_Barrier(MPI_COMM_WORLD); /* no rank reads the previous job file any more */
     if (me == 0)
         snprintf(path, sizeof path, "%s", case_write(folder, name, layout, output, expected, partition));
     MPI_Bcast(path, sizeof path, MPI_CHAR, 0, MPI_COMM_WORLD);
     return path;
 }
 
-/* What one rank makes of a case: rank 0 runs it, all get it. The caller frees it. */
+/* The latents of a case on one rank: rank 0 computes them, all ranks get them. The caller frees them. */
 static float *alone(const char *folder, const char *name, const char *layout, struct reference_file *expected,
                     int64_t count)
 {
@@ -200,8 +201,8 @@ static void differs_by_sums(const char *what, const float *all, const float *one
     test_measured("one-rank", error, from_one_rank);
 }
 
-/* A case on one mesh, with weights in one layout: against the official result, and against one rank: bit for bit where
- * data only moves, else within what sums in another order cost over a run. */
+/* Runs a case on one mesh with weights in one layout. Compares with the official result, and with one rank:
+ * bit for bit where data only moves, else within what another order of sums costs over a run. */
 static void case_holds_on(const struct reel_mesh *mesh, const char *folder, const char *name,
                           const char *layout, struct reference_file *expected, const float *one)
 {
@@ -225,11 +226,12 @@ static void case_holds_on(const struct reel_mesh *mesh, const char *folder, cons
     free(all);
 }
 
-/* A case with weights in every layout and on every mesh, or on a part of them that covers all over the cases. */
+/* Runs a case with weights in every layout on every mesh, or on a subset of meshes; all cases together cover
+ * all meshes. */
 static void case_holds(const char *folder, const char *name, const char *const *layouts, int layout_count,
                        int64_t heads)
 {
-    static int64_t turn; /* which mesh comes next, over all cases */
+    static int64_t turn; /* which mesh comes next; counts over all cases */
     char file[256];
     struct reference_tensor latents;
     struct reel_mesh meshes[MESHES_MAX];
@@ -237,10 +239,11 @@ static void case_holds(const char *folder, const char *name, const char *const *
     struct reference_file *expected = reference_open_named(file);
     CHECK(reference_tensor(expected, "expected.latents", &latents), "%s has no latents", name);
     if (!device.ops->is_host && !whole)
-        layout_count = 1; /* layouts of files are no business of devices */
+        layout_count = 1; /* the layout of the weight files does not depend on the device */
     int64_t branches = reference_number(expected, "guidance_scale", 1) > 1 ? 2 : 1;
     int64_t count = meshes_of(ranks, branches, heads, meshes);
-    for (int64_t m = count - 1; expanded && m >= 0; m--) /* refused where no axis cuts the sequence */
+    /* the expanded embedding is refused where no axis cuts the sequence */
+    for (int64_t m = count - 1; expanded && m >= 0; m--)
         if (ranks > 1 && meshes[m].cfg == ranks)
             meshes[m] = meshes[--count];
     if (count == 0) {
@@ -270,7 +273,7 @@ static void every_run_without_teacache_is_the_official_one_in_every_layout(void)
     case_holds("tiny-i2v", "i2v", layouts_i2v, 2, 3);
 }
 
-/* Decisions exactly, in both layouts of the embedding; and both give the same bits. */
+/* Decisions agree exactly with both layouts of the embedding, and both layouts give the same bits. */
 static void every_run_with_teacache_is_the_official_one(void)
 {
     static const char *const cases[] = {"teacache-e",           "teacache-e0",       "teacache-abs",
@@ -285,7 +288,8 @@ static void every_run_with_teacache_is_the_official_one(void)
     }
 }
 
-/* Jobs that diffusers' pipelines and reel both define: reference/diffusers/README.md says what makes them equal. */
+/* Jobs that both diffusers' pipelines and reel can do; reference/diffusers/README.md says which settings make
+ * them equal. */
 static void every_run_of_diffusers_is_ours(void)
 {
     static const char *const cases[] = {"sync",
@@ -307,7 +311,7 @@ static void every_run_of_diffusers_is_ours(void)
     case_holds("diffusers/tiny-i2v", "i2v", layouts_i2v, 1, 3);
 }
 
-/* With every mesh of their number, those that span both hosts included. */
+/* Runs on every mesh of this number of ranks, including those that span both hosts. */
 static void ranks_of_several_hosts_run_as_those_of_one(void)
 {
     static const char *const layouts[] = {"native", "native-sharded", "diffusers", "comfy.safetensors"};
@@ -319,7 +323,7 @@ static void ranks_of_several_hosts_run_as_those_of_one(void)
     case_holds("tiny-df", "sync", layouts, 4, 4);
 }
 
-/* Collective. Where the words say; 0: there is none. */
+/* Collective. Chooses the device that the words name; returns 0 where this machine has none. */
 static int take_place(const char *words)
 {
     if (strstr(words, "bf16")) {

@@ -1,5 +1,5 @@
-/* A checkpoint of which every rank has more than 2 GiB, in channels of more than 512 MiB, comes back. On two ranks; takes
- * 12 GB of memory and 6 GB of disk, and is left out (77) where these are not. */
+/* A checkpoint comes back of which every rank writes more than 2 GiB, in channels of more than 512 MiB. Runs
+ * on two ranks; takes 12 GB of memory and 6 GB of disk, and is skipped (77) on machines that have less. */
 #include "checkpoint.h"
 #include "test.h"
 
@@ -17,7 +17,7 @@ static struct reel_comm comm;
 static struct reel_checkpoint_directory folder;
 static float *video, *x;
 
-/* Whether there is enough of both, by rank 0's word. Collective. */
+/* Collective. Whether rank 0 finds enough memory and disk. */
 static int there_is_room(void)
 {
     long long kibibytes = 0, free_bytes = 0;
@@ -42,7 +42,7 @@ static int there_is_room(void)
     return room;
 }
 
-/* What stands at element i of an array; every element of a channel is another. */
+/* The value of element i of an array; no two elements of a channel have the same. */
 static float expected(int64_t i, int64_t salt)
 {
     return (float)((uint32_t)((uint64_t)(i + salt) * 2654435761u) >> 8);
@@ -112,7 +112,7 @@ int main(int argc, char **argv)
         free(x);
     }
     reel_checkpoint_directory_unlock(&folder);
-    int ended = test_end(); /* removes the folder */
+    int ended = test_end(); /* removes the test's folder */
     if (test_functions > 0)
         code = ended;
     reel_comm_close(&comm);

@@ -1,4 +1,5 @@
-/* Checkpoints: what is written comes back on any number of ranks, and nothing that is damaged is taken for whole. */
+/* Checkpoints: what is written comes back on any number of ranks, and a damaged checkpoint is never
+ * accepted. */
 #include "checkpoint.h"
 #include "test.h"
 
@@ -55,7 +56,7 @@ static struct reel_checkpoint sample(void)
         .array_count = 2};
     reel_noise_seed(&checkpoint.metadata.noise, 7);
     reel_noise_seed(&checkpoint.metadata.addnoise, 8);
-    reel_noise_normal(&checkpoint.metadata.noise, 3, x_back); /* leaves one in the cache */
+    reel_noise_normal(&checkpoint.metadata.noise, 3, x_back); /* leaves one value in the generator's cache */
     return checkpoint;
 }
 
@@ -69,7 +70,7 @@ static void fill(void)
         calls[c] = (struct reel_call){c / 6, c / 2, c % 2, c % 3 > 0, c ? 0.01 * c : NAN, 0.02 * c};
 }
 
-/* The path of the newest; on every rank. */
+/* The path of the newest checkpoint, on every rank. */
 static const char *newest(int64_t *count)
 {
     static char path[REEL_CHECKPOINT_PATH_BYTES];
@@ -149,7 +150,7 @@ static void h5py_and_h5dump_would_find_it(void)
     H5Fclose(file);
 }
 
-/* What a rank does to the bytes of a file, on rank 0. */
+/* Rank 0 overwrites bytes of a file. */
 static void overwrite(const char *path, int64_t at, const void *bytes, int64_t count)
 {
     MPI_Barrier(MPI_COMM_WORLD);
@@ -161,7 +162,7 @@ static void overwrite(const char *path, int64_t at, const void *bytes, int64_t c
     MPI_Barrier(MPI_COMM_WORLD);
 }
 
-/* The bytes at a position, on every rank. */
+/* Reads the bytes at a position, on every rank. */
 static void look(const char *path, int64_t at, void *bytes, int64_t count)
 {
     int file = open(path, O_RDONLY);
@@ -179,13 +180,13 @@ static int is_whole(const char *path)
     return status == REEL_OK;
 }
 
-/* Damages count bytes at a position, sees that it is found, and mends it. */
+/* Damages count bytes at a position, checks that the damage is found, and restores the bytes. */
 static void is_found(const char *path, int64_t at, const void *damage, int64_t count, const char *what)
 {
     unsigned char whole[65536];
     look(path, at, whole, count);
     if (memcmp(whole, damage, (size_t)count) == 0)
-        return; /* it is what stands there */
+        return; /* the file has these bytes already */
     overwrite(path, at, damage, count);
     CHECK(!is_whole(path), "%s at byte %lld is not found", what, (long long)at);
     overwrite(path, at, whole, count);
@@ -200,7 +201,7 @@ static void every_kind_of_damage_is_found(void)
     stat(path, &facts);
     CHECK(is_whole(path), "%s", path);
     srand(11);
-    for (int i = 0; i < 500; i++) { /* the first 100 where metadata is dense */
+    for (int i = 0; i < 500; i++) { /* the first 100 lie where metadata is dense */
         int64_t at = rand() % (i < 100 ? 32768 : facts.st_size);
         look(path, at, &byte, 1);
         byte ^= (unsigned char)(1 << rand() % 8);

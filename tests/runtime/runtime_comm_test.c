@@ -1,4 +1,4 @@
-/* Exchanges move every number to its place for uneven and empty parts, and ranks agree on one error. */
+/* Exchanges move every value to its place for uneven and empty parts, and ranks agree on one error. */
 #include "comm.h"
 #include "test.h"
 
@@ -8,7 +8,7 @@
 static struct reel_comm comm;
 static struct reel_stream stream = {.ops = &reel_ops_cpu};
 
-/* The value that rank from sends to rank to at place i. */
+/* Value i of those that rank `from` sends to rank `to`. */
 static float value(int64_t from, int64_t to, int64_t i)
 {
     return (float)(from * 10000 + to * 1000 + i);
@@ -19,7 +19,7 @@ static void an_exchange_of_uneven_counts_arrives_in_order(void)
     int64_t me = comm.sequence.rank, size = comm.sequence.size, send_bytes[8] = {0}, receive_bytes[8] = {0},
             sent = 0, got = 0;
     for (int64_t p = 0; p < size; p++) {
-        send_bytes[p] = 4 * ((me + 2 * p) % 5); /* some are 0 */
+        send_bytes[p] = 4 * ((me + 2 * p) % 5); /* some are empty */
         receive_bytes[p] = 4 * ((p + 2 * me) % 5);
         sent += send_bytes[p] / 4;
         got += receive_bytes[p] / 4;
@@ -46,7 +46,7 @@ static void an_exchange_of_uneven_counts_arrives_in_order(void)
 static void gathering_brings_every_part_together_where_some_are_empty(void)
 {
     int64_t me = comm.sequence.rank;
-    struct reel_cut rows = reel_cut_even(2, comm.sequence.size); /* from 3 ranks on, some have none */
+    struct reel_cut rows = reel_cut_even(2, comm.sequence.size); /* with 3 ranks or more, some have no rows */
     float mine[6] = {0}, all[6] = {0};
     for (int64_t i = 0; i < 3 * reel_cut_count(&rows, me); i++)
         mine[i] = (float)(3 * rows.first[me] + i);

@@ -1,5 +1,5 @@
-/* What a device and the CPU have in common: fp8 weights, and checkpoints. The argument is cuda or shadow;
- * one rank. */
+/* A device and the CPU agree on fp8 weights and can resume from each other's checkpoints. The argument is
+ * cuda or shadow; runs on one rank. */
 #include "gpus.h"
 #include "partial_run.h"
 #include "device.h"
@@ -33,10 +33,11 @@ static float *velocity_on(const struct reel_ops *ops, int fp8, int64_t *count)
     return velocity;
 }
 
-/* Activations are rounded to fp8 where sums of another order differ a little: now and then to a neighbour. */
+/* Activations are rounded to fp8. Sums in another order differ a little, so an activation is now and then
+ * rounded to the neighbouring code. */
 static void weights_of_fp8_are_those_of_the_cpu(void)
 {
-    const double bound = 3.5e-2; /* not rounded they are 4.4e-2 from it */
+    const double bound = 3.5e-2; /* unrounded weights give an error of 4.4e-2 */
     int64_t count;
     float *right = velocity_on(&reel_ops_cpu, 1, &count), *found = velocity_on(backend, 1, &count),
           *wide = velocity_on(&reel_ops_cpu, 0, &count);
@@ -54,7 +55,7 @@ static const char job_text[] = "model: {path: 'synthetic:tiny'}\n"
                                "diffusion_forcing: {base_frames: 21, overlap_frames: 9, ar_step: 1}\n"
                                "teacache: {mode: e, threshold: 0.3, coefficients: [1, 0], start_step: 1}\n";
 
-/* A piece of the job on one of the two, with checkpoints in that folder. */
+/* A partial run of the job on this device, with checkpoints in this folder. */
 static struct partial_end partial_on(const struct reel_device *device, const char *folder, const char *seed,
                                      int64_t max)
 {
@@ -76,7 +77,8 @@ static struct partial_end partial_on(const struct reel_device *device, const cha
     return end;
 }
 
-/* Begun on one and ended on the other it is, within the bound, what the CPU makes of it alone. */
+/* A job that begins on one device and ends on the other gives, within the bound, the result of the CPU
+ * alone. */
 static void goes_on_elsewhere(const struct reel_device *began, const struct reel_device *ends,
                               const char *folder, const struct partial_end *one, double bound)
 {
@@ -92,7 +94,7 @@ static void goes_on_elsewhere(const struct reel_device *began, const struct reel
     partial_free(&second);
 }
 
-/* In that precision, within the bound. */
+/* With elements of this size, checkpoints move from the device to the CPU and back, within the bound. */
 static void checkpoints_go_both_ways(int64_t number_bytes, double bound, const char *to, const char *back)
 {
     const struct reel_device cpu = {.ops = &reel_ops_cpu, .number_bytes = number_bytes},

@@ -1,4 +1,4 @@
-/* Rounding to 16 and to 8 bits against a search for the nearest. */
+/* Rounding to 16 and to 8 bits, compared with a search for the nearest value. */
 #include "dtype.h"
 #include "test.h"
 
@@ -12,8 +12,8 @@ static float float_of(uint32_t bits)
     return value;
 }
 
-/* The code of F8_E4M3 that is nearest to a finite value, of two the even one: one after the other is
- * looked at. */
+/* The code of F8_E4M3 that is nearest to a finite value, and the even one of two equally near. Tries every
+ * code. */
 static uint8_t nearest_e4m3(float value)
 {
     uint8_t nearest = 0;
@@ -57,7 +57,7 @@ static void halfway_between_two_codes_the_even_one_is_taken(void)
     }
 }
 
-/* Every 4099th float: all exponents, and fractions that follow no pattern of theirs. */
+/* Tests every 4099th float: these have all exponents, and fractions without a pattern. */
 static void floats_are_rounded_to_the_nearest_code(void)
 {
     int64_t wrong = 0, finite = 0;
@@ -83,8 +83,7 @@ static void beyond_the_largest_it_is_the_largest_and_nan_stays_nan(void)
     CHECK(isnan(reel_float_from_f8_e4m3(reel_f8_e4m3_from_float(float_of(0x7f800001u)))), "signalling NaN");
 }
 
-/* The fraction of a bfloat16 that lies beside a float, on either side: the nearer one is right, of two the
- * even one. */
+/* A float lies between two bfloat16 values: the nearer one is right, and of two equally near the even one. */
 static void floats_are_rounded_to_the_nearest_bfloat16(void)
 {
     int64_t wrong = 0;

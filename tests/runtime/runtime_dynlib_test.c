@@ -1,4 +1,5 @@
-/* Libraries that are loaded late: found by either name, and what is said where they are not. */
+/* Libraries that are loaded at their first use: either name is found, and a missing library gives an error
+ * that says so. */
 #include "dynlib.h"
 #include "test.h"
 

@@ -1,5 +1,5 @@
-/* fp8 weights: what a code is worth, scaled and unscaled files in every naming, and what is wrong with one by
- * name. */
+/* fp8 weights: the value of every code, scaled and unscaled files in every naming, and errors that name the
+ * wrong tensor. */
 #include "dtype.h"
 #include "model_file.h"
 #include "tensor_input.h"
@@ -17,22 +17,22 @@ struct variant {
     enum reel_dtype dtype;
     enum reel_naming naming;
     const char *prefix;     /* NULL: none */
-    const char *scale;      /* the end of a scale's name; NULL: unscaled */
-    int shape;              /* of the scales */
+    const char *scale;      /* suffix of a scale's name; NULL: unscaled */
+    int shape;              /* of the scales: SCALAR, ... */
     enum reel_dtype stored; /* of the scales; F64 (0) stands for F32 */
-    int marker;             /* elements of scaled_fp8, plus one; 0: there is none */
+    int marker;             /* elements of scaled_fp8, plus one; 0: no such tensor */
     int extras;             /* every layer has scale_input, input_scale and comfy_quant */
     const char *metadata;
-    const char *unscaled; /* of this layer the scale is missing */
-    const char *extra;    /* one tensor more, F32 [1] */
-    float poison;         /* the scale of layer blocks.1.ffn.0, unless 0 */
-    int code;             /* the first code of blocks.1.ffn.0.weight, unless 0 */
+    const char *unscaled; /* the layer whose scale is missing */
+    const char *extra;    /* an additional tensor, F32 [1] */
+    float poison;         /* scale of blocks.1.ffn.0, unless 0 */
+    int code;             /* first code of blocks.1.ffn.0.weight, unless 0 */
 };
 
-/* The tensors of the native reference, and the file in which they stand. */
+/* The files of the native reference model. */
 static struct reel_model_files native;
 
-/* sign * 2^exponent * fraction, straight from the definition of the two formats. */
+/* The value of a code: sign * 2^exponent * fraction, by the definition of the two formats. */
 static double plain(enum reel_dtype dtype, int code)
 {
     int fraction_bits = dtype == REEL_F8_E4M3 ? 3 : 2, bias = dtype == REEL_F8_E4M3 ? 7 : 15;
@@ -69,7 +69,7 @@ static void every_code_has_its_value(void)
 /* The code of the nearest value: positive codes grow with their values. */
 static uint8_t encode(enum reel_dtype dtype, double value)
 {
-    static double worth[2][128]; /* the 0 of code 1 says that it is not filled yet */
+    static double worth[2][128]; /* entry 1 is 0 until the table is filled */
     double *of = worth[dtype == REEL_F8_E5M2], size = fabs(value);
     for (int code = 0; of[1] <= 0 && code < 128; code++)
         of[127 - code] = plain(dtype, 127 - code);
@@ -91,7 +91,7 @@ static int is_quantised(enum reel_tensor tensor)
     return tensor >= REEL_GLOBAL_TENSORS && reel_tensor_shape(&native.model, tensor, shape) == 2;
 }
 
-/* A number that float products round. */
+/* The scale: a number whose float products are rounded. */
 static float scale_of(const struct variant *variant, enum reel_tensor tensor, int64_t layer, int64_t row)
 {
     if (!variant->scale)
@@ -118,7 +118,7 @@ static void put(struct writer *w, const char *name, enum reel_dtype dtype, int d
     fprintf(w->header, "],\"data_offsets\":[%lld,%ld]}", (long long)first, ftell(w->data));
 }
 
-/* The scale of a layer, and what else its name's stem carries. */
+/* Writes the scale of a layer and the additional tensors with the same stem. */
 static void put_scale(struct writer *w, const struct variant *variant, const char *stem,
                       enum reel_tensor tensor, int64_t layer, int64_t rows, int64_t columns)
 {
@@ -213,7 +213,8 @@ static const char *write_model(const struct variant *variant)
     return path;
 }
 
-/* Reads a tensor in pieces that end within rows; counts what is not exactly scale * value of the code. */
+/* Reads a tensor in parts that end within rows; counts the values that are not exactly scale * value of the
+ * code. */
 static int64_t wrong_in(const struct reel_model_files *files, const struct variant *variant,
                         enum reel_tensor tensor, int64_t layer)
 {

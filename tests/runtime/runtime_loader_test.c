@@ -1,4 +1,5 @@
-/* What a rank holds is what the plan says, cut from the whole tensors, and a host reads its checkpoint once. */
+/* Every rank holds what the plan says, cut from the whole tensors, and each host reads the weights from
+ * storage once. */
 #include "dtype.h"
 #include "load_units.h"
 #include "test.h"
@@ -7,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GUARD = 256, UNTOUCHED = 0xa5 }; /* bytes on either side of what is loaded, and what they are */
+enum { GUARD = 256, UNTOUCHED = 0xa5 }; /* bytes around the loaded weights, and their value */
 
-/* Where, and as what, weights are held. */
+/* The device and the element type of the weights. */
 static struct variant {
     const struct reel_ops *ops;
     int64_t number_bytes, fp8;
@@ -17,7 +18,7 @@ static struct variant {
 
 static struct reel_comm comm;
 static struct reel_stream stream;
-static MPI_Comm halves; /* the ranks as if they were on two hosts */
+static MPI_Comm halves; /* the ranks of this one of two simulated hosts */
 
 static const char *const models[] = {"synthetic:tiny",
                                      "tiny-df/native",
@@ -51,7 +52,7 @@ static struct reel_plan plan_of(const struct reel_model *model, const struct ree
     return plan;
 }
 
-/* Whether a number is held right: rounded to as many bytes as it has there. */
+/* Whether a value is held correctly: rounded to the number of bytes that it has there. */
 static int is_held(float whole, const void *held, int64_t bytes)
 {
     uint16_t half = reel_bf16_from_float(whole);
@@ -63,8 +64,8 @@ static int is_held(float whole, const void *held, int64_t bytes)
                   (size_t)bytes) == 0;
 }
 
-/* The numbers of this rank's slice of a tensor that differ from the whole tensor's, where clip says that they are
- * held at all: held[0] is byte clip.first of what the slice lies in. */
+/* Counts the values of this rank's slice of a tensor that differ from the whole tensor's. Only values within
+ * clip are held: held[0] is byte clip.first of the memory that the slice lies in. */
 static int64_t wrong_in_slice(const struct reel_model_files *files, const struct reel_slice *slice,
                               struct reel_tensor_rows of, int64_t bytes, struct reel_range clip,
                               const char *held)
@@ -84,7 +85,8 @@ static int64_t wrong_in_slice(const struct reel_model_files *files, const struct
     return wrong;
 }
 
-/* Every tensor of the holding against whole tensors; the bytes that the holding has in storage. */
+/* Compares every tensor of the holding with whole tensors. Returns the bytes that the holding has in
+ * storage. */
 static int64_t check_values(const struct reel_model_files *files, const struct reel_plan *plan,
                             enum reel_holding holding, const struct reel_weights *weights, const char *words)
 {
@@ -161,7 +163,7 @@ static void check_loading(const struct reel_model_files *files, const struct ree
     free(memory);
 }
 
-/* One model on every mesh of these ranks, resident and gathered. */
+/* Loads a model on every mesh of these ranks, resident and gathered. */
 static void check_meshes(const char *name)
 {
     struct reel_model_files files;
@@ -198,7 +200,7 @@ static void every_rank_holds_the_slices_of_the_whole_on_every_mesh(void)
         check_meshes(models[m]);
 }
 
-/* As float on memory that the host cannot read, and as less than float. */
+/* As float in memory that the host cannot read, and as element types smaller than float. */
 static void every_rank_holds_them_as_the_plan_says(void)
 {
     static const struct variant variants[] = {{&reel_ops_shadow, 4, 0},
@@ -216,7 +218,7 @@ static void every_rank_holds_them_as_the_plan_says(void)
     now = usual;
 }
 
-/* A model that is stored as something else is not rounded to fp8 behind its user's back. */
+/* A model that is not stored as fp8 is not silently rounded to fp8. */
 static void only_fp8_weights_are_kept_as_fp8(void)
 {
     struct reel_model_files files;
@@ -228,7 +230,7 @@ static void only_fp8_weights_are_kept_as_fp8(void)
     reel_model_close(&files);
 }
 
-/* Does as if the ranks were on two hosts, even and odd ones. */
+/* Makes even and odd ranks appear as two hosts. Returns the real host axis. */
 static struct reel_axis split_host(void)
 {
     struct reel_axis host = comm.host;
@@ -247,7 +249,7 @@ static void every_host_reads_the_checkpoint_once(void)
     comm.host = host;
 }
 
-/* A copy of the tiny model's file in which the last number of the data is not one. */
+/* A copy of the tiny model's file in which the last value of the data is NaN. */
 static const char *poisoned_file(void)
 {
     static char path[300];
@@ -271,7 +273,8 @@ static const char *poisoned_file(void)
     return path;
 }
 
-/* Loads from path, on ranks where it is set, and from a good file elsewhere: all fail with the same words. */
+/* Loads from path on the ranks that pass one, and from a good file on the others: all ranks fail with the
+ * same words. */
 static void check_failure(const char *path, const char *words)
 {
     struct reel_model_files files;

@@ -1,6 +1,6 @@
-/* NCCL fails, hangs and is aborted, with a stand-in for it: every rank hears of it, nobody waits for ever.
+/* With the fake NCCL, which fails, hangs and is aborted: every rank learns of it, and no rank waits for ever.
  *
- * The argument "environment" is for a run of its own. */
+ * With the argument "environment" only the test runs that needs the fake's environment variables. */
 #include "exchange.h"
 #include "heartbeat.h"
 #include "test.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* All ranks fail alike, with the words of the one that failed, and within that time. */
+/* All ranks fail with the same words, those of the rank that failed, within this time. */
 static void check_failed_open(const char *words, double seconds)
 {
     struct reel_nccl_counts before = reel_nccl_fake_counts();
@@ -26,7 +26,7 @@ static void check_failed_open(const char *words, double seconds)
     struct reel_nccl_counts after = reel_nccl_fake_counts();
     check_end(before, 0, after.started - before.started);
     reel_error_clear();
-    struct reel_nccl *next = opened(MPI_COMM_WORLD); /* and nothing is left of it */
+    struct reel_nccl *next = opened(MPI_COMM_WORLD); /* a new communicator works */
     exchange(next, me, size, uneven, 1);
     reel_nccl_close(next);
 }
@@ -60,7 +60,7 @@ static void an_open_that_does_not_end_on_one_rank_fails_on_all_in_time(void)
     CHECK(now() - began > 0.5, "it gave up after %g s", now() - began);
 }
 
-/* Everything that comes after it is refused, in whatever order, and nobody waits. */
+/* Later calls are refused, in any order, and no rank waits. */
 static void check_is_broken(struct reel_nccl *nccl, const char *words)
 {
     CHECK(strstr(reel_error_here()->cause, words) &&
@@ -109,7 +109,7 @@ static void what_one_rank_notices_later_is_found_and_stays(void)
             check_is_broken(nccl, cases[c].words);
         if (me == 0 && !fails)
             reel_fail(REEL_BAD_COMM, "another rank has said so");
-        int aborts = fails || me == 0; /* the others have heard nothing, and close in peace */
+        int aborts = fails || me == 0; /* the other ranks know of no failure and close normally */
         reel_nccl_close(nccl);
         reel_nccl_close(other);
         reel_error_clear();
@@ -117,7 +117,7 @@ static void what_one_rank_notices_later_is_found_and_stays(void)
     }
 }
 
-/* Nothing of it may have moved, and nobody's group may stay open. */
+/* No byte of the group may have moved, and no rank's group may stay open. */
 static void a_group_that_is_refused_is_over(void)
 {
     static const enum reel_nccl_trouble troubles[] = {REEL_NCCL_SEND_REFUSED, REEL_NCCL_GROUP_REFUSED};
@@ -144,7 +144,7 @@ static void a_group_that_is_refused_is_over(void)
     reel_ops_shadow.release(bytes, 8);
 }
 
-/* Waits for a group that never is issued. */
+/* Waits for a group that is never issued. */
 static void hang(struct reel_nccl *nccl)
 {
     unsigned char *byte = reel_ops_shadow.allocate(1);
@@ -173,7 +173,7 @@ static void waiting_for_a_group_has_an_end_and_gives_no_sign_of_life(void)
     reel_error_clear();
 }
 
-/* From the watchdog's thread, while the thread that it ends waits for NCCL. */
+/* Aborts from another thread, like the watchdog's, while this thread waits for NCCL. */
 static void *abort_later(void *context)
 {
     double *took = context;
@@ -203,7 +203,7 @@ static void whoever_waits_is_woken_by_an_abort(void)
     reel_nccl_close(other);
     reel_error_clear();
     check_end(before, 0, 2);
-    reel_nccl_abort_all(5); /* of nothing */
+    reel_nccl_abort_all(5); /* no communicator is left */
 }
 
 static void an_abort_waits_for_the_end_of_a_group(void)
@@ -238,7 +238,7 @@ static void a_close_that_does_not_end_is_an_abort(void)
     check_end(before, 0, 1);
 }
 
-/* Comes last: one communicator stays behind. */
+/* Must run last: it leaves one communicator behind. */
 static void an_abort_that_hangs_ends_in_time_and_holds_up_no_other(void)
 {
     struct reel_nccl_counts before = reel_nccl_fake_counts();
@@ -256,7 +256,7 @@ static void an_abort_that_hangs_ends_in_time_and_holds_up_no_other(void)
     reel_error_clear();
 }
 
-/* With REEL_NCCL_TROUBLE=init-fails:1:1 REEL_NCCL_SLOW=3:20. */
+/* Runs with REEL_NCCL_TROUBLE=init-fails:1:1 REEL_NCCL_SLOW=3:20. */
 static void trouble_comes_from_the_environment(void)
 {
     check_failed_open("connecting on rank 1 of an axis of 2: unhandled system error", exchange_patience);

@@ -1,6 +1,6 @@
-/* Exchanges over NCCL, with a stand-in for it: bytes arrive, and calls take their time.
+/* Exchanges over the fake NCCL: bytes arrive, also when calls take their time.
  *
- * The argument "mismatch" is for a run of its own, which ends the job. */
+ * With the argument "mismatch" only the test runs that ends the whole job. */
 #include "exchange.h"
 #include "test.h"
 
@@ -18,7 +18,7 @@ static void bytes_arrive_in_uneven_long_and_empty_swaps(void)
     exchange(nccl, me, size, none, 1);
     exchange(nccl, me, size, none, 0);
     CHECK(reel_nccl_check(nccl) == REEL_OK, "%s", reel_error_here()->cause);
-    /* of the empty ones none was issued; alone, there is nobody to send to */
+    /* empty exchanges are not issued; a single rank has no other to send to */
     int64_t issued = reel_nccl_fake_counts().groups - before.groups;
     int64_t expected = size == 1 ? 0 : 2;
     for (int s = 1; s < size; s++)
@@ -46,7 +46,7 @@ static void nothing_is_hurried_while_calls_are_in_progress(void)
     reel_nccl_fake_slow(0, 0);
 }
 
-/* The rows of every rank come together on all: each sends the same bytes to all others in one group. */
+/* An allgather: every rank sends its bytes to all others in one group. */
 static void gathering_sends_the_same_bytes_to_all(void)
 {
     int64_t first[8] = {0};
@@ -73,13 +73,13 @@ static void gathering_sends_the_same_bytes_to_all(void)
     reel_nccl_close(nccl);
 }
 
-/* Axes of a mesh: their ranks are numbered anew, and their messages do not mix. */
+/* As the axes of a mesh do: each has its own numbering of ranks, and their messages do not mix. */
 static void communicators_stand_side_by_side(void)
 {
     struct reel_nccl_counts before = reel_nccl_fake_counts();
     MPI_Comm part;
     int rank, ranks;
-    MPI_Comm_split(MPI_COMM_WORLD, me % 2, -me, &part); /* in the other order */
+    MPI_Comm_split(MPI_COMM_WORLD, me % 2, -me, &part); /* ranks in reverse order */
     MPI_Comm_rank(part, &rank);
     MPI_Comm_size(part, &ranks);
     struct reel_nccl *whole = opened(MPI_COMM_WORLD), *half = opened(part);
@@ -101,7 +101,7 @@ static void *exchange_beside(void *nccl)
     return NULL;
 }
 
-/* A mover's thread has a communicator of its own. */
+/* The thread of async transfers has a communicator of its own. */
 static void two_threads_exchange_at_once(void)
 {
     struct reel_nccl_counts before = reel_nccl_fake_counts();
@@ -196,7 +196,7 @@ static void misuse_is_a_defect_and_no_hang(void)
     CHECK(reel_nccl_end(nccl) == REEL_INTERNAL, "the group was issued");
     reel_error_clear();
     CHECK(reel_nccl_begin(other) == REEL_OK, "the first group is open");
-    if (!reel_ops_shadow.handle) /* its work would go to a stream that nobody waits for */
+    if (!reel_ops_shadow.handle) /* its work would go to a stream that no thread waits for */
         CHECK(reel_nccl_sendrecv(other, &nameless, (me + 1) % 2, byte, 1, 0, NULL, 0) == REEL_INTERNAL,
               "on a stream without a name");
     else
@@ -208,7 +208,7 @@ static void misuse_is_a_defect_and_no_hang(void)
     reel_ops_shadow.release(byte, 1);
 }
 
-/* Ends the job. */
+/* The fake NCCL ends the job. */
 static void counts_that_do_not_match(void)
 {
     struct reel_nccl *nccl = opened(MPI_COMM_WORLD);
@@ -218,7 +218,7 @@ static void counts_that_do_not_match(void)
                              me == 0 ? 5 : 7) == REEL_OK,
           "%s", reel_error_here()->cause);
     CHECK(reel_nccl_end(nccl) != REEL_OK, "nobody noticed");
-    sleep(60); /* the rank that is right is ended by the other */
+    sleep(60); /* the other rank finds the mismatch and ends this one */
 }
 
 int main(int argc, char **argv)

@@ -9,7 +9,7 @@
 
 enum { LONGEST = 4099 };
 
-/* Elements whose bits differ. */
+/* The number of elements whose bits differ. */
 static int64_t differing(const float *a, const float *b, int64_t count)
 {
     int64_t differ = 0;
@@ -86,7 +86,7 @@ static void a_saved_generator_goes_on_where_it_was(void)
     struct reel_noise random, saved;
     float ahead[53], again[53];
     reel_noise_seed(&random, 5);
-    reel_noise_normal(&random, 3, ahead); /* leaves half a pair */
+    reel_noise_normal(&random, 3, ahead); /* leaves the second value of a pair in the cache */
     memcpy(&saved, &random, sizeof saved);
     reel_noise_normal(&random, 33, ahead);
     reel_noise_normal(&random, 7, ahead + 33);

@@ -1,4 +1,4 @@
-/* The output is put in place whole or not at all. */
+/* The output file is replaced completely or not at all. */
 #include "output.h"
 #include "test.h"
 
@@ -35,7 +35,7 @@ static int64_t bytes_of(const char *path)
     return stat(path, &status) == 0 ? (int64_t)status.st_size : -1;
 }
 
-/* Files of the test's folder. */
+/* The number of files in the test's folder. */
 static int files(void)
 {
     char command[256];
@@ -69,7 +69,7 @@ static void only_finished_frames_are_written(void)
     CHECK(files() == 1, "%d files are left", files());
 }
 
-/* A file size limit fails writes as a full disk does: in the middle. */
+/* A limit of the file size makes a write fail in the middle, as a full disk does. */
 static void a_write_that_fails_leaves_the_old_file_and_nothing_else(void)
 {
     struct reel_output output = output_of(4);

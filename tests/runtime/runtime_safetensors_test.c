@@ -1,4 +1,4 @@
-/* Safetensors files: good ones are read exactly, hostile ones are refused with one sentence. */
+/* Safetensors files: valid ones are read exactly, invalid ones are refused with one sentence. */
 #include "safetensors.h"
 #include "tensor_input.h"
 #include "test.h"
@@ -11,7 +11,7 @@
 
 enum { FILE_BYTES = 8192 };
 
-/* Writes bytes to a file of the test folder; the path is good until the next call. */
+/* Writes bytes to a file of the test folder; the path is valid until the next call. */
 static const char *write_bytes(const void *bytes, size_t count)
 {
     static char path[256];
@@ -22,7 +22,8 @@ static const char *write_bytes(const void *bytes, size_t count)
     return path;
 }
 
-/* A file with that header, data_bytes bytes 1, 2, 3, ... of data, and length_error too much in its length. */
+/* Composes a file with this header and data_bytes bytes 1, 2, 3, ... of data. length_error is added to its
+ * length field. */
 static size_t compose(unsigned char bytes[FILE_BYTES], const char *header, size_t data_bytes,
                       uint64_t length_error)
 {
@@ -35,7 +36,7 @@ static size_t compose(unsigned char bytes[FILE_BYTES], const char *header, size_
     return start + data_bytes;
 }
 
-/* One tensor "a" with that description. */
+/* Composes a file with one tensor "a" of this description. */
 static size_t compose_tensor(unsigned char bytes[FILE_BYTES], const char *description, size_t data_bytes)
 {
     char header[1024];
@@ -43,7 +44,8 @@ static size_t compose_tensor(unsigned char bytes[FILE_BYTES], const char *descri
     return compose(bytes, header, data_bytes, 0);
 }
 
-/* Opening path fails with status 4, and with a cause of one line that names the file and holds words. */
+/* Checks that opening path fails with status 4 and a cause in one line that names the file and contains
+ * words. */
 static void check_refused(const char *path, const char *words)
 {
     struct reel_safetensors *file;
@@ -229,7 +231,7 @@ static void every_type_is_read_or_refused_by_name(void)
 {
     static const struct {
         const char *dtype;
-        double value; /* of the first element of the bytes 1, 2, ... 8 */
+        double value; /* first element of the bytes 1, 2, ... 8 */
         int64_t whole;
         int floating, integer;
     } types[] = {
@@ -349,7 +351,8 @@ static void a_file_with_any_byte_changed_is_refused_or_read(void)
         }
 }
 
-/* Reads "a" of a file with that description as an input of shape [-1, 2]; expects a refusal with words. */
+/* Reads "a" of a file with this description as an input of shape [-1, 2]; expects a refusal that contains
+ * words. */
 static void check_input_refused(const char *name, const char *description, const float *data, size_t bytes,
                                 const char *words)
 {

@@ -1,4 +1,4 @@
-/* The solver is the official one: levels, timesteps, coefficients and whole trajectories. */
+/* The solver agrees with the official one: levels, timesteps, coefficients and whole trajectories. */
 #include <math.h>
 #include <string.h>
 
@@ -8,13 +8,13 @@
 
 enum { VALUES = 7 };
 
-/* What a frame of VALUES elements keeps between its steps. */
+/* The state that a frame of VALUES elements keeps between its steps. */
 struct frame {
     struct reel_solver_state state;
     double x[VALUES], last[VALUES], m0[VALUES], m1[VALUES];
 };
 
-/* One step in double, as a backend takes it in its own type. */
+/* One step in double; a backend does the same in its own type. */
 static void take_step(const struct reel_schedule *schedule, struct frame *frame, const float *velocity)
 {
     struct reel_solver_step step = reel_solver_next(schedule, &frame->state);
@@ -90,7 +90,8 @@ static void trajectories_are_those_of_the_official_solver(void)
     reference_close(file);
 }
 
-/* How far the worked example is from a step's coefficients: predictor x m0 m1, corrector last m0 m1 mt. */
+/* The largest difference between a step's coefficients and the worked example's: predictor x m0 m1, corrector
+ * last m0 m1 mt. */
 static double distance(const struct reel_solver_step *step, const double *predictor, const double *corrector)
 {
     const double got[7] = {step->predictor.x,  step->predictor.m0, step->predictor.m1, step->corrector.last,
@@ -130,11 +131,12 @@ static void six_steps_have_the_coefficients_of_the_worked_example(void)
         step.corrector.m1 += 2.5e-7;
         CHECK(distance(&step, predictors[i], correctors[i]) > 1e-7, "step %d: 2.5e-7 goes unnoticed", i);
     }
-    CHECK(state.step == 6 && state.last_order == 1 && state.lower_order == 2, "the frame ends at step %lld",
+    CHECK(state.step == 6 && state.last_order == 1 && state.estimates == 2, "the frame ends at step %lld",
           (long long)state.step);
 }
 
-/* Noise and clean parts of a row that goes from one level to another. */
+/* How far a step with these factors is from keeping the balance of noise and signal. It goes from noise level
+ * `from` to `to`. */
 static double imbalance(double keep, double sum, double from, double to)
 {
     return fmax(fabs(keep * from - to), fabs(keep * (1 - from) + sum - (1 - to)));

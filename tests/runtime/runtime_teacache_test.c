@@ -1,4 +1,5 @@
-/* Decisions before sampling: what they follow from, and that every chunk is treated alike. */
+/* The decisions that TeaCache makes before sampling: what they follow from, and that they are the same for
+ * every chunk. */
 #include "teacache.h"
 #include "synthetic.h"
 #include "test.h"
@@ -10,7 +11,7 @@
 static struct reel_model model;
 static float *tensors[REEL_TENSORS];
 
-/* Random weights of the tiny model, made when they are asked for. */
+/* Random weights of the tiny model, made at their first use. */
 static const float *tensor_of(void *context, enum reel_tensor tensor)
 {
     (void)context;
@@ -22,14 +23,14 @@ static const float *tensor_of(void *context, enum reel_tensor tensor)
     return tensors[tensor];
 }
 
-/* 3 chunks of 5 latent frames, of which 2 are carried over; e, identity. */
+/* A job of 3 chunks of 5 latent frames, each overlapping by 2; mode e with identity coefficients. */
 static struct reel_job long_job(void)
 {
     struct reel_job job;
     memset(&job, 0, sizeof job);
     job.video.width = 64;
     job.video.height = 48;
-    job.video.frames = 41; /* 11 latent frames: 5, then 3 more a chunk */
+    job.video.frames = 41; /* 11 latent frames: 5, then 3 more in each further chunk */
     job.video.fps = 24;
     job.sampler.scheduler = REEL_UNIPC;
     job.sampler.steps = 20;
@@ -47,7 +48,7 @@ static struct reel_job long_job(void)
     return job;
 }
 
-/* The decisions of a job; the caller frees the outline. */
+/* The timeline of a job with its decisions; the caller frees it. */
 static struct reel_timeline decided(const struct reel_job *job, struct reel_teacache_range *range)
 {
     struct reel_timeline timeline;
@@ -65,7 +66,7 @@ static struct reel_timeline decided(const struct reel_job *job, struct reel_teac
     return timeline;
 }
 
-/* Skipped calls of a chunk. */
+/* The number of skipped calls of a chunk. */
 static int64_t skipped_in(const struct reel_timeline *timeline, int64_t chunk)
 {
     int64_t skipped = 0;
@@ -99,8 +100,9 @@ static void every_chunk_has_the_decisions_of_the_first(void)
         }
 }
 
-/* The official mean over all frames: still prefix frames make distances smaller, and more is skipped. facts: D_cont =
- * D_first F_g m_g / (F_g m_g + F_p m_p). */
+/* The official mean is over all frames. Prefix frames do not change, so they make distances smaller and more
+ * calls are skipped: D = D_first F_g m_g / (F_g m_g + F_p m_p), with F_g generated and F_p prefix frames of
+ * mean magnitudes m_g and m_p. */
 static void the_mean_over_all_frames_is_diluted_by_a_prefix(void)
 {
     struct reel_teacache_range range;
@@ -122,7 +124,7 @@ static void forced_calls_are_computed_and_start_afresh(void)
 {
     struct reel_teacache_range range;
     struct reel_job job = long_job();
-    job.teacache.threshold = 1e9; /* whatever may be skipped is */
+    job.teacache.threshold = 1e9; /* skips every call that may be skipped */
     job.teacache.start_step = 3;
     job.teacache.end_step = 10;
     struct reel_timeline timeline = decided(&job, &range);
@@ -144,7 +146,7 @@ static void forced_calls_are_computed_and_start_afresh(void)
     reel_timeline_free(&timeline);
 }
 
-/* A window that moves has other tokens, for which no residual is kept. */
+/* A window that moves has other tokens, and no residual is stored for them. */
 static void a_window_that_moves_is_computed(void)
 {
     struct reel_teacache_range range;
@@ -168,7 +170,8 @@ static void a_window_that_moves_is_computed(void)
     reel_timeline_free(&timeline);
 }
 
-/* With end frames and ar_step the last rows of the matrix update nothing and are not run: the last that runs is computed. */
+/* With end frames and ar_step, the last rows of the matrix update nothing and are not run. The last iteration
+ * that runs must be computed. */
 static void the_last_iteration_that_runs_is_computed(void)
 {
     for (int64_t ar_step = 0; ar_step <= 4; ar_step += 2) {

@@ -1,4 +1,5 @@
-/* Chunks and timestep matrices are the official ones, and what cannot be made is refused by name. */
+/* Chunks and timestep matrices agree with the official ones, and an impossible request is refused by the name
+ * of its key. */
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@ static struct reel_schedule schedule_of(int64_t steps, double shift)
     return schedule;
 }
 
-/* Six steps of shift 8, the worked examples' schedule. */
+/* The matrix with six steps and shift 8, the schedule of the worked examples. */
 static struct reel_timesteps matrix_of(struct reel_timesteps_request request)
 {
     struct reel_schedule schedule = schedule_of(6, 8);
@@ -26,8 +27,8 @@ static struct reel_timesteps matrix_of(struct reel_timesteps_request request)
     return timesteps;
 }
 
-/* states: one digit per frame, 0 untouched, 1 to 6 the step, 7 finished. A frame that moved and is not
- * finished is updated. */
+/* Strings of states have one digit per frame: 0 untouched, 1 to 6 the step, 7 finished. A frame that moved
+ * and is not finished is updated. */
 static void check_states(const struct reel_timesteps *timesteps, int64_t row, const char *before,
                          const char *states)
 {
@@ -103,7 +104,7 @@ static void a_window_slides_when_the_next_block_starts(void)
     reel_timesteps_free(&slid);
 }
 
-/* Every generated frame is stepped N times, in rows that hold it in their interval. */
+/* Every generated frame takes N steps, in rows whose interval contains it. */
 static void check_all_steps_are_taken(struct reel_timesteps_request request)
 {
     struct reel_timesteps timesteps = matrix_of(request);
@@ -181,7 +182,7 @@ static void check_chunk_matrix(struct reference_file *file, const struct reel_jo
     reel_timesteps_free(&timesteps);
 }
 
-/* Pixel frames of latent frames. */
+/* The pixel frames of this many latent frames. */
 static int64_t pixels(int64_t latent)
 {
     return latent > 0 ? 4 * (latent - 1) + 1 : 0;
@@ -234,7 +235,7 @@ static void all_reference_cases_have_their_matrices(void)
     globfree(&found);
 }
 
-/* The chunks of a video in latent frames: their lengths in order, ended by 0. */
+/* Checks the chunks of a video; lengths in latent frames in order, ended by 0. */
 static void check_lengths(const struct reel_job *job, const int64_t *lengths)
 {
     struct reel_chunk *chunks;

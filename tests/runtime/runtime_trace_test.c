@@ -1,4 +1,5 @@
-/* What is recorded while others compute: lanes, room, the clock of a device, and the text made of it. */
+/* The trace that is recorded while other threads compute: lanes, room, the clock of a device, and the JSON
+ * text made of it. */
 #include "profile_text.h"
 #include "span.h"
 #include "test.h"
@@ -10,7 +11,7 @@
 
 enum { THREADS = 4, ROUNDS = 500, EVENTS = 6 };
 
-/* A device that comes by every millisecond, beginning at one second, and marks six places. */
+/* A fake device that reaches an event every millisecond, beginning at one second, and records six events. */
 static int64_t recorded;
 
 static int64_t event(struct reel_stream *stream)
@@ -96,7 +97,7 @@ static double number(const json_t *object, const char *key)
     return json_number_value(json_object_get(object, key));
 }
 
-/* A number of the summary's sum of that kind and name. */
+/* A number of the summary's entry with this kind and name. */
 static double sum(const json_t *root, const char *kind, const char *name, const char *key)
 {
     return number(json_object_get(json_object_get(json_object_get(root, "summary"), kind), name), key);
@@ -201,7 +202,7 @@ static void threads_have_lanes_of_their_own(void)
     reel_trace_close();
 }
 
-/* Two operations, an exchange that finds one mark, and one that finds none. */
+/* Two operations, an exchange that finds only one event, and one that finds none. */
 static void work_of_a_device_is_drawn_where_the_device_was(void)
 {
     struct reel_stream stream = {.ops = &device, .queue = &recorded};

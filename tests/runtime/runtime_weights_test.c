@@ -1,4 +1,4 @@
-/* Model files: every layout gives the same weights, and what is wrong with one is said by name. */
+/* Model files: every layout gives the same weights, and errors name the wrong tensor. */
 #include "model_file.h"
 #include "synthetic.h"
 #include "test.h"
@@ -9,15 +9,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A file to write: the tiny model in one type, with one tensor that is not as it should be. */
+/* Describes a file to write: the tiny model in one type, with one wrong tensor. */
 struct variant {
     enum reel_dtype dtype;
     const char *prefix;
     const char *missing, *flattened, *retyped, *poisoned; /* native names */
-    const char *extra;                                    /* the name of one tensor more */
+    const char *extra;                                    /* name of an additional tensor */
 };
 
-/* Element i of every tensor of a written file: exact in all floating types. */
+/* Element i of every tensor that is written: exact in all floating types. */
 static float pattern(int64_t i)
 {
     return (float)(i * 7 % 64 - 32) / 64;
@@ -45,7 +45,7 @@ static int is(const char *wanted, const char *name)
     return wanted && strcmp(wanted, name) == 0;
 }
 
-/* Adds one tensor to the header and its numbers to the data. */
+/* Adds one tensor to the header and its values to the data. */
 static void write_tensor(FILE *header, FILE *data, const char *name, int dims, const int64_t *shape,
                          const struct variant *variant)
 {
@@ -64,10 +64,10 @@ static void write_tensor(FILE *header, FILE *data, const char *name, int dims, c
     fprintf(header, "],\"data_offsets\":[%lld,%lld]}", (long long)first, (long long)ftell(data));
 }
 
-/* The path folder/name under the test folder, in which folder is made. */
+/* Makes the folder in the test folder; returns the path of name in it. */
 static const char *path_in(const char *folder, const char *name)
 {
-    static char paths[64][300]; /* those of one test all stay good */
+    static char paths[64][300]; /* the paths of one test stay valid together */
     static int next;
     char *path = paths[next++ % 64];
     snprintf(path, sizeof paths[0], "%s/%s", test_folder(), folder);
@@ -121,7 +121,7 @@ static void link_reference(const char *name, const char *path)
     CHECK(symlink(target, path) == 0, "no link to %s", target);
 }
 
-/* Where a tensor lies when all of them follow each other, block by block. */
+/* The first element of a tensor in an array of all tensors, block after block. */
 static int64_t place_of(const struct reel_model *model, enum reel_tensor tensor, int64_t layer)
 {
     int64_t before = 0, block = 0;
@@ -133,7 +133,7 @@ static int64_t place_of(const struct reel_model *model, enum reel_tensor tensor,
     return before + (tensor < REEL_GLOBAL_TENSORS ? 0 : layer * block);
 }
 
-/* All tensors of open files; the caller frees them. */
+/* Reads all tensors of open files; the caller frees them. */
 static enum reel_status read_all(const struct reel_model_files *files, float **all)
 {
     const struct reel_model *model = &files->model;
@@ -148,7 +148,7 @@ static enum reel_status read_all(const struct reel_model_files *files, float **a
     return REEL_OK;
 }
 
-/* The model at path cannot be opened, or not be read: status, and a cause that holds words. */
+/* Checks that the model at path cannot be opened or read: this status, and a cause that contains words. */
 static void check_refused(const char *path, enum reel_status expected, const char *words)
 {
     struct reel_model_files files;
@@ -180,7 +180,7 @@ static float *load(const char *path, struct reel_model *model)
     return all;
 }
 
-/* What the first path gives, all others give; and it is what stands in the native file. */
+/* Checks that all paths give the same weights, and that these are the native file's. */
 static void check_same(const char *const *names, int count, int64_t tensors)
 {
     char path[512];
@@ -379,9 +379,11 @@ static void a_folder_that_is_no_model_is_refused(void)
     write_text(index, "{\"weight_map\":{\"head.modulation\":\"gone.safetensors\"}}");
     check_refused(path_in("twice", "."), REEL_BAD_INPUT, "gone.safetensors: No such file");
     write_text(index, "{\"weight_map\":{\"head.modulation\":\"../twice/a.safetensors\"}}");
-    check_refused(path_in("twice", "."), REEL_BAD_INPUT, "does not name a file of this folder for tensor head.modulation");
+    check_refused(path_in("twice", "."), REEL_BAD_INPUT,
+                  "does not name a file of this folder for tensor head.modulation");
     write_text(index, "{\"weight_map\":{\"head.modulation\":3}}");
-    check_refused(path_in("twice", "."), REEL_BAD_INPUT, "does not name a file of this folder for tensor head.modulation");
+    check_refused(path_in("twice", "."), REEL_BAD_INPUT,
+                  "does not name a file of this folder for tensor head.modulation");
     write_text(index, "{\"weight_map\":{\"tail.modulation\":\"a.safetensors\"}}");
     check_refused(path_in("twice", "."), REEL_BAD_INPUT, "tensor tail.modulation is not in the file");
     write_text(index, "{\"weight_map\":{}}");

@@ -1,4 +1,4 @@
-/* Arrays of an operation under test. */
+/* Arrays for an operation under test. */
 #include "arrays.h"
 
 #include <stdlib.h>
@@ -42,7 +42,7 @@ void *room(int64_t bytes)
     return arrays[count++].memory;
 }
 
-/* An input of rows of bytes, without its hole. */
+/* Writes the rows of an input, except for the byte of its hole. */
 void *bytes_in(const void *values, int64_t rows, int64_t row_bytes, int64_t stride_bytes)
 {
     char *at = room((rows - 1) * stride_bytes + row_bytes);
@@ -56,7 +56,7 @@ void *bytes_in(const void *values, int64_t rows, int64_t row_bytes, int64_t stri
     return at;
 }
 
-/* Numbers in [-1, 1) that are those of bfloat16, as either. */
+/* Values in [-1, 1) that bfloat16 represents exactly, held as fp32 or bfloat16. */
 void *strided_in(int64_t rows, int64_t width, int64_t stride, enum reel_precision held)
 {
     static union {
@@ -104,7 +104,7 @@ void result_rows(const void *at, int64_t rows, int64_t row_bytes, int64_t stride
     }
 }
 
-/* The whole of an array that holds nothing but results. */
+/* Collects a whole array, which must hold nothing but results. */
 void result(const void *at)
 {
     for (int i = 0; i < count; i++)

@@ -1,4 +1,4 @@
-/* Functions in a process of their own. */
+/* Functions run in child processes. */
 #include "child.h"
 
 #include "status.h"

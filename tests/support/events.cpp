@@ -1,4 +1,5 @@
-/* The CUDA backend's marks for the host, with what they take of ops_cuda.cu. */
+/* The events of the CUDA backend (trace_cuda.cu) compiled for the host, with the two functions of ops_cuda.cu
+ * that they call. */
 #include "trace_cuda.cu"
 
 cudaStream_t reel_cuda_queue(const struct reel_stream *stream)

@@ -1,4 +1,4 @@
-/* Exchanges that check themselves. */
+/* Transfers that check the received bytes. */
 #include "exchange.h"
 
 #include "test.h"
@@ -69,7 +69,8 @@ int64_t uneven(int64_t from, int64_t to)
 
 int64_t long_(int64_t from, int64_t to)
 {
-    return ((int64_t)1 << 22) * (1 + from % 2) + 4097 * to; /* one stand-in's piece and more, not whole */
+    /* more than one 4 MiB message of the fake, mostly no multiple of it */
+    return ((int64_t)1 << 22) * (1 + from % 2) + 4097 * to;
 }
 
 int64_t none(int64_t from, int64_t to)

@@ -25,7 +25,7 @@ static struct reel_scratch scratch_of(const struct reel_model *m)
                                  .fp8 = fixture_fp8};
 }
 
-/* latent [C, F, h, w], then y, as the transformer's input. */
+/* The transformer's input: latent [C, F, h, w], then y. */
 static void join_input(struct fixture *fixture, const struct fixture_inputs *inputs)
 {
     const struct reel_model *m = &fixture->files.model;
@@ -51,7 +51,7 @@ static void embed_prompt(struct fixture *fixture, const struct fixture_inputs *i
         reel_dit_image(&fixture->dit, inputs->clip);
 }
 
-/* The counts of a case. */
+/* The workload of a case. */
 static struct reel_workload work_of(struct fixture *fixture, const struct fixture_inputs *inputs,
                                     int64_t branches)
 {
@@ -70,7 +70,7 @@ static struct reel_workload work_of(struct fixture *fixture, const struct fixtur
                                   .scratch_bytes = reel_scratch_bytes(fixture_ops, &scratch)};
 }
 
-/* Stream, table and weights into the arena. */
+/* Opens the stream, makes the table of timestep embeddings and loads the weights, all in the arena. */
 static void load(struct fixture *fixture, const struct fixture_inputs *inputs)
 {
     struct reel_scratch scratch = scratch_of(&fixture->files.model);

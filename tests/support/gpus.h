@@ -1,4 +1,4 @@
-/* The GPUs of tests that need one: they are skipped where there is none.
+/* GPUs for the tests that need them. Such a test is skipped if there are none.
  *
  *     if (!gpus_take(0)) {
  *         MPI_Finalize();
@@ -9,9 +9,9 @@
 
 enum { GPUS_SKIPPED = 77 };
 
-/* Collective over MPI_COMM_WORLD, whose ranks are on one host: each takes the GPU of its number, modulo
- * those there are. alone: NCCL and a GPU of its own for every rank. 0, on every rank and said once, where
- * these are missing; the program ends where a GPU that is there refuses. */
+/* Collective over MPI_COMM_WORLD, whose ranks are on one host. Rank r takes GPU r, modulo the number of GPUs.
+ * With alone, the test needs NCCL and a GPU of its own for every rank. Returns 1; if these are missing,
+ * returns 0 on every rank, and rank 0 prints why. Ends the program if a GPU fails. */
 int gpus_take(int alone);
 
 #endif

@@ -14,9 +14,9 @@ enum { ARRAYS_MAX = 64, BLANK = 0x5a, ROOM_BYTES = 1 << 24, ALIGNMENT = 256 };
 static struct reel_stream streams[2];
 static void *scratch[2];
 static int64_t scratch_bytes[2];
-static struct host_device_array arrays[ARRAYS_MAX]; /* of which the host's are freed */
+static struct host_device_array arrays[ARRAYS_MAX]; /* host_device_free frees their host memory */
 static int array_count;
-static char *room; /* the device's arrays, one after another */
+static char *room; /* device memory, which holds the arrays one after another */
 static int64_t taken;
 static void *fetched;
 
@@ -31,7 +31,7 @@ int host_device_open(const struct reel_scratch *max)
     }
     CHECK(reel_gpu_use(0) == REEL_OK, "%s", reel_error_here()->cause);
     room = reel_ops_cuda.allocate(ROOM_BYTES);
-    for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
+    for (int on = ON_HOST; on <= ON_DEVICE; on++) {
         scratch_bytes[on] = reel_scratch_bytes(tables[on], max);
         scratch[on] = tables[on]->allocate(scratch_bytes[on]);
         reel_stream_open(&streams[on], tables[on], max, scratch[on]);
@@ -45,7 +45,7 @@ void host_device_close(void)
     host_device_free();
     free(fetched);
     reel_ops_cuda.release(room, ROOM_BYTES);
-    for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++) {
+    for (int on = ON_HOST; on <= ON_DEVICE; on++) {
         reel_finish(&streams[on]);
         CHECK(streams[on].status == REEL_OK, "%s", reel_error_here()->cause);
         reel_stream_close(&streams[on]);
@@ -58,7 +58,7 @@ struct reel_stream *host_device_stream(int on)
     return &streams[on];
 }
 
-/* Of so many bytes, from the host's. */
+/* An array of that many bytes with the contents of host, which it owns from now on. */
 static struct host_device_array host_device_made(enum reel_precision dtype, void *host, int64_t bytes)
 {
     if (array_count == ARRAYS_MAX || !host || !room || taken + bytes > ROOM_BYTES) {
@@ -67,7 +67,7 @@ static struct host_device_array host_device_made(enum reel_precision dtype, void
     }
     struct host_device_array array = {.dtype = dtype, .bytes = bytes, .at = {host, room + taken}};
     taken += (bytes / ALIGNMENT + 2) * ALIGNMENT;
-    reel_upload(&streams[TWINS_DEVICE], array.at[TWINS_DEVICE], host, bytes);
+    reel_upload(&streams[ON_DEVICE], array.at[ON_DEVICE], host, bytes);
     arrays[array_count++] = array;
     return array;
 }
@@ -108,9 +108,9 @@ struct host_device_array host_device_bytes(const void *given, int64_t bytes)
 
 void host_device_free(void)
 {
-    reel_finish(&streams[TWINS_DEVICE]);
+    reel_finish(&streams[ON_DEVICE]);
     for (int i = 0; i < array_count; i++)
-        free(arrays[i].at[TWINS_HOST]);
+        free(arrays[i].at[ON_HOST]);
     array_count = 0;
     taken = 0;
 }
@@ -118,14 +118,14 @@ void host_device_free(void)
 const void *host_device_device(const struct host_device_array *array)
 {
     fetched = realloc(fetched, (size_t)array->bytes);
-    reel_download(&streams[TWINS_DEVICE], fetched, array->at[TWINS_DEVICE], array->bytes);
-    CHECK(streams[TWINS_DEVICE].status == REEL_OK, "%s", reel_error_here()->cause);
+    reel_download(&streams[ON_DEVICE], fetched, array->at[ON_DEVICE], array->bytes);
+    CHECK(streams[ON_DEVICE].status == REEL_OK, "%s", reel_error_here()->cause);
     return fetched;
 }
 
 void host_device_equal(const char *what, const struct host_device_array *array)
 {
-    const unsigned char *host = array->at[TWINS_HOST], *device = host_device_device(array);
+    const unsigned char *host = array->at[ON_HOST], *device = host_device_device(array);
     int64_t at = 0;
     while (at < array->bytes && host[at] == device[at])
         at++;
@@ -137,7 +137,7 @@ void host_device_equal(const char *what, const struct host_device_array *array)
     CHECK(blank < array->bytes, "%s: nothing was written", what);
 }
 
-/* Whether a found float is the right one but for rounding, beside numbers of that size. */
+/* Whether two floats differ by rounding alone, in an array whose largest magnitude is `largest`. */
 static int is_close(float found, float right, double largest)
 {
     return fabs((double)found - (double)right) <= 6e-7 * largest;
@@ -156,7 +156,7 @@ static void floats_close(const char *what, const float *found, const float *righ
           what);
 }
 
-/* Whether they are one bfloat16 or neighbours. */
+/* Whether two bfloat16 values are equal or adjacent. */
 static int is_neighbour(uint16_t found, uint16_t right)
 {
     return found == right || found == right + 1 || right == found + 1;
@@ -178,9 +178,9 @@ static void bfloat16_close(const char *what, const uint16_t *found, const uint16
 void host_device_close_to(const char *what, const struct host_device_array *array)
 {
     if (array->dtype == REEL_FP32)
-        floats_close(what, host_device_device(array), array->at[TWINS_HOST], array->bytes / 4);
+        floats_close(what, host_device_device(array), array->at[ON_HOST], array->bytes / 4);
     else
-        bfloat16_close(what, host_device_device(array), array->at[TWINS_HOST], array->bytes / 2);
+        bfloat16_close(what, host_device_device(array), array->at[ON_HOST], array->bytes / 2);
 }
 
 void host_device_same_rows(const char *what, const struct host_device_array *part,

@@ -1,10 +1,11 @@
-/* Arrays that are both on the host and on the device, for an operation's two implementations.
+/* Arrays that are both on the host and on the device, to compare an operation's two implementations.
  *
- *     struct twins_array x = twins_random(REEL_FP32, count, 1, 3), y = twins_blank(REEL_BFLOAT16, count);
- *     for (int on = TWINS_HOST; on <= TWINS_DEVICE; on++)
- *         reel_convert(twins_stream(on), (struct reel_convert){.x = x.at[on], .y = y.at[on], ...});
- *     twins_equal("convert", &y);
- *     twins_free(); */
+ *     struct host_device_array x = host_device_random(REEL_FP32, count, 1, 3);
+ *     struct host_device_array y = host_device_blank(REEL_BFLOAT16, count);
+ *     for (int on = ON_HOST; on <= ON_DEVICE; on++)
+ *         reel_convert(host_device_stream(on), (struct reel_convert){.x = x.at[on], .y = y.at[on], ...});
+ *     host_device_equal("convert", &y);
+ *     host_device_free(); */
 #ifndef REEL_HOST_DEVICE_H
 #define REEL_HOST_DEVICE_H
 
@@ -12,7 +13,7 @@
 
 #include <stdint.h>
 
-enum { TWINS_HOST, TWINS_DEVICE };
+enum { ON_HOST, ON_DEVICE };
 
 struct host_device_array {
     enum reel_precision dtype;
@@ -20,14 +21,15 @@ struct host_device_array {
     void *at[2];
 };
 
-/* The streams on the CPU's table and on the CUDA's, which operations of a GEMM up to `most` may use. 77 where
- * this process sees no GPU, else 0. */
+/* Opens a stream of the CPU backend and one of the CUDA backend, whose scratch memory allows operations up to
+ * max. Returns 77 if this process sees no GPU, else 0. */
 int host_device_open(const struct reel_scratch *max);
 void host_device_close(void);
 struct reel_stream *host_device_stream(int on);
 
-/* Numbers between -size and size, the same for the same seed; numbers that no operation gives; given
- * bytes. */
+/* Arrays with the same contents on both sides. host_device_random: values between -size and size, the same
+ * for the same seed. host_device_blank: a byte pattern, which host_device_equal takes for unwritten.
+ * host_device_bytes: the given bytes. */
 struct host_device_array host_device_random(enum reel_precision dtype, int64_t count, uint32_t seed,
                                             float size);
 struct host_device_array host_device_blank(enum reel_precision dtype, int64_t count);
@@ -36,17 +38,18 @@ struct host_device_array host_device_bytes(const void *given, int64_t bytes);
 /* Frees every array. */
 void host_device_free(void);
 
-/* What lies in the device's, until the next call. */
+/* The contents of the device's array, on the host; valid until the next call. */
 const void *host_device_device(const struct host_device_array *array);
 
-/* Checks that both hold the same bytes, and others than the blank's. */
+/* CHECKs that both sides hold the same bytes, and that these are not all blank. */
 void host_device_equal(const char *what, const struct host_device_array *array);
 
-/* Checks that they differ by rounding alone: floats by less than 6e-7 of the largest; of bfloat16 at most one
- * in a hundred is a neighbour. What is a little further away is refused. */
+/* CHECKs that both sides differ by rounding alone: floats by at most 6e-7 of the largest; bfloat16 by at most
+ * one unit in the last place, in at most one of a hundred. CHECKs too that a slightly larger difference is
+ * refused. */
 void host_device_close_to(const char *what, const struct host_device_array *array);
 
-/* Checks that `rows` rows from row `first` on are in the device's `part` what they are in `whole`. */
+/* CHECKs that rows [first, first + rows) of the device's `part` equal those of `whole`. */
 void host_device_same_rows(const char *what, const struct host_device_array *part,
                            const struct host_device_array *whole, int64_t first, int64_t rows,
                            int64_t row_bytes);

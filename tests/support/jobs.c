@@ -1,4 +1,4 @@
-/* Jobs of a test's folder. */
+/* Jobs in a test's folder. */
 #include "jobs.h"
 
 #include "checkpoint_directory.h"

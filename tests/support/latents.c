@@ -1,4 +1,4 @@
-/* Outputs compared. */
+/* Outputs, compared bit for bit. */
 #include "latents.h"
 
 #include "output_read.h"

@@ -1,8 +1,8 @@
-/* Whether two runs have made the same. */
+/* Compares the outputs of two runs. */
 #ifndef REEL_TEST_LATENTS_H
 #define REEL_TEST_LATENTS_H
 
-/* Two outputs of the test's folder are complete and have the very same latents. */
+/* Whether two outputs in the test's folder are complete and their latents equal bit for bit. */
 int same_latents(const char *a, const char *b);
 
 #endif

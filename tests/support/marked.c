@@ -1,4 +1,4 @@
-/* Looking through /proc. */
+/* Finds marked processes in /proc. */
 #include "marked.h"
 
 #include "test.h"
@@ -25,7 +25,7 @@ double marked_seconds(void)
     return (double)at.tv_sec + 1e-9 * (double)at.tv_nsec;
 }
 
-/* What a file of /proc/PROCESS holds; its bytes, ended by another zero. */
+/* Reads /proc/PROCESS/NAME into text, ended by a zero. Returns the number of bytes, or -1. */
 static ssize_t read_of(long long process, const char *name, char *text, size_t room)
 {
     char path[64];
@@ -38,7 +38,7 @@ static ssize_t read_of(long long process, const char *name, char *text, size_t r
     return bytes;
 }
 
-/* Whether it is ours, and what it is. */
+/* Whether a process carries the mark; then fills *marked. */
 static int look_at(long long process, struct marked *marked)
 {
     static char text[1 << 17];

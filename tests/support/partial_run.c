@@ -30,7 +30,8 @@ static void spoil(struct reel_sampler *s, enum reel_buffer buffer, int64_t bytes
     free(numbers);
 }
 
-/* What nobody restored must not be read: not a number takes its place. */
+/* Fills with NaN every buffer that the checkpoint does not restore, so that reading one shows in the
+ * latents. */
 static void poison(struct reel_sampler *s, int64_t rank)
 {
     static const enum reel_buffer fresh[] = {
@@ -41,7 +42,7 @@ static void poison(struct reel_sampler *s, int64_t rank)
     for (size_t b = 0; b < sizeof fresh / sizeof fresh[0]; b++)
         if (table[fresh[b]] > 0)
             spoil(s, fresh[b], table[fresh[b]]);
-    if (s->resume.saved.metadata.chunk_frames > 0 && s->job->sampler.scheduler == REEL_UNIPC)
+    if (s->resume.saved.metadata.chunk_frames > 0 && reel_solver_of(s->job->sampler.scheduler)->keeps_history)
         return;
     for (enum reel_buffer b = REEL_LATENTS_M0; b <= REEL_LATENTS_LAST; b++)
         spoil(s, b, table[b]);
@@ -49,7 +50,7 @@ static void poison(struct reel_sampler *s, int64_t rank)
         spoil(s, REEL_LATENTS_X, table[REEL_LATENTS_X]);
 }
 
-/* Whether the piece is long enough. */
+/* Whether the run is to be left here. */
 static int is_over(const struct piece *piece, const struct partial_end *end, const struct reel_sampler *s)
 {
     int moved = s->preempt.chunk != end->from_chunk || s->preempt.iteration != end->from_row;
@@ -58,7 +59,7 @@ static int is_over(const struct piece *piece, const struct partial_end *end, con
     return piece->max >= 0 && end->iterations >= piece->max && moved;
 }
 
-/* As reel_sample_run, but for the report. *over: it was left. */
+/* A chunk as reel_sample_run computes it, without the report. *over: the run was left. */
 static enum reel_status run_chunk(const struct piece *piece, struct reel_sampler *s, int64_t k, int *over,
                                   struct partial_end *end)
 {

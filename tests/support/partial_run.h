@@ -1,10 +1,11 @@
-/* A job run in this process, a piece at a time: opened, run for some iterations, and left as a kill leaves it, then opened
- * again, perhaps on other ranks.
+/* Runs a job in this process in partial runs. Each opens the job, computes some iterations, and leaves it as
+ * a kill would; the next one opens it again, perhaps on other ranks.
  *
- *     piece_run(&(struct piece){.world = MPI_COMM_WORLD, .job = "job.yaml", .most = 1}, &end);     the first iteration
- *     piece_run(&(struct piece){.world = MPI_COMM_SELF, .job = "job.yaml", .most = -1}, &end);     and the others
- *     piece_free(&end);
- */
+ *     partial_run(&(struct piece){.world = MPI_COMM_WORLD, .job = "job.yaml", .max = 1}, &end);
+ *     partial_run(&(struct piece){.world = MPI_COMM_SELF, .job = "job.yaml", .max = -1}, &end);
+ *     partial_free(&end);
+ *
+ * computes the first iteration on all ranks, and the others on one. */
 #ifndef REEL_TEST_PARTIAL_RUN_H
 #define REEL_TEST_PARTIAL_RUN_H
 
@@ -21,27 +22,29 @@ struct piece {
     const char *job;
     const char *sets[PARTIAL_SETS]; /* "key=value", up to the first NULL */
     int fresh;
-    const struct reel_device *device; /* where it computes; NULL: the CPU, in fp32 */
-    int64_t
-        max; /* iterations until it is left at the next checkpoint that lies behind where it began; -1: runs to its end */
-    int64_t stop; /* where not 0: left without a save before iteration stop - 1 of the piece */
+    const struct reel_device *device; /* the device of the run; NULL: the CPU, in fp32 */
+    /* After this many iterations, the run is left at the first checkpoint that is later than its beginning.
+     * -1: it runs to the end of the job. */
+    int64_t max;
+    /* If not 0, the run is left after stop - 1 iterations, whether or not a checkpoint was saved. */
+    int64_t stop;
 };
 
-/* How it ended. */
+/* How a partial run ended. */
 struct partial_end {
     enum reel_status status;
     char cause[REEL_CAUSE_BYTES];
-    char notes[PARTIAL_NOTES_BYTES]; /* what was said on rank 0 of its world, a line each */
-    int64_t from_chunk, from_row;    /* where it began */
-    int64_t chunk, row;              /* of its last checkpoint */
-    int64_t iterations;              /* that it ran */
-    int64_t checkpoints;             /* that it saved */
+    char notes[PARTIAL_NOTES_BYTES]; /* the notes of rank 0 of its world, a line each */
+    int64_t from_chunk, from_row;    /* its beginning */
+    int64_t chunk, row;              /* its last checkpoint */
+    int64_t iterations;              /* how many it computed */
+    int64_t checkpoints;             /* how many it saved */
     int complete, nothing_to_do, loaded;
-    float *latents; /* of a run that came to its end; the caller's to free by piece_free */
+    float *latents; /* if complete; partial_free frees them */
     int64_t count;
 };
 
-/* Collective over the piece's world. */
+/* Collective over the partial run's world. */
 void partial_run(const struct piece *piece, struct partial_end *end);
 
 void partial_free(struct partial_end *end);

@@ -1,13 +1,14 @@
-/* A library to be preloaded into reel: chosen calls on chosen files fail, and the date jumps.
+/* A library to preload into reel: chosen calls on chosen files fail, and the date jumps.
  *
- *     DISTURB_FILES=/folder/.checkpoint-000002    paths that have this in them (for rename: either path)
- *     DISTURB_FAULT=write:2:EIO                   the second of these calls fails so; write:2+:EIO: it and all after it
+ *     DISTURB_FILES=/folder/.checkpoint-000002    paths that contain this (for rename: either path)
+ *     DISTURB_FAULT=write:2:EIO                   the second of these calls fails with EIO
+ *     DISTURB_FAULT=write:2+:EIO                  the second and all later ones fail with EIO
  *     DISTURB_RANK=1                              on this rank only
- *     DISTURB_CLOCK=1                             the date is hours off, another way every few calls
+ *     DISTURB_CLOCK=1                             the date is hours off, ahead or behind, and changes often
  *
- * Calls: read (read, pread), write (write, pwrite, writev), sync (fsync, fdatasync), rename, reserve (fallocate), open, close, lock (flock,
- * F_OFD_SETLK). What
- * comes of them: an error by its name, or short (half of it is written). A close that fails has closed. */
+ * Calls: read (read, pread), write (write, pwrite, writev), sync (fsync, fdatasync), rename, reserve
+ * (fallocate), open, close, lock (flock, F_OFD_SETLK). Faults: an error by its name, or short, where half of
+ * the bytes are read or written. A close that fails has closed the file. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +26,7 @@
 enum call { READ, WRITE, SYNC, RENAME, RESERVE, OPEN, CLOSE, LOCK, CALLS };
 enum { SHORT = -1 };
 
-/* The function that this one stands in front of. */
+/* The function of the C library that the one here replaces. */
 #define BEHIND(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 static int error_of(const char *name)
@@ -42,7 +43,7 @@ static int error_of(const char *name)
     abort();
 }
 
-/* What is to come of this call on this path; 0: what always comes of it. */
+/* The fault of this call on this path: an errno, or SHORT; 0: none. */
 static int trouble(enum call call, const char *path)
 {
     static const char *const names[CALLS] = {"read",    "write", "sync",  "rename",
@@ -74,7 +75,7 @@ static int trouble_of_file(enum call call, int file)
     return trouble(call, path);
 }
 
-/* Whether the call is over, with errno; *bytes is halved where it is to be short. */
+/* Whether the call fails here; then sets errno. Halves *bytes for SHORT. */
 static int is_over(int cause, size_t *bytes)
 {
     if (cause == SHORT && bytes)
@@ -145,7 +146,7 @@ int fallocate64(int file, int mode, off64_t at, off64_t bytes)
     return is_over(trouble_of_file(RESERVE, file), NULL) ? -1 : BEHIND(fallocate64)(file, mode, at, bytes);
 }
 
-/* The third argument of open, which is there when a file may be made. */
+/* The third argument of open, which is passed if a file may be created. */
 static mode_t mode_of(int flags, va_list arguments)
 {
     return flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;
@@ -181,7 +182,7 @@ int flock(int file, int how)
     return is_over(trouble_of_file(LOCK, file), NULL) ? -1 : BEHIND(flock)(file, how);
 }
 
-/* All commands of fcntl take something that fits a pointer, or nothing. */
+/* Every command of fcntl takes an argument that fits a pointer, or none. */
 int fcntl(int file, int command, ...)
 {
     va_list arguments;
@@ -204,7 +205,7 @@ int fcntl64(int file, int command, ...)
     return BEHIND(fcntl64)(file, command, argument);
 }
 
-/* Seconds by which the date is off: forth for seven calls, then back. */
+/* Seconds by which the date is off: ahead for seven calls, then behind for seven, and so on. */
 static time_t jump(void)
 {
     static atomic_uint calls;

@@ -10,7 +10,7 @@
 
 char program_said[1 << 16];
 
-/* In the shell: what it says goes to NAMEstdout and NAMEstderr of the test's folder. */
+/* Starts the command in a shell. It writes to NAMEstdout and NAMEstderr of the test's folder. */
 static pid_t start(const char *name, int leads, int ranks, const char *environment, const char *arguments)
 {
     char command[8192], launcher[512] = "";

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The bytes of one tensor, in memory that suits every dtype: the files pack them unaligned. */
+/* A copy of a tensor's bytes, aligned for every dtype; in the files they are unaligned. */
 struct copy {
     struct copy *next;
     max_align_t bytes[];
@@ -17,7 +17,7 @@ struct copy {
 struct reference_file {
     json_t *header;
     struct copy *copies;
-    char *data; /* what follows the header */
+    char *data; /* the bytes after the header */
     int64_t data_bytes;
 };
 
@@ -31,7 +31,7 @@ __attribute__((noreturn, format(printf, 1, 2))) static void give_up(const char *
     exit(1);
 }
 
-/* The next bytes of the open file at path. */
+/* Reads the next bytes of the open file at path. */
 static char *take(FILE *stream, int64_t bytes, const char *path)
 {
     char *taken = malloc((size_t)bytes + 1);

@@ -1,4 +1,4 @@
-/* Streams and memory of the shadow. */
+/* Streams and memory of the shadow backend. */
 #include "streams.h"
 
 struct reel_stream a, b, c;

@@ -6,14 +6,15 @@
 
 enum { FLOATS = 1024, BYTES = FLOATS * 4, N = 16 };
 
-/* Streams 0, 1 and 2, beside each other; and device memory that nobody has written, of which x, y and z
- * are N floats or more that are apart: from bytes 64, 256 and 512 on. */
+/* Streams 0, 1 and 2 of the shadow, which nothing orders; and unwritten device memory. x, y and z begin at
+ * its bytes 64, 256 and 512; each has room for N floats or more before the next one. */
 extern struct reel_stream a, b, c;
 extern float *device, *x, *y, *z, host[FLOATS];
 
+/* Opens the streams and allocates the memory. */
 void start(void);
 
-/* An operation that writes N floats, and one that reads and writes as many. */
+/* fill writes N floats to `to`; use reads N floats from `from` and writes N to `to`. */
 void fill(struct reel_stream *stream, float *to);
 void use(struct reel_stream *stream, const float *from, float *to);
 

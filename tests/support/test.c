@@ -1,4 +1,4 @@
-/* The test harness without MPI's part. */
+/* The test harness, except for the part that is different under MPI. */
 #include "test.h"
 
 #include <math.h>
@@ -31,7 +31,7 @@ void test_measured(const char *name, double error, double bound)
         snprintf(measure->name, sizeof measure->name, "%s", name);
     CHECK(strcmp(measure->name, name) == 0, "more than %d names, or one that is too long", TEST_MEASURES);
     CHECK(error < bound, "%s: error %g, expected less than %g", name, error, bound);
-    if (!(error <= measure->error)) /* what is no number is the worst */
+    if (!(error <= measure->error)) /* NaN is the worst */
         measure->error = isnan(error) ? (double)INFINITY : error;
     measure->bound = bound;
 }

@@ -1,11 +1,17 @@
-/* The test harness: a test is a function whose name says the fact; CHECK counts and reports.
+/* The test harness: a test is a function whose name states a fact; CHECK counts and reports.
  *
- *     static void a_cut_covers_everything(void) { CHECK(reel_cut_total(&cut) == 10, "total %lld", ...); }
- *     int main(int argc, char **argv) { (void)argc; (void)argv; RUN(a_cut_covers_everything); return
- * test_end(); }
+ *     static void a_cut_covers_everything(void)
+ *     {
+ *         CHECK(reel_cut_total(&cut) == 10, "total %lld", ...);
+ *     }
+ *     int main(void)
+ *     {
+ *         RUN(a_cut_covers_everything);
+ *         return test_end();
+ *     }
  *
- * A test function without a single CHECK fails, and so does a program that runs none. Under mpirun link
- * test_mpi.c instead of test_serial.c: test_end then agrees over all ranks. */
+ * A test function without a single CHECK fails, and so does a program that runs none. Programs for mpirun
+ * link test_mpi.c instead of test_serial.c; their test_end then gives one verdict for all ranks. */
 #ifndef REEL_TEST_TEST_H
 #define REEL_TEST_TEST_H
 
@@ -25,7 +31,8 @@ extern int64_t test_checks, test_failures, test_functions;
         }                                                                                                    \
     } while (0)
 
-/* CHECKs that an error lies below its bound. test_end prints the largest error of each name, a word, over all ranks:
+/* CHECKs that an error lies below its bound. name is one word. test_end prints the largest error of each name
+ * over all ranks:
  *
  *     result: official error 3.1e-07 bound 1e-05 */
 void test_measured(const char *name, double error, double bound);
@@ -37,7 +44,7 @@ struct test_measure {
 enum { TEST_MEASURES = 16 };
 extern struct test_measure test_measures[TEST_MEASURES]; /* up to the first without a name */
 
-/* Prints one. */
+/* Prints one measure. */
 void test_measure_print(const struct test_measure *measure);
 
 #define RUN(function) test_run(#function, function)
@@ -53,7 +60,7 @@ const char *test_reference(void);
 /* A fresh folder for this test program's files, removed by test_end; the same on every rank. */
 const char *test_folder(void);
 
-/* ||a - b|| / ||b|| over count elements; NaN where any element is not finite. */
+/* ||a - b|| / ||b|| over count elements; NaN if any element is not finite. */
 double test_relative_error(const float *a, const float *b, int64_t count);
 
 #endif

@@ -1,4 +1,4 @@
-/* Random numbers in two precisions. */
+/* Random values in two dtypes. */
 #include "test_array.h"
 
 #include "dtype.h"
@@ -20,10 +20,10 @@ struct test_array test_array_make(int64_t count, uint32_t seed, float size)
     return n;
 }
 
-void test_array_free(struct test_array *dtype)
+void test_array_free(struct test_array *array)
 {
-    free(dtype->wide);
-    free(dtype->narrow);
+    free(array->wide);
+    free(array->narrow);
 }
 
 static int64_t differing(const uint16_t *found, const float *right, int64_t count)

@@ -1,5 +1,5 @@
-/* Arrays of random numbers that a bfloat16 holds exactly, as floats and as bfloat16: what an operation
- * makes of the one has to be what it makes of the other, rounded. */
+/* Arrays of random values that bfloat16 represents exactly, as floats and as bfloat16. An operation on the
+ * bfloat16 values has to give its result on the floats, rounded. */
 #ifndef REEL_TEST_ARRAY_H
 #define REEL_TEST_ARRAY_H
 
@@ -11,13 +11,13 @@ struct test_array {
     uint16_t *narrow;
 };
 
-/* Between -size and size, the same for the same seed. */
+/* count values between -size and size, the same for the same seed. */
 struct test_array test_array_make(int64_t count, uint32_t seed, float size);
 
-void test_array_free(struct test_array *dtype);
+void test_array_free(struct test_array *array);
 
-/* Checks that every found bfloat16 is the rounded float of the right answer; and that one perturbed a
- * little would not do. */
+/* CHECKs that every found bfloat16 is the right float, rounded, and that a slightly perturbed answer is
+ * refused. */
 void test_array_check(const char *what, const uint16_t *found, const float *right, int64_t count);
 
 #endif

@@ -23,7 +23,7 @@ const char *test_folder(void)
     return folder;
 }
 
-/* Those that rank 0 has, over all ranks. Collective over MPI_COMM_WORLD. */
+/* Collective over MPI_COMM_WORLD. Prints rank 0's measures, each with its largest error over all ranks. */
 static void print_measures(int rank)
 {
     struct test_measure all[TEST_MEASURES];

@@ -2,7 +2,7 @@
  *
  * Between sub-layers, tokens are cut over ring x ulysses x tensor. Inside them heads, columns or keys are cut
  * instead: see sequence_parallel.h for self-attention, tensor_parallel.h for linear layers over the tensor
- * axis, block_weights.h for the weights. No rank ever holds a whole activation. Meshes that differ only in
+ * axis, block_weights.h for the weights. With more than one of these ways no rank holds a whole activation. Meshes that differ only in
  * cfg, ulysses or gathered weights give the same bits, because these only move data. ring and tensor change
  * the order of additions. Formulas: Wan2.1, SkyReels-V2.
  *

@@ -1,7 +1,8 @@
 /* The time embedding: e and e0 of every distinct timestep of the job, in the memory of the device.
  *
- * Every frame, step and chunk of one timestep uses the same row. At 14B a row has 143,360 bytes, and 30 steps
- * have 4.6 MB; expanded to all tokens of the sequence they would have 4 to 14 GB. Formula: time_formula.h.
+ * Every frame, step and chunk of one timestep uses the same row. At 14B a row has 143,360 bytes. 30 steps
+ * have at most 32 rows (4.6 MB): their timesteps, 0 (known and finished frames) and addnoise_condition.
+ * Expanded to 32,760 .. 111,600 tokens, e0 alone would have 4 to 14 GB. Formula: time_formula.h.
  *
  * Not collective: every rank makes the same rows. */
 #ifndef REEL_TIME_EMBEDDING_H

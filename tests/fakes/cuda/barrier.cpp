@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-/* Lets everybody go on who waits at that barrier, the thread that runs excepted. */
+/* Releases all threads that wait at that barrier. The running thread does not wait. */
 static void release_all(enum reel_wait wait, int barrier)
 {
     for (int t = 0; t < reel_block.count; t++) {
@@ -21,7 +21,8 @@ static void complete(void)
     release_all(REEL_AT_BARRIER, 0);
 }
 
-/* Everybody has to come to the same barrier: CUDA allows one in a branch only where the whole block takes it. */
+/* All threads have to come to the same barrier: CUDA allows one in a branch only if the whole block takes the
+ * branch. */
 static void check_place(const char *file, int line)
 {
     if (reel_block.arrived == 0) {
@@ -52,7 +53,7 @@ void reel_barrier_left(void)
         complete();
 }
 
-/* One more at a named barrier; whether it was the last that is expected. */
+/* Counts a thread at a named barrier. Returns whether it was the last one expected. */
 static bool arrive(const char *what, int id, int threads)
 {
     reel_block_need(what);
@@ -84,7 +85,7 @@ void reel_fake_barrier_arrive(int id, int threads)
     arrive("barrier_arrive", id, threads);
 }
 
-/* Where a thread is, in words; threads that are in the same place have the same. */
+/* Describes the place of a thread; threads in the same place have the same description. */
 static void describe(const struct reel_thread *thread, char *text, size_t bytes)
 {
     if (thread->wait == REEL_AT_BARRIER)

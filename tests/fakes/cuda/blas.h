@@ -1,4 +1,4 @@
-/* What cuBLASLt's opaque structs hold here. */
+/* The contents of cuBLASLt's opaque structs in this fake. */
 #ifndef REEL_FAKE_BLAS_H
 #define REEL_FAKE_BLAS_H
 
@@ -8,7 +8,7 @@ enum { REEL_BLAS_LAYOUT = 0x6c61796f, REEL_BLAS_OPERATION, REEL_BLAS_PREFERENCE,
 
 struct reel_blas_layout {
     uint32_t what;
-    int32_t type, stream_wait;
+    int32_t type, order;
     uint64_t rows, columns;
     int64_t stride; /* from one column to the next */
 };
@@ -29,17 +29,17 @@ struct reel_blas_preference {
     uint32_t search;
 };
 
-/* An algorithm, what it was made for, and what it demands. */
+/* An algorithm, the product that it was made for, and its requirements. */
 struct reel_blas_algorithm {
     uint32_t what;
     int32_t id, split;
     uint32_t tile, reduction;
-    uint16_t step;         /* numbers of a partial sum; 0: one sum through all of its part */
+    uint16_t step;         /* terms of a partial sum; 0: one sum for each of the split parts */
     uint8_t alignments[5]; /* of a, b, c, d and the bias */
     uint8_t types[4], transposed, epilogue, compute;
 };
 
-/* A product whose parts have been looked at. */
+/* A product whose descriptions have been checked. */
 struct reel_blas_product {
     struct reel_blas_operation operation;
     struct reel_blas_layout a, b, c, d;
@@ -65,17 +65,18 @@ inline bool reel_blas_has_bias(const struct reel_blas_operation &operation)
 
 int64_t reel_blas_bytes(int32_t type);
 
-/* The product of these parts, or what cuBLASLt says where it refuses. blas_rules.cpp */
+/* Checks the descriptions and fills *product, or returns the error with which cuBLASLt refuses them. In
+ * blas_rules.cpp. */
 cublasStatus_t reel_blas_look(cublasLtHandle_t handle, cublasLtMatmulDesc_t operation,
                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
                               cublasLtMatrixLayout_t d, struct reel_blas_product *product);
 
-/* Whether the algorithm is for such products: CUBLAS_STATUS_SUCCESS. blas_algorithms.cpp */
+/* CUBLAS_STATUS_SUCCESS if the algorithm was made for such a product. In blas_algorithms.cpp. */
 cublasStatus_t reel_blas_fits(const struct reel_blas_algorithm &algorithm,
                               const struct reel_blas_product &product);
 size_t reel_blas_workspace(const struct reel_blas_algorithm &algorithm);
 
-/* The first that the heuristic names for no other wish than so much workspace. */
+/* The first algorithm of the heuristic if the only preference is that much workspace. */
 cublasStatus_t reel_blas_first(const struct reel_blas_product &product, size_t workspace_bytes,
                                struct reel_blas_algorithm *algorithm);
 

@@ -1,8 +1,8 @@
-/* The algorithms that there are, which of them the heuristic names, and what one says of itself. */
+/* The algorithms of this fake, the heuristic that chooses among them, and their attributes. */
 #include "blas.h"
 #include "internal.h"
 
-/* In the order for many columns; for few the other way round. */
+/* In the order of the heuristic for many columns; for few columns the order is reversed. */
 static const struct {
     int32_t id, split;
     uint32_t tile, reduction; /* CUBLASLT_MATMUL_TILE_128x256, _128x128, _64x64 */
@@ -69,7 +69,7 @@ cublasStatus_t reel_blas_fits(const struct reel_blas_algorithm &algorithm,
     return fits ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
 }
 
-/* Those which the preference allows; NOT_SUPPORTED when that is none. */
+/* The algorithms that the preference allows; NOT_SUPPORTED if there are none. */
 static cublasStatus_t name_candidates(const struct reel_blas_product &product,
                                       const struct reel_blas_preference &preference, int max,
                                       cublasLtMatmulHeuristicResult_t results[], int *count)
@@ -147,7 +147,8 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t handle, cublasLtMatmulDe
     return CUBLAS_STATUS_SUCCESS;
 }
 
-/* The number, where it is asked for in as many bytes as it has. */
+/* Copies a number to *value if bytes is its size, and sets *written to that size. bytes may be 0, to ask for
+ * the size alone. */
 template <typename T> static cublasStatus_t get(T number, void *value, size_t bytes, size_t *written)
 {
     if (bytes != 0 && (bytes != sizeof number || !value))

@@ -1,4 +1,4 @@
-/* cublasLtMatmul: what is checked when it is called, and the sums, when its stream comes to them. */
+/* cublasLtMatmul: its checks when it is called, and its sums when the stream reaches them. */
 #include "blas.h"
 #include "cuda_bf16.h"
 #include "cuda_fp8.h"
@@ -13,7 +13,7 @@ struct call {
     struct reel_blas_algorithm algorithm;
     const char *a, *b, *c;
     char *d;
-    const float *alpha, *beta; /* the device's; or NULL, and then the values are */
+    const float *alpha, *beta; /* in device memory; or NULL: the values count */
     float alpha_value, beta_value;
 };
 
@@ -38,7 +38,7 @@ static void write(char *array, int64_t index, int32_t type, float value)
         *at = static_cast<char>(__nv_cvt_float_to_fp8(value, __NV_SATFINITE, __NV_E4M3));
 }
 
-/* op(A) as [k][m]: the numbers of one step of the sums lie side by side. */
+/* op(A) as [k][m]: the values of one step of the sums are contiguous. */
 static std::vector<float> unfold(const char *array, const struct reel_blas_layout &layout, bool is_transposed,
                                  int64_t m, int64_t k)
 {
@@ -62,7 +62,8 @@ static void add(const float *a, const float *b, int64_t m, int64_t first, int64_
     }
 }
 
-/* One column of the sums, in the order of the algorithm: in parts, whose sums are added one after the other. */
+/* One column of the sums, in the order of the algorithm: the sums of its parts are added one after the
+ * other. */
 static void sum_column(const struct call &call, const float *a, const float *b, std::vector<float> &part,
                        std::vector<float> &sums)
 {
@@ -131,7 +132,7 @@ static size_t span_of(const struct reel_blas_layout &layout)
         reel_blas_bytes(layout.type));
 }
 
-/* Everything lies on the device, whole, and as the algorithm expects it. */
+/* Checks that all arrays lie wholly on the device, aligned as the algorithm requires. */
 static cublasStatus_t look_at_arrays(const struct call &call, const void *workspace, size_t workspace_bytes)
 {
     const struct reel_blas_product &p = call.product;

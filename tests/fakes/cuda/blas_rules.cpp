@@ -1,4 +1,4 @@
-/* cuBLASLt's descriptions, and which products it refuses. */
+/* The descriptions of cuBLASLt, and the rules by which it refuses products. */
 #include "blas.h"
 #include "internal.h"
 
@@ -117,7 +117,7 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t prefer
     return CUBLAS_STATUS_SUCCESS;
 }
 
-/* ---- Attributes: each has a size of its own. */
+/* ---- Attributes: each has its own size. */
 static cublasStatus_t set(void *field, size_t field_bytes, const void *value, size_t bytes)
 {
     if (!value || bytes != field_bytes)
@@ -136,7 +136,7 @@ cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout,
     case CUBLASLT_MATRIX_LAYOUT_TYPE:
         SET(mine->type);
     case CUBLASLT_MATRIX_LAYOUT_ORDER:
-        SET(mine->stream_wait);
+        SET(mine->order);
     case CUBLASLT_MATRIX_LAYOUT_ROWS:
         SET(mine->rows);
     case CUBLASLT_MATRIX_LAYOUT_COLS:
@@ -216,7 +216,8 @@ static bool is_known(int32_t type)
     return type == CUDA_R_32F || type == CUDA_R_16BF || type == CUDA_R_8F_E4M3;
 }
 
-/* The table of types in the documentation of cublasLtMatmul: what C, D and the bias may be. */
+/* The table of types in the documentation of cublasLtMatmul. It lists the types that C, D and the bias may
+ * have. */
 static bool types_go_together(const struct reel_blas_product &p)
 {
     int32_t c = p.c.type, d = p.d.type, bias = p.bias_type;
@@ -232,7 +233,7 @@ static bool types_go_together(const struct reel_blas_product &p)
     return fits && bias == d;
 }
 
-/* F8_E4M3: A transposed and B not, dimensions and strides of 16 bytes, and a device that has it. */
+/* F8_E4M3 needs A transposed and B not, dimensions and strides of 16 bytes, and a device that has it. */
 static bool fp8_is_possible(const struct reel_blas_product &p)
 {
     int device = 0, major = 0, minor = 0;
@@ -256,7 +257,7 @@ static cublasStatus_t look_at_types(const struct reel_blas_product &p)
 {
     const struct reel_blas_layout *layouts[4] = {&p.a, &p.b, &p.c, &p.d};
     for (const struct reel_blas_layout *layout : layouts)
-        if (!is_known(layout->type) || layout->stream_wait != CUBLASLT_ORDER_COL)
+        if (!is_known(layout->type) || layout->order != CUBLASLT_ORDER_COL)
             return CUBLAS_STATUS_NOT_SUPPORTED;
     bool is_fp8 = p.a.type == CUDA_R_8F_E4M3;
     if ((p.operation.compute != CUBLAS_COMPUTE_32F && p.operation.compute != CUBLAS_COMPUTE_32F_PEDANTIC) ||

@@ -13,7 +13,8 @@ static const size_t STACK_BYTES = 128 << 10;
 #endif
 static const size_t PAGE = 4096;
 
-/* Stacks begin in different lines of the cache, of which a power of two would use a few over and over. */
+/* Stacks begin at staggered offsets. At offsets of a power of two they would share a few lines of the
+ * cache. */
 static const size_t STAGGER = 576;
 static const int STAGGERED = 64;
 
@@ -22,16 +23,16 @@ dim3 blockDim, gridDim;
 struct reel_block reel_block;
 
 static struct reel_context host;
-static char *shared_end; /* dynamic shared memory ends here, at a page that is closed */
+static char *shared_end; /* dynamic shared memory ends here, before an inaccessible page */
 
-/* __shared__ variables; none where no kernel has any. */
+/* All __shared__ variables; NULL if no kernel has any. */
 extern "C" __attribute__((weak)) char __start_reel_shared[], __stop_reel_shared[];
 
 void reel_block_fail(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fprintf(stderr, "stand-in for CUDA: %s, block (%u, %u, %u)", reel_block.kernel->name, blockIdx.x,
+    fprintf(stderr, "fake CUDA: %s, block (%u, %u, %u)", reel_block.kernel->name, blockIdx.x,
             blockIdx.y, blockIdx.z);
     if (reel_block.now)
         fprintf(stderr, ", thread (%u, %u, %u)", threadIdx.x, threadIdx.y, threadIdx.z);
@@ -55,7 +56,7 @@ void __trap()
     reel_block_fail("__trap");
 }
 
-/* Whose turn it is: the first of those who can, or one that is drawn. */
+/* The thread to run next: the first that can, or with a seed a random one. */
 static struct reel_thread *next_thread(void)
 {
     if (reel_block.turns == 0)
@@ -76,7 +77,7 @@ void reel_block_release(struct reel_thread *thread)
     reel_block.turn[(reel_block.turn_first + reel_block.turns++) % REEL_THREADS_MAX] = thread->number;
 }
 
-/* From one context to the next thread, or to the host where none can go on. */
+/* Switches from a context to the next thread, or to the host if no thread can run. */
 static void go_on(struct reel_context *from)
 {
     struct reel_thread *next = next_thread();
@@ -94,7 +95,7 @@ void reel_block_suspend(enum reel_wait wait)
     go_on(&reel_block.now->context);
 }
 
-/* What every thread does for ever: its part of a block, and then nothing until the next block. */
+/* The life of every thread: it runs its part of a block, then waits for the next block. */
 static void live(void)
 {
     reel_context_began();
@@ -120,7 +121,7 @@ static char *map(size_t bytes)
     return static_cast<char *>(memory);
 }
 
-/* A stack for every thread that a block may have, each above a page that is closed. */
+/* A stack for every thread that a block may have, each above an inaccessible page. */
 static void prepare(void)
 {
     reel_block.threads = new struct reel_thread[REEL_THREADS_MAX]();
@@ -148,7 +149,7 @@ void *reel_fake_shared(void)
     return shared_end - shared_room();
 }
 
-/* The block at its begin: everybody can go on, and nothing is in shared memory. */
+/* Begins a block: every thread can run, and shared memory holds 0xff. */
 static void begin_block(void)
 {
     memset(shared_end - shared_room(), 0xff, shared_room());
@@ -187,7 +188,7 @@ static void number_threads(const dim3 &block)
         reel_block.threads[t].index = {t % block.x, t / block.x % block.y, t / block.x / block.y};
 }
 
-/* A step through so many blocks that visits each of them once. */
+/* A random step that visits every block once: it is coprime to their number. */
 static uint64_t draw_step(uint64_t blocks)
 {
     for (;;) {

@@ -1,4 +1,4 @@
-/* The block that runs: its threads, who of them waits for what, and whose turn it is. */
+/* The running block: its threads, the reason why each waits, and the order in which they run. */
 #ifndef REEL_FAKE_BLOCK_H
 #define REEL_FAKE_BLOCK_H
 
@@ -11,7 +11,7 @@ enum reel_wait { REEL_GOES, REEL_LEFT, REEL_AT_BARRIER, REEL_AT_NAMED, REEL_AT_W
 
 typedef void reel_together(const void *const in[32], void *const out[32]);
 
-/* An asynchronous copy on its way. */
+/* A pending asynchronous copy. */
 struct reel_async_copy {
     void *to;
     const void *from;
@@ -22,17 +22,17 @@ struct reel_async_copy {
 struct reel_thread {
     struct reel_context context;
     uint3 index;
-    int number; /* of the block's; lane and warp follow from it */
+    int number; /* in the block; lane and warp follow from it */
     enum reel_wait wait;
-    int barrier;            /* which named one it waits at */
-    const char *collective; /* which one of the warp it waits in, and what it brought */
+    int barrier;            /* the named barrier at which it waits */
+    const char *collective; /* the collective of its warp in which it waits, and its arguments */
     unsigned mask;
     bool is_aligned; /* needs all 32 lanes */
     const void *in;
     void *out;
     reel_together *together;
     std::vector<struct reel_async_copy> copies;
-    int64_t group; /* of the copies that come next */
+    int64_t group; /* of the next copies */
 };
 
 struct reel_warp {
@@ -45,11 +45,11 @@ struct reel_block {
     struct reel_warp warps[REEL_THREADS_MAX / 32];
     int count, here; /* threads, and those of them that have not left */
     struct reel_thread *now;
-    int turn[REEL_THREADS_MAX]; /* a ring: who can go on, in the order in which that became so */
+    int turn[REEL_THREADS_MAX]; /* a ring of the threads that can run, oldest first */
     int turn_first, turns;
-    const char *file; /* the __syncthreads that somebody waits at */
+    const char *file; /* the __syncthreads at which threads wait */
     int line;
-    int arrived; /* there, and what they voted */
+    int arrived; /* threads there, and how many voted yes */
     int votes;
     int vote_result;
     bool is_unanimous;
@@ -60,23 +60,23 @@ struct reel_block {
 
 extern struct reel_block reel_block;
 
-/* The thread may go on. */
+/* Lets a thread run again. */
 void reel_block_release(struct reel_thread *thread);
 
-/* The thread that runs waits until it is released. */
+/* Suspends the running thread until it is released. */
 void reel_block_suspend(enum reel_wait wait);
 
-/* Ends the process: the kernel, the block and the thread that runs, and the message. */
+/* Ends the process with a message that names the kernel, the block and the running thread. */
 [[noreturn]] void reel_block_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Ends the process unless it is called by a kernel's thread. */
+/* Ends the process unless a thread of a kernel is running. what: the call, for the message. */
 void reel_block_need(const char *what);
 
-/* barrier.cpp, warp.cpp: a thread has left, which others may have waited for. */
+/* A thread has left the kernel; others may have waited for it. In barrier.cpp and warp.cpp. */
 void reel_barrier_left(void);
 void reel_warp_left(int warp);
 
-/* Who waits where, for a message. barrier.cpp */
+/* Prints the place at which every thread waits. In barrier.cpp. */
 void reel_barrier_report(void);
 
 #endif

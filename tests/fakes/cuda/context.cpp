@@ -7,7 +7,7 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-/* The one that was left last: whose stack a switch has to report. */
+/* The context that was left last. At the next switch AddressSanitizer reports its stack. */
 static struct reel_context *left;
 
 static void arrive(struct reel_context *context)
@@ -36,7 +36,8 @@ void reel_context_began(void)
 }
 
 #ifdef __x86_64__
-/* The registers that a call preserves, on the stack; the control words of floating point are nobody's to change. */
+/* Saves on the stack the registers that a call preserves. The control words of floating point are not saved,
+ * because nothing here changes them. */
 asm(".text\n"
     ".p2align 4\n"
     ".type reel_context_exchange, @function\n"
@@ -62,7 +63,8 @@ extern "C" void reel_context_exchange(void **from_top, void *to_top);
 void reel_context_make(struct reel_context *context, void *stack, size_t stack_bytes, void (*entry)(void))
 {
     void **top = reinterpret_cast<void **>(static_cast<char *>(stack) + stack_bytes) - 1;
-    *top = nullptr; /* where entry would return to; with it the stack is aligned as after a call */
+    *top =
+        nullptr; /* the address to which entry would return; with it the stack is aligned as after a call */
     *--top = reinterpret_cast<void *>(entry);
     for (int preserved = 0; preserved < 6; preserved++)
         *--top = nullptr;

@@ -1,4 +1,5 @@
-/* What runs on a stack of its own, and goes on where it left off: a few nanoseconds on x86-64, by ucontext elsewhere. */
+/* A context runs on a stack of its own, and resumes at the point at which it was left. A switch takes a few
+ * nanoseconds on x86-64; elsewhere ucontext does it. */
 #ifndef REEL_FAKE_CONTEXT_H
 #define REEL_FAKE_CONTEXT_H
 
@@ -9,22 +10,22 @@
 
 struct reel_context {
 #ifdef __x86_64__
-    void *top; /* of its stack, while it does not run */
+    void *top; /* of its stack, while it is suspended */
 #else
     ucontext_t machine;
 #endif
-    const void *stack; /* what AddressSanitizer wants to know */
+    const void *stack; /* for AddressSanitizer */
     size_t stack_bytes;
     void *fake_stack;
 };
 
-/* One that begins with entry(), which never returns. */
+/* Makes a context that begins with entry(), which never returns. */
 void reel_context_make(struct reel_context *context, void *stack, size_t stack_bytes, void (*entry)(void));
 
-/* First in entry(). */
+/* entry() calls this first. */
 void reel_context_began(void);
 
-/* Leaves `from`, which is what runs, and goes on with `to`; returns when something goes on with `from`. */
+/* Suspends `from`, the running context, and resumes `to`. Returns when a context resumes `from`. */
 void reel_context_switch(struct reel_context *from, struct reel_context *to);
 
 #endif

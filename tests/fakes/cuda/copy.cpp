@@ -1,4 +1,4 @@
-/* Copies and fills: checked when they are issued, done when their stream comes to them. */
+/* Copies and fills: checked when they are issued, done when their stream reaches them. */
 #include "internal.h"
 
 #include <memory>
@@ -23,7 +23,7 @@ static void copy(const struct rows &rows)
         memmove(rows.to + row * rows.to_pitch, rows.from + row * rows.from_pitch, rows.width);
 }
 
-/* Each side lies where the kind says, all of it. */
+/* Ends the process unless each side lies wholly in the memory that the kind names. */
 static void check(const char *call, const struct rows &rows, enum cudaMemcpyKind kind)
 {
     enum reel_fake_place to = reel_fake_place_of(rows.to), from = reel_fake_place_of(rows.from);
@@ -40,7 +40,8 @@ static void check(const char *call, const struct rows &rows, enum cudaMemcpyKind
     reel_fake_need(call, rows.from, span_of(rows.from_pitch, rows.width, rows.height), from);
 }
 
-/* What is read from pageable memory is read now; what is written to it has been written when this returns. */
+/* Pageable memory that is the source is read now; pageable memory that is the target has been written when
+ * this returns. */
 static void issue(const struct rows &rows, cudaStream_t queue)
 {
     if (reel_fake_place_of(rows.from) != REEL_PAGEABLE) {

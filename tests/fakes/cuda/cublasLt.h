@@ -1,8 +1,9 @@
-/* cuBLASLt as far as reel uses it, with its names and codes: D = epilogue(alpha op(A) op(B) + beta C) of column-major
- * matrices, in float.
+/* cuBLASLt as far as reel uses it, with its names and codes: D = epilogue(alpha op(A) op(B) + beta C) of
+ * column-major matrices, in float.
  *
- * Algorithms differ in the order in which they sum, so that a choice which depends on more than it should changes bits: some
- * split the inner dimension, and which comes first depends on the number of columns. What cuBLASLt refuses is refused. */
+ * Algorithms differ in the order in which they sum, so that a choice of algorithm which depends on more than
+ * it should changes bits: some split the inner dimension, and which algorithm comes first depends on the
+ * number of columns. The fake refuses the products that cuBLASLt refuses. */
 #ifndef REEL_FAKE_CUBLASLT_H
 #define REEL_FAKE_CUBLASLT_H
 

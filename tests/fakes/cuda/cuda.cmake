@@ -1,5 +1,5 @@
-# A stand-in for CUDA on the host (fake.h), its own tests, and reel's CUDA files built on it.
-option(REEL_CUDA_ALIGNMENT "Kernels on the stand-in stop at a misaligned access, as a device does" ON)
+# A fake of CUDA on the host (fake.h), its own tests, and reel's CUDA files built on it.
+option(REEL_CUDA_ALIGNMENT "Kernels on the fake stop at a misaligned access, as a device does" ON)
 
 # What every C++ file of ours is compiled with. Functions of ops.h hide constructors of structs, in the eyes of C++. Numbers are read as others than they were written as, everywhere.
 add_library(reel_cuda_flags INTERFACE)
@@ -26,7 +26,7 @@ target_compile_options(reel_cuda_fake PRIVATE -Wconversion)
 target_link_libraries(reel_cuda_fake PRIVATE reel_cuda_flags)
 
 # reel_cuda_on_host(TARGET SOURCE...): adds files to a target that exists; its .cu are compiled as C++, and the headers of
-# the stand-in come before all others, those of an installed CUDA among them.
+# the fake come before all others, those of an installed CUDA among them.
 function(reel_cuda_on_host target)
     target_sources(${target} PRIVATE ${ARGN})
     set(cuda ${ARGN})
@@ -46,7 +46,7 @@ foreach(name cuda_fake_test cuda_fake_stream_test cuda_fake_blas_test)
     reel_registered(${name})
 endforeach()
 
-# The CUDA backend on the stand-in, in the place of reel_kernels_cuda.
+# The CUDA backend on the fake, in the place of reel_kernels_cuda.
 set(reel_cuda_backend ops_cuda.cu gpu_cuda.cu norm_cuda.cu rope_cuda.cu patch_cuda.cu elementwise_cuda.cu teacache_cuda.cu
     gemm_cuda.cu attention_cuda.cu flash_attention_cuda.cu gemm_cublas.c gemm_algorithms.c attention_cudnn_absent.c
     trace_cuda.cu)

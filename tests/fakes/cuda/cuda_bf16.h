@@ -16,7 +16,8 @@ inline unsigned short reel_fake_bfloat16(float x)
     return static_cast<unsigned short>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
-/* From a double at once: by way of a float that is odd where it is not exact, which no rounding can be lost in. */
+/* From a double, rounded once: the intermediate float is rounded to odd, so that rounding it again loses
+ * nothing. */
 inline unsigned short reel_fake_bfloat16(double x)
 {
     float near = static_cast<float>(x);

@@ -1,4 +1,5 @@
-/* The stand-in's cuBLASLt: products of every kind against sums in double, and the refusals of the real one. */
+/* The fake of cuBLASLt: products of every kind against sums in double, and the refusals of the real
+ * cuBLASLt. */
 #include <cublasLt.h>
 #include <cuda_bf16.h>
 #include <cuda_fp8.h>
@@ -7,7 +8,8 @@
 
 static const size_t WORKSPACE_BYTES = 8 << 20;
 
-/* y [n][m] = epilogue(alpha weight x + beta y), a column-major product as reel asks for it: weight [m][k], x [n][k]. */
+/* y [n][m] = epilogue(alpha weight x + beta y), a column-major product as reel computes it: weight [m][k], x
+ * [n][k]. */
 struct problem {
     cudaDataType_t inputs, result, bias_type;
     uint32_t epilogue;
@@ -22,7 +24,7 @@ static size_t bytes_of(cudaDataType_t type)
     return type == CUDA_R_32F ? 4 : type == CUDA_R_16BF ? 2 : 1;
 }
 
-/* Small numbers that every type holds. */
+/* Small values that every type represents. */
 static float number(int64_t i)
 {
     return static_cast<float>((i * 7919 % 31) - 15) / 8.0f;
@@ -125,7 +127,7 @@ struct run {
         return cublasLtMatmul(handle, &operation, &p.alpha, weight.at, &a, x.at + shift, &b, &p.beta, y.at,
                               &d, y.at, &d, algorithm, workspace.at, WORKSPACE_BYTES, nullptr);
     }
-    /* What has to come out. */
+    /* The expected element. */
     double expected(int64_t row, int64_t column) const
     {
         double sum = 0, u;
@@ -204,7 +206,7 @@ static void scales_of_fp8_multiply(void)
     }
 }
 
-/* Numbers of many magnitudes, so that the order of a sum shows. */
+/* Values of many magnitudes, so that the order of a sum shows. */
 static void algorithms_sum_in_orders_of_their_own(void)
 {
     std::vector<std::vector<char>> results;

@@ -1,4 +1,4 @@
-/* The stand-in's streams: late where nothing waits, in order where events say so, and what is seen when an event is missing. */
+/* The streams of the fake: late if nothing waits, in order if events demand it; a missing event shows. */
 #include <cuda_runtime.h>
 
 #include "testing.h"
@@ -22,7 +22,7 @@ __global__ void double_of(int count, const int *x, int *y)
         y[at] = 2 * x[at];
 }
 
-/* Two streams, and an event that orders them if somebody uses it. */
+/* Two streams, and an event that a test may use to order them. */
 struct pair {
     cudaStream_t first, second;
     cudaEvent_t event;
@@ -40,7 +40,7 @@ struct pair {
     }
 };
 
-/* x = 5 on one stream, y = 2 x on the other; whether y is right when the other has ended. */
+/* x = 5 on one stream, y = 2 x on the other. Returns whether y is right when the second stream has ended. */
 static int second_sees_the_first(int has_event)
 {
     pair streams;
@@ -71,7 +71,7 @@ static void a_missing_event_shows(void)
     CHECK(right[1] == static_cast<int>(SEEDS), "with an event, %d of the seeds", right[1]);
 }
 
-/* The event that is waited for is the record at that time, not a later one. */
+/* A wait is for the latest record of the event at that time, not for a later one. */
 static void an_event_stands_for_the_moment_when_it_was_recorded(void)
 {
     pair streams;

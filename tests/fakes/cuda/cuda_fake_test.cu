@@ -1,4 +1,4 @@
-/* The stand-in for CUDA: kernels run as on a device, and what a device would punish is found. */
+/* The fake of CUDA: kernels run as on a device, and errors that a device would punish are found. */
 #include <cuda_bf16.h>
 #include <cuda_fp8.h>
 #include <cuda_runtime.h>
@@ -137,7 +137,7 @@ static void divergent_barriers_and_shuffles_are_found(void)
                  "threads 7 .. 31 wait at __syncthreads"});
 }
 
-/* Each thread reads what another one wrote, `distance` ahead, with a barrier between or without. */
+/* Each thread reads the value that the thread `distance` ahead wrote, with a barrier between or without. */
 __global__ void pass_on(int has_barrier, int distance, int *result)
 {
     REEL_SHARED(int, numbers);
@@ -198,7 +198,7 @@ static void an_asynchronous_copy_is_there_when_it_was_waited_for(void)
     }
 }
 
-/* Half of the block produces and goes on, the other half waits for it. */
+/* Half of the block produces and continues, the other half waits for it. */
 __global__ void produce(int *result)
 {
     __shared__ int made[64];
@@ -329,7 +329,7 @@ static void what_the_host_may_not_touch_is_found(void)
     check_words(words_before(SIGABRT, [&] { cudaFree(number.at + 1); }), {"not the begin of an allocation"});
 }
 
-/* ---- Numbers. */
+/* ---- Rounding. */
 static float nearest_bfloat16(double x)
 {
     int exponent = 0;

@@ -1,4 +1,5 @@
-/* F8_E4M3: 1 sign, 4 bits of exponent with bias 7, 3 of mantissa; the largest is 448, there is no infinity, 0x7f is NaN. */
+/* F8_E4M3: 1 sign bit, 4 bits of exponent with bias 7, 3 of mantissa. The largest value is 448; there is no
+ * infinity; 0x7f is NaN. */
 #ifndef REEL_FAKE_CUDA_FP8_H
 #define REEL_FAKE_CUDA_FP8_H
 
@@ -10,7 +11,8 @@ typedef unsigned __nv_fp8x4_storage_t;
 typedef enum __nv_saturation_t { __NV_NOSAT, __NV_SATFINITE } __nv_saturation_t;
 typedef enum __nv_fp8_interpretation_t { __NV_E4M3, __NV_E5M2 } __nv_fp8_interpretation_t;
 
-/* Rounded to nearest, ties to even; what is beyond 448 becomes that when it saturates, else NaN from 464 on. */
+/* Rounds to nearest, ties to even. Values beyond 448 become 448 with saturation; without it, those up to 464
+ * become 448, and others NaN. */
 __nv_fp8_storage_t __nv_cvt_float_to_fp8(float x, __nv_saturation_t saturation,
                                          __nv_fp8_interpretation_t interpretation);
 float reel_fake_from_fp8(__nv_fp8_storage_t x);

@@ -1,4 +1,4 @@
-/* What <cuda_runtime.h> declares, as far as reel uses it: the runtime's calls and, for C++, kernels. */
+/* The declarations of <cuda_runtime.h> that reel uses: the runtime's calls and, for C++, kernels. */
 #ifndef REEL_FAKE_CUDA_RUNTIME_H
 #define REEL_FAKE_CUDA_RUNTIME_H
 

@@ -161,7 +161,7 @@ cudaError_t cudaMemset2DAsync(void *to, size_t pitch, int value, size_t width, s
 cudaError_t cudaStreamCreate(cudaStream_t *queue);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *queue, unsigned flags);
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t *queue, unsigned flags, int priority);
-cudaError_t cudaDeviceGetStreamPriorityRange(int *min, int *greatest);
+cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest);
 cudaError_t cudaStreamDestroy(cudaStream_t queue);
 cudaError_t cudaStreamQuery(cudaStream_t queue);
 cudaError_t cudaStreamSynchronize(cudaStream_t queue);

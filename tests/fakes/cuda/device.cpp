@@ -1,4 +1,4 @@
-/* The GPUs that there are said to be. */
+/* The GPUs that this fake has. */
 #include "internal.h"
 
 #include <stdio.h>
@@ -19,7 +19,7 @@ size_t reel_fake_memory_bytes()
     return bytes ? strtoull(bytes, nullptr, 10) : size_t(8) << 30;
 }
 
-/* The code for a device of that index, or for none at all. */
+/* cudaSuccess if there is a device of that index, else the error. */
 static cudaError_t check(const char *call, int device)
 {
     if (int code = reel_fake_refused(call))
@@ -54,7 +54,7 @@ cudaError_t cudaGetDevice(int *device)
     return reel_fake_answer(check("cudaGetDevice", current));
 }
 
-/* FNV-1a, twice, of the host, the word and the index. */
+/* FNV-1a, twice, of the hostname, REEL_FAKE_UUID and the index. */
 static void write_uuid(char bytes[16], int device)
 {
     char host[256] = "", text[600];
@@ -82,7 +82,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
     if (code != cudaSuccess)
         return reel_fake_answer(code);
     *properties = {};
-    snprintf(properties->name, sizeof properties->name, "REEL stand-in for a GPU");
+    snprintf(properties->name, sizeof properties->name, "REEL fake GPU");
     write_uuid(properties->uuid.bytes, device);
     capability(&properties->major, &properties->minor);
     properties->totalGlobalMem = reel_fake_memory_bytes();

@@ -1,4 +1,5 @@
-/* What a kernel sees besides C++: the words of CUDA, where a thread is, barriers, shuffles and atomic operations. */
+/* The vocabulary of kernels besides C++: the keywords of CUDA, the index of a thread, barriers, shuffles and
+ * atomic operations. */
 #ifndef REEL_FAKE_DEVICE_H
 #define REEL_FAKE_DEVICE_H
 
@@ -11,9 +12,10 @@
 #define __device__
 #define __host__
 #define __constant__
-/* Blocks run one after the other, so that one of each is enough. All of it lies in one section, which is filled with 0xff when
- * a block begins; what follows the name keeps the compiler from attributes of its own, which differ between functions.
- * Before version 14, GCC leaves that of a template elsewhere. */
+/* __shared__ variables are static: blocks run one after the other, so one of each is enough. All of them lie
+ * in one section, which is filled with 0xff when a block begins. The text after the name of the section keeps
+ * the compiler from adding attributes of its own, which differ between functions. GCC before version 14
+ * places the variables of templates elsewhere. */
 #define REEL_FAKE_TEXT(x) #x
 #define REEL_FAKE_NUMBERED(text, x) text REEL_FAKE_TEXT(x)
 #ifdef __aarch64__
@@ -31,7 +33,7 @@ extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
 constexpr int warpSize = 32;
 
-/* ---- Barriers. Where a barrier is written tells a divergent one. */
+/* ---- Barriers. The file and line of a call identify a barrier, so that a divergent one is found. */
 enum reel_fake_vote { REEL_VOTE_NONE, REEL_VOTE_AND, REEL_VOTE_OR, REEL_VOTE_COUNT };
 int reel_fake_syncthreads(enum reel_fake_vote vote, int mine, const char *file, int line);
 
@@ -52,7 +54,7 @@ inline int __syncthreads_count(int mine, const char *file = __builtin_FILE(), in
     return reel_fake_syncthreads(REEL_VOTE_COUNT, mine, file, line);
 }
 
-/* Between what one thread writes: nothing to do where they take turns. */
+/* Threads take turns, so that a fence has nothing to do. */
 inline void __threadfence()
 {
 }
@@ -75,7 +77,7 @@ unsigned __reduce_and_sync(unsigned mask, unsigned value);
 unsigned __reduce_or_sync(unsigned mask, unsigned value);
 unsigned __reduce_xor_sync(unsigned mask, unsigned value);
 
-/* ---- Shuffles. A lane that reads from one which does not take part gets 0xff in every byte. */
+/* ---- Shuffles. A lane that reads from a lane which does not take part gets 0xff in every byte. */
 enum reel_fake_shuffle { REEL_SHUFFLE_INDEX, REEL_SHUFFLE_UP, REEL_SHUFFLE_DOWN, REEL_SHUFFLE_XOR };
 uint64_t reel_fake_shuffle(enum reel_fake_shuffle how, unsigned mask, uint64_t bits, int operand, int width);
 
@@ -106,8 +108,8 @@ template <typename T> T __shfl_xor_sync(unsigned mask, T value, int lanes, int w
     return reel_fake_shuffle_of(REEL_SHUFFLE_XOR, mask, value, lanes, width);
 }
 
-/* ---- Atomic operations: one thread runs at a time, so that they need nothing. Each returns what was there before. The
- * types are CUDA's. */
+/* ---- Atomic operations. One thread runs at a time, so that nothing needs protection. Each returns the
+ * former value. The types are CUDA's. */
 #define REEL_FAKE_ATOMIC(name, type, result)                                                                 \
     inline type name(type *at, type value)                                                                   \
     {                                                                                                        \
@@ -151,7 +153,7 @@ REEL_FAKE_ATOMIC_SWAP(unsigned)
 REEL_FAKE_ATOMIC_SWAP(unsigned long long)
 #undef REEL_FAKE_ATOMIC_SWAP
 
-/* Loads and stores by way of a cache of one's choice. */
+/* Loads and stores with a cache hint, which does nothing here. */
 template <typename T> T __ldg(const T *from)
 {
     return *from;
@@ -173,7 +175,7 @@ template <typename T> void __stcg(T *to, T value)
     *to = value;
 }
 
-/* Ends the process, with the name of the kernel. */
+/* Ends the process with a message that names the kernel. */
 [[noreturn]] void __trap();
 
 #endif

@@ -1,4 +1,4 @@
-/* How a kernel is started: its arguments are copied when it is issued, and it runs when its stream comes to it. */
+/* Launching a kernel: its arguments are copied when it is issued, and it runs when its stream reaches it. */
 #ifndef REEL_FAKE_LAUNCH_H
 #define REEL_FAKE_LAUNCH_H
 
@@ -19,13 +19,15 @@ struct reel_fake_kernel {
     std::function<void()> thread;
 };
 
-/* Checks it against the limits of the hardware and issues it to the stream; a refusal is cudaGetLastError's. */
+/* Checks a launch against the limits of the hardware and issues it to the stream. cudaGetLastError returns
+ * the error of a refused launch. */
 void reel_fake_issue(const reel_fake_kernel &kernel, struct CUstream_st *queue);
 
-/* Ends the process where a pointer that a kernel is given is neither NULL nor memory of the device or pinned. */
+/* Ends the process if a pointer argument of a kernel is neither NULL, nor device memory, nor pinned
+ * memory. */
 void reel_fake_check_argument(const char *kernel, int index, const void *pointer);
 
-/* The dynamic shared memory of the block that runs. */
+/* The dynamic shared memory of the running block. */
 void *reel_fake_shared(void);
 
 template <typename T> void reel_fake_check_any(const char *name, int index, const T &argument)

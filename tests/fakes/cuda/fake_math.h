@@ -1,4 +1,4 @@
-/* A kernel's functions of numbers. Those that a device approximates are the host's here. */
+/* The mathematical functions of kernels. Those that a device approximates are the host's here. */
 #ifndef REEL_FAKE_MATH_H
 #define REEL_FAKE_MATH_H
 
@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* ---- Approximations of the device. */
+/* ---- Functions that a device approximates. */
 inline float rsqrtf(float x)
 {
     return static_cast<float>(1.0 / sqrt(static_cast<double>(x)));
@@ -167,7 +167,7 @@ inline int __clz(int x)
     return x ? __builtin_clz(static_cast<unsigned>(x)) : 32;
 }
 
-/* ---- Both of a kind: CUDA has them for every pair of numbers. */
+/* ---- min and max: CUDA has them for every type. */
 #define REEL_FAKE_EXTREMES(type)                                                                             \
     inline type min(type a, type b)                                                                          \
     {                                                                                                        \

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-/* A vector of 1 to 4 numbers and the function that makes it. */
+/* A vector of 1 to 4 elements and the function that makes it. */
 #define REEL_FAKE_VECTOR(type, prefix, alignment2, alignment4)                                               \
     struct prefix##1                                                                                         \
     {                                                                                                        \

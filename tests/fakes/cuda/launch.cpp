@@ -1,9 +1,9 @@
-/* What a launch is checked against before it becomes work of its stream. */
+/* Checks a launch before it becomes work of its stream. */
 #include "internal.h"
 
 #include <map>
 
-static std::map<const void *, int> shared_max; /* of the kernels that asked for more than every one has */
+static std::map<const void *, int> shared_max; /* of kernels that asked for more than the default */
 
 static int max_of(const void *kernel)
 {

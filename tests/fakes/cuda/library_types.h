@@ -1,4 +1,4 @@
-/* The types of numbers that NVIDIA's libraries speak of. */
+/* The element types of NVIDIA's libraries. */
 #ifndef REEL_FAKE_LIBRARY_TYPES_H
 #define REEL_FAKE_LIBRARY_TYPES_H
 

@@ -1,6 +1,7 @@
-/* Memory of the device, which nobody touches outside a kernel, a copy or a library call, and pinned memory of the host.
+/* Device memory, which is inaccessible outside a kernel, a copy or a library call, and pinned memory of the
+ * host.
  *
- * Allocations are aligned to 256 bytes, which is what CUDA promises, and end at a page that nobody may touch. */
+ * Allocations are aligned to 256 bytes, as CUDA promises, and end before an inaccessible page. */
 #include "internal.h"
 
 #include <stdio.h>
@@ -11,9 +12,9 @@
 static const size_t PAGE = 4096, ALIGNMENT = 256, FILLED_MAX = size_t(256) << 20;
 
 struct region {
-    char *pages; /* what was mapped: whole pages, and one that is closed */
+    char *pages; /* the mapping: whole pages, the last of them inaccessible */
     size_t pages_bytes;
-    char *memory; /* what was asked for */
+    char *memory; /* the memory that the caller gets */
     size_t bytes;
     enum reel_fake_place place;
     int device;
@@ -28,8 +29,8 @@ static size_t round_up(size_t bytes, size_t to)
     return (bytes + to - 1) / to * to;
 }
 
-/* The key that opens all device memory for one thread at once, where the processor has such; -1: it has not, and every
- * region is opened by itself. */
+/* The protection key that opens all device memory for one thread at once. -1: the processor has no keys, and
+ * every region is opened by itself. */
 static int key(void)
 {
     static const int key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
@@ -51,7 +52,7 @@ static void protect_all(int how)
             protect(region, how);
 }
 
-/* A region that is new. */
+/* Protects a new region. */
 static void lock_away(const struct region &region)
 {
     if (key() < 0)
@@ -73,7 +74,7 @@ void reel_fake_memory_close()
         protect_all(PROT_NONE);
 }
 
-/* The end counts: an empty array may begin there. */
+/* The region of a pointer. The end counts: an empty array may begin there. */
 static const struct region *find(const void *pointer)
 {
     const char *at = static_cast<const char *>(pointer);
@@ -138,7 +139,7 @@ static cudaError_t allocate(void **memory, size_t bytes, enum reel_fake_place pl
     return cudaSuccess;
 }
 
-/* What lies behind an allocation, up to the alignment, is as it was. */
+/* Ends the process if the bytes after an allocation, up to the alignment, have changed. */
 static void check_end(const struct region &region)
 {
     if (region.bytes >= FILLED_MAX)
@@ -167,7 +168,7 @@ static cudaError_t release(void *memory, enum reel_fake_place place)
     reel_fake_fail("%p is freed, which is not the begin of an allocation of that kind", memory);
 }
 
-/* A call that allocates or frees, unless it is to be refused. */
+/* Makes a call that allocates or frees, unless it is to be refused. */
 static cudaError_t answer(const char *call, const std::function<cudaError_t()> &work)
 {
     reel_fake_guard guard(reel_fake_lock());

@@ -28,7 +28,7 @@ void reel_fake_fail(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fputs("stand-in for CUDA: ", stderr);
+    fputs("fake CUDA: ", stderr);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
     va_end(arguments);

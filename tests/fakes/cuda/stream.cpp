@@ -7,7 +7,7 @@
 #include <time.h>
 #include <vector>
 
-/* A moment in a stream: what was issued before it is done, or not yet. */
+/* A point in a stream. It is past when everything issued before it is done. */
 struct moment {
     cudaStream_t queue;
     bool is_past;
@@ -15,7 +15,7 @@ struct moment {
 };
 typedef std::shared_ptr<struct moment> moment_pointer;
 
-/* One of the three. */
+/* Exactly one of the three is set. */
 struct task {
     std::function<void()> work;
     moment_pointer marks, waits;
@@ -25,7 +25,7 @@ struct CUstream_st {
     std::deque<struct task> tasks;
     unsigned flags;
     int priority, device;
-    bool is_closed; /* by the caller; there may be work left */
+    bool is_closed; /* closed by the caller; there may be work left */
 };
 
 struct CUevent_st {
@@ -63,13 +63,13 @@ int reel_fake_stream_device(cudaStream_t queue)
     return queue ? queue->device : device;
 }
 
-/* Whether its first task waits for a moment that is to come. */
+/* Whether the first task waits for a moment that is not past. */
 static bool is_blocked(cudaStream_t queue)
 {
     return queue->tasks.front().waits && !queue->tasks.front().waits->is_past;
 }
 
-/* The first task of a stream that is not blocked. */
+/* Does the first task of a stream that is not blocked. */
 static void step(cudaStream_t queue)
 {
     struct task task = std::move(queue->tasks.front());
@@ -85,7 +85,8 @@ static void step(cudaStream_t queue)
     }
 }
 
-/* One step towards the end of a stream, which has work: in it, or in the one that it waits for. */
+/* Does one task towards the end of a stream that has work: its own, or one of the stream for which it
+ * waits. */
 static void step_towards(cudaStream_t queue)
 {
     while (is_blocked(queue))
@@ -93,7 +94,7 @@ static void step_towards(cudaStream_t queue)
     step(queue);
 }
 
-/* One step of a stream that is drawn, whatever it is good for. */
+/* Does one task of a random stream that is not blocked. */
 static void step_anywhere(void)
 {
     std::vector<cudaStream_t> ready;
@@ -135,7 +136,7 @@ static moment_pointer future(cudaStream_t queue)
     return end;
 }
 
-/* A moment now, in a stream that may have nothing to do. */
+/* A moment at the present end of a stream. */
 static moment_pointer mark(cudaStream_t queue)
 {
     moment_pointer end = future(queue);
@@ -157,7 +158,8 @@ void reel_fake_drain_all()
         reach(end);
 }
 
-/* Work of the default stream is done at once, after that of every stream which does not call itself non-blocking. */
+/* Work of the default stream is done at once, after that of every stream that is not
+ * cudaStreamNonBlocking. */
 static void push_default(struct task task)
 {
     std::vector<moment_pointer> ends;
@@ -227,16 +229,16 @@ cudaError_t cudaStreamCreate(cudaStream_t *queue)
     return cudaStreamCreateWithPriority(queue, cudaStreamDefault, 0);
 }
 
-cudaError_t cudaDeviceGetStreamPriorityRange(int *min, int *greatest)
+cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest)
 {
-    if (min)
-        *min = 0;
+    if (least)
+        *least = 0;
     if (greatest)
         *greatest = -5;
     return cudaSuccess;
 }
 
-/* What is in it is done later all the same. */
+/* The work left in the stream is still done, later. */
 cudaError_t cudaStreamDestroy(cudaStream_t queue)
 {
     reel_fake_guard guard(reel_fake_lock());

@@ -1,4 +1,4 @@
-/* kernels/tensor_core.h for the stand-in: a tensor core's instructions, from the same registers. */
+/* kernels/cuda/tensor_core.h for the fake: the instructions of tensor cores, with the same registers. */
 #ifndef REEL_FAKE_TENSOR_CORE_HOST_H
 #define REEL_FAKE_TENSOR_CORE_HOST_H
 
@@ -24,7 +24,7 @@ template <int pending> inline void reel_copies_await()
     reel_fake_copy_wait(pending);
 }
 
-/* Each lane brings the address of a row and takes four registers. */
+/* Each lane passes the address of a row and gets four registers. */
 inline void reel_host_load_matrices(const void *const in[32], void *const out[32])
 {
     for (int lane = 0; lane < 32; lane++)
@@ -58,7 +58,7 @@ inline void reel_load_transposed(uint32_t registers[4], const void *row)
     reel_fake_warp_together("ldmatrix.x4.trans", &row, registers, reel_host_load_transposed);
 }
 
-/* What a lane brings to a product. */
+/* The operands of a lane in a product. */
 struct reel_host_fragments {
     uint32_t a[4], b[2];
     float sum[4];

@@ -1,4 +1,4 @@
-/* What tests of CUDA files on the host share: arrays of the device, and processes that are ended by what they do. */
+/* Shared by tests of CUDA files on the host: arrays of the device, and child processes that a signal ends. */
 #ifndef REEL_FAKE_TESTING_H
 #define REEL_FAKE_TESTING_H
 
@@ -15,7 +15,7 @@ extern "C" {
 #include <unistd.h>
 #include <vector>
 
-/* An array on the device, filled by a copy and read by one. */
+/* An array on the device, filled and read by copies. */
 template <typename T> struct array {
     T *at = nullptr;
     size_t count;
@@ -39,7 +39,8 @@ template <typename T> struct array {
     }
 };
 
-/* What a child process that does this writes to stderr before the signal ends it; "" when it ends otherwise. */
+/* The text that a child process writes to stderr before `work` makes the signal end it; "" if it ends
+ * otherwise. */
 inline std::string words_before(int signal, const std::function<void()> &work)
 {
     int ends[2];

@@ -1,4 +1,4 @@
-/* Collectives of a warp: the last lane to come does the work of all. */
+/* Collectives of a warp: the last lane to arrive does the work of all. */
 #include "block.h"
 
 static struct reel_thread *lane_of(int warp, int lane)
@@ -6,7 +6,7 @@ static struct reel_thread *lane_of(int warp, int lane)
     return &reel_block.threads[warp * 32 + lane];
 }
 
-/* Ends the process where two lanes that wait for each other are not in the same collective. */
+/* Ends the process if two lanes that wait for each other are not in the same collective. */
 static void check_same(const struct reel_thread *lead, const struct reel_thread *other)
 {
     if (other->mask != lead->mask || other->together != lead->together ||
@@ -16,7 +16,7 @@ static void check_same(const struct reel_thread *lead, const struct reel_thread 
                         other->collective, other->mask);
 }
 
-/* Does the collective that `lead` is in, if everybody has come; whether it did. */
+/* Does the collective in which `lead` waits, if all of its lanes have arrived. Returns whether it did. */
 static bool complete(struct reel_thread *lead)
 {
     struct reel_warp *warp = &reel_block.warps[lead->number / 32];
@@ -79,7 +79,7 @@ void reel_fake_warp_together(const char *name, const void *in, void *out, reel_t
     come(name, REEL_WHOLE_WARP, true, in, out, together);
 }
 
-/* What a lane brings to an exchange. */
+/* The argument of a lane in an exchange. */
 struct bytes {
     const void *mine;
     size_t count;
@@ -106,7 +106,7 @@ void __syncwarp(unsigned mask)
     come("__syncwarp", mask, false, nullptr, nullptr, nullptr);
 }
 
-/* ---- Votes and reductions: all lanes get the same. */
+/* ---- Votes and reductions: all lanes get the same result. */
 template <typename T, typename Combine>
 static void combine(const void *const in[32], void *const out[32], Combine with)
 {
@@ -177,7 +177,7 @@ struct shuffled {
     int operand, width;
 };
 
-/* The lane that this one reads from: itself where the other is beyond its segment of `width` lanes. */
+/* The lane from which a lane reads: itself if the other is beyond its segment of `width` lanes. */
 static int source_of(int lane, const struct shuffled *mine)
 {
     int first = lane & ~(mine->width - 1), last = first + mine->width - 1;

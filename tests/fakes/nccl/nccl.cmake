@@ -1,4 +1,4 @@
-# Exchanges over NCCL, with a stand-in for it: objects, so that what reel_comm has of NCCL is left out.
+# Exchanges over NCCL, with a fake of it: objects, so that what reel_comm has of NCCL is left out.
 add_library(reel_test_nccl OBJECT ${PROJECT_SOURCE_DIR}/runtime/comm/comm_nccl.c ${CMAKE_CURRENT_LIST_DIR}/nccl_fake.c
     ${CMAKE_CURRENT_LIST_DIR}/nccl_trouble.c ${CMAKE_CURRENT_LIST_DIR}/nccl_work.c)
 target_include_directories(reel_test_nccl PRIVATE ${CMAKE_CURRENT_LIST_DIR} INTERFACE

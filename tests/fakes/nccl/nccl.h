@@ -1,4 +1,4 @@
-/* The part of NCCL that reel calls, declared anew: what is compiled against it is linked to the stand-in.
+/* The part of NCCL that reel calls, declared anew. Code that is compiled against it is linked to the fake.
  *
  * Names and meanings are those of NCCL's user guide; values and layouts are not. */
 #ifndef REEL_TEST_NCCL_H

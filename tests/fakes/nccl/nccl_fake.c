@@ -14,33 +14,33 @@
 #include <unistd.h>
 
 enum { RANKS_MAX = 64, FIRST_TAG = 1 << 20 };
-enum { HELLO, TABLE, COUNT, BYTES, TAGS }; /* of the messages of a communicator */
+enum { HELLO, TABLE, COUNT, BYTES, TAGS }; /* tags of the messages of a communicator */
 
-/* What travels as an id: the rank of MPI_COMM_WORLD that made it, and which of all ids it is. */
+/* The contents of an ncclUniqueId: the rank of MPI_COMM_WORLD that made it, and which of its ids it is. */
 struct id {
     int root, number;
 };
 
 enum doing { READY, CONNECTING, CALLING, ISSUING, CLOSING, CLOSED };
 
-/* Is never freed, so that whoever uses it after its end is found out. */
+/* Never freed, so that a use after its end is found. */
 struct ncclComm {
-    int alive, within; /* within: a thread is */
+    int alive, within; /* within: a thread is within a call */
     int rank, ranks;
     struct id id;
-    int world[RANKS_MAX]; /* by rank */
+    int world[RANKS_MAX]; /* the rank in MPI_COMM_WORLD, by rank */
     enum doing doing;
-    int64_t looks_left; /* until what is being done is done */
+    int64_t looks_left; /* until the call in progress is done */
     int hangs;
     ncclResult_t result; /* ncclSuccess until it fails */
-    ncclResult_t fails;  /* once what is being done is done */
+    ncclResult_t fails;  /* the result when the call in progress is done */
     MPI_Request requests[RANKS_MAX];
     int request_count, hellos[RANKS_MAX][2];
-    struct reel_nccl_work *work; /* what the end of a group will issue */
+    struct reel_nccl_work *work; /* the work that the end of a group will issue */
     struct ncclComm *next;
 };
 
-/* All that this process ever had. */
+/* All communicators that this process ever had. */
 static struct {
     pthread_mutex_t lock;
     int ids;
@@ -50,7 +50,7 @@ static struct {
 static const struct reel_nccl_host *host;
 static _Thread_local char last_error[256];
 
-/* The group that a thread has open. */
+/* The group that this thread has open. */
 static _Thread_local struct {
     int is_open;
     ncclResult_t result;
@@ -76,7 +76,7 @@ static void run_at_once(void *queue, void (*work)(void *), void *context, const 
     reel_ops_shadow.leave(&stream);
 }
 
-/* A call that NCCL does not allow. */
+/* Refuses a call that NCCL does not allow. */
 static ncclResult_t refuse(ncclResult_t result, const char *words)
 {
     snprintf(last_error, sizeof last_error, "%s", words);
@@ -106,7 +106,7 @@ static int tag(const struct ncclComm *comm, int kind)
     return FIRST_TAG + (comm->id.number * size + comm->id.root) * TAGS + kind;
 }
 
-/* Rank 0 hears of everybody and tells everybody who they are. */
+/* Every rank sends its number in MPI_COMM_WORLD to rank 0, which sends the table to all. */
 static void connect_begin(struct ncclComm *comm)
 {
     int me[2] = {comm->rank};
@@ -125,7 +125,7 @@ static void connect_begin(struct ncclComm *comm)
               &comm->requests[comm->request_count++]);
 }
 
-/* Whether it is done. */
+/* Continues to connect. Returns whether that is done. */
 static int connect_goes_on(struct ncclComm *comm)
 {
     int done;
@@ -159,7 +159,7 @@ static void issue(struct ncclComm *comm)
     free(writes);
 }
 
-/* A look at what is being done: the first few find it in progress. */
+/* One look at the call in progress, which the first few looks find unfinished. */
 static ncclResult_t go_on(struct ncclComm *comm)
 {
     if (comm->result == ncclSuccess && comm->doing != READY && comm->doing != CLOSED) {
@@ -176,7 +176,7 @@ static ncclResult_t go_on(struct ncclComm *comm)
     return comm->result;
 }
 
-/* Begins to do it; the answer of the call. */
+/* Begins an operation. Returns the result of the call. */
 static ncclResult_t begin(struct ncclComm *comm, enum doing doing)
 {
     comm->looks_left = reel_nccl_looks();
@@ -184,7 +184,7 @@ static ncclResult_t begin(struct ncclComm *comm, enum doing doing)
     return go_on(comm);
 }
 
-/* Whether a call may begin. */
+/* ncclSuccess if a call may begin. */
 static ncclResult_t is_ready(struct ncclComm *comm)
 {
     if (comm->result != ncclSuccess)
@@ -347,7 +347,7 @@ ncclResult_t ncclGroupStart(void)
     return ncclSuccess;
 }
 
-/* What was gathered of a group that failed is dropped, and so is the communicator. */
+/* A group has failed: drops the work collected for it, and fails its communicator. */
 static ncclResult_t drop_group(struct ncclComm *comm)
 {
     reel_nccl_work_free(group.work);
@@ -383,7 +383,7 @@ ncclResult_t ncclGroupEnd(void)
     return leave(comm, begin(comm, ISSUING));
 }
 
-/* One call of a group; its answer, which is the group's too when it is a failure. */
+/* Adds a call to the group. Returns its result; a failure is that of the group too. */
 static ncclResult_t gather(int is_sent, void *memory, size_t bytes, ncclDataType_t type, int peer,
                            struct ncclComm *comm, cudaStream_t stream)
 {

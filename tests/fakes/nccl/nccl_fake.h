@@ -1,17 +1,18 @@
-/* A stand-in for NCCL over MPI: how it reaches memory, and how it fails when a test wants it to.
+/* A fake of NCCL over MPI: how it accesses memory, and how it fails when a test plans it. A "look" is a call
+ * that asks whether the last one is still in progress.
  *
- *     reel_nccl_fake_slow(7, 200);                     calls are in progress for up to 200 looks
- *     reel_nccl_fake_plan(REEL_NCCL_GROUP_FAILS, 3);   the third group of this process from now on
+ *     reel_nccl_fake_slow(7, 200);                     calls stay in progress for up to 200 looks
+ *     reel_nccl_fake_plan(REEL_NCCL_GROUP_FAILS, 3);   the third group of this process from now on fails
  *
  * and from outside, for programs:
  *
- *     REEL_NCCL_SLOW=7:200 REEL_NCCL_TROUBLE=group-fails:1:3       the third group of rank 1 of the job
+ *     REEL_NCCL_SLOW=7:200 REEL_NCCL_TROUBLE=group-fails:1:3       the third group of rank 1 of the job fails
  *
- * It refuses, with NCCL's codes, what NCCL refuses: a communicator whose last call is in progress, one that
- * was aborted, sends outside of a group. What would hang NCCL or harm it unseen ends the job with a message:
- * counts that do not match, two threads within one communicator, groups within groups, of two communicators
- * or of two streams. MPI must be there (MPI_THREAD_MULTIPLE where several threads exchange); its messages go
- * over MPI_COMM_WORLD with tags of 2^20 and more. Not collective. */
+ * The fake refuses, with NCCL's codes, what NCCL refuses: a communicator whose last call is in progress, one
+ * that was aborted, and sends outside of a group. What would hang NCCL, or harm it unseen, ends the job with
+ * a message: counts that do not match, two threads within one communicator, and groups within groups, of two
+ * communicators or of two streams. MPI must be initialized, with MPI_THREAD_MULTIPLE where several threads
+ * exchange. Messages go over MPI_COMM_WORLD with tags of 2^20 and more. Not collective. */
 #ifndef REEL_NCCL_FAKE_H
 #define REEL_NCCL_FAKE_H
 
@@ -22,17 +23,17 @@ struct reel_nccl_range {
     int64_t bytes;
 };
 
-/* How the work of a group gets its place in a stream. run has work(context) called once, when everything that
- * was issued to the queue before has ended, with the memory of the device accessible to the calling thread
- * until it returns; at once or later, in any thread. The work blocks until the peers take part, and frees the
- * context. The ranges, which are run's only until it returns, are all that the work will read and write.
- * queue: what the caller of ncclSend named as its stream. */
+/* How the work of a group takes its place in a stream. run arranges that work(context) is called once, when
+ * everything that was issued to the queue before has ended, at once or later and in any thread. Until it
+ * returns, the calling thread must be able to access device memory. The work blocks until the peers take
+ * part, and frees the context. The ranges are all that the work reads and writes; they are valid until run
+ * returns. queue: the stream that was given to ncclSend. */
 struct reel_nccl_host {
     void (*run)(void *queue, void (*work)(void *context), void *context, const struct reel_nccl_range *reads,
                 int64_t read_count, const struct reel_nccl_range *writes, int64_t write_count);
 };
 
-/* NULL: runs at once, between the enter and leave of reel_ops_shadow. */
+/* NULL: the work runs at once, between the enter and leave of reel_ops_shadow. */
 void reel_nccl_fake_host(const struct reel_nccl_host *host);
 
 enum reel_nccl_trouble {
@@ -50,13 +51,13 @@ enum reel_nccl_trouble {
     REEL_NCCL_TROUBLES
 };
 
-/* The nth call of that kind from now on, counted from 1, is in trouble, once; 0: none. */
+/* The nth call of that kind from now on, counted from 1, has that trouble, once; 0: none has. */
 void reel_nccl_fake_plan(enum reel_nccl_trouble trouble, int64_t nth);
 
-/* Calls are in progress for a random number of looks from 0 to most. */
+/* Calls stay in progress for a random number of looks from 0 to max. */
 void reel_nccl_fake_slow(uint64_t seed, int64_t max);
 
-/* What has happened in this process. */
+/* The counts of this process. */
 struct reel_nccl_counts {
     int64_t started, destroyed, aborted; /* communicators */
     int64_t groups;                      /* that were issued */

@@ -1,5 +1,5 @@
-/* Puts what the stand-in for NCCL moves into the streams of the stand-in for CUDA. Linked into a program, it does so before
- * main. */
+/* Runs the transfers of the fake NCCL in the streams of the fake CUDA, in every program that links this file.
+ * It is set up before main. */
 #include "nccl_fake.h"
 
 #include "fake.h"
@@ -7,7 +7,7 @@
 static void run(void *queue, void (*work)(void *context), void *context, const struct reel_nccl_range *reads,
                 int64_t read_count, const struct reel_nccl_range *writes, int64_t write_count)
 {
-    (void)reads, (void)read_count, (void)writes, (void)write_count; /* late streams show what they are for */
+    (void)reads, (void)read_count, (void)writes, (void)write_count; /* late streams show a missing order */
     reel_fake_enqueue(queue, work, context);
 }
 

@@ -1,5 +1,5 @@
-/* Puts what the stand-in for NCCL moves into the order that the shadow backend checks. Linked into a program, it does so
- * before main. */
+/* Runs the transfers of the fake NCCL in the order that the shadow backend checks, in every program that
+ * links this file. It is set up before main. */
 #include "nccl_fake.h"
 
 #include "shadow.h"

@@ -1,4 +1,4 @@
-/* Trouble as planned by a test or by the environment, and what is counted. */
+/* Trouble planned by a test or by the environment, and the counts. */
 #include "nccl_trouble.h"
 
 #include <mpi.h>
@@ -11,10 +11,10 @@ struct reel_nccl_counts reel_nccl_counted;
 
 static struct {
     pthread_mutex_t lock;
-    int is_read; /* the environment */
+    int is_read; /* whether the environment has been read */
     uint64_t random;
     int64_t max_looks;
-    int64_t planned[REEL_NCCL_TROUBLES]; /* how many calls until then */
+    int64_t planned[REEL_NCCL_TROUBLES]; /* how many calls until the trouble comes; 0: none does */
 } plan = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static const char *const names[REEL_NCCL_TROUBLES] = {
@@ -23,7 +23,7 @@ static const char *const names[REEL_NCCL_TROUBLES] = {
 
 void reel_nccl_stop(const char *words)
 {
-    fprintf(stderr, "NCCL stand-in: %s\n", words);
+    fprintf(stderr, "fake NCCL: %s\n", words);
     fflush(stderr);
     abort();
 }
@@ -52,7 +52,7 @@ static void read_trouble(const char *text, int rank)
     reel_nccl_stop("REEL_NCCL_TROUBLE is not TROUBLE:RANK:NTH");
 }
 
-/* Once, before anything is asked or planned. With the lock held. */
+/* Reads the environment once, before the plan is used. The caller holds the lock. */
 static void read_environment(void)
 {
     const char *slow = getenv("REEL_NCCL_SLOW"), *trouble = getenv("REEL_NCCL_TROUBLE");

@@ -1,4 +1,4 @@
-/* All bytes of a group, over MPI. */
+/* Moves the bytes of a group over MPI. */
 #include "nccl_work.h"
 
 #include <stdio.h>
@@ -34,7 +34,7 @@ void reel_nccl_work_free(struct reel_nccl_work *work)
     free(work);
 }
 
-/* In pieces that an int counts. */
+/* Sends or receives an item, in messages of at most PIECE bytes, which an int can count. */
 static void move(struct reel_nccl_work *work, struct reel_nccl_item *item)
 {
     for (int64_t at = 0; at < item->bytes; at += PIECE) {
@@ -48,7 +48,7 @@ static void move(struct reel_nccl_work *work, struct reel_nccl_item *item)
     }
 }
 
-/* Every item that is sent is announced, and goes at once. */
+/* Announces the size of every item that is sent, and sends its bytes at once. */
 static void begin(struct reel_nccl_work *work)
 {
     int64_t requests = 0;
@@ -68,7 +68,7 @@ static void begin(struct reel_nccl_work *work)
     }
 }
 
-/* Whether an item before this one waits for its announcement from the same peer, whose bytes come first. */
+/* Whether an earlier item from the same peer waits for its announcement; its bytes come first. */
 static int is_behind(const struct reel_nccl_work *work, int64_t item)
 {
     for (int64_t i = 0; i < item; i++)
@@ -78,7 +78,7 @@ static int is_behind(const struct reel_nccl_work *work, int64_t item)
     return 0;
 }
 
-/* Asks for the bytes of those items that have been announced. Returns how many have not. */
+/* Posts the receives of items that have been announced. Returns how many have not been. */
 static int64_t expect(struct reel_nccl_work *work)
 {
     int64_t left = 0;
@@ -95,7 +95,7 @@ static int64_t expect(struct reel_nccl_work *work)
         if (item->announced != item->bytes) {
             fprintf(
                 stderr,
-                "NCCL stand-in: rank %d of a communicator sends %lld bytes to rank %d, which expects %lld: "
+                "fake NCCL: rank %d of a communicator sends %lld bytes to rank %d, which expects %lld: "
                 "NCCL would hang, or write where it must not\n",
                 item->peer, (long long)item->announced, item->rank, (long long)item->bytes);
             fflush(stderr);

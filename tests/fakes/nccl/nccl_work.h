@@ -1,5 +1,5 @@
-/* The bytes of a group of the stand-in, on their way: what it runs in the order of a stream. Knows nothing of
- * the communicator, which may be gone by then. */
+/* The transfer of the bytes of a group, which the fake runs in the order of a stream. It knows nothing of the
+ * communicator, which may have ended by then. */
 #ifndef REEL_NCCL_WORK_H
 #define REEL_NCCL_WORK_H
 
@@ -12,10 +12,10 @@ struct reel_nccl_item {
     int64_t bytes;
     int rank, peer; /* of the communicator */
     int world_peer; /* of MPI_COMM_WORLD */
-    /* of what is received */
-    int64_t announced; /* the sender's bytes */
+    /* of items that are received */
+    int64_t announced; /* the bytes that the sender announced */
     MPI_Request announcement;
-    int is_expected; /* its bytes are asked for */
+    int is_expected; /* its receives are posted */
 };
 
 struct reel_nccl_work {
@@ -31,7 +31,7 @@ struct reel_nccl_work *reel_nccl_work_new(void *queue, int count_tag, int bytes_
 void reel_nccl_work_add(struct reel_nccl_work *work, struct reel_nccl_item item);
 void reel_nccl_work_free(struct reel_nccl_work *work);
 
-/* Moves everything at once, waits for the end, and frees it. */
+/* Moves all items at the same time, waits until they are done, and frees the work. */
 void reel_nccl_work_run(void *work);
 
 #endif

@@ -1,11 +1,11 @@
-"""Runs reel on every sampling case of this folder and prints how far it is from diffusers.
+"""Runs reel on every sampling case of this folder and prints how far its result is from diffusers'.
 
     python tests/reference/diffusers/check_cases.py [--reel build/reel] [--ranks 1] [CASE ...]
                                                                     (h5py, numpy, safetensors)
 
-A job file is written per case and run by `reel run`; /latents, the timestep matrices, update masks and
-intervals of its output are compared. Exits 1 when a case fails. The transformer calls cannot be asked of the
-program: a test built against the runtime reads them.
+The script writes a job file for each case, runs it with `reel run`, and compares /latents, the timestep
+matrices, update masks and intervals of the output. It exits with 1 when a case fails. The program cannot make
+a single transformer call: a test that is linked with the runtime checks those cases.
 """
 import argparse
 import glob
@@ -65,7 +65,7 @@ def run(reel, ranks, job, path):
 
 
 def wrong_tables(output, expected):
-    """Names of the timestep matrices, masks and intervals that are not the same."""
+    """The names of the timestep matrices, masks and intervals that differ."""
     wrong = []
     for name, value in expected.items():
         kind, chunk = name.split(".")[1:3] if name.count(".") == 2 else ("", "")

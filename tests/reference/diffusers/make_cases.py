@@ -1,9 +1,10 @@
-"""Makes the reference cases that diffusers answers: transformer calls and whole sampling runs.
+"""Makes the reference cases of diffusers: transformer calls and whole sampling runs.
 
     python tests/reference/diffusers/make_cases.py          (torch, diffusers, safetensors, numpy)
 
-Writes tiny-df/ and tiny-i2v/ beside this file, in the format of tests/reference/README.md; README.md here
-says what had to be set so that both programs do the same job. Double precision, stored as float32.
+Writes tiny-df/ and tiny-i2v/ beside this file, in the format of tests/reference/README.md. README.md here
+says which settings make both programs do the same job. The cases are computed in double precision and stored
+as float32.
 """
 import json
 import os
@@ -21,7 +22,7 @@ import oracle
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODELS = os.path.dirname(HERE)
 NEUTRAL = {"ar_step": 0, "causal_block_size": 1, "causal_attention": False, "addnoise_condition": 0}
-NOT_THE_JOB = ("kind", "folder", "overlap", "image", "last_image", "video")  # how diffusers is asked for it
+NOT_THE_JOB = ("kind", "folder", "overlap", "image", "last_image", "video")  # arguments of diffusers
 SCHEDULE = "u_i = 0.999 (1 - i/N), shifted, float32; timesteps trunc(1000 sigma): not diffusers' own sigmas"
 
 
@@ -84,7 +85,7 @@ def forward(name, seed, shape, timesteps, fps, block=1):
 
 
 def official_forward(name):
-    """The same question to both implementations: diffusers against the stored answer of the official one."""
+    """Compares diffusers with the stored output of the official implementation, on the same inputs."""
     path = f"{MODELS}/tiny-df/{name}.safetensors"
     case = load_file(path)
     metadata = safe_open(path, "pt").metadata()
@@ -105,7 +106,7 @@ def pictures(generator, frames, h, w):
 
 
 def padded(prompt):
-    """To the 512 rows that the i2v model has, with zero rows, as the text encoder's wrapper does."""
+    """Pads with zero rows to the 512 rows of the i2v model, as the text encoder's wrapper does."""
     return torch.nn.functional.pad(prompt, (0, 0, 0, 512 - prompt.shape[1]))
 
 
@@ -120,7 +121,7 @@ def pipeline_of(kind, folder, solver, shift, dtype):
 
 
 def arguments_of(case, seed):
-    """What the pipeline is given, the same in both precisions."""
+    """The arguments of the pipeline, the same in both precisions."""
     g = torch.Generator().manual_seed(seed)
     h, w = case["latent_hw"]
     width = 32 if case["folder"] == "tiny-i2v" else 48
@@ -164,7 +165,8 @@ def sample(case, seed, dtype, solver=None):
 
 
 def iterations_of(heard, case, k):
-    """timestep matrix, update mask and interval of a chunk; of an undivided pipeline what they amount to."""
+    """The timestep matrix, update mask and interval of a chunk. A pipeline without chunks gives its list of
+    timesteps: the matrix then has the same timestep for all frames."""
     if heard.matrices:
         matrix, mask, interval = heard.matrices[k]
     else:
@@ -225,7 +227,8 @@ def whole_run(name, seed, kind, **case):
 
 
 def first_call(inputs, heard):
-    """The run's first transformer call is a case of its own, in the same file: clip_fea is large."""
+    """Adds the run's first transformer call as a case of its own, in the same file, because clip_fea is
+    large."""
     frames = inputs["noise.0"].shape[1]
     inputs.update({"latent": inputs["noise.0"].clone(), "y": inputs.pop("y.0"),
                    "timesteps": torch.full((frames,), heard.timesteps[0]),
@@ -233,7 +236,7 @@ def first_call(inputs, heard):
 
 
 def untouched(name, case, seed, dtype, solver, latents, schedule):
-    """How far diffusers leads away when left as it is: for the record, and for a comparison to refuse."""
+    """Stores the result of unmodified diffusers and its distance: a comparison must be able to refuse it."""
     found = sample(case, seed, dtype, solver)[0]
     plain = oracle.scheduler(solver, case["shift"])
     plain.set_timesteps(case["steps"])

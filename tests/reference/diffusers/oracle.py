@@ -1,7 +1,7 @@
-"""diffusers' own SkyReels-V2 classes in double precision, with what they draw and decide written down.
+"""diffusers' own SkyReels-V2 classes in double precision, with a record of what they draw and decide.
 
-Nothing of the model, the solver or the pipelines is restated here: the classes run as they are, and this file
-only hands them their inputs, widens their casts, and listens.
+This file restates nothing of the model, the solver or the pipelines. The classes run as they are: this file
+only gives them their inputs, widens their casts, and records.
 """
 import contextlib
 import sys
@@ -13,7 +13,7 @@ from diffusers import AutoencoderKLWan, SkyReelsV2Transformer3DModel, UniPCMulti
 
 @contextlib.contextmanager
 def widened(dtype):
-    """Every .float() inside diffusers leaves a double alone, and new tensors are of that dtype."""
+    """Within this context, .float() leaves a double as it is, and new tensors have this dtype."""
     narrow = torch.Tensor.float
     torch.Tensor.float = lambda t: t if t.dtype == torch.float64 else narrow(t)
     torch.set_default_dtype(dtype)
@@ -46,10 +46,11 @@ class OfficialSigmas(UniPCMultistepScheduler):
 
 
 class WrittenThrough(OfficialSigmas):
-    """Writes each result over the sample it was given, as the diffusion-forcing pipelines do.
+    """Writes each result over the given sample, as the diffusion-forcing pipelines do.
 
-    There a frame's scheduler gets a view of the latents, and the assignment of its first result changes what
-    it kept as last_sample. A pipeline that only rebinds `latents` does another job: this makes it the same."""
+    There a frame's scheduler gets a view of the latents, and assigning its first result changes the tensor
+    that it kept as last_sample. A pipeline that only rebinds `latents` does not; this class makes it behave
+    the same."""
 
     def step(self, model_output, timestep, sample, return_dict=True):
         return (sample.copy_(super().step(model_output, timestep, sample, return_dict=False)[0]),)
@@ -60,7 +61,7 @@ def scheduler(kind, shift):
 
 
 class Listener:
-    """Draws the noise of a run in float32 from one generator, and keeps what the pipeline makes of it."""
+    """Draws the noise of a run in float32 from one generator, and records what the pipeline makes of it."""
 
     def __init__(self, pipeline, seed, guidance, dtype):
         self.noise, self.added, self.matrices, self.velocities = [], [], [], []
@@ -89,7 +90,7 @@ class Listener:
         return self.added[-1][-1].to(tensor.dtype)
 
     def prepare_latents(self, *arguments, **named):
-        """What the VAE gives is rounded to what the file can hold, so that both programs start from it."""
+        """Rounds the VAE's latents to what the file can hold, so that both programs start from the same."""
         result = self.prepare(*arguments, **named)
         if len(self.noise) > 1 or result[-1] is None or len(result) == 4 and result[2] is None:
             return result
@@ -103,7 +104,8 @@ class Listener:
         return matrix, index, mask, interval
 
     def heard_velocity(self, _, __, output):
-        """The guided velocity of a chunk's first iteration: conditional first, as the pipelines call."""
+        """Records the guided velocity of a chunk's first iteration; pipelines call the conditional branch
+        first."""
         if len(self.velocities) == len(self.noise):
             return
         self.branches.append(output[0][0])
@@ -130,7 +132,7 @@ class Listener:
 
 
 def run(pipeline, seed, guidance, dtype, **arguments):
-    """One run to its latents [C, F, h, w], and the listener that heard it."""
+    """Runs the pipeline; returns its latents [C, F, h, w] and the listener that recorded the run."""
     listener = Listener(pipeline, seed, guidance, dtype)
     pipeline.set_progress_bar_config(disable=True)
     with torch.no_grad(), listener.installed(pipeline):

@@ -1,4 +1,4 @@
-/* NVTX where nobody listens, for what is compiled on the host. */
+/* NVTX that does nothing, for CUDA files that are compiled for the host. */
 #ifndef REEL_FAKE_NVTOOLSEXT_H
 #define REEL_FAKE_NVTOOLSEXT_H
 
