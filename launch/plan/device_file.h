@@ -9,10 +9,10 @@
 #include "status.h"
 
 /* Not collective. Reads the device with that name from the table at path. If path is empty, the table is
- * ../share/reel/configs/devices.yaml (installed) or else ../configs/devices.yaml (a build in the source tree),
- * relative to the folder of the program. REEL_BAD_INPUT when the file does not exist. REEL_BAD_JOB, naming the
- * line, when it is not a table of devices; REEL_BAD_JOB, naming all devices of the table, when it has none with
- * that name. REEL_NO_MEMORY. */
+ * ../share/reel/configs/devices.yaml (installed) or else ../configs/devices.yaml (a build in the source
+ * tree), relative to the folder of the program. REEL_BAD_INPUT when the file does not exist. REEL_BAD_JOB,
+ * naming the line, when it is not a table of devices; REEL_BAD_JOB, naming all devices of the table, when it
+ * has none with that name. REEL_NO_MEMORY. */
 enum reel_status reel_device_rates_read(const char *path, const char *name, struct reel_device_rates *device);
 
 /* Not collective. Reads a size as users write it: "80GiB", "24GB", "143771MiB", or bytes without a unit.

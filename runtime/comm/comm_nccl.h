@@ -40,9 +40,8 @@ enum reel_status reel_nccl_open(MPI_Comm ranks, double seconds, struct reel_nccl
 void reel_nccl_close(struct reel_nccl *nccl);
 
 /* Collective. The exchanges between begin and end are one group: they take place together. One thread calls
- * begin, reel_nccl_sendrecv and end, and has one group open at a time. A failed
- * reel_nccl_sendrecv ends the group itself; reel_nccl_end may still be called, and returns the status of that
- * failure. */
+ * begin, reel_nccl_sendrecv and end, and has one group open at a time. A failed reel_nccl_sendrecv ends the
+ * group itself; reel_nccl_end may still be called, and returns the status of that failure. */
 enum reel_status reel_nccl_begin(struct reel_nccl *nccl);
 enum reel_status reel_nccl_end(struct reel_nccl *nccl);
 

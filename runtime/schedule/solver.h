@@ -27,9 +27,9 @@
 
 /* The state of one latent frame; all zero before its first step. A value without pointers. */
 struct reel_solver_state {
-    int64_t step;        /* steps taken, 0 .. N */
-    int64_t last_order;  /* order of the previous step's predictor; 0: no step yet */
-    int64_t estimates; /* min(steps taken, 2): the number of estimates in the history */
+    int64_t step;       /* steps taken, 0 .. N */
+    int64_t last_order; /* order of the previous step's predictor; 0: no step yet */
+    int64_t estimates;  /* min(steps taken, 2): the number of estimates in the history */
 };
 
 /* The next step of one frame; see the top of this file. */

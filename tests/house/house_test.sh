@@ -174,6 +174,6 @@ for _ in {1..500}; do echo; done >>"$copy/partition/cut.c"
 torn "a long file" '^partition/cut.c has more than 500 lines'
 printf '/* %0120d */\n' 0 >>"$copy/partition/cut.c"
 torn "a long line" '^partition/cut.c:[0-9]+: 126 columns'
-for _ in {1..300}; do echo '{'; for _ in {1..50}; do echo; done; echo '}'; done | split -l 480 - "$copy/partition/long_" \
+for _ in {1..600}; do echo '{'; for _ in {1..50}; do echo; done; echo '}'; done | split -l 480 - "$copy/partition/long_" \
     --additional-suffix=.c
 torn "long functions" 'functions have 50 lines or more'

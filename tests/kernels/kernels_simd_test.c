@@ -212,8 +212,7 @@ static void pairs_by(const struct reel_simd *simd, struct pairs_case *p, void *s
     widening.bf16_dot.multiply = NULL;
     a.y = p->whole;
     memset(p->whole, 0xff, (size_t)(a.rows * a.out) * sizeof *p->whole);
-    /* NaN: the GEMM has to zero the padding of its panels */
-    memset(scratch, 0xff, (size_t)reel_scratch_bytes(&reel_ops_cpu, &max));
+    memset(scratch, 0xff, (size_t)reel_scratch_bytes(&reel_ops_cpu, &max)); /* NaN: padding must be zeroed */
     reel_gemm(&stream, a);
     double error = error_of(p->whole, p->right, a.rows * a.out);
     CHECK(error < 1e-6, "%s: in %lld: error %g", simd->name, (long long)a.in, error);
@@ -351,8 +350,7 @@ static void attention_of_any_shape_is_right_by_any_vectors(void)
         double scale = 1 / sqrt((double)shape[3]);
         attention_case(shape[0], shape[1], shape[2], shape[3], scale, REEL_FP32);
         attention_case(shape[0], shape[1], shape[2], shape[3], scale, REEL_BFLOAT16);
-        /* a few keys have nearly all of the weight */
-        attention_case(shape[0], shape[1], shape[2], shape[3], 40 * scale, REEL_FP32);
+        attention_case(shape[0], shape[1], shape[2], shape[3], 40 * scale, REEL_FP32); /* few keys count */
     }
 }
 

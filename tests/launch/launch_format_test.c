@@ -38,7 +38,7 @@ static void device(void)
     CHECK(system(command) == 0, "%s", command);
 }
 
-static void format_1_is_gone_on_from(void)
+static void format_1_is_resumed_from(void)
 {
     struct reel_output_file whole, resumed;
     CHECK(program_run(0, "", "run job.yaml --set output.latents=whole.h5") == 0, "%s", program_said);
@@ -126,7 +126,7 @@ int main(void)
 {
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     program_file("job.yaml", job);
-    RUN(format_1_is_gone_on_from);
+    RUN(format_1_is_resumed_from);
     RUN(a_state_that_the_job_cannot_be_in_is_refused);
     RUN(another_format_is_refused_and_not_passed_over);
     return test_end();

@@ -23,7 +23,7 @@ static void mesh_holds_what_it_planned(const char *mesh)
 {
     char command[256], path[256], line[16384];
     int ranks = 0;
-    snprintf(command, sizeof command, "run job.yaml %s", mesh);
+    snprintf(command, sizeof command, "run job.yaml --fresh %s", mesh);
     snprintf(path, sizeof path, "%s/out.jsonl", test_folder());
     remove(path);
     CHECK(program_run(2, "", command) == 0, "%s: %s", mesh, program_said);

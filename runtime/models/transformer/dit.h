@@ -2,9 +2,9 @@
  *
  * Between sub-layers, tokens are cut over ring x ulysses x tensor. Inside them heads, columns or keys are cut
  * instead: see sequence_parallel.h for self-attention, tensor_parallel.h for linear layers over the tensor
- * axis, block_weights.h for the weights. With more than one of these ways no rank holds a whole activation. Meshes that differ only in
- * cfg, ulysses or gathered weights give the same bits, because these only move data. ring and tensor change
- * the order of additions. Formulas: Wan2.1, SkyReels-V2.
+ * axis, block_weights.h for the weights. With more than one of these ways no rank holds a whole activation.
+ * Meshes that differ only in cfg, ulysses or gathered weights give the same bits, because these only move
+ * data. ring and tensor change the order of additions. Formulas: Wan2.1, SkyReels-V2.
  *
  *     reel_dit_open(&dit, &plan, &arena, &weights, &embedding, &comm, &stream);
  *     reel_dit_prompts(&dit, 2, slots, embeds);                    once per prompt
