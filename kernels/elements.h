@@ -34,18 +34,18 @@ extern "C" {
 
 /* Element `index` of an array of that dtype. Callers pass a constant dtype inside a loop, so that the
  * compiler removes the branch. */
-REEL_ELEMENT float reel_number(const void *array, int64_t index, enum reel_precision dtype)
+REEL_ELEMENT float reel_number(const void *array, int64_t index, enum reel_dtype dtype)
 {
-    return dtype == REEL_FP32       ? ((const float *)array)[index]
-           : dtype == REEL_BFLOAT16 ? reel_widen_bf16(((const uint16_t *)array)[index])
-                                    : reel_widen_e4m3(((const uint8_t *)array)[index]);
+    return dtype == REEL_F32    ? ((const float *)array)[index]
+           : dtype == REEL_BF16 ? reel_widen_bf16(((const uint16_t *)array)[index])
+                                : reel_widen_e4m3(((const uint8_t *)array)[index]);
 }
 
-REEL_ELEMENT void reel_set_number(void *array, int64_t index, enum reel_precision dtype, float value)
+REEL_ELEMENT void reel_set_number(void *array, int64_t index, enum reel_dtype dtype, float value)
 {
-    if (dtype == REEL_FP32)
+    if (dtype == REEL_F32)
         ((float *)array)[index] = value;
-    else if (dtype == REEL_BFLOAT16)
+    else if (dtype == REEL_BF16)
         ((uint16_t *)array)[index] = reel_round_bf16(value);
     else
         ((uint8_t *)array)[index] = reel_round_e4m3(value);
@@ -211,7 +211,7 @@ REEL_ELEMENT void reel_solve_element(const struct reel_solve *a, int64_t channel
 
 /* One element of reel_sum_parts: the parts in order, then the row. */
 REEL_ELEMENT float reel_sum_of_parts(const struct reel_sum_parts *a, int64_t row, int64_t i,
-                                     enum reel_precision dtype)
+                                     enum reel_dtype dtype)
 {
     int64_t at = row * a->width + i;
     float sum = reel_number(a->x, at, dtype);
@@ -220,19 +220,12 @@ REEL_ELEMENT float reel_sum_of_parts(const struct reel_sum_parts *a, int64_t row
     return sum + reel_number(a->row, i, dtype);
 }
 
-/* The dtype of a residual with number_bytes. */
-REEL_ELEMENT enum reel_precision reel_kept_as(int64_t number_bytes)
-{
-    return number_bytes == 2 ? REEL_BFLOAT16 : REEL_FP32;
-}
-
-REEL_ELEMENT void reel_keep_element(const struct reel_keep_residual *a, int64_t i, enum reel_precision kept)
+REEL_ELEMENT void reel_keep_element(const struct reel_keep_residual *a, int64_t i, enum reel_dtype kept)
 {
     reel_set_number(a->residual, i, kept, a->after[i] - a->before[i]);
 }
 
-REEL_ELEMENT void reel_add_kept_element(const struct reel_add_residual *a, int64_t i,
-                                        enum reel_precision kept)
+REEL_ELEMENT void reel_add_kept_element(const struct reel_add_residual *a, int64_t i, enum reel_dtype kept)
 {
     a->x[i] += reel_number(a->residual, i, kept);
 }

@@ -116,11 +116,6 @@ void *reel_stream_handle(const struct reel_stream *stream)
     return stream->ops->handle ? stream->ops->handle(stream) : NULL;
 }
 
-int64_t reel_precision_bytes(enum reel_precision dtype)
-{
-    return dtype == REEL_FP32 ? 4 : dtype == REEL_BFLOAT16 ? 2 : 1;
-}
-
 void reel_stream_fail(struct reel_stream *stream, enum reel_status status, const char *format, ...)
 {
     if (stream->status != REEL_OK)
@@ -149,9 +144,9 @@ static int admitted(struct reel_stream *stream, const char *operation, int64_t w
 }
 
 /* Whether operations compute with that dtype; only weights may have a narrower one. */
-static int is_wide(enum reel_precision dtype)
+static int is_wide(enum reel_dtype dtype)
 {
-    return dtype == REEL_FP32 || dtype == REEL_BFLOAT16;
+    return dtype == REEL_F32 || dtype == REEL_BF16;
 }
 
 void reel_gemm(struct reel_stream *stream, struct reel_gemm a)
@@ -159,7 +154,7 @@ void reel_gemm(struct reel_stream *stream, struct reel_gemm a)
     if (reel_fault(REEL_FAULT_GEMM))
         reel_stream_fail(stream, REEL_BAD_DEVICE, "planted: a GEMM failed");
     int holds = a.in > 0 && a.out > 0 && a.x && a.weight && a.y && is_wide(a.dtype) && is_wide(a.y_dtype) &&
-                (a.weight_dtype == a.dtype || a.weight_dtype == REEL_FP8);
+                (a.weight_dtype == a.dtype || a.weight_dtype == REEL_F8_E4M3);
     if (admitted(stream, "gemm", a.rows, holds))
         RUN(stream, gemm, SIZE(rows), SIZE(in), SIZE(out));
 }
@@ -175,7 +170,7 @@ void reel_layer_norm(struct reel_stream *stream, struct reel_layer_norm a)
 void reel_modulate(struct reel_stream *stream, struct reel_modulate a)
 {
     int holds = a.width > 0 && a.x && a.y && a.shift && a.scale && a.embedding.table && is_wide(a.dtype) &&
-                (a.x != a.y || a.dtype == REEL_FP32) && a.shift_at + a.width <= a.embedding.stride &&
+                (a.x != a.y || a.dtype == REEL_F32) && a.shift_at + a.width <= a.embedding.stride &&
                 a.scale_at + a.width <= a.embedding.stride;
     if (admitted(stream, "modulate", a.rows, holds))
         RUN(stream, modulate, SIZE(rows), SIZE(width));
@@ -280,22 +275,16 @@ void reel_distances(struct reel_stream *stream, struct reel_distances a)
         RUN(stream, distances, SIZE(rows), SIZE(width));
 }
 
-static int is_kept(int64_t number_bytes)
-{
-    return number_bytes == 2 || number_bytes == 4;
-}
-
 void reel_keep_residual(struct reel_stream *stream, struct reel_keep_residual a)
 {
-    if (admitted(stream, "keep_residual", a.count,
-                 is_kept(a.number_bytes) && a.after && a.before && a.residual))
-        RUN(stream, keep_residual, SIZE(count), SIZE(number_bytes));
+    if (admitted(stream, "keep_residual", a.count, is_wide(a.dtype) && a.after && a.before && a.residual))
+        RUN(stream, keep_residual, SIZE(count), {"number_bytes", reel_dtype_bytes(a.dtype)});
 }
 
 void reel_add_residual(struct reel_stream *stream, struct reel_add_residual a)
 {
-    if (admitted(stream, "add_residual", a.count, is_kept(a.number_bytes) && a.x && a.residual))
-        RUN(stream, add_residual, SIZE(count), SIZE(number_bytes));
+    if (admitted(stream, "add_residual", a.count, is_wide(a.dtype) && a.x && a.residual))
+        RUN(stream, add_residual, SIZE(count), {"number_bytes", reel_dtype_bytes(a.dtype)});
 }
 
 void reel_add_row(struct reel_stream *stream, struct reel_add_row a)

@@ -29,15 +29,13 @@
 #ifndef REEL_OPS_H
 #define REEL_OPS_H
 
+#include "dtype.h"
 #include "status.h"
 
 #include <stdint.h>
 
 struct reel_ops;
 struct reel_simd;
-
-/* The dtype of an array. REEL_FP8 is F8_E4M3, for weights of a GEMM only. */
-enum reel_precision { REEL_FP32, REEL_BFLOAT16, REEL_FP8 };
 
 struct reel_stream {
     const struct reel_ops *ops; /* the backend */
@@ -54,25 +52,25 @@ struct reel_scratch {
     int64_t in;       /* columns of a GEMM's input */
     int64_t channels; /* C of attention */
     int64_t threads;
-    int fp8; /* whether a GEMM's weights may be REEL_FP8 */
+    enum reel_dtype weight_dtype; /* of a GEMM's weights, if they may be narrower than its input */
 };
 
 enum reel_activation { REEL_IDENTITY, REEL_GELU_TANH, REEL_GELU_ERF, REEL_SILU };
 
 /* y = activation(x weight^T + bias).
  *
- * With weights of REEL_FP8, y = activation(weight_scale x weight^T + bias), and x is rounded to F8_E4M3
+ * With weights of REEL_F8_E4M3, y = activation(weight_scale x weight^T + bias), and x is rounded to F8_E4M3
  * first; a value beyond the range becomes the largest one, 448. */
 struct reel_gemm {
     int64_t rows, in, out;
-    enum reel_precision dtype;        /* of x and bias */
-    enum reel_precision weight_dtype; /* of weight: the dtype of x, or REEL_FP8 */
-    enum reel_precision y_dtype;      /* of y */
-    double weight_scale;              /* used with REEL_FP8 only */
-    const void *x;                    /* [rows, in] */
-    const void *weight;               /* [out, in] */
-    const void *bias;                 /* [out], or NULL */
-    void *y;                          /* [rows, out] */
+    enum reel_dtype dtype;        /* of x and bias */
+    enum reel_dtype weight_dtype; /* of weight: the dtype of x, or REEL_F8_E4M3 */
+    enum reel_dtype y_dtype;      /* of y */
+    double weight_scale;          /* used with REEL_F8_E4M3 only */
+    const void *x;                /* [rows, in] */
+    const void *weight;           /* [out, in] */
+    const void *bias;             /* [out], or NULL */
+    void *y;                      /* [rows, out] */
     enum reel_activation activation;
 };
 
@@ -80,11 +78,11 @@ struct reel_gemm {
  * the width. */
 struct reel_layer_norm {
     int64_t rows, width;
-    enum reel_precision x_dtype; /* of x */
-    enum reel_precision dtype;   /* of weight, bias and y */
-    const void *x;               /* [rows, width] */
-    const void *weight;          /* [width] */
-    const void *bias;            /* [width] */
+    enum reel_dtype x_dtype; /* of x */
+    enum reel_dtype dtype;   /* of weight, bias and y */
+    const void *x;           /* [rows, width] */
+    const void *weight;      /* [width] */
+    const void *bias;        /* [width] */
     double epsilon;
     void *y; /* [rows, width]; may be x if both have the same dtype */
 };
@@ -100,8 +98,8 @@ struct reel_rows {
  * the table: the adaptive modulation of a transformer block or of the head. LN is that of reel_layer_norm. */
 struct reel_modulate {
     int64_t rows, width;
-    enum reel_precision dtype; /* of shift, scale and y */
-    const float *x;            /* [rows, width] */
+    enum reel_dtype dtype; /* of shift, scale and y */
+    const float *x;        /* [rows, width] */
     double epsilon;
     const void *shift, *scale; /* [width]: the layer's own parameters */
     struct reel_rows embedding;
@@ -112,10 +110,10 @@ struct reel_modulate {
 /* x += y * (gate + row[gate_at ..]); without a gate, x += y. */
 struct reel_gated_add {
     int64_t rows, width;
-    enum reel_precision dtype; /* of y and gate */
-    float *x;                  /* [rows, width] */
-    const void *y;             /* [rows, width] */
-    const void *gate;          /* [width]; NULL: x += y, and the embedding is unused */
+    enum reel_dtype dtype; /* of y and gate */
+    float *x;              /* [rows, width] */
+    const void *y;         /* [rows, width] */
+    const void *gate;      /* [width]; NULL: x += y, and the embedding is unused */
     struct reel_rows embedding;
     int64_t gate_at;
 };
@@ -133,9 +131,9 @@ struct reel_rope {
 /* sums[r] = sum of x[r, i]^2 over i, in an order that depends on the width alone. */
 struct reel_rms_squares {
     int64_t rows, width;
-    enum reel_precision dtype; /* of x */
-    const void *x;             /* [rows, width] */
-    double *sums;              /* [rows] */
+    enum reel_dtype dtype; /* of x */
+    const void *x;         /* [rows, width] */
+    double *sums;          /* [rows] */
 };
 
 /* y = RoPE(x / sqrt(mean(x^2) + epsilon) * norm): RMS norm and RoPE, written by heads for an alltoall.
@@ -148,9 +146,9 @@ struct reel_rms_squares {
  * squares of every rank's columns in `squares`. */
 struct reel_split_heads {
     int64_t rows, heads, channels;
-    enum reel_precision dtype; /* of x, norm and y */
-    const void *x;             /* [rows, heads * channels] */
-    const void *norm;          /* [heads * channels]; NULL: no norm */
+    enum reel_dtype dtype; /* of x, norm and y */
+    const void *x;         /* [rows, heads * channels] */
+    const void *norm;      /* [heads * channels]; NULL: no norm */
     double epsilon;
     const double *squares; /* [square_parts, rows], added in order; NULL: x has all heads */
     int64_t square_parts;
@@ -164,7 +162,7 @@ struct reel_split_heads {
 /* The inverse of split_heads' layout, without norm or rotation. */
 struct reel_merge_heads {
     int64_t rows, heads, channels;
-    enum reel_precision dtype; /* of x and y */
+    enum reel_dtype dtype; /* of x and y */
     int64_t parts;
     const int64_t *first_head; /* [parts + 1] */
     const void *x;             /* as split_heads lays out its y */
@@ -181,8 +179,8 @@ struct reel_merge_heads {
 struct reel_attention {
     int64_t queries, keys, heads, channels;
     double scale;
-    enum reel_precision dtype; /* of q, k, v and out */
-    const void *q;             /* [queries] rows */
+    enum reel_dtype dtype; /* of q, k, v and out */
+    const void *q;         /* [queries] rows */
     int64_t q_stride;
     const void *k, *v; /* [keys] rows */
     int64_t kv_stride;
@@ -198,7 +196,7 @@ struct reel_attention {
 struct reel_patchify {
     int64_t tokens, first_token;
     int64_t F, H, W, channels; /* the token grid; latents have 2H x 2W pixels a frame */
-    enum reel_precision dtype; /* of columns */
+    enum reel_dtype dtype;     /* of columns */
     const float *latents;      /* [channels, F, 2H, 2W] */
     void *columns;             /* [tokens, 4 * channels] */
 };
@@ -251,10 +249,10 @@ struct reel_silu {
  * p * part_stride. */
 struct reel_sum_parts {
     int64_t rows, width, parts, part_stride;
-    enum reel_precision dtype; /* of x, row and y */
-    const void *x;             /* [rows, width] for each part */
-    const void *row;           /* [width] */
-    void *y;                   /* [rows, width] */
+    enum reel_dtype dtype; /* of x, row and y */
+    const void *x;         /* [rows, width] for each part */
+    const void *row;       /* [width] */
+    void *y;               /* [rows, width] */
 };
 
 /* y[t] = the row of the table that token t uses: expands an embedding to the tokens. */
@@ -274,16 +272,18 @@ struct reel_distances {
     int64_t stride;
 };
 
-/* residual = after - before. An element of it has number_bytes: 2 means bfloat16, rounded; 4 means float. */
+/* residual = after - before, rounded to its dtype: REEL_F32 or REEL_BF16. */
 struct reel_keep_residual {
-    int64_t count, number_bytes;
+    int64_t count;
+    enum reel_dtype dtype;       /* of residual */
     const float *after, *before; /* [count] */
     void *residual;
 };
 
-/* x += residual, with the number_bytes it was kept with. */
+/* x += residual, of the dtype that it was kept with. */
 struct reel_add_residual {
-    int64_t count, number_bytes;
+    int64_t count;
+    enum reel_dtype dtype; /* of residual */
     const void *residual;
     float *x; /* [count] */
 };
@@ -291,15 +291,15 @@ struct reel_add_residual {
 /* Adds `row` to every row of y. */
 struct reel_add_row {
     int64_t rows, width;
-    enum reel_precision dtype; /* of row and y */
-    const void *row;           /* [width] */
-    void *y;                   /* [rows, width] */
+    enum reel_dtype dtype; /* of row and y */
+    const void *row;       /* [width] */
+    void *y;               /* [rows, width] */
 };
 
 /* y = x, rounded to the dtype. */
 struct reel_convert {
     int64_t count;
-    enum reel_precision dtype; /* of y: REEL_FP32 or REEL_BFLOAT16 */
+    enum reel_dtype dtype; /* of y: REEL_F32 or REEL_BF16 */
     const float *x;
     void *y;
 };
@@ -447,9 +447,6 @@ void reel_finish(struct reel_stream *stream);
 /* The backend's own handle of a stream, for libraries that work beside the backend: a cudaStream_t. NULL
  * where there is none. */
 void *reel_stream_handle(const struct reel_stream *stream);
-
-/* Bytes of one element. */
-int64_t reel_precision_bytes(enum reel_precision dtype);
 
 /* Records a failure on the stream, unless it already has one. */
 void reel_stream_fail(struct reel_stream *stream, enum reel_status status, const char *format, ...)

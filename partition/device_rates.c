@@ -9,7 +9,7 @@ const struct reel_device_rates reel_device_rates_core = {.name = "cpu-core",
                                                          .memory_rate = 5e9,
                                                          .near_rate = 3e9,
                                                          .far_rate = 1e9,
-                                                         .number_bytes = 4,
+                                                         .dtype = REEL_F32,
                                                          .libraries_bytes = 100000000};
 
 /* The H100 of configs/devices.yaml. */
@@ -19,5 +19,5 @@ const struct reel_device_rates reel_device_rates_gpu = {.name = "gpu",
                                                         .memory_rate = 2800e9,
                                                         .near_rate = 350e9,
                                                         .far_rate = 45e9,
-                                                        .number_bytes = 2,
+                                                        .dtype = REEL_BF16,
                                                         .libraries_bytes = 2000000000};

@@ -9,6 +9,8 @@
 #ifndef REEL_DEVICE_RATES_H
 #define REEL_DEVICE_RATES_H
 
+#include "dtype.h"
+
 #include <stdint.h>
 
 enum { REEL_DEVICE_RATES_NAME_BYTES = 64 };
@@ -21,7 +23,7 @@ struct reel_device_rates {
     double near_rate;      /* bytes/s from a rank to ranks on its own host */
     double far_rate;       /* bytes/s from a rank to ranks on other hosts */
     int64_t memory_bytes;  /* of one device; 0: unknown */
-    int64_t number_bytes;  /* of the dtype it computes in: 4 for fp32, 2 for bf16 */
+    enum reel_dtype dtype; /* that it computes in: F32 or BF16 */
     /* The most that libraries take in addition to the plan: MPI and HDF5 in a CPU process; on a GPU CUDA,
      * NCCL, cuBLAS and cuDNN. */
     int64_t libraries_bytes;

@@ -88,7 +88,7 @@ static double expansion_bytes(const struct reel_plan *plan, int64_t tokens)
 static double pass_bytes(const struct reel_plan *plan, int64_t rank, int64_t frames)
 {
     struct counts c = counts_of(plan, rank, frames);
-    int64_t b = plan->work.number_bytes;
+    int64_t b = reel_dtype_bytes(plan->work.dtype);
     double expanded = plan->work.expanded ? expansion_bytes(plan, c.n) : 0;
     double block =
         (double)(3 * (4 + b) + 3 * (8 + b)) * (double)(c.n * c.D) + (double)(10 * b) * (double)(c.g * c.d);
@@ -196,7 +196,7 @@ double reel_estimate_skipped(const struct reel_plan *plan, const struct reel_mac
     int64_t bytes[REEL_TRAFFIC_CLASSES] = {0}, branches = reel_plan_branches(plan);
     double sent[REEL_TRAFFIC_CLASSES],
         flops = (double)(branches * 2 * c.n * c.D * 4 * (m->in_channels + m->out_channels));
-    double passed = (double)(branches * (4 * 4 + plan->work.residual_bytes) * c.n * c.D);
+    double passed = (double)(branches * (4 * 4 + reel_dtype_bytes(plan->work.residual_dtype)) * c.n * c.D);
     if (plan->work.expanded)
         passed += expansion_bytes(plan, c.n);
     reel_traffic_iteration(plan, 0, (struct reel_iteration){.frames = frames}, bytes);

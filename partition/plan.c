@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+/* Plans are compared as bytes: none of them may be padding. */
+_Static_assert(sizeof(struct reel_workload) == 10 * sizeof(int64_t) + 4 * sizeof(int32_t),
+               "workloads have no padding");
+
 enum reel_status reel_plan_make(const struct reel_model *model, const struct reel_workload *work,
                                 const struct reel_mesh *mesh, int64_t ranks, struct reel_plan *plan)
 {
@@ -149,8 +153,8 @@ int64_t reel_plan_piece_rows(const struct reel_plan *plan, int64_t tokens)
 
 struct reel_layout reel_plan_layout(const struct reel_plan *plan, int64_t rank)
 {
-    struct reel_widths widths = {.others = plan->work.number_bytes,
-                                 .matrices = plan->work.fp8 ? 1 : plan->work.number_bytes};
+    struct reel_widths widths = {.others = reel_dtype_bytes(plan->work.dtype),
+                                 .matrices = reel_dtype_bytes(plan->work.matrix_dtype)};
     return reel_layout_of(&plan->model, plan->mesh.tensor, reel_plan_coords(plan, rank).tensor,
                           REEL_HELD_ALWAYS, widths);
 }
@@ -215,7 +219,7 @@ static void activation_buffers(const struct reel_plan *plan, int64_t rank, int64
     const struct reel_mesh *mesh = &plan->mesh;
     struct reel_coords coords = reel_plan_coords(plan, rank);
     struct reel_cut inner = reel_ffn_cut(m, mesh->tensor);
-    int64_t b = plan->work.number_bytes, C = reel_model_head_channels(m), D = m->width;
+    int64_t b = reel_dtype_bytes(plan->work.dtype), C = reel_model_head_channels(m), D = m->width;
     int64_t L = plan->work.window_frames * plan->work.H * plan->work.W;
     int64_t n = ceiling(L, reel_plan_parts(plan)), g = ceiling(L, mesh->ring * mesh->ulysses),
             l = ceiling(L, mesh->ring);
@@ -246,7 +250,8 @@ static void activation_buffers(const struct reel_plan *plan, int64_t rank, int64
         bytes[REEL_EXCHANGE_DISTANCES] = plan->work.signal_rows > 0 ? 8 * 2 * L : 0;
     }
     if (plan->work.signal_rows > 0)
-        bytes[REEL_TEACACHE_RESIDUAL] = plan->work.residual_bytes * reel_plan_branches(plan) * n * D;
+        bytes[REEL_TEACACHE_RESIDUAL] =
+            reel_dtype_bytes(plan->work.residual_dtype) * reel_plan_branches(plan) * n * D;
     bytes[REEL_EXCHANGE_OUTPUT] = 4 * L * 4 * m->out_channels;
 }
 
@@ -256,7 +261,7 @@ static void other_buffers(const struct reel_plan *plan, int64_t rank, int64_t by
 {
     const struct reel_model *m = &plan->model;
     const struct reel_workload *w = &plan->work;
-    int64_t b = w->number_bytes, plane = 4 * w->H * w->W, branches = reel_plan_branches(plan);
+    int64_t b = reel_dtype_bytes(w->dtype), plane = 4 * w->H * w->W, branches = reel_plan_branches(plan);
     int64_t d =
         reel_plan_tensor_heads(plan, reel_plan_coords(plan, rank)).count * reel_model_head_channels(m);
     bytes[REEL_SCRATCH] = w->scratch_bytes;

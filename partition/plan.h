@@ -30,6 +30,7 @@
 #define REEL_PLAN_H
 
 #include "cut.h"
+#include "dtype.h"
 #include "model.h"
 #include "slice.h"
 #include "status.h"
@@ -43,19 +44,19 @@ struct reel_mesh {
 
 /* What a job needs, in counts. Frames are latent frames. */
 struct reel_workload {
-    int64_t H, W;           /* token rows and columns of a frame */
-    int64_t video_frames;   /* of the whole video */
-    int64_t chunk_frames;   /* of the longest chunk, end frames included */
-    int64_t window_frames;  /* that enter a forward, at most */
-    int64_t causal_block;   /* latent frames of a causal block; 0: all tokens attend to all */
-    int64_t branches;       /* 2 with guidance, else 1 */
-    int64_t embedding_rows; /* R: distinct timesteps of the job */
-    int64_t number_bytes;   /* of a weight, and of an input or output of a GEMM: 4 in fp32, 2 in bf16 */
-    int64_t fp8;            /* 1: the weights of the blocks' linear layers are F8_E4M3, of one byte */
-    int64_t scratch_bytes;  /* of the kernels */
-    int64_t expanded;       /* 1: e and e0 are held for every token, not only for every timestep */
-    int64_t signal_rows;    /* rows of D in TeaCache's signal: 1 for e, 6 for e0; 0: TeaCache is off */
-    int64_t residual_bytes; /* of an element of TeaCache's residuals */
+    int64_t H, W;                 /* token rows and columns of a frame */
+    int64_t video_frames;         /* of the whole video */
+    int64_t chunk_frames;         /* of the longest chunk, end frames included */
+    int64_t window_frames;        /* that enter a forward, at most */
+    int64_t causal_block;         /* latent frames of a causal block; 0: all tokens attend to all */
+    int64_t branches;             /* 2 with guidance, else 1 */
+    int64_t embedding_rows;       /* R: distinct timesteps of the job */
+    int64_t scratch_bytes;        /* of the kernels */
+    int64_t signal_rows;          /* rows of D in TeaCache's signal: 1 for e, 6 for e0; 0: TeaCache is off */
+    enum reel_dtype dtype;        /* of a weight, and of an input or output of a GEMM: F32 or BF16 */
+    enum reel_dtype matrix_dtype; /* of the weights of the blocks' linear layers: dtype, or F8_E4M3 */
+    enum reel_dtype residual_dtype; /* of TeaCache's residuals: F32 or BF16 */
+    int32_t expanded;               /* 1: e and e0 are held for every token, not only for every timestep */
 };
 
 /* The position of a rank on each axis. */
@@ -87,7 +88,7 @@ enum reel_memory {
 /* Every buffer of a rank. Counts of tokens are those of the rank with the most: n tokens of its own, g
  * tokens of its tensor axis, l tokens of its segment. Other counts are those of the rank itself: d columns
  * of its part of the tensor axis, f columns of the feed-forward, h heads and so h C columns. A comment gives
- * the shape of a buffer in elements. "b [...]" are elements of number_bytes (struct reel_workload); without b
+ * the shape of a buffer in elements. "b [...]" are elements of work.dtype (struct reel_workload); without b
  * they have 4 bytes, unless the comment names another type or size. */
 enum reel_buffer {
     REEL_SCRATCH,
@@ -114,7 +115,7 @@ enum reel_buffer {
     REEL_EXPANDED_E0, /* [n, 6, D]; expanded only */
     /* [n, signal_rows, D]: the signal of the previous call, the same for both branches; expanded only. */
     REEL_TEACACHE_PREVIOUS,
-    REEL_TEACACHE_RESIDUAL, /* [branches / cfg, n, D] of residual_bytes */
+    REEL_TEACACHE_RESIDUAL, /* [branches / cfg, n, D] of work.residual_dtype */
     /* b [branches / cfg, layers, 2, S, d]: keys and values of this rank's prompts and heads. */
     REEL_CONTEXT_TEXT,
     REEL_CONTEXT_IMAGE, /* b [layers, 2, image rows, d] */

@@ -26,7 +26,7 @@ static void add_blocks(const struct reel_plan *plan, int64_t rank, int64_t frame
     const struct reel_model *m = &plan->model;
     struct reel_coords coords = reel_plan_coords(plan, rank);
     struct reel_cut tokens = reel_plan_tokens(plan, frames);
-    int64_t b = plan->work.number_bytes, C = reel_model_head_channels(m), D = m->width;
+    int64_t b = reel_dtype_bytes(plan->work.dtype), C = reel_model_head_channels(m), D = m->width;
     int64_t others = plan->mesh.tensor - 1, layers = m->layers, keys = 0;
     int64_t n = reel_plan_own(plan, &tokens, coords).count, g = reel_plan_group(plan, &tokens, coords).count;
     int64_t l = reel_plan_segment(plan, &tokens, coords.ring).count;

@@ -51,8 +51,8 @@ static struct tile tile_in(float *scratch, const struct reel_simd *simd, int64_t
     return t;
 }
 
-REEL_ELEMENT void write_values(void *out, enum reel_precision dtype, struct reel_merged merged,
-                               const float *sum, float weight, int64_t channels)
+REEL_ELEMENT void write_values(void *out, enum reel_dtype dtype, struct reel_merged merged, const float *sum,
+                               float weight, int64_t channels)
 {
     for (int64_t c = 0; c < channels; c++)
         reel_set_number(out, c, dtype,
@@ -73,10 +73,10 @@ static void write_out(const struct reel_attention *a, int64_t head, int64_t quer
         merged = reel_merge_of((double)*lse, here);
     if (lse)
         *lse = (float)merged.lse;
-    if (a->dtype == REEL_BFLOAT16)
-        write_values(out, REEL_BFLOAT16, merged, sum, weight, a->channels);
+    if (a->dtype == REEL_BF16)
+        write_values(out, REEL_BF16, merged, sum, weight, a->channels);
     else
-        write_values(out, REEL_FP32, merged, sum, weight, a->channels);
+        write_values(out, REEL_F32, merged, sum, weight, a->channels);
 }
 
 /* The rows [first, first + rows) of a head. */
@@ -86,7 +86,7 @@ static struct reel_operand head_of(const struct reel_attention *a, const void *d
     return (struct reel_operand){.data = reel_at(data, first * stride + head * a->channels, a->dtype),
                                  .stride = stride,
                                  .rows = rows,
-                                 .precision = a->dtype};
+                                 .dtype = a->dtype};
 }
 
 /* What to prefetch: part `part` of `parts` of the next tile of keys or values, of which `behind` rows remain
@@ -94,7 +94,7 @@ static struct reel_operand head_of(const struct reel_attention *a, const void *d
 static struct reel_prefetch next_rows(const struct reel_attention *a, const struct reel_operand *rows,
                                       int64_t behind, int64_t part, int64_t parts)
 {
-    int64_t bytes = reel_precision_bytes(a->dtype);
+    int64_t bytes = reel_dtype_bytes(a->dtype);
     int64_t count = behind < REEL_KEY_TILE ? behind : REEL_KEY_TILE, first = count * part / parts;
     return (struct reel_prefetch){.rows = reel_at(rows->data, (rows->rows + first) * rows->stride, a->dtype),
                                   .stride = rows->stride * bytes,
@@ -156,7 +156,7 @@ static void query_tile(const struct tile *t, const struct reel_attention *a, int
     q.scale = (float)(a->scale * M_LOG2E);
     for (int64_t i = 0; i < queries; i += b_panel) {
         struct reel_operand some = q;
-        some.data = reel_at(q.data, i * q.stride, q.precision);
+        some.data = reel_at(q.data, i * q.stride, q.dtype);
         some.rows = queries - i < b_panel ? queries - i : b_panel;
         t->simd->floats.pack_b(&some, a->channels, t->q + i * a->channels);
     }

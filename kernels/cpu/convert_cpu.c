@@ -3,24 +3,24 @@
 #include "elements.h"
 
 REEL_SIMD
-void reel_widen_cpu(const void *from, int64_t count, enum reel_precision dtype, float *to)
+void reel_widen_cpu(const void *from, int64_t count, enum reel_dtype dtype, float *to)
 {
-    if (dtype == REEL_BFLOAT16)
+    if (dtype == REEL_BF16)
         for (int64_t i = 0; i < count; i++)
-            to[i] = reel_number(from, i, REEL_BFLOAT16);
-    else if (dtype == REEL_FP8)
+            to[i] = reel_number(from, i, REEL_BF16);
+    else if (dtype == REEL_F8_E4M3)
         for (int64_t i = 0; i < count; i++)
-            to[i] = reel_number(from, i, REEL_FP8);
+            to[i] = reel_number(from, i, REEL_F8_E4M3);
     else
         memcpy(to, from, (size_t)count * sizeof *to);
 }
 
 REEL_SIMD
-void reel_narrow_cpu(const float *from, int64_t count, enum reel_precision dtype, void *to)
+void reel_narrow_cpu(const float *from, int64_t count, enum reel_dtype dtype, void *to)
 {
-    if (dtype == REEL_BFLOAT16)
+    if (dtype == REEL_BF16)
         for (int64_t i = 0; i < count; i++)
-            reel_set_number(to, i, REEL_BFLOAT16, from[i]);
+            reel_set_number(to, i, REEL_BF16, from[i]);
     else
         memcpy(to, from, (size_t)count * sizeof *from);
 }

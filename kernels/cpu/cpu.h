@@ -18,14 +18,14 @@ static inline int64_t reel_rounded_up(int64_t count, int64_t multiple)
 }
 
 /* The address of element `index` of an array of that dtype. */
-static inline void *reel_at(const void *array, int64_t index, enum reel_precision dtype)
+static inline void *reel_at(const void *array, int64_t index, enum reel_dtype dtype)
 {
-    return (char *)array + index * reel_precision_bytes(dtype);
+    return (char *)array + index * reel_dtype_bytes(dtype);
 }
 
-/* Convert count elements: widen from any dtype to float, or round floats to REEL_FP32 or REEL_BFLOAT16. */
-void reel_widen_cpu(const void *from, int64_t count, enum reel_precision dtype, float *to);
-void reel_narrow_cpu(const float *from, int64_t count, enum reel_precision dtype, void *to);
+/* Convert count elements: widen from any dtype to float, or round floats to REEL_F32 or REEL_BF16. */
+void reel_widen_cpu(const void *from, int64_t count, enum reel_dtype dtype, float *to);
+void reel_narrow_cpu(const float *from, int64_t count, enum reel_dtype dtype, void *to);
 
 /* The scratch of the calling OpenMP thread. */
 float *reel_cpu_scratch(const struct reel_stream *stream);

@@ -25,7 +25,7 @@ void reel_silu_cpu(struct reel_stream *stream, const struct reel_silu *a)
         a->y[i] = reel_silu_of(a->x[i]);
 }
 
-REEL_ELEMENT void sum_row(const struct reel_sum_parts *a, int64_t r, enum reel_precision dtype)
+REEL_ELEMENT void sum_row(const struct reel_sum_parts *a, int64_t r, enum reel_dtype dtype)
 {
     for (int64_t i = 0; i < a->width; i++)
         reel_set_number(a->y, r * a->width + i, dtype, reel_sum_of_parts(a, r, i, dtype));
@@ -35,13 +35,13 @@ void reel_sum_parts_cpu(struct reel_stream *stream, const struct reel_sum_parts 
 {
 #pragma omp parallel for num_threads((int)stream->threads)
     for (int64_t r = 0; r < a->rows; r++)
-        if (a->dtype == REEL_BFLOAT16)
-            sum_row(a, r, REEL_BFLOAT16);
+        if (a->dtype == REEL_BF16)
+            sum_row(a, r, REEL_BF16);
         else
-            sum_row(a, r, REEL_FP32);
+            sum_row(a, r, REEL_F32);
 }
 
-REEL_ELEMENT void add_rows(const struct reel_add_row *a, enum reel_precision dtype)
+REEL_ELEMENT void add_rows(const struct reel_add_row *a, enum reel_dtype dtype)
 {
     for (int64_t r = 0; r < a->rows; r++)
         for (int64_t i = 0; i < a->width; i++) {
@@ -53,10 +53,10 @@ REEL_ELEMENT void add_rows(const struct reel_add_row *a, enum reel_precision dty
 void reel_add_row_cpu(struct reel_stream *stream, const struct reel_add_row *a)
 {
     (void)stream;
-    if (a->dtype == REEL_BFLOAT16)
-        add_rows(a, REEL_BFLOAT16);
+    if (a->dtype == REEL_BF16)
+        add_rows(a, REEL_BF16);
     else
-        add_rows(a, REEL_FP32);
+        add_rows(a, REEL_F32);
 }
 
 int64_t reel_first_nonfinite_cpu(struct reel_stream *stream, const float *x, int64_t count)

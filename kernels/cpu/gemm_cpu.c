@@ -14,7 +14,7 @@
 enum { TILES_OF_A_THREAD = 16, COLUMNS_MIN = 128 };
 
 REEL_ELEMENT void finish_values(const float *sums, int64_t columns, float scale, const float *bias,
-                                enum reel_activation activation, enum reel_precision y_dtype, void *y)
+                                enum reel_activation activation, enum reel_dtype y_dtype, void *y)
 {
     for (int64_t c = 0; c < columns; c++)
         reel_set_number(y, c, y_dtype, reel_activated(sums[c] * scale + bias[c], activation));
@@ -25,34 +25,34 @@ REEL_SIMD
 static void finish_row(const float *sums, int64_t columns, const float *bias, const struct reel_gemm *a,
                        void *y)
 {
-    float scale = a->weight_dtype == REEL_FP8 ? (float)a->weight_scale : 1.0f;
-    int is_wide = a->y_dtype == REEL_FP32;
+    float scale = a->weight_dtype == REEL_F8_E4M3 ? (float)a->weight_scale : 1.0f;
+    int is_wide = a->y_dtype == REEL_F32;
     if (a->activation == REEL_GELU_TANH && is_wide)
-        finish_values(sums, columns, scale, bias, REEL_GELU_TANH, REEL_FP32, y);
+        finish_values(sums, columns, scale, bias, REEL_GELU_TANH, REEL_F32, y);
     else if (a->activation == REEL_GELU_TANH)
-        finish_values(sums, columns, scale, bias, REEL_GELU_TANH, REEL_BFLOAT16, y);
+        finish_values(sums, columns, scale, bias, REEL_GELU_TANH, REEL_BF16, y);
     else if (a->activation == REEL_SILU && is_wide)
-        finish_values(sums, columns, scale, bias, REEL_SILU, REEL_FP32, y);
+        finish_values(sums, columns, scale, bias, REEL_SILU, REEL_F32, y);
     else if (a->activation == REEL_SILU)
-        finish_values(sums, columns, scale, bias, REEL_SILU, REEL_BFLOAT16, y);
+        finish_values(sums, columns, scale, bias, REEL_SILU, REEL_BF16, y);
     else if (a->activation == REEL_GELU_ERF && is_wide)
-        finish_values(sums, columns, scale, bias, REEL_GELU_ERF, REEL_FP32, y);
+        finish_values(sums, columns, scale, bias, REEL_GELU_ERF, REEL_F32, y);
     else if (a->activation == REEL_GELU_ERF)
-        finish_values(sums, columns, scale, bias, REEL_GELU_ERF, REEL_BFLOAT16, y);
+        finish_values(sums, columns, scale, bias, REEL_GELU_ERF, REEL_BF16, y);
     else if (is_wide)
-        finish_values(sums, columns, scale, bias, REEL_IDENTITY, REEL_FP32, y);
+        finish_values(sums, columns, scale, bias, REEL_IDENTITY, REEL_F32, y);
     else
-        finish_values(sums, columns, scale, bias, REEL_IDENTITY, REEL_BFLOAT16, y);
+        finish_values(sums, columns, scale, bias, REEL_IDENTITY, REEL_BF16, y);
 }
 
 /* How a GEMM is cut into tiles. */
 struct tiling {
     const struct reel_simd_gemm *product;
     int64_t b_panel_columns;
-    int64_t in;                          /* elements of a row, as they are packed */
-    enum reel_precision x_as, weight_as; /* the dtypes they are packed from */
-    int64_t rows, row_tiles;             /* rows of a tile, in whole A panels; how many tiles */
-    int64_t columns, column_tiles;       /* columns of a tile, in whole B panels; how many tiles */
+    int64_t in;                      /* elements of a row, as they are packed */
+    enum reel_dtype x_as, weight_as; /* the dtypes they are packed from */
+    int64_t rows, row_tiles;         /* rows of a tile, in whole A panels; how many tiles */
+    int64_t columns, column_tiles;   /* columns of a tile, in whole B panels; how many tiles */
 };
 
 /* Where a thread has the packed operands and the sums of a tile: a_panels [rows, piece],
@@ -72,7 +72,7 @@ int64_t reel_gemm_scratch_floats(void)
  * subset of the rows then has the same property, so cutting the rows over ranks changes no bit. */
 static int is_whole_bf16_pairs(const struct reel_gemm *a)
 {
-    return a->dtype == REEL_BFLOAT16 && a->weight_dtype == REEL_BFLOAT16 && a->in % 2 == 0 &&
+    return a->dtype == REEL_BF16 && a->weight_dtype == REEL_BF16 && a->in % 2 == 0 &&
            ((uintptr_t)a->x | (uintptr_t)a->weight) % sizeof(float) == 0;
 }
 
@@ -87,7 +87,7 @@ static struct tiling tiling_of(const struct reel_stream *stream, const struct re
     if (simd->bf16_dot.multiply && is_whole_bf16_pairs(a)) {
         t.product = &simd->bf16_dot;
         t.in = a->in / 2;
-        t.x_as = t.weight_as = REEL_FP32;
+        t.x_as = t.weight_as = REEL_F32;
     }
     int64_t tiles = (a->rows + REEL_TILE_ROWS - 1) / REEL_TILE_ROWS;
     t.rows = reel_rounded_up((a->rows + tiles - 1) / tiles, t.product->a_panel_rows);
@@ -111,12 +111,12 @@ static struct room room_in(float *scratch)
 
 /* The piece of k that begins at first_k, of the rows [row, row + rows) of a matrix. */
 static struct reel_operand piece_of(const void *matrix, int64_t in, int64_t row, int64_t rows,
-                                    int64_t first_k, enum reel_precision dtype)
+                                    int64_t first_k, enum reel_dtype dtype)
 {
     return (struct reel_operand){.data = reel_at(matrix, row * in + first_k, dtype),
                                  .stride = in,
                                  .rows = rows,
-                                 .precision = dtype,
+                                 .dtype = dtype,
                                  .scale = 1};
 }
 
@@ -140,10 +140,10 @@ static void add_piece(const struct tiling *t, const struct room *room, const str
 {
     int64_t b_panel = t->b_panel_columns, b_panels = (end - column + b_panel - 1) / b_panel;
     int64_t left = t->in - first_k, count = left < REEL_TILE_PIECE ? left : REEL_TILE_PIECE;
-    int64_t x_bytes = reel_precision_bytes(t->x_as), weight_bytes = reel_precision_bytes(t->weight_as);
+    int64_t x_bytes = reel_dtype_bytes(t->x_as), weight_bytes = reel_dtype_bytes(t->weight_as);
     int64_t a_panels = (row_end - row + t->product->a_panel_rows - 1) / t->product->a_panel_rows;
     struct reel_operand x = piece_of(a->x, t->in, row, row_end - row, first_k, t->x_as);
-    x.rounds_to_fp8 = a->weight_dtype == REEL_FP8;
+    x.rounds_to_fp8 = a->weight_dtype == REEL_F8_E4M3;
     t->product->pack_a(&x, count, room->a_panels);
     for (int64_t s = 0; s < b_panels; s++) {
         int64_t c = column + s * b_panel, next = end - c - b_panel;

@@ -6,7 +6,7 @@
 enum { LANES = 8 };
 
 /* mean and 1 / sqrt(variance + epsilon) of a row, in double; the order depends on the width alone. */
-REEL_ELEMENT void moments_of(const void *x, enum reel_precision x_dtype, int64_t width, double epsilon,
+REEL_ELEMENT void moments_of(const void *x, enum reel_dtype x_dtype, int64_t width, double epsilon,
                              float *mean, float *inverse)
 {
     double lane[LANES] = {0}, total = 0;
@@ -38,17 +38,17 @@ REEL_ELEMENT void moments_of(const void *x, enum reel_precision x_dtype, int64_t
 }
 
 REEL_SIMD
-static void moments(const void *x, enum reel_precision x_dtype, int64_t width, double epsilon, float *mean,
+static void moments(const void *x, enum reel_dtype x_dtype, int64_t width, double epsilon, float *mean,
                     float *inverse)
 {
-    if (x_dtype == REEL_BFLOAT16)
-        moments_of(x, REEL_BFLOAT16, width, epsilon, mean, inverse);
+    if (x_dtype == REEL_BF16)
+        moments_of(x, REEL_BF16, width, epsilon, mean, inverse);
     else
-        moments_of(x, REEL_FP32, width, epsilon, mean, inverse);
+        moments_of(x, REEL_F32, width, epsilon, mean, inverse);
 }
 
-REEL_ELEMENT void affine(const struct reel_layer_norm *a, enum reel_precision x_dtype,
-                         enum reel_precision dtype, const void *x, float mean, float inverse, void *y)
+REEL_ELEMENT void affine(const struct reel_layer_norm *a, enum reel_dtype x_dtype, enum reel_dtype dtype,
+                         const void *x, float mean, float inverse, void *y)
 {
     for (int64_t i = 0; i < a->width; i++)
         reel_set_number(y, i, dtype,
@@ -59,14 +59,14 @@ REEL_ELEMENT void affine(const struct reel_layer_norm *a, enum reel_precision x_
 REEL_SIMD
 static void affine_row(const struct reel_layer_norm *a, const void *x, float mean, float inverse, void *y)
 {
-    if (a->x_dtype == REEL_BFLOAT16 && a->dtype == REEL_BFLOAT16)
-        affine(a, REEL_BFLOAT16, REEL_BFLOAT16, x, mean, inverse, y);
-    else if (a->x_dtype == REEL_BFLOAT16)
-        affine(a, REEL_BFLOAT16, REEL_FP32, x, mean, inverse, y);
-    else if (a->dtype == REEL_BFLOAT16)
-        affine(a, REEL_FP32, REEL_BFLOAT16, x, mean, inverse, y);
+    if (a->x_dtype == REEL_BF16 && a->dtype == REEL_BF16)
+        affine(a, REEL_BF16, REEL_BF16, x, mean, inverse, y);
+    else if (a->x_dtype == REEL_BF16)
+        affine(a, REEL_BF16, REEL_F32, x, mean, inverse, y);
+    else if (a->dtype == REEL_BF16)
+        affine(a, REEL_F32, REEL_BF16, x, mean, inverse, y);
     else
-        affine(a, REEL_FP32, REEL_FP32, x, mean, inverse, y);
+        affine(a, REEL_F32, REEL_F32, x, mean, inverse, y);
 }
 
 void reel_layer_norm_cpu(struct reel_stream *stream, const struct reel_layer_norm *a)
@@ -80,8 +80,8 @@ void reel_layer_norm_cpu(struct reel_stream *stream, const struct reel_layer_nor
     }
 }
 
-REEL_ELEMENT void modulated(const struct reel_modulate *a, enum reel_precision dtype, const float *x,
-                            float mean, float inverse, const float *row, void *y)
+REEL_ELEMENT void modulated(const struct reel_modulate *a, enum reel_dtype dtype, const float *x, float mean,
+                            float inverse, const float *row, void *y)
 {
     const float *shift = row + a->shift_at, *scale = row + a->scale_at;
     for (int64_t i = 0; i < a->width; i++)
@@ -94,10 +94,10 @@ REEL_SIMD
 static void modulated_row(const struct reel_modulate *a, const float *x, float mean, float inverse,
                           const float *row, void *y)
 {
-    if (a->dtype == REEL_BFLOAT16)
-        modulated(a, REEL_BFLOAT16, x, mean, inverse, row, y);
+    if (a->dtype == REEL_BF16)
+        modulated(a, REEL_BF16, x, mean, inverse, row, y);
     else
-        modulated(a, REEL_FP32, x, mean, inverse, row, y);
+        modulated(a, REEL_F32, x, mean, inverse, row, y);
 }
 
 void reel_modulate_cpu(struct reel_stream *stream, const struct reel_modulate *a)
@@ -106,13 +106,13 @@ void reel_modulate_cpu(struct reel_stream *stream, const struct reel_modulate *a
     for (int64_t r = 0; r < a->rows; r++) {
         const float *x = a->x + r * a->width, *row = reel_row_of(&a->embedding, r);
         float mean, inverse;
-        moments(x, REEL_FP32, a->width, a->epsilon, &mean, &inverse);
+        moments(x, REEL_F32, a->width, a->epsilon, &mean, &inverse);
         modulated_row(a, x, mean, inverse, row, reel_at(a->y, r * a->width, a->dtype));
     }
 }
 
-REEL_ELEMENT void gated(float *x, const void *y, const void *gate, enum reel_precision dtype,
-                        const float *row, int64_t width)
+REEL_ELEMENT void gated(float *x, const void *y, const void *gate, enum reel_dtype dtype, const float *row,
+                        int64_t width)
 {
     if (gate)
         for (int64_t i = 0; i < width; i++)
@@ -123,13 +123,13 @@ REEL_ELEMENT void gated(float *x, const void *y, const void *gate, enum reel_pre
 }
 
 REEL_SIMD
-static void gated_row(float *x, const void *y, const void *gate, enum reel_precision dtype, const float *row,
+static void gated_row(float *x, const void *y, const void *gate, enum reel_dtype dtype, const float *row,
                       int64_t width)
 {
-    if (dtype == REEL_BFLOAT16)
-        gated(x, y, gate, REEL_BFLOAT16, row, width);
+    if (dtype == REEL_BF16)
+        gated(x, y, gate, REEL_BF16, row, width);
     else
-        gated(x, y, gate, REEL_FP32, row, width);
+        gated(x, y, gate, REEL_F32, row, width);
 }
 
 void reel_gated_add_cpu(struct reel_stream *stream, const struct reel_gated_add *a)

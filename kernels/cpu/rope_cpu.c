@@ -6,7 +6,7 @@
 
 enum { LANES = 8 };
 
-REEL_ELEMENT double squares_of(const void *x, enum reel_precision dtype, int64_t width)
+REEL_ELEMENT double squares_of(const void *x, enum reel_dtype dtype, int64_t width)
 {
     double lane[LANES] = {0}, total = 0;
     int64_t whole = width - width % LANES;
@@ -25,9 +25,9 @@ REEL_ELEMENT double squares_of(const void *x, enum reel_precision dtype, int64_t
 }
 
 REEL_SIMD
-static double sum_of_squares(const void *x, enum reel_precision dtype, int64_t width)
+static double sum_of_squares(const void *x, enum reel_dtype dtype, int64_t width)
 {
-    return dtype == REEL_BFLOAT16 ? squares_of(x, REEL_BFLOAT16, width) : squares_of(x, REEL_FP32, width);
+    return dtype == REEL_BF16 ? squares_of(x, REEL_BF16, width) : squares_of(x, REEL_F32, width);
 }
 
 void reel_rms_squares_cpu(struct reel_stream *stream, const struct reel_rms_squares *a)
@@ -52,7 +52,7 @@ static float inverse_rms(const struct reel_split_heads *a, int64_t r)
     return reel_inverse_root(total, width, a->epsilon);
 }
 
-REEL_ELEMENT void scale_values(const void *x, const void *norm, enum reel_precision dtype, float inverse,
+REEL_ELEMENT void scale_values(const void *x, const void *norm, enum reel_dtype dtype, float inverse,
                                int64_t count, float *y)
 {
     for (int64_t i = 0; i < count; i++)
@@ -60,13 +60,13 @@ REEL_ELEMENT void scale_values(const void *x, const void *norm, enum reel_precis
 }
 
 REEL_SIMD
-static void scaled(const void *x, const void *norm, enum reel_precision dtype, float inverse, int64_t count,
+static void scaled(const void *x, const void *norm, enum reel_dtype dtype, float inverse, int64_t count,
                    float *y)
 {
-    if (dtype == REEL_BFLOAT16)
-        scale_values(x, norm, REEL_BFLOAT16, inverse, count, y);
+    if (dtype == REEL_BF16)
+        scale_values(x, norm, REEL_BF16, inverse, count, y);
     else
-        scale_values(x, norm, REEL_FP32, inverse, count, y);
+        scale_values(x, norm, REEL_F32, inverse, count, y);
 }
 
 /* Rotates the pairs (2p, 2p + 1) of y. Not compiled for newer instruction sets (REEL_SIMD): for them GCC
@@ -92,7 +92,7 @@ static void split_head(const struct reel_split_heads *a, int64_t r, int64_t n, f
     int64_t C = a->channels;
     const void *x = reel_at(a->x, (r * a->heads + n) * C, a->dtype);
     void *y = reel_at(a->y, reel_head_at(a->first_head, a->rows, C, r, n), a->dtype);
-    float *head = a->dtype == REEL_FP32 ? y : room;
+    float *head = a->dtype == REEL_F32 ? y : room;
     if (a->norm)
         scaled(x, reel_at(a->norm, n * C, a->dtype), a->dtype, inverse, C, head);
     else if (head != x)
@@ -121,5 +121,5 @@ void reel_merge_heads_cpu(struct reel_stream *stream, const struct reel_merge_he
         for (int64_t n = 0; n < a->heads; n++)
             memcpy(reel_at(a->y, (r * a->heads + n) * C, a->dtype),
                    reel_at(a->x, reel_head_at(a->first_head, a->rows, C, r, n), a->dtype),
-                   (size_t)(C * reel_precision_bytes(a->dtype)));
+                   (size_t)(C * reel_dtype_bytes(a->dtype)));
 }

@@ -54,22 +54,22 @@ void reel_distances_cpu(struct reel_stream *stream, const struct reel_distances 
 
 void reel_keep_residual_cpu(struct reel_stream *stream, const struct reel_keep_residual *a)
 {
-    enum reel_precision kept = reel_kept_as(a->number_bytes);
+    enum reel_dtype kept = a->dtype;
 #pragma omp parallel for num_threads((int)stream->threads)
     for (int64_t i = 0; i < a->count; i++)
-        if (kept == REEL_BFLOAT16)
-            reel_keep_element(a, i, REEL_BFLOAT16);
+        if (kept == REEL_BF16)
+            reel_keep_element(a, i, REEL_BF16);
         else
-            reel_keep_element(a, i, REEL_FP32);
+            reel_keep_element(a, i, REEL_F32);
 }
 
 void reel_add_residual_cpu(struct reel_stream *stream, const struct reel_add_residual *a)
 {
-    enum reel_precision kept = reel_kept_as(a->number_bytes);
+    enum reel_dtype kept = a->dtype;
 #pragma omp parallel for num_threads((int)stream->threads)
     for (int64_t i = 0; i < a->count; i++)
-        if (kept == REEL_BFLOAT16)
-            reel_add_kept_element(a, i, REEL_BFLOAT16);
+        if (kept == REEL_BF16)
+            reel_add_kept_element(a, i, REEL_BF16);
         else
-            reel_add_kept_element(a, i, REEL_FP32);
+            reel_add_kept_element(a, i, REEL_F32);
 }

@@ -46,7 +46,7 @@ __device__ inline struct plain plain_in(float *shared, int64_t channels)
 
 /* Loads a chunk of the channels of 64 rows, of which the first begins at element `at`. Writes zeros for rows
  * and channels that do not exist. */
-template <enum reel_precision dtype>
+template <enum reel_dtype dtype>
 __device__ inline void load_chunk(float *to, const void *from, int64_t at, int64_t stride, int64_t rows,
                                   int64_t channels)
 {
@@ -58,7 +58,7 @@ __device__ inline void load_chunk(float *to, const void *from, int64_t at, int64
 }
 
 /* Computes the scores of the tile of keys that begins at `key`; -infinity where there is no key. */
-template <enum reel_precision dtype>
+template <enum reel_dtype dtype>
 __device__ inline void compute_scores(const struct reel_attention &a, const struct plain &t, int64_t head,
                                       int64_t first, int64_t key)
 {
@@ -115,7 +115,7 @@ __device__ inline void online_softmax(const struct plain &t)
 }
 
 /* sum = sum * shrink + exponentials v, over the tile of keys that begins at `key`. */
-template <enum reel_precision dtype>
+template <enum reel_dtype dtype>
 __device__ inline void add_values(const struct reel_attention &a, const struct plain &t, int64_t head,
                                   int64_t key)
 {
@@ -158,7 +158,7 @@ __device__ inline void compute_shares(const struct reel_attention &a, const stru
     __syncthreads();
 }
 
-template <enum reel_precision dtype>
+template <enum reel_dtype dtype>
 __device__ inline void write_out(const struct reel_attention &a, const struct plain &t, int64_t head,
                                  int64_t first)
 {
@@ -174,7 +174,7 @@ __device__ inline void write_out(const struct reel_attention &a, const struct pl
 }
 
 /* Block (t, n) computes tile t of the queries of head n. */
-template <enum reel_precision dtype>
+template <enum reel_dtype dtype>
 __global__ void __launch_bounds__(threads, 2) attend_plainly(const struct reel_attention a)
 {
     REEL_SHARED(float, shared);
@@ -195,8 +195,7 @@ __global__ void __launch_bounds__(threads, 2) attend_plainly(const struct reel_a
     write_out<dtype>(a, t, head, first);
 }
 
-template <enum reel_precision dtype>
-void start_plain(struct reel_stream *stream, const struct reel_attention *a)
+template <enum reel_dtype dtype> void start_plain(struct reel_stream *stream, const struct reel_attention *a)
 {
     int bytes = static_cast<int>(plain_bytes(a->channels));
     dim3 grid(static_cast<unsigned>((a->queries + tile_queries - 1) / tile_queries),
@@ -244,9 +243,8 @@ __global__ void take_result(const struct reel_attention a, int64_t head, int64_t
         return;
     for (int64_t c = threadIdx.x; c < a.channels; c += blockDim.x) {
         int64_t at = query * a.out_stride + head * a.channels + c;
-        float old = reel_number(a.out, at, REEL_BFLOAT16),
-              new_one = reel_widen_bf16(side[row * a.channels + c]);
-        reel_set_number(a.out, at, REEL_BFLOAT16, reel_merged_number(shares, old, new_one));
+        float old = reel_number(a.out, at, REEL_BF16), new_one = reel_widen_bf16(side[row * a.channels + c]);
+        reel_set_number(a.out, at, REEL_BF16, reel_merged_number(shares, old, new_one));
     }
 }
 
@@ -276,7 +274,7 @@ struct reel_sdpa_shape shape_of(const struct reel_attention *a, int64_t queries)
 /* Whether cuDNN does all of it. This is asked for all pieces before the first one starts. */
 bool sdpa_knows(const struct reel_stream *stream, const struct reel_attention *a)
 {
-    if (!sdpa_of(stream) || a->dtype != REEL_BFLOAT16 || a->queries < REEL_LONG_SEQUENCE ||
+    if (!sdpa_of(stream) || a->dtype != REEL_BF16 || a->queries < REEL_LONG_SEQUENCE ||
         a->keys < REEL_LONG_SEQUENCE || a->channels % 8 != 0 || a->channels > 256 ||
         !is_aligned(a->q, a->q_stride) || !is_aligned(a->k, a->kv_stride) ||
         !is_aligned(a->v, a->kv_stride) || !is_aligned(a->out, a->out_stride))
@@ -328,9 +326,9 @@ void reel_attention_cuda(struct reel_stream *stream, const struct reel_attention
             for (int64_t first = 0; first < a->queries && stream->status == REEL_OK; first += max)
                 sdpa_piece(stream, a, head, first, a->queries - first < max ? a->queries - first : max);
     } else if (!reel_flash_attention_cuda(stream, a)) {
-        if (a->dtype == REEL_FP32)
-            start_plain<REEL_FP32>(stream, a);
+        if (a->dtype == REEL_F32)
+            start_plain<REEL_F32>(stream, a);
         else
-            start_plain<REEL_BFLOAT16>(stream, a);
+            start_plain<REEL_BF16>(stream, a);
     }
 }

@@ -7,12 +7,12 @@ template <bool WIDE> static __global__ void guide_chunks(struct reel_guide a, fl
     for (int64_t first = reel_grid_first() * REEL_CHUNK; first < a.count;
          first += reel_grid_stride() * REEL_CHUNK) {
         float conditional[REEL_CHUNK], out[REEL_CHUNK];
-        reel_load<REEL_FP32, WIDE>(a.conditional, first, a.count, conditional);
-        reel_load<REEL_FP32, WIDE>(a.unconditional, first, a.count, out);
+        reel_load<REEL_F32, WIDE>(a.conditional, first, a.count, conditional);
+        reel_load<REEL_F32, WIDE>(a.unconditional, first, a.count, out);
 #pragma unroll
         for (int j = 0; j < REEL_CHUNK; j++)
             out[j] = reel_guided(conditional[j], out[j], scale);
-        reel_store<REEL_FP32, WIDE>(a.out, first, a.count, out);
+        reel_store<REEL_F32, WIDE>(a.out, first, a.count, out);
     }
 }
 
@@ -45,11 +45,11 @@ template <bool WIDE> static __global__ void silu_chunks(struct reel_silu a)
     for (int64_t first = reel_grid_first() * REEL_CHUNK; first < a.count;
          first += reel_grid_stride() * REEL_CHUNK) {
         float x[REEL_CHUNK];
-        reel_load<REEL_FP32, WIDE>(a.x, first, a.count, x);
+        reel_load<REEL_F32, WIDE>(a.x, first, a.count, x);
 #pragma unroll
         for (int j = 0; j < REEL_CHUNK; j++)
             x[j] = reel_silu_of(x[j]);
-        reel_store<REEL_FP32, WIDE>(a.y, first, a.count, x);
+        reel_store<REEL_F32, WIDE>(a.y, first, a.count, x);
     }
 }
 
@@ -62,7 +62,7 @@ void reel_silu_cuda(struct reel_stream *stream, const struct reel_silu *a)
     reel_cuda_check(stream, cudaGetLastError(), "silu");
 }
 
-template <enum reel_precision P, bool WIDE>
+template <enum reel_dtype P, bool WIDE>
 static __global__ void sum_parts_chunks(struct reel_sum_parts a, int64_t row_chunks)
 {
     for (int64_t c = reel_grid_first(); c < a.rows * row_chunks; c += reel_grid_stride()) {
@@ -87,7 +87,7 @@ void reel_sum_parts_cuda(struct reel_stream *stream, const struct reel_sum_parts
 {
     bool wide = reel_is_wide(a->width, a->x, a->row, a->y) && a->part_stride % REEL_CHUNK == 0;
     int64_t row_chunks = reel_chunks(a->width);
-    reel_with_precision(a->dtype, [&](auto dtype) {
+    reel_with_dtype(a->dtype, [&](auto dtype) {
         reel_with_flag(wide, [&](auto whole) {
             REEL_LAUNCH((sum_parts_chunks<decltype(dtype)::value, decltype(whole)::value>),
                         reel_flat_blocks(a->rows * row_chunks), REEL_FLAT_THREADS, 0, reel_cuda_queue(stream),
@@ -97,7 +97,7 @@ void reel_sum_parts_cuda(struct reel_stream *stream, const struct reel_sum_parts
     reel_cuda_check(stream, cudaGetLastError(), "sum_parts");
 }
 
-template <enum reel_precision P, bool WIDE>
+template <enum reel_dtype P, bool WIDE>
 static __global__ void add_row_chunks(struct reel_add_row a, int64_t row_chunks)
 {
     for (int64_t c = reel_grid_first(); c < a.rows * row_chunks; c += reel_grid_stride()) {
@@ -115,7 +115,7 @@ static __global__ void add_row_chunks(struct reel_add_row a, int64_t row_chunks)
 void reel_add_row_cuda(struct reel_stream *stream, const struct reel_add_row *a)
 {
     int64_t row_chunks = reel_chunks(a->width);
-    reel_with_precision(a->dtype, [&](auto dtype) {
+    reel_with_dtype(a->dtype, [&](auto dtype) {
         reel_with_flag(reel_is_wide(a->width, a->row, a->y), [&](auto wide) {
             REEL_LAUNCH((add_row_chunks<decltype(dtype)::value, decltype(wide)::value>),
                         reel_flat_blocks(a->rows * row_chunks), REEL_FLAT_THREADS, 0, reel_cuda_queue(stream),
@@ -125,19 +125,19 @@ void reel_add_row_cuda(struct reel_stream *stream, const struct reel_add_row *a)
     reel_cuda_check(stream, cudaGetLastError(), "add_row");
 }
 
-template <enum reel_precision P, bool WIDE> static __global__ void convert_chunks(struct reel_convert a)
+template <enum reel_dtype P, bool WIDE> static __global__ void convert_chunks(struct reel_convert a)
 {
     for (int64_t first = reel_grid_first() * REEL_CHUNK; first < a.count;
          first += reel_grid_stride() * REEL_CHUNK) {
         float x[REEL_CHUNK];
-        reel_load<REEL_FP32, WIDE>(a.x, first, a.count, x);
+        reel_load<REEL_F32, WIDE>(a.x, first, a.count, x);
         reel_store<P, WIDE>(a.y, first, a.count, x);
     }
 }
 
 void reel_convert_cuda(struct reel_stream *stream, const struct reel_convert *a)
 {
-    reel_with_precision(a->dtype, [&](auto dtype) {
+    reel_with_dtype(a->dtype, [&](auto dtype) {
         reel_with_flag(reel_is_wide(a->count, a->x, a->y), [&](auto wide) {
             REEL_LAUNCH((convert_chunks<decltype(dtype)::value, decltype(wide)::value>),
                         reel_flat_blocks(reel_chunks(a->count)), REEL_FLAT_THREADS, 0,
@@ -154,12 +154,12 @@ static __global__ void blend_chunks(struct reel_blend a, int64_t row_chunks, flo
         int64_t r = c / row_chunks, first = (c - r * row_chunks) * REEL_CHUNK;
         int64_t x_start = r * a.x_stride, z_start = r * a.width;
         float x[REEL_CHUNK], z[REEL_CHUNK];
-        reel_load<REEL_FP32, WIDE>(a.x, x_start + first, x_start + a.width, x);
-        reel_load<REEL_FP32, WIDE>(a.z, z_start + first, z_start + a.width, z);
+        reel_load<REEL_F32, WIDE>(a.x, x_start + first, x_start + a.width, x);
+        reel_load<REEL_F32, WIDE>(a.z, z_start + first, z_start + a.width, z);
 #pragma unroll
         for (int j = 0; j < REEL_CHUNK; j++)
             x[j] = reel_blended(x[j], z[j], share, rest);
-        reel_store<REEL_FP32, WIDE>(a.x, x_start + first, x_start + a.width, x);
+        reel_store<REEL_F32, WIDE>(a.x, x_start + first, x_start + a.width, x);
     }
 }
 
@@ -182,7 +182,7 @@ static __global__ void nonfinite_chunks(const float *x, int64_t count, unsigned 
          first += reel_grid_stride() * REEL_CHUNK) {
         float v[REEL_CHUNK];
         int at = REEL_CHUNK;
-        reel_load<REEL_FP32, WIDE>(x, first, count, v);
+        reel_load<REEL_F32, WIDE>(x, first, count, v);
 #pragma unroll
         for (int j = REEL_CHUNK - 1; j >= 0; j--)
             if ((reel_bits_of(v[j]) & 0x7f800000u) == 0x7f800000u)

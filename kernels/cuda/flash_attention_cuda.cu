@@ -294,7 +294,7 @@ bool is_aligned(const void *array, int64_t stride)
 bool reel_flash_attention_cuda(struct reel_stream *stream, const struct reel_attention *a)
 {
     /* The scale must be above 0, so that the largest product gives the largest exponent. */
-    if (a->dtype != REEL_BFLOAT16 || !(a->scale > 0) || !is_aligned(a->q, a->q_stride) ||
+    if (a->dtype != REEL_BF16 || !(a->scale > 0) || !is_aligned(a->q, a->q_stride) ||
         !is_aligned(a->k, a->kv_stride) || !is_aligned(a->v, a->kv_stride) ||
         !is_aligned(a->out, a->out_stride) || a->heads > 65535)
         return false;

@@ -54,16 +54,16 @@ void reel_cublas_close(struct reel_cublas *products)
     free(products);
 }
 
-static cudaDataType_t type_of(enum reel_precision precision)
+static cudaDataType_t type_of(enum reel_dtype dtype)
 {
-    return precision == REEL_FP32 ? CUDA_R_32F : precision == REEL_BFLOAT16 ? CUDA_R_16BF : CUDA_R_8F_E4M3;
+    return dtype == REEL_F32 ? CUDA_R_32F : dtype == REEL_BF16 ? CUDA_R_16BF : CUDA_R_8F_E4M3;
 }
 
 /* The alignment in bytes, at most MAX_ALIGNMENT, of all rows of a dense array whose rows have that many
  * elements. The heuristic relies on it, and reel_cublas_run checks the arrays for it. */
-static uint32_t alignment_of(int64_t dtype, enum reel_precision precision)
+static uint32_t alignment_of(int64_t count, enum reel_dtype dtype)
 {
-    int64_t bytes = dtype * reel_precision_bytes(precision), lowest = bytes & -bytes;
+    int64_t bytes = count * reel_dtype_bytes(dtype), lowest = bytes & -bytes;
     return (uint32_t)(lowest < MAX_ALIGNMENT ? lowest : MAX_ALIGNMENT);
 }
 
@@ -152,9 +152,9 @@ static int sums_in_one_sequence(const cublasLtMatmulAlgo_t *algorithm)
            config_value(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME) <= CUBLASLT_REDUCTION_SCHEME_NONE;
 }
 
-static const char *word_for(enum reel_precision precision)
+static const char *word_for(enum reel_dtype dtype)
 {
-    return precision == REEL_FP32 ? "fp32" : precision == REEL_BFLOAT16 ? "bf16" : "fp8";
+    return dtype == REEL_F32 ? "fp32" : dtype == REEL_BF16 ? "bf16" : "fp8";
 }
 
 static void note_choice(const struct choice *choice, int64_t workspace_bytes, int canonical)
@@ -273,7 +273,7 @@ static struct choice *choice_for(struct reel_cublas *products, const struct reel
         return NULL;
     choice->product = *product;
     /* Pedantic, so that no environment variable turns float products into TF32. */
-    if (product->x_dtype == REEL_FP32)
+    if (product->x_dtype == REEL_F32)
         choose_algorithm(products, choice, CUBLAS_COMPUTE_32F_PEDANTIC);
     if (!choice->known)
         choose_algorithm(products, choice, CUBLAS_COMPUTE_32F);

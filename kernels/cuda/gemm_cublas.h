@@ -2,8 +2,8 @@
  * struct reel_cublas_gemm, the same for every number of rows. So a row's bits depend neither on the number of
  * rows nor on which machine of the same kind computes them.
  *
- *     struct reel_cublas_gemm product = {.in = 1536, .out = 8960, .x_dtype = REEL_BFLOAT16,
- *                                    .y_dtype = REEL_BFLOAT16, .bias_dtype = REEL_BFLOAT16,
+ *     struct reel_cublas_gemm product = {.in = 1536, .out = 8960, .x_dtype = REEL_BF16,
+ *                                    .y_dtype = REEL_BF16, .bias_dtype = REEL_BF16,
  *                                    .has_bias = 1, .gelu = 1};
  *     if (reel_cublas_know(products, &product))
  *         refusal = reel_cublas_run(products, &product, &arrays);
@@ -29,9 +29,9 @@ enum { REEL_CUBLAS_WORKSPACE_BYTES = 32 << 20 };
  * without gelu no GELU. */
 struct reel_cublas_gemm {
     int64_t in, out;
-    enum reel_precision x_dtype; /* of x and of weight */
-    enum reel_precision y_dtype; /* of y */
-    enum reel_precision bias_dtype;
+    enum reel_dtype x_dtype; /* of x and of weight */
+    enum reel_dtype y_dtype; /* of y */
+    enum reel_dtype bias_dtype;
     int has_bias;
     int gelu; /* the library's own, close to REEL_GELU_TANH: accurate enough for 16-bit results */
 };

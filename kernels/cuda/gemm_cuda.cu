@@ -27,7 +27,7 @@ struct way {
 /* ---- The kernels */
 
 /* y = x, rounded to F8_E4M3. y is aligned to 16 bytes. */
-template <enum reel_precision dtype, bool wide>
+template <enum reel_dtype dtype, bool wide>
 __global__ void round_to_fp8(const void *x, int64_t count, uint8_t *y)
 {
     for (int64_t first = reel_grid_first() * REEL_CHUNK; first < count;
@@ -52,8 +52,8 @@ __global__ void round_to_fp8(const void *x, int64_t count, uint8_t *y)
 /* y = activation(z + bias), with dense z and y [rows, out]. y may be z. Thread (c, r) does column c of row r
  * and of every gridDim.y-th row after it. */
 __global__ void finish_rows(const float *z, int64_t rows, int64_t out, const void *bias,
-                            enum reel_precision bias_as, enum reel_activation activation, void *y,
-                            enum reel_precision result)
+                            enum reel_dtype bias_as, enum reel_activation activation, void *y,
+                            enum reel_dtype result)
 {
     int64_t column = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (column >= out)
@@ -68,7 +68,7 @@ __global__ void finish_rows(const float *z, int64_t rows, int64_t out, const voi
 constexpr int tile = 64, depth = 16, side = 16, each = tile / side, pitch = tile + 1;
 
 /* Loads columns [k, k + depth) of 64 rows, transposed; zeros where there is no element. */
-template <enum reel_precision inputs>
+template <enum reel_dtype inputs>
 __device__ inline void load_slice(float *to, const void *from, int64_t first, int64_t rows, int64_t in,
                                   int64_t k)
 {
@@ -82,7 +82,7 @@ __device__ inline void load_slice(float *to, const void *from, int64_t first, in
 
 /* y = activation(scale x weight^T + bias). Each element is one sum in the order of `in`. Block (c, r)
  * computes 64 x 64 elements: columns from 64 c, rows from 64 r. */
-template <enum reel_precision inputs>
+template <enum reel_dtype inputs>
 __global__ void __launch_bounds__(side *side)
     multiply_tile(const struct reel_gemm a, float scale, const void *x)
 {
@@ -123,18 +123,18 @@ struct reel_cublas *products_of(const struct reel_stream *stream)
     return static_cast<struct reel_cublas *>(static_cast<struct reel_cuda_queue *>(stream->queue)->gemm);
 }
 
-const char *word_for(enum reel_precision precision)
+const char *word_for(enum reel_dtype dtype)
 {
-    return precision == REEL_FP32 ? "fp32" : precision == REEL_BFLOAT16 ? "bf16" : "fp8";
+    return dtype == REEL_F32 ? "fp32" : dtype == REEL_BF16 ? "bf16" : "fp8";
 }
 
 struct way way_of(const struct reel_stream *stream, const struct reel_gemm *a)
 {
     struct way way = {};
     bool bias_fits =
-        !a->bias || (a->weight_dtype == REEL_FP8 ? a->dtype == REEL_BFLOAT16 : a->dtype == a->y_dtype);
+        !a->bias || (a->weight_dtype == REEL_F8_E4M3 ? a->dtype == REEL_BF16 : a->dtype == a->y_dtype);
     bool activation_fits =
-        a->activation == REEL_IDENTITY || (a->activation == REEL_GELU_TANH && a->y_dtype == REEL_BFLOAT16);
+        a->activation == REEL_IDENTITY || (a->activation == REEL_GELU_TANH && a->y_dtype == REEL_BF16);
     way.product.in = a->in;
     way.product.out = a->out;
     way.product.x_dtype = a->weight_dtype;
@@ -145,10 +145,10 @@ struct way way_of(const struct reel_stream *stream, const struct reel_gemm *a)
     way.by_library = bias_fits && activation_fits && reel_cublas_know(products_of(stream), &way.product);
     if (way.by_library)
         return way;
-    way.product.y_dtype = REEL_FP32;
+    way.product.y_dtype = REEL_F32;
     way.product.has_bias = way.product.gelu = 0;
     way.by_library = reel_cublas_know(products_of(stream), &way.product);
-    way.side = way.by_library && a->y_dtype != REEL_FP32;
+    way.side = way.by_library && a->y_dtype != REEL_F32;
     way.finishes = way.by_library && (way.side || a->bias || a->activation != REEL_IDENTITY);
     if (!way.by_library)
         reel_gemm_algorithms_note("gemm %lld to %lld %s: plain", static_cast<long long>(a->in),
@@ -161,7 +161,7 @@ struct way way_of(const struct reel_stream *stream, const struct reel_gemm *a)
 void start_narrow(struct reel_stream *stream, const struct reel_gemm *a, uint8_t *y)
 {
     int64_t count = a->rows * a->in;
-    reel_with_precision(a->dtype, [&](auto dtype) {
+    reel_with_dtype(a->dtype, [&](auto dtype) {
         reel_with_flag(reel_is_wide(count, a->x), [&](auto wide) {
             REEL_LAUNCH((round_to_fp8<decltype(dtype)::value, decltype(wide)::value>),
                         reel_flat_blocks(reel_chunks(count)), REEL_FLAT_THREADS, 0, reel_cuda_queue(stream),
@@ -185,14 +185,14 @@ void start_multiply(struct reel_stream *stream, const struct reel_gemm *a, const
     constexpr size_t bytes = 2 * depth * pitch * sizeof(float);
     dim3 grid(static_cast<unsigned>((a->out + tile - 1) / tile),
               static_cast<unsigned>((a->rows + tile - 1) / tile));
-    if (a->weight_dtype == REEL_FP32)
-        REEL_LAUNCH(multiply_tile<REEL_FP32>, grid, side * side, bytes, reel_cuda_queue(stream), *a, scale,
+    if (a->weight_dtype == REEL_F32)
+        REEL_LAUNCH(multiply_tile<REEL_F32>, grid, side * side, bytes, reel_cuda_queue(stream), *a, scale, x);
+    else if (a->weight_dtype == REEL_BF16)
+        REEL_LAUNCH(multiply_tile<REEL_BF16>, grid, side * side, bytes, reel_cuda_queue(stream), *a, scale,
                     x);
-    else if (a->weight_dtype == REEL_BFLOAT16)
-        REEL_LAUNCH(multiply_tile<REEL_BFLOAT16>, grid, side * side, bytes, reel_cuda_queue(stream), *a,
-                    scale, x);
     else
-        REEL_LAUNCH(multiply_tile<REEL_FP8>, grid, side * side, bytes, reel_cuda_queue(stream), *a, scale, x);
+        REEL_LAUNCH(multiply_tile<REEL_F8_E4M3>, grid, side * side, bytes, reel_cuda_queue(stream), *a, scale,
+                    x);
     reel_cuda_check(stream, cudaGetLastError(), "plain gemm");
 }
 
@@ -222,9 +222,9 @@ void start_product(struct reel_stream *stream, const struct reel_gemm *a, const 
 void start_piece(struct reel_stream *stream, const struct reel_gemm *a, const struct way *way)
 {
     uint8_t *narrowed = reel_gemm_workspace_of(stream).narrow;
-    float scale = a->weight_dtype == REEL_FP8 ? static_cast<float>(a->weight_scale) : 1.0f;
+    float scale = a->weight_dtype == REEL_F8_E4M3 ? static_cast<float>(a->weight_scale) : 1.0f;
     const void *x = a->x;
-    if (a->weight_dtype == REEL_FP8) {
+    if (a->weight_dtype == REEL_F8_E4M3) {
         start_narrow(stream, a, narrowed);
         x = narrowed;
     }
@@ -239,7 +239,9 @@ void start_piece(struct reel_stream *stream, const struct reel_gemm *a, const st
 /* The most rows that fit into scratch memory, or into a grid, at once. */
 int64_t max_rows(const struct reel_gemm *a, const struct way *way)
 {
-    int64_t max = a->weight_dtype == REEL_FP8 ? REEL_NARROW_ROWS : way->by_library ? a->rows : 65535 * tile;
+    int64_t max = a->weight_dtype == REEL_F8_E4M3 ? REEL_NARROW_ROWS
+                  : way->by_library               ? a->rows
+                                                  : 65535 * tile;
     int64_t wide = REEL_WIDE_BYTES / (a->out * static_cast<int64_t>(sizeof(float)));
     return way->side && wide < max ? (wide > 0 ? wide : 1) : max;
 }
@@ -253,8 +255,8 @@ void reel_gemm_cuda(struct reel_stream *stream, const struct reel_gemm *a)
     int64_t max = max_rows(a, &way);
     for (int64_t first = 0; first < a->rows && stream->status == REEL_OK; first += max) {
         piece.rows = a->rows - first < max ? a->rows - first : max;
-        piece.x = static_cast<const char *>(a->x) + first * a->in * reel_precision_bytes(a->dtype);
-        piece.y = static_cast<char *>(a->y) + first * a->out * reel_precision_bytes(a->y_dtype);
+        piece.x = static_cast<const char *>(a->x) + first * a->in * reel_dtype_bytes(a->dtype);
+        piece.y = static_cast<char *>(a->y) + first * a->out * reel_dtype_bytes(a->y_dtype);
         start_piece(stream, &piece, &way);
     }
 }

@@ -12,7 +12,8 @@ static const int64_t REEL_NARROW_ROWS = 4096;
  * align them. */
 static inline int64_t reel_gemm_workspace_bytes(const struct reel_scratch *max)
 {
-    return REEL_CUBLAS_WORKSPACE_BYTES + REEL_WIDE_BYTES + (max->fp8 ? REEL_NARROW_ROWS * max->in : 0) + 256;
+    return REEL_CUBLAS_WORKSPACE_BYTES + REEL_WIDE_BYTES +
+           (max->weight_dtype == REEL_F8_E4M3 ? REEL_NARROW_ROWS * max->in : 0) + 256;
 }
 
 #endif

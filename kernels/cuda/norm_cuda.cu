@@ -5,7 +5,7 @@
 /* This thread's chunks of a row. Unless KEPT, it holds one chunk, which is loaded again each time. */
 template <bool KEPT> using row_chunks = float[KEPT ? REEL_KEPT : 1][REEL_CHUNK];
 
-template <enum reel_precision P, bool KEPT>
+template <enum reel_dtype P, bool KEPT>
 REEL_DEVICE void load_row(const void *x, int64_t start, int64_t width, row_chunks<KEPT> &row)
 {
     if constexpr (KEPT)
@@ -20,7 +20,7 @@ struct moments {
 
 /* The mean of a row, and 1 / sqrt(variance + epsilon). The mean is rounded to float. The variance is computed
  * from the differences from that rounded mean, in float. */
-template <enum reel_precision P, bool KEPT>
+template <enum reel_dtype P, bool KEPT>
 REEL_DEVICE struct moments moments_of(const void *x, int64_t start, int64_t width, double epsilon,
                                       row_chunks<KEPT> &row)
 {
@@ -47,7 +47,7 @@ REEL_DEVICE struct moments moments_of(const void *x, int64_t start, int64_t widt
     return m;
 }
 
-template <enum reel_precision FROM, enum reel_precision P, bool KEPT>
+template <enum reel_dtype FROM, enum reel_dtype P, bool KEPT>
 static __global__ void __launch_bounds__(REEL_ROW_THREADS, 3) layer_norm_rows(struct reel_layer_norm a)
 {
     for (int64_t r = blockIdx.x; r < a.rows; r += gridDim.x) {
@@ -71,8 +71,8 @@ static __global__ void __launch_bounds__(REEL_ROW_THREADS, 3) layer_norm_rows(st
 
 void reel_layer_norm_cuda(struct reel_stream *stream, const struct reel_layer_norm *a)
 {
-    reel_with_precision(a->x_dtype, [&](auto from) {
-        reel_with_precision(a->dtype, [&](auto dtype) {
+    reel_with_dtype(a->x_dtype, [&](auto from) {
+        reel_with_dtype(a->dtype, [&](auto dtype) {
             reel_with_flag(reel_is_kept(a->width, a->x, a->weight, a->bias, a->y), [&](auto kept) {
                 REEL_LAUNCH(
                     (layer_norm_rows<decltype(from)::value, decltype(dtype)::value, decltype(kept)::value>),
@@ -83,23 +83,23 @@ void reel_layer_norm_cuda(struct reel_stream *stream, const struct reel_layer_no
     reel_cuda_check(stream, cudaGetLastError(), "layer_norm");
 }
 
-template <enum reel_precision P, bool KEPT>
+template <enum reel_dtype P, bool KEPT>
 static __global__ void __launch_bounds__(REEL_ROW_THREADS, 3) modulate_rows(struct reel_modulate a)
 {
     for (int64_t r = blockIdx.x; r < a.rows; r += gridDim.x) {
         int64_t start = r * a.width;
         const float *entry = reel_row_of(a.embedding, r);
         row_chunks<KEPT> row;
-        load_row<REEL_FP32, KEPT>(a.x, start, a.width, row);
-        struct moments m = moments_of<REEL_FP32, KEPT>(a.x, start, a.width, a.epsilon, row);
+        load_row<REEL_F32, KEPT>(a.x, start, a.width, row);
+        struct moments m = moments_of<REEL_F32, KEPT>(a.x, start, a.width, a.epsilon, row);
         reel_each_chunk<KEPT>(a.width, [&](int k, int64_t first) {
             float scale[REEL_CHUNK], row_scale[REEL_CHUNK], shift[REEL_CHUNK], row_shift[REEL_CHUNK];
             if constexpr (!KEPT)
-                reel_load<REEL_FP32, false>(a.x, start + first, start + a.width, row[k]);
+                reel_load<REEL_F32, false>(a.x, start + first, start + a.width, row[k]);
             reel_load<P, KEPT>(a.scale, first, a.width, scale);
-            reel_load<REEL_FP32, KEPT>(entry + a.scale_at, first, a.width, row_scale);
+            reel_load<REEL_F32, KEPT>(entry + a.scale_at, first, a.width, row_scale);
             reel_load<P, KEPT>(a.shift, first, a.width, shift);
-            reel_load<REEL_FP32, KEPT>(entry + a.shift_at, first, a.width, row_shift);
+            reel_load<REEL_F32, KEPT>(entry + a.shift_at, first, a.width, row_shift);
 #pragma unroll
             for (int j = 0; j < REEL_CHUNK; j++)
                 row[k][j] = reel_modulated((row[k][j] - m.mean) * m.inverse, scale[j], row_scale[j], shift[j],
@@ -114,7 +114,7 @@ void reel_modulate_cuda(struct reel_stream *stream, const struct reel_modulate *
     bool kept = reel_is_kept(a->width, a->x, a->shift, a->scale, a->y) &&
                 reel_is_wide_table(&a->embedding, a->shift_at) &&
                 reel_is_wide_table(&a->embedding, a->scale_at);
-    reel_with_precision(a->dtype, [&](auto dtype) {
+    reel_with_dtype(a->dtype, [&](auto dtype) {
         reel_with_flag(kept, [&](auto stays) {
             REEL_LAUNCH((modulate_rows<decltype(dtype)::value, decltype(stays)::value>),
                         reel_row_blocks(a->rows), reel_row_threads(a->width), 0, reel_cuda_queue(stream), *a);
@@ -123,18 +123,18 @@ void reel_modulate_cuda(struct reel_stream *stream, const struct reel_modulate *
     reel_cuda_check(stream, cudaGetLastError(), "modulate");
 }
 
-template <enum reel_precision P, bool WIDE>
+template <enum reel_dtype P, bool WIDE>
 static __global__ void gated_add_chunks(struct reel_gated_add a, int64_t row_chunks)
 {
     for (int64_t c = reel_grid_first(); c < a.rows * row_chunks; c += reel_grid_stride()) {
         int64_t r = c / row_chunks, first = (c - r * row_chunks) * REEL_CHUNK, start = r * a.width;
         float x[REEL_CHUNK], y[REEL_CHUNK];
-        reel_load<REEL_FP32, WIDE>(a.x, start + first, start + a.width, x);
+        reel_load<REEL_F32, WIDE>(a.x, start + first, start + a.width, x);
         reel_load<P, WIDE>(a.y, start + first, start + a.width, y);
         if (a.gate) {
             float gate[REEL_CHUNK], row[REEL_CHUNK];
             reel_load<P, WIDE>(a.gate, first, a.width, gate);
-            reel_load<REEL_FP32, WIDE>(reel_row_of(a.embedding, r) + a.gate_at, first, a.width, row);
+            reel_load<REEL_F32, WIDE>(reel_row_of(a.embedding, r) + a.gate_at, first, a.width, row);
 #pragma unroll
             for (int j = 0; j < REEL_CHUNK; j++)
                 x[j] = reel_gated(x[j], y[j], gate[j], row[j]);
@@ -143,7 +143,7 @@ static __global__ void gated_add_chunks(struct reel_gated_add a, int64_t row_chu
             for (int j = 0; j < REEL_CHUNK; j++)
                 x[j] += y[j];
         }
-        reel_store<REEL_FP32, WIDE>(a.x, start + first, start + a.width, x);
+        reel_store<REEL_F32, WIDE>(a.x, start + first, start + a.width, x);
     }
 }
 
@@ -152,7 +152,7 @@ void reel_gated_add_cuda(struct reel_stream *stream, const struct reel_gated_add
     bool wide = reel_is_wide(a->width, a->x, a->y, a->gate) &&
                 (!a->gate || reel_is_wide_table(&a->embedding, a->gate_at));
     int64_t row_chunks = reel_chunks(a->width);
-    reel_with_precision(a->dtype, [&](auto dtype) {
+    reel_with_dtype(a->dtype, [&](auto dtype) {
         reel_with_flag(wide, [&](auto whole) {
             REEL_LAUNCH((gated_add_chunks<decltype(dtype)::value, decltype(whole)::value>),
                         reel_flat_blocks(a->rows * row_chunks), REEL_FLAT_THREADS, 0, reel_cuda_queue(stream),

@@ -4,7 +4,7 @@
 constexpr int CORNERS = 4;
 
 /* Neighbouring threads do neighbouring channels, which lie side by side in `columns`. */
-template <enum reel_precision P> static __global__ void patchify_patches(struct reel_patchify a)
+template <enum reel_dtype P> static __global__ void patchify_patches(struct reel_patchify a)
 {
     using Number = reel_held<P>;
     for (int64_t e = reel_grid_first(); e < a.tokens * a.channels; e += reel_grid_stride()) {
@@ -19,7 +19,7 @@ template <enum reel_precision P> static __global__ void patchify_patches(struct 
 
 void reel_patchify_cuda(struct reel_stream *stream, const struct reel_patchify *a)
 {
-    reel_with_precision(a->dtype, [&](auto dtype) {
+    reel_with_dtype(a->dtype, [&](auto dtype) {
         REEL_LAUNCH((patchify_patches<decltype(dtype)::value>), reel_flat_blocks(a->tokens * a->channels),
                     REEL_FLAT_THREADS, 0, reel_cuda_queue(stream), *a);
     });

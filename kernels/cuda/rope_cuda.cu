@@ -10,7 +10,7 @@ struct head_cuts {
 /* The shared memory that a block of any GPU can have without cudaFuncSetAttribute. */
 constexpr size_t SHARED_BYTES_MAX = 48 * 1024;
 
-template <enum reel_precision P, bool WIDE>
+template <enum reel_dtype P, bool WIDE>
 static __global__ void __launch_bounds__(REEL_ROW_THREADS) squares_rows(struct reel_rms_squares a)
 {
     for (int64_t r = blockIdx.x; r < a.rows; r += gridDim.x) {
@@ -30,7 +30,7 @@ static __global__ void __launch_bounds__(REEL_ROW_THREADS) squares_rows(struct r
 
 void reel_rms_squares_cuda(struct reel_stream *stream, const struct reel_rms_squares *a)
 {
-    reel_with_precision(a->dtype, [&](auto dtype) {
+    reel_with_dtype(a->dtype, [&](auto dtype) {
         reel_with_flag(reel_is_kept(a->width, a->x), [&](auto wide) {
             REEL_LAUNCH((squares_rows<decltype(dtype)::value, decltype(wide)::value>),
                         reel_row_blocks(a->rows), reel_row_threads(a->width), 0, reel_cuda_queue(stream), *a);
@@ -72,7 +72,7 @@ REEL_DEVICE float inverse_rms(const struct reel_split_heads &a, int64_t r, doubl
 
 /* Applies norm and RoPE to the chunk x of a row, which begins at element `first`, and writes it to the places
  * of its heads. */
-template <enum reel_precision P, bool KEPT>
+template <enum reel_dtype P, bool KEPT>
 REEL_DEVICE void put_chunk(const struct reel_split_heads &a, int64_t first, float inverse,
                            const int64_t *place, const float *turns, float (&x)[REEL_CHUNK])
 {
@@ -88,7 +88,7 @@ REEL_DEVICE void put_chunk(const struct reel_split_heads &a, int64_t first, floa
         int64_t head = first / a.channels, channel = first - head * a.channels;
         if (a.rope) {
             float entries[REEL_CHUNK];
-            reel_load<REEL_FP32, true>(turns, channel, a.channels, entries);
+            reel_load<REEL_F32, true>(turns, channel, a.channels, entries);
 #pragma unroll
             for (int j = 0; j < REEL_CHUNK; j += 2)
                 reel_turn(&x[j], &x[j + 1], &entries[j]);
@@ -110,7 +110,7 @@ REEL_DEVICE void put_chunk(const struct reel_split_heads &a, int64_t first, floa
     }
 }
 
-template <enum reel_precision P, bool KEPT>
+template <enum reel_dtype P, bool KEPT>
 static __global__ void __launch_bounds__(REEL_ROW_THREADS, 3)
     split_heads_rows(const __grid_constant__ struct reel_split_heads a,
                      const __grid_constant__ struct reel_rope rope,
@@ -169,7 +169,7 @@ void reel_split_heads_cuda(struct reel_stream *stream, const struct reel_split_h
     if (!take_cuts(stream, "split_heads", a->parts, a->first_head, tables, &cuts))
         return;
     bool kept = a->channels % REEL_CHUNK == 0 && reel_is_kept(width, a->x, a->norm, a->y);
-    reel_with_precision(a->dtype, [&](auto dtype) {
+    reel_with_dtype(a->dtype, [&](auto dtype) {
         reel_with_flag(kept, [&](auto stays) {
             REEL_LAUNCH((split_heads_rows<decltype(dtype)::value, decltype(stays)::value>),
                         reel_row_blocks(a->rows), reel_row_threads(width), tables, reel_cuda_queue(stream),
@@ -208,7 +208,7 @@ void reel_merge_heads_cuda(struct reel_stream *stream, const struct reel_merge_h
     if (!take_cuts(stream, "merge_heads", a->parts, a->first_head, tables, &cuts))
         return;
     bool wide = reel_is_wide(a->channels, a->x, a->y);
-    reel_with_precision(a->dtype, [&](auto dtype) {
+    reel_with_dtype(a->dtype, [&](auto dtype) {
         using Number = reel_held<decltype(dtype)::value>;
         reel_with_flag(wide, [&](auto whole) {
             using Unit = std::conditional_t<decltype(whole)::value, uint4, Number>;

@@ -46,16 +46,16 @@ REEL_DEVICE void reel_narrow(float value, uint16_t *number)
 }
 
 /* The C type of an element of dtype P. */
-template <enum reel_precision P> using reel_held = std::conditional_t<P == REEL_FP32, float, uint16_t>;
+template <enum reel_dtype P> using reel_held = std::conditional_t<P == REEL_F32, float, uint16_t>;
 
 /* The elements of a vector of 16 bytes: 4 floats, or 8 bfloat16, of which two share a word, the first in the
  * lower half. */
-template <enum reel_precision P> REEL_DEVICE void reel_unpack(uint4 vector, float *values)
+template <enum reel_dtype P> REEL_DEVICE void reel_unpack(uint4 vector, float *values)
 {
     uint32_t words[4] = {vector.x, vector.y, vector.z, vector.w};
 #pragma unroll
     for (int w = 0; w < 4; w++)
-        if constexpr (P == REEL_FP32) {
+        if constexpr (P == REEL_F32) {
             values[w] = reel_float_of(words[w]);
         } else {
             values[2 * w] = reel_float_of(words[w] << 16);
@@ -63,12 +63,12 @@ template <enum reel_precision P> REEL_DEVICE void reel_unpack(uint4 vector, floa
         }
 }
 
-template <enum reel_precision P> REEL_DEVICE uint4 reel_pack(const float *values)
+template <enum reel_dtype P> REEL_DEVICE uint4 reel_pack(const float *values)
 {
     uint32_t words[4];
 #pragma unroll
     for (int w = 0; w < 4; w++)
-        if constexpr (P == REEL_FP32)
+        if constexpr (P == REEL_F32)
             words[w] = reel_bits_of(values[w]);
         else
             words[w] = static_cast<uint32_t>(reel_round_bf16(values[2 * w])) |
@@ -78,7 +78,7 @@ template <enum reel_precision P> REEL_DEVICE uint4 reel_pack(const float *values
 
 /* values[j] = array[first + j], but 0 where first + j >= end. When WIDE, array + first must be aligned to 16
  * bytes, and the whole chunk must lie before `end`. */
-template <enum reel_precision P, bool WIDE>
+template <enum reel_dtype P, bool WIDE>
 REEL_DEVICE void reel_load(const void *array, int64_t first, int64_t end, float (&values)[REEL_CHUNK])
 {
     using Number = reel_held<P>;
@@ -101,7 +101,7 @@ REEL_DEVICE void reel_load(const void *array, int64_t first, int64_t end, float 
 
 /* The inverse, to device memory. It calls __stcg by name because the compiler splits some stores of 16
  * bytes. */
-template <enum reel_precision P, bool WIDE>
+template <enum reel_dtype P, bool WIDE>
 REEL_DEVICE void reel_store(void *array, int64_t first, int64_t end, const float (&values)[REEL_CHUNK])
 {
     using Number = reel_held<P>;
@@ -238,12 +238,12 @@ static inline bool reel_is_wide_table(const struct reel_rows *rows, int64_t at)
 }
 
 /* Calls launch with a compile-time constant that equals a value known only at run time. */
-template <typename Launch> static void reel_with_precision(enum reel_precision precision, Launch launch)
+template <typename Launch> static void reel_with_dtype(enum reel_dtype dtype, Launch launch)
 {
-    if (precision == REEL_FP32)
-        launch(std::integral_constant<enum reel_precision, REEL_FP32>());
+    if (dtype == REEL_F32)
+        launch(std::integral_constant<enum reel_dtype, REEL_F32>());
     else
-        launch(std::integral_constant<enum reel_precision, REEL_BFLOAT16>());
+        launch(std::integral_constant<enum reel_dtype, REEL_BF16>());
 }
 
 template <typename Launch> static void reel_with_flag(bool flag, Launch launch)

@@ -6,8 +6,8 @@ template <bool WIDE> static __global__ void expand_chunks(struct reel_expand a, 
     for (int64_t c = reel_grid_first(); c < a.rows * row_chunks; c += reel_grid_stride()) {
         int64_t r = c / row_chunks, first = (c - r * row_chunks) * REEL_CHUNK, start = r * a.width;
         float row[REEL_CHUNK];
-        reel_load<REEL_FP32, WIDE>(reel_row_of(a.embedding, r), first, a.width, row);
-        reel_store<REEL_FP32, WIDE>(a.y, start + first, start + a.width, row);
+        reel_load<REEL_F32, WIDE>(reel_row_of(a.embedding, r), first, a.width, row);
+        reel_store<REEL_F32, WIDE>(a.y, start + first, start + a.width, row);
     }
 }
 
@@ -30,9 +30,9 @@ static __global__ void __launch_bounds__(REEL_ROW_THREADS) distances_rows(struct
         double apart = 0, size = 0;
         reel_each_chunk<WIDE>(a.width, [&](int, int64_t first) {
             float x[REEL_CHUNK], then[REEL_CHUNK], away[REEL_CHUNK];
-            reel_load<REEL_FP32, WIDE>(a.x, start + first, start + a.width, x);
-            reel_load<REEL_FP32, WIDE>(a.previous, start + first, start + a.width, then);
-            reel_store<REEL_FP32, WIDE>(a.previous, start + first, start + a.width, x);
+            reel_load<REEL_F32, WIDE>(a.x, start + first, start + a.width, x);
+            reel_load<REEL_F32, WIDE>(a.previous, start + first, start + a.width, then);
+            reel_store<REEL_F32, WIDE>(a.previous, start + first, start + a.width, x);
 #pragma unroll
             for (int j = 0; j < REEL_CHUNK; j++) {
                 away[j] = fabsf(x[j] - then[j]);
@@ -61,14 +61,14 @@ void reel_distances_cuda(struct reel_stream *stream, const struct reel_distances
     reel_cuda_check(stream, cudaGetLastError(), "distances");
 }
 
-template <enum reel_precision P, bool WIDE>
+template <enum reel_dtype P, bool WIDE>
 static __global__ void keep_residual_chunks(struct reel_keep_residual a)
 {
     for (int64_t first = reel_grid_first() * REEL_CHUNK; first < a.count;
          first += reel_grid_stride() * REEL_CHUNK) {
         float after[REEL_CHUNK], before[REEL_CHUNK];
-        reel_load<REEL_FP32, WIDE>(a.after, first, a.count, after);
-        reel_load<REEL_FP32, WIDE>(a.before, first, a.count, before);
+        reel_load<REEL_F32, WIDE>(a.after, first, a.count, after);
+        reel_load<REEL_F32, WIDE>(a.before, first, a.count, before);
 #pragma unroll
         for (int j = 0; j < REEL_CHUNK; j++)
             after[j] -= before[j];
@@ -78,7 +78,7 @@ static __global__ void keep_residual_chunks(struct reel_keep_residual a)
 
 void reel_keep_residual_cuda(struct reel_stream *stream, const struct reel_keep_residual *a)
 {
-    reel_with_precision(reel_kept_as(a->number_bytes), [&](auto kept) {
+    reel_with_dtype(a->dtype, [&](auto kept) {
         reel_with_flag(reel_is_wide(a->count, a->after, a->before, a->residual), [&](auto wide) {
             REEL_LAUNCH((keep_residual_chunks<decltype(kept)::value, decltype(wide)::value>),
                         reel_flat_blocks(reel_chunks(a->count)), REEL_FLAT_THREADS, 0,
@@ -88,24 +88,23 @@ void reel_keep_residual_cuda(struct reel_stream *stream, const struct reel_keep_
     reel_cuda_check(stream, cudaGetLastError(), "keep_residual");
 }
 
-template <enum reel_precision P, bool WIDE>
-static __global__ void add_residual_chunks(struct reel_add_residual a)
+template <enum reel_dtype P, bool WIDE> static __global__ void add_residual_chunks(struct reel_add_residual a)
 {
     for (int64_t first = reel_grid_first() * REEL_CHUNK; first < a.count;
          first += reel_grid_stride() * REEL_CHUNK) {
         float x[REEL_CHUNK], residual[REEL_CHUNK];
-        reel_load<REEL_FP32, WIDE>(a.x, first, a.count, x);
+        reel_load<REEL_F32, WIDE>(a.x, first, a.count, x);
         reel_load<P, WIDE>(a.residual, first, a.count, residual);
 #pragma unroll
         for (int j = 0; j < REEL_CHUNK; j++)
             x[j] += residual[j];
-        reel_store<REEL_FP32, WIDE>(a.x, first, a.count, x);
+        reel_store<REEL_F32, WIDE>(a.x, first, a.count, x);
     }
 }
 
 void reel_add_residual_cuda(struct reel_stream *stream, const struct reel_add_residual *a)
 {
-    reel_with_precision(reel_kept_as(a->number_bytes), [&](auto kept) {
+    reel_with_dtype(a->dtype, [&](auto kept) {
         reel_with_flag(reel_is_wide(a->count, a->x, a->residual), [&](auto wide) {
             REEL_LAUNCH((add_residual_chunks<decltype(kept)::value, decltype(wide)::value>),
                         reel_flat_blocks(reel_chunks(a->count)), REEL_FLAT_THREADS, 0,

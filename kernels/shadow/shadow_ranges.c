@@ -36,7 +36,7 @@ static void read_rows(const struct reel_shadow_step *step, const struct reel_row
                       int64_t count, int64_t at, int64_t width)
 {
     struct reel_shadow_range range =
-        elements("table", table->table + first * table->stride + at, width, REEL_FP32);
+        elements("table", table->table + first * table->stride + at, width, REEL_F32);
     range.rows = count;
     range.stride_bytes = table->stride * (int64_t)sizeof(float);
     reel_shadow_read(step, range);
@@ -89,7 +89,7 @@ void reel_shadow_modulate(const struct reel_shadow_step *step, const struct reel
     reel_shadow_read(step, elements("scale", a->scale, a->width, a->dtype));
     read_table(step, &a->embedding, a->rows, a->shift_at, a->width);
     read_table(step, &a->embedding, a->rows, a->scale_at, a->width);
-    from_to(step, elements("x", a->x, a->rows * a->width, REEL_FP32),
+    from_to(step, elements("x", a->x, a->rows * a->width, REEL_F32),
             elements("y", a->y, a->rows * a->width, a->dtype));
 }
 
@@ -100,13 +100,13 @@ void reel_shadow_gated_add(const struct reel_shadow_step *step, const struct ree
         reel_shadow_read(step, elements("gate", a->gate, a->width, a->dtype));
         read_table(step, &a->embedding, a->rows, a->gate_at, a->width);
     }
-    reel_shadow_update(step, elements("x", a->x, a->rows * a->width, REEL_FP32));
+    reel_shadow_update(step, elements("x", a->x, a->rows * a->width, REEL_F32));
 }
 
 void reel_shadow_expand(const struct reel_shadow_step *step, const struct reel_expand *a)
 {
     read_table(step, &a->embedding, a->rows, 0, a->width);
-    reel_shadow_write(step, elements("y", a->y, a->rows * a->width, REEL_FP32));
+    reel_shadow_write(step, elements("y", a->y, a->rows * a->width, REEL_F32));
 }
 
 void reel_shadow_rms_squares(const struct reel_shadow_step *step, const struct reel_rms_squares *a)
@@ -122,10 +122,9 @@ static void read_rope(const struct reel_shadow_step *step, const struct reel_rop
             frames = (rope->first_token + tokens - 1) / of_frame - first + 1;
     reel_shadow_host(step, "rope", rope, sizeof *rope);
     reel_shadow_read(step, elements("rope.frame", rope->frame + first * rope->frame_pairs * 2,
-                                    frames * rope->frame_pairs * 2, REEL_FP32));
-    reel_shadow_read(step, elements("rope.row", rope->row, rope->H * rope->row_pairs * 2, REEL_FP32));
-    reel_shadow_read(step,
-                     elements("rope.column", rope->column, rope->W * rope->column_pairs * 2, REEL_FP32));
+                                    frames * rope->frame_pairs * 2, REEL_F32));
+    reel_shadow_read(step, elements("rope.row", rope->row, rope->H * rope->row_pairs * 2, REEL_F32));
+    reel_shadow_read(step, elements("rope.column", rope->column, rope->W * rope->column_pairs * 2, REEL_F32));
 }
 
 void reel_shadow_split_heads(const struct reel_shadow_step *step, const struct reel_split_heads *a)
@@ -160,6 +159,6 @@ void reel_shadow_attention(const struct reel_shadow_step *step, const struct ree
     write_or_update(step, strided("out", a->out, a->queries, width, a->out_stride, a->dtype),
                     a->add || a->merge);
     if (a->lse)
-        write_or_update(step, elements("lse", a->lse, a->queries * a->heads, REEL_FP32), a->merge);
+        write_or_update(step, elements("lse", a->lse, a->queries * a->heads, REEL_F32), a->merge);
     write_scratch(step);
 }

@@ -12,18 +12,18 @@ static inline struct reel_shadow_range dense(const char *name, const void *at, i
 }
 
 static inline struct reel_shadow_range elements(const char *name, const void *at, int64_t count,
-                                                enum reel_precision dtype)
+                                                enum reel_dtype dtype)
 {
-    return dense(name, at, count * reel_precision_bytes(dtype));
+    return dense(name, at, count * reel_dtype_bytes(dtype));
 }
 
 /* `rows` rows of `width` elements, `stride` elements apart. */
 static inline struct reel_shadow_range strided(const char *name, const void *at, int64_t rows, int64_t width,
-                                               int64_t stride, enum reel_precision dtype)
+                                               int64_t stride, enum reel_dtype dtype)
 {
     struct reel_shadow_range range = elements(name, at, width, dtype);
     range.rows = rows;
-    range.stride_bytes = stride * reel_precision_bytes(dtype);
+    range.stride_bytes = stride * reel_dtype_bytes(dtype);
     return range;
 }
 

@@ -23,7 +23,7 @@ static const struct field {
     int optional;
 } fields[] = {
     {"memory", SIZE, offsetof(struct reel_device_rates, memory_bytes), 1, 1},
-    {"compute", COMPUTE, offsetof(struct reel_device_rates, number_bytes), 1, 0},
+    {"compute", COMPUTE, offsetof(struct reel_device_rates, dtype), 1, 0},
     {"gemm_tflops", RATE, offsetof(struct reel_device_rates, gemm_rate), 1e12, 0},
     {"attention_tflops", RATE, offsetof(struct reel_device_rates, attention_rate), 1e12, 0},
     {"memory_gb_per_s", RATE, offsetof(struct reel_device_rates, memory_rate), 1e9, 0},
@@ -71,7 +71,7 @@ static enum reel_status read_field(const struct field *field, const char *place,
     case COMPUTE:
         REEL_NEED(strcmp(text, "fp32") == 0 || strcmp(text, "bf16") == 0, REEL_BAD_JOB,
                   "%s is %.64s, expected fp32 or bf16", what, text);
-        *(int64_t *)at = text[0] == 'f' ? 4 : 2;
+        *(enum reel_dtype *)at = text[0] == 'f' ? REEL_F32 : REEL_BF16;
     }
     return REEL_OK;
 }

@@ -23,10 +23,10 @@ static enum reel_status frames_of(const struct reel_job *job, const struct reel_
 struct reel_workload reel_forecast_workload(const struct reel_forecast *forecast, const struct reel_job *job,
                                             const struct reel_timeline *timeline)
 {
-    int64_t number_bytes = reel_number_bytes(job->model.compute, forecast->machine.device.number_bytes);
+    enum reel_dtype dtype = reel_compute_dtype(job->model.compute, forecast->machine.device.dtype);
     const struct reel_ops *ops = forecast->machine.device.memory_bytes > 0 ? &reel_ops_cuda : &reel_ops_cpu;
-    return reel_timeline_workload(timeline, job, &forecast->model, 1, number_bytes,
-                                  job->model.compute == REEL_COMPUTE_FP8, ops);
+    return reel_timeline_workload(timeline, job, &forecast->model, 1, dtype,
+                                  reel_compute_matrix_dtype(job->model.compute, dtype), ops);
 }
 
 enum reel_status reel_forecast_open(const struct reel_job *job, int64_t ranks,

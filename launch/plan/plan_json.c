@@ -132,7 +132,7 @@ void reel_forecast_json(const struct reel_forecast *f, int every_mesh)
 {
     json_t *all =
         json_pack("{s:b, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "fits", f->of != NULL, "device",
-                  machine_json(&f->machine), "compute", f->work.number_bytes == 4 ? "fp32" : "bf16", "chunks",
+                  machine_json(&f->machine), "compute", f->work.dtype == REEL_F32 ? "fp32" : "bf16", "chunks",
                   (json_int_t)f->timeline.chunk_count, "iterations", (json_int_t)f->timeline.iterations,
                   "branches", (json_int_t)f->work.branches, "skips", (json_int_t)f->skips, "latent_frames",
                   (json_int_t)f->work.video_frames, "tokens",

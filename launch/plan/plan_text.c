@@ -186,7 +186,7 @@ static void print_plan(const struct reel_forecast *f)
     printf("mesh    %lld ranks = cfg %lld x ring %lld x ulysses %lld x tensor %lld, weights %s, %s\n",
            (long long)f->ranks, (long long)m->cfg, (long long)m->ring, (long long)m->ulysses,
            (long long)m->tensor, m->gathered ? "gathered" : "resident",
-           f->work.number_bytes == 4 ? "fp32" : "bf16");
+           f->work.dtype == REEL_F32 ? "fp32" : "bf16");
     printf("why     %s\n", f->why);
     print_machine(f);
     print_job(f);

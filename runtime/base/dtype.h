@@ -6,9 +6,11 @@
 
 #include <stdint.h>
 
+/* REEL_F32 is 0: a struct that names no dtype means float. Operations compute with REEL_F32 and REEL_BF16;
+ * the weights of a GEMM may also be REEL_F8_E4M3. Files may hold all of them. */
 enum reel_dtype {
-    REEL_F64,
     REEL_F32,
+    REEL_F64,
     REEL_F16,
     REEL_BF16,
     REEL_F8_E4M3,

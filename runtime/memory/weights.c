@@ -325,13 +325,12 @@ enum reel_status reel_weights_load(struct reel_comm *comm, const struct reel_mod
                                    struct reel_weights *weights)
 {
     double began = MPI_Wtime();
-    struct loader l = {
-        .files = files,
-        .host = &comm->host,
-        .memory = memory,
-        .is_plain = stream->ops->is_host &&
-                    (holding == REEL_HELD_FOR_EMBEDDING || (plan->work.number_bytes == 4 && !plan->work.fp8)),
-        .stream = stream};
+    struct loader l = {.files = files,
+                       .host = &comm->host,
+                       .memory = memory,
+                       .is_plain = stream->ops->is_host && (holding == REEL_HELD_FOR_EMBEDDING ||
+                                                            plan->work.matrix_dtype == REEL_F32),
+                       .stream = stream};
     enum reel_status status = reel_agree(comm, open_loader(comm, plan, holding, &l));
     if (status == REEL_OK) { /* gathering a block sends its alignment padding too: it must be defined */
         reel_clear(stream, (struct reel_clear){.bytes = reel_weights_bytes(plan, comm->world.rank, holding),

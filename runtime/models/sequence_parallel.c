@@ -2,7 +2,6 @@
 #include "sequence_parallel.h"
 
 #include "fault.h"
-#include "plan_dtype.h"
 
 #include <math.h>
 
@@ -69,7 +68,7 @@ static int64_t tokens_of(const struct reel_sequence_parallel *s, int64_t part)
  * (of_heads), and p's tokens with this rank's heads (of_tokens). */
 static void exchange_sizes(const struct reel_sequence_parallel *s, int64_t *of_heads, int64_t *of_tokens)
 {
-    int64_t C = reel_model_head_channels(&s->plan->model) * s->plan->work.number_bytes,
+    int64_t C = reel_model_head_channels(&s->plan->model) * reel_dtype_bytes(s->plan->work.dtype),
             me = s->comm->ulysses.rank;
     for (int64_t p = 0; p < s->comm->ulysses.size; p++) {
         of_heads[p] = s->group.count * heads_of(s, p) * C;
@@ -113,7 +112,7 @@ void reel_sequence_parallel_to_heads(struct reel_sequence_parallel *s, void *x, 
         reel_split_heads(s->stream, (struct reel_split_heads){.rows = s->group.count,
                                                               .heads = s->first_head[parts],
                                                               .channels = reel_model_head_channels(m),
-                                                              .dtype = reel_plan_dtype(s->plan),
+                                                              .dtype = s->plan->work.dtype,
                                                               .x = x,
                                                               .norm = norm,
                                                               .epsilon = m->epsilon,
@@ -146,7 +145,7 @@ const void *reel_sequence_parallel_to_tokens(struct reel_sequence_parallel *s)
                      (struct reel_merge_heads){.rows = s->group.count,
                                                .heads = s->first_head[parts],
                                                .channels = reel_model_head_channels(&s->plan->model),
-                                               .dtype = reel_plan_dtype(s->plan),
+                                               .dtype = s->plan->work.dtype,
                                                .parts = parts,
                                                .first_head = s->first_head,
                                                .x = by_part,
@@ -162,7 +161,7 @@ static void attend_segment(struct reel_sequence_parallel *s, int64_t of, int64_t
 {
     const struct reel_plan *plan = s->plan;
     int64_t C = reel_model_head_channels(&plan->model), heads = heads_of(s, s->comm->ulysses.rank),
-            width = heads * C, row_bytes = width * plan->work.number_bytes;
+            width = heads * C, row_bytes = width * reel_dtype_bytes(plan->work.dtype);
     int64_t block = plan->work.causal_block * plan->work.H * plan->work.W,
             end = s->segment.first + s->segment.count;
     int64_t first_key = reel_plan_segment(plan, &s->tokens, of).first;
@@ -182,7 +181,7 @@ static void attend_segment(struct reel_sequence_parallel *s, int64_t of, int64_t
                                                           .heads = heads,
                                                           .channels = C,
                                                           .scale = 1.0 / sqrt((double)C),
-                                                          .dtype = reel_plan_dtype(plan),
+                                                          .dtype = plan->work.dtype,
                                                           .q = q + row * row_bytes,
                                                           .q_stride = width,
                                                           .k = k,
@@ -198,7 +197,7 @@ static void attend_segment(struct reel_sequence_parallel *s, int64_t of, int64_t
 /* The bytes of a row of this rank's heads. */
 static int64_t row_bytes(const struct reel_sequence_parallel *s)
 {
-    return width_of(s) * s->plan->work.number_bytes;
+    return width_of(s) * reel_dtype_bytes(s->plan->work.dtype);
 }
 
 /* Collective over the ring axis. Sends this segment's keys and values to the segment `step` places later in

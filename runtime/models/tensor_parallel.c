@@ -2,7 +2,6 @@
 #include "tensor_parallel.h"
 
 #include "fault.h"
-#include "plan_dtype.h"
 
 void reel_tensor_parallel_open(struct reel_tensor_parallel *tp, const struct reel_plan *plan,
                                void *travelling, double *squares, struct reel_axis *axis,
@@ -12,10 +11,10 @@ void reel_tensor_parallel_open(struct reel_tensor_parallel *tp, const struct ree
     *tp =
         (struct reel_tensor_parallel){.axis = axis,
                                       .stream = stream,
-                                      .dtype = reel_plan_dtype(plan),
-                                      .weight_dtype = reel_plan_matrix_dtype(plan),
+                                      .dtype = plan->work.dtype,
+                                      .weight_dtype = plan->work.matrix_dtype,
                                       .width = plan->model.width,
-                                      .row_bytes = plan->model.width * plan->work.number_bytes,
+                                      .row_bytes = plan->model.width * reel_dtype_bytes(plan->work.dtype),
                                       .travelling = travelling,
                                       .squares = squares,
                                       .piece_rows = reel_plan_piece_rows(plan, (tokens + parts - 1) / parts)};
@@ -69,19 +68,19 @@ static enum reel_status sendrecv_tokens(void *job, struct reel_stream *side)
 static void multiply_rows(const struct reel_tensor_parallel *tp, const struct reel_column_layer *layer,
                           const void *x, int64_t first, int64_t rows)
 {
-    reel_gemm(tp->stream, (struct reel_gemm){.rows = rows,
-                                             .in = tp->width,
-                                             .out = layer->out,
-                                             .dtype = tp->dtype,
-                                             .weight_dtype = tp->weight_dtype,
-                                             .y_dtype = tp->dtype,
-                                             .x = x,
-                                             .weight = layer->weight,
-                                             .weight_scale = layer->weight_scale,
-                                             .bias = layer->bias,
-                                             .activation = layer->activation,
-                                             .y = (char *)layer->y +
-                                                  first * layer->out * reel_precision_bytes(tp->dtype)});
+    reel_gemm(tp->stream,
+              (struct reel_gemm){.rows = rows,
+                                 .in = tp->width,
+                                 .out = layer->out,
+                                 .dtype = tp->dtype,
+                                 .weight_dtype = tp->weight_dtype,
+                                 .y_dtype = tp->dtype,
+                                 .x = x,
+                                 .weight = layer->weight,
+                                 .weight_scale = layer->weight_scale,
+                                 .bias = layer->bias,
+                                 .activation = layer->activation,
+                                 .y = (char *)layer->y + first * layer->out * reel_dtype_bytes(tp->dtype)});
 }
 
 void reel_column_parallel(struct reel_tensor_parallel *tp, const void *x,
@@ -165,7 +164,7 @@ static void make_partials(struct reel_tensor_parallel *tp, int64_t piece, struct
     for (int64_t part = 0; part < tp->axis->size; part++) {
         struct reel_range rows = piece_of(tp, part, piece);
         product.rows = rows.count;
-        product.x = x + rows.first * product.in * reel_precision_bytes(tp->dtype);
+        product.x = x + rows.first * product.in * reel_dtype_bytes(tp->dtype);
         product.y = (part == me ? receive : send) + part * room;
         reel_gemm(tp->stream, product);
         if (part != me)

@@ -22,7 +22,7 @@ struct reel_tensor_parallel {
     struct reel_axis *axis;
     struct reel_stream *stream;
     struct reel_async_transfer transfer;
-    enum reel_precision dtype, weight_dtype;
+    enum reel_dtype dtype, weight_dtype;
     int64_t width;         /* D */
     int64_t row_bytes;     /* of a row of D elements */
     char *travelling;      /* REEL_EXCHANGE_TENSOR */

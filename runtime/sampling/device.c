@@ -144,7 +144,7 @@ static enum reel_status take_gpu(const struct reel_comm *comm, const struct clai
 {
     REEL_PASS(reel_gpu_use(comm->host.rank % mine->gpus));
     device->ops = &reel_ops_cuda;
-    device->number_bytes = 2;
+    device->dtype = REEL_BF16;
     device->room_bytes = mine->free_bytes / sharing + 1; /* never 0: that means the host's memory */
     return REEL_OK;
 }
@@ -158,7 +158,7 @@ enum reel_status reel_device_choose(struct reel_comm *comm, const struct reel_jo
     struct outcome outcome;
     char why[REEL_CAUSE_BYTES] = "";
     memset(&gpu, 0, sizeof gpu);
-    *device = (struct reel_device){.ops = &reel_ops_cpu, .number_bytes = 4, .without = -1};
+    *device = (struct reel_device){.ops = &reel_ops_cpu, .dtype = REEL_F32, .without = -1};
     REEL_NEED(comm->world.size <= REEL_PARTS_MAX, REEL_BAD_PLAN, "%lld ranks, expected 1 to %d",
               (long long)comm->world.size, REEL_PARTS_MAX);
     if (job->device != REEL_DEVICE_CPU)
@@ -180,8 +180,8 @@ enum reel_status reel_device_choose(struct reel_comm *comm, const struct reel_jo
     REEL_PASS(reel_agree(comm, status));
     device->over_nccl =
         takes && outcome.all_own && reel_nccl_is_here() && job->communication.transport != REEL_TRANSPORT_MPI;
-    device->number_bytes = reel_number_bytes(job->model.compute, device->number_bytes);
-    device->fp8 = job->model.compute == REEL_COMPUTE_FP8;
+    device->dtype = reel_compute_dtype(job->model.compute, device->dtype);
+    device->matrix_dtype = reel_compute_matrix_dtype(job->model.compute, device->dtype);
     device->lacks_fp8 = takes && !computes_fp8(&gpu);
     describe_device(comm, takes ? &gpu : NULL, device);
     return REEL_OK;

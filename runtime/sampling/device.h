@@ -14,10 +14,10 @@ enum { REEL_DEVICE_TEXT_BYTES = 512 };
 
 struct reel_device {
     const struct reel_ops *ops;
-    int over_nccl;        /* device memory is exchanged over NCCL; 0: over MPI */
-    int64_t number_bytes; /* of an element of weights and activations: 4 (fp32) or 2 (bf16) */
-    int fp8;              /* the weights of the blocks' linear layers are kept as F8_E4M3 */
-    int lacks_fp8;        /* the device is a GPU that cannot multiply F8_E4M3 */
+    int over_nccl;                /* device memory is exchanged over NCCL; 0: over MPI */
+    enum reel_dtype dtype;        /* of weights and activations: F32 or BF16 */
+    enum reel_dtype matrix_dtype; /* of the weights of the blocks' linear layers: dtype, or F8_E4M3 */
+    int lacks_fp8;                /* the device is a GPU that cannot multiply F8_E4M3 */
     /* The first rank that has no GPU, where `auto` chose the CPU although other ranks have one; else -1. */
     int64_t without;
     int64_t room_bytes; /* of the device's memory that this rank may take; 0: the device is the host */

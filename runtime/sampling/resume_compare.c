@@ -82,9 +82,9 @@ static enum reel_status make_fingerprint(struct reel_sampler *s)
     if (out) {
         reel_fingerprint_job(out, s->job_text);
         fprintf(out, "model.compute: %s\n",
-                s->device.fp8                 ? "fp8"
-                : s->device.number_bytes == 4 ? "fp32"
-                                              : "bf16");
+                s->device.matrix_dtype == REEL_F8_E4M3 ? "fp8"
+                : s->device.dtype == REEL_F32          ? "fp32"
+                                                       : "bf16");
         model_line(out, model);
         coefficients_line(out, &s->teacache);
         reel_inputs_fingerprint(s->job, model, &s->inputs, out);

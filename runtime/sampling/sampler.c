@@ -95,8 +95,8 @@ static enum reel_status choose_device(struct reel_sampler *s)
 {
     if (!s->device_from_job)
         return REEL_OK;
-    s->device.number_bytes = reel_number_bytes(s->job->model.compute, s->device.number_bytes);
-    s->device.fp8 = s->job->model.compute == REEL_COMPUTE_FP8;
+    s->device.dtype = reel_compute_dtype(s->job->model.compute, s->device.dtype);
+    s->device.matrix_dtype = reel_compute_matrix_dtype(s->job->model.compute, s->device.dtype);
     if (s->nothing_to_do)
         return REEL_OK;
     REEL_PASS(reel_device_choose(s->comm, s->job, &s->device));
@@ -118,19 +118,19 @@ static enum reel_status choose_dtype(struct reel_sampler *s)
     char saved[REEL_LINE_BYTES];
     if (s->job->model.compute == REEL_COMPUTE_AUTO && s->resume.found && s->comm->world.rank == 0 &&
         reel_fingerprint_value(s->resume.saved.fingerprint, "model.compute", saved)) {
-        s->device.number_bytes = strcmp(saved, "fp32") == 0 ? 4 : 2;
-        s->device.fp8 = strcmp(saved, "fp8") == 0;
+        s->device.dtype = strcmp(saved, "fp32") == 0 ? REEL_F32 : REEL_BF16;
+        s->device.matrix_dtype = strcmp(saved, "fp8") == 0 ? REEL_F8_E4M3 : s->device.dtype;
     }
-    REEL_PASS(reel_broadcast(s->comm, &s->device.number_bytes, (int64_t)sizeof s->device.number_bytes));
-    REEL_PASS(reel_broadcast(s->comm, &s->device.fp8, (int64_t)sizeof s->device.fp8));
-    if (s->device_from_job && !s->nothing_to_do && s->device.number_bytes == 2 && s->ops->widens &&
+    REEL_PASS(reel_broadcast(s->comm, &s->device.dtype, (int64_t)sizeof s->device.dtype));
+    REEL_PASS(reel_broadcast(s->comm, &s->device.matrix_dtype, (int64_t)sizeof s->device.matrix_dtype));
+    if (s->device_from_job && !s->nothing_to_do && s->device.dtype == REEL_BF16 && s->ops->widens &&
         s->ops->widens())
         reel_sampler_note(
             s,
             "bf16 is converted to float as it is packed and multiplied as float, because the CPU has no "
             "bf16 instructions (%s); sums and the residual stream are float",
             s->ops->arithmetic());
-    if (!s->device.fp8)
+    if (s->device.matrix_dtype != REEL_F8_E4M3)
         return REEL_OK;
     enum reel_status status = REEL_OK;
     if (s->device.lacks_fp8)
@@ -228,13 +228,12 @@ static enum reel_status allocate_memory(struct reel_sampler *s)
 {
     const struct reel_model *model = &s->model_files.model;
     struct reel_workload work = reel_timeline_workload(&s->timeline, s->job, model, omp_get_max_threads(),
-                                                       s->device.number_bytes, s->device.fp8, s->ops);
+                                                       s->device.dtype, s->device.matrix_dtype, s->ops);
     struct reel_machine machine;
-    enum reel_status status = reel_timeline_check(s->job, model, &work);
-    REEL_PASS(reel_agree(s->comm, status));
+    REEL_PASS(reel_agree(s->comm, reel_timeline_check(s->job, model, &work)));
     REEL_PASS(reel_agree(s->comm, describe_machine(s, &machine)));
     char why[REEL_WHY_BYTES] = "";
-    status = choose_plan(s, &work, &machine, why);
+    enum reel_status status = choose_plan(s, &work, &machine, why);
     REEL_PASS(reel_agree(s->comm, status));
     struct reel_plan first = s->plan;
     REEL_PASS(reel_broadcast(s->comm, &first, (int64_t)sizeof first));
@@ -259,7 +258,8 @@ static enum reel_status allocate_memory(struct reel_sampler *s)
         .ops = s->ops, .over_nccl = s->device.over_nccl, .seconds = s->job->communication.timeout_s};
     REEL_PASS(reel_agree(s->comm, reel_comm_mesh(s->comm, &s->plan, &transport)));
     REEL_PASS(reel_agree(s->comm, reel_arena_open(&s->plan, s->comm->world.rank, s->ops, &s->arena)));
-    struct reel_scratch scratch = reel_timeline_scratch(&s->plan.model, omp_get_max_threads(), s->device.fp8);
+    struct reel_scratch scratch =
+        reel_timeline_scratch(&s->plan.model, omp_get_max_threads(), s->device.matrix_dtype);
     reel_stream_open(&s->stream, s->ops, &scratch, s->arena.at[REEL_SCRATCH]);
     reel_clear(
         &s->stream, /* the first signal's distance to it is computed, though not used */
@@ -460,7 +460,7 @@ enum reel_status reel_sampler_open(struct reel_sampler *sampler, const struct re
     sampler->began = reel_seconds();
     sampler->attempts = 1;
     sampler->device =
-        start->device ? *start->device : (struct reel_device){.ops = &reel_ops_cpu, .number_bytes = 4};
+        start->device ? *start->device : (struct reel_device){.ops = &reel_ops_cpu, .dtype = REEL_F32};
     sampler->ops = sampler->device.ops;
     sampler->device_from_job = start->device_from_job;
     sampler->profile = reel_profile_of(start);

@@ -80,10 +80,13 @@ void reel_timeline_free(struct reel_timeline *timeline)
     memset(timeline, 0, sizeof *timeline);
 }
 
-struct reel_scratch reel_timeline_scratch(const struct reel_model *m, int64_t threads, int fp8)
+struct reel_scratch reel_timeline_scratch(const struct reel_model *m, int64_t threads,
+                                          enum reel_dtype matrix_dtype)
 {
-    struct reel_scratch max = {
-        .in = m->width, .channels = reel_model_head_channels(m), .threads = threads, .fp8 = fp8};
+    struct reel_scratch max = {.in = m->width,
+                               .channels = reel_model_head_channels(m),
+                               .threads = threads,
+                               .weight_dtype = matrix_dtype};
     const int64_t others[] = {m->ffn, m->text_width, m->image_width, m->frequencies, 4 * m->in_channels};
     for (int i = 0; i < 5; i++)
         if (others[i] > max.in)
@@ -91,23 +94,29 @@ struct reel_scratch reel_timeline_scratch(const struct reel_model *m, int64_t th
     return max;
 }
 
-int64_t reel_number_bytes(enum reel_compute compute, int64_t of_device)
+enum reel_dtype reel_compute_dtype(enum reel_compute compute, enum reel_dtype of_device)
 {
-    return compute == REEL_COMPUTE_AUTO ? of_device : compute == REEL_COMPUTE_FP32 ? 4 : 2;
+    return compute == REEL_COMPUTE_AUTO ? of_device : compute == REEL_COMPUTE_FP32 ? REEL_F32 : REEL_BF16;
+}
+
+enum reel_dtype reel_compute_matrix_dtype(enum reel_compute compute, enum reel_dtype dtype)
+{
+    return compute == REEL_COMPUTE_FP8 ? REEL_F8_E4M3 : dtype;
 }
 
 struct reel_workload reel_timeline_workload(const struct reel_timeline *timeline, const struct reel_job *job,
                                             const struct reel_model *model, int64_t threads,
-                                            int64_t number_bytes, int fp8, const struct reel_ops *ops)
+                                            enum reel_dtype dtype, enum reel_dtype matrix_dtype,
+                                            const struct reel_ops *ops)
 {
-    struct reel_scratch scratch = reel_timeline_scratch(model, threads, fp8);
+    struct reel_scratch scratch = reel_timeline_scratch(model, threads, matrix_dtype);
     struct reel_workload work = {.H = job->video.height / 16,
                                  .W = job->video.width / 16,
                                  .video_frames = timeline->chunks[timeline->chunk_count - 1].kept,
                                  .branches = job->sampler.guidance_scale > 1 ? 2 : 1,
                                  .embedding_rows = timeline->table.rows,
-                                 .number_bytes = number_bytes,
-                                 .fp8 = fp8,
+                                 .dtype = dtype,
+                                 .matrix_dtype = matrix_dtype,
                                  .causal_block = job->diffusion_forcing.causal_attention
                                                      ? job->diffusion_forcing.causal_block_size
                                                      : 0,
@@ -117,7 +126,8 @@ struct reel_workload reel_timeline_workload(const struct reel_timeline *timeline
                                                                                          : 0,
                                  .scratch_bytes = reel_scratch_bytes(ops, &scratch)};
     /* as wide as the dtype of the computation: the official code keeps bf16 residuals for a bf16 model */
-    work.residual_bytes = work.number_bytes == 4 || job->teacache.residual == REEL_RESIDUAL_FP32 ? 4 : 2;
+    work.residual_dtype =
+        dtype == REEL_F32 || job->teacache.residual == REEL_RESIDUAL_FP32 ? REEL_F32 : REEL_BF16;
     for (int64_t k = 0; k < timeline->chunk_count; k++) {
         const struct reel_chunk *chunk = &timeline->chunks[k];
         int64_t frames = chunk->frames + chunk->end_frames, window = reel_row_window(job, chunk);

@@ -5,7 +5,7 @@
  *     struct reel_begun none = {.count = 0};                             no chunk has begun
  *     REEL_PASS(reel_timeline_make(&job, 0, 0, none, &timeline));        no prefix frames, no end frames
  *     struct reel_workload work =
- *         reel_timeline_workload(&timeline, &job, &model, 1, 4, 0, ops); 1 thread, fp32 (4 bytes), no fp8
+ *         reel_timeline_workload(&timeline, &job, &model, 1, REEL_F32, REEL_F32, ops);   1 thread
  *     reel_timeline_free(&timeline);
  *
  * Not collective: every rank makes the same timeline. */
@@ -60,17 +60,20 @@ enum reel_status reel_timeline_make(const struct reel_job *job, int64_t prefix_f
 /* Frees the timeline; zeros are allowed. */
 void reel_timeline_free(struct reel_timeline *timeline);
 
-/* The counts that a plan needs. threads: of one rank's kernels; number_bytes: of an element; fp8: 1 for
- * F8_E4M3 weights. */
+/* The counts that a plan needs. threads: of one rank's kernels; dtype, matrix_dtype: as in the workload. */
 struct reel_workload reel_timeline_workload(const struct reel_timeline *timeline, const struct reel_job *job,
                                             const struct reel_model *model, int64_t threads,
-                                            int64_t number_bytes, int fp8, const struct reel_ops *ops);
+                                            enum reel_dtype dtype, enum reel_dtype matrix_dtype,
+                                            const struct reel_ops *ops);
 
-/* The bytes of an element: those the job asks for, or the device's own. */
-int64_t reel_number_bytes(enum reel_compute compute, int64_t of_device);
+/* The dtype of weights and activations, as the job asks or else the device's own; and that of the weights of
+ * the blocks' linear layers. */
+enum reel_dtype reel_compute_dtype(enum reel_compute compute, enum reel_dtype of_device);
+enum reel_dtype reel_compute_matrix_dtype(enum reel_compute compute, enum reel_dtype dtype);
 
 /* The largest input of a GEMM and the largest head that the kernels will get. */
-struct reel_scratch reel_timeline_scratch(const struct reel_model *model, int64_t threads, int fp8);
+struct reel_scratch reel_timeline_scratch(const struct reel_model *model, int64_t threads,
+                                          enum reel_dtype matrix_dtype);
 
 /* The mesh that the job asks for, with REEL_AUTO_WAYS where it leaves the ways open (choose.h). */
 struct reel_mesh reel_timeline_mesh(const struct reel_job *job);

@@ -61,7 +61,7 @@ static void *array(const struct baseline *a, int64_t count)
 {
     int64_t bytes = count * number_bytes(a);
     void *memory = measure_need(reel_ops_cpu.allocate(bytes), bytes);
-    measure_fill(a->bf16 ? REEL_BFLOAT16 : REEL_FP32, count, memory);
+    measure_fill(a->bf16 ? REEL_BF16 : REEL_F32, count, memory);
     return memory;
 }
 
@@ -201,8 +201,8 @@ void baseline_check(void)
     struct baseline_gemm product = {.rows = rows, .in = in, .out = out, .transposed = 1};
     if (!baseline_gemm_exists(dnnl_f32))
         return;
-    measure_fill(REEL_FP32, rows * in, x);
-    measure_fill(REEL_FP32, out * in, weight);
+    measure_fill(REEL_F32, rows * in, x);
+    measure_fill(REEL_F32, out * in, weight);
     baseline_gemm_open(&product, dnnl_data_type_undef);
     baseline_gemm_run(&product, x, weight, by_sgemm);
     baseline_gemm_open(&product, dnnl_f32);

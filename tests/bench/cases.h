@@ -10,7 +10,7 @@ struct cases_size {
     int64_t width, ffn, heads, channels, text_rows; /* D, -, N, C, S */
     int64_t F, H, W;                                /* tokens of the whole window */
     int64_t tokens;                                 /* tokens of this rank, as if it were one of several */
-    enum reel_precision dtype;
+    enum reel_dtype dtype;
 };
 
 /* The matrix products. All names of operations are MODEL.TOKENS.KIND.WHAT. */
@@ -33,8 +33,7 @@ void cases_passes_others(struct measure *measure, const struct cases_size *size)
 
 /* Attention of this many queries to this many keys by this many heads, on new arrays. */
 struct reel_attention cases_attention_of(struct measure *measure, const struct cases_size *size,
-                                         enum reel_precision dtype, int64_t queries, int64_t keys,
-                                         int64_t heads);
+                                         enum reel_dtype dtype, int64_t queries, int64_t keys, int64_t heads);
 
 /* Writes the full name, such as "14b.8190.gemm.q"; returns whether it is to be measured. */
 int cases_begin(struct measure *measure, const struct cases_size *size, const char *what, char name[80]);

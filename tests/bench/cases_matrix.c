@@ -25,14 +25,14 @@ struct layer {
     const char *what;
     int64_t in, out;
     enum reel_activation activation;
-    enum reel_precision weight_dtype, y_dtype;
+    enum reel_dtype weight_dtype, y_dtype;
 };
 
 static void measure_layer(struct measure *measure, const struct cases_size *size, const struct layer *layer)
 {
     char name[80];
     int64_t rows = size->tokens, in = layer->in, out = layer->out;
-    enum reel_precision dtype = layer->weight_dtype == REEL_FP32 ? REEL_FP32 : REEL_BFLOAT16;
+    enum reel_dtype dtype = layer->weight_dtype == REEL_F32 ? REEL_F32 : REEL_BF16;
     if (!cases_begin(measure, size, layer->what, name))
         return;
     struct reel_gemm gemm = {.rows = rows,
@@ -48,9 +48,9 @@ static void measure_layer(struct measure *measure, const struct cases_size *size
                              .y = measure_array(measure, layer->y_dtype, rows * out),
                              .activation = layer->activation};
     struct measure_work work = {2.0 * (double)rows * (double)in * (double)out,
-                                (double)(rows * in * reel_precision_bytes(dtype) +
-                                         out * in * reel_precision_bytes(layer->weight_dtype) +
-                                         rows * out * reel_precision_bytes(layer->y_dtype)),
+                                (double)(rows * in * reel_dtype_bytes(dtype) +
+                                         out * in * reel_dtype_bytes(layer->weight_dtype) +
+                                         rows * out * reel_dtype_bytes(layer->y_dtype)),
                                 layer->weight_dtype,
                                 .rows = rows,
                                 .in = in,
@@ -61,13 +61,13 @@ static void measure_layer(struct measure *measure, const struct cases_size *size
 void cases_gemm(struct measure *measure, const struct cases_size *size)
 {
     int64_t D = size->width;
-    const enum reel_precision dtype = size->dtype;
+    const enum reel_dtype dtype = size->dtype;
     const struct layer layers[] = {
         {"gemm.q-k-v-o", D, D, REEL_IDENTITY, dtype, dtype},
         {"gemm.ffn-in", D, size->ffn, REEL_GELU_TANH, dtype, dtype},
         {"gemm.ffn-out", size->ffn, D, REEL_IDENTITY, dtype, dtype},
-        {"gemm.head", D, 64, REEL_IDENTITY, dtype, REEL_FP32},
-        {"gemm.patch", 64, D, REEL_IDENTITY, dtype, REEL_FP32},
+        {"gemm.head", D, 64, REEL_IDENTITY, dtype, REEL_F32},
+        {"gemm.patch", 64, D, REEL_IDENTITY, dtype, REEL_F32},
     };
     for (size_t l = 0; l < sizeof layers / sizeof layers[0]; l++)
         measure_layer(measure, size, &layers[l]);
@@ -76,12 +76,12 @@ void cases_gemm(struct measure *measure, const struct cases_size *size)
 void cases_gemm_others(struct measure *measure, const struct cases_size *size)
 {
     int64_t D = size->width;
-    const enum reel_precision half = REEL_BFLOAT16;
+    const enum reel_dtype half = REEL_BF16;
     const struct layer layers[] = {
-        {"gemm.q-k-v-o-fp8", D, D, REEL_IDENTITY, REEL_FP8, half},
-        {"gemm.ffn-in-fp8", D, size->ffn, REEL_GELU_TANH, REEL_FP8, half},
-        {"gemm.ffn-out-fp8", size->ffn, D, REEL_IDENTITY, REEL_FP8, half},
-        {"gemm.q-k-v-o-fp32", D, D, REEL_IDENTITY, REEL_FP32, REEL_FP32},
+        {"gemm.q-k-v-o-fp8", D, D, REEL_IDENTITY, REEL_F8_E4M3, half},
+        {"gemm.ffn-in-fp8", D, size->ffn, REEL_GELU_TANH, REEL_F8_E4M3, half},
+        {"gemm.ffn-out-fp8", size->ffn, D, REEL_IDENTITY, REEL_F8_E4M3, half},
+        {"gemm.q-k-v-o-fp32", D, D, REEL_IDENTITY, REEL_F32, REEL_F32},
     };
     for (size_t l = 0; l < sizeof layers / sizeof layers[0]; l++)
         measure_layer(measure, size, &layers[l]);
@@ -92,12 +92,11 @@ struct attends {
     const char *what;
     int64_t queries, keys, heads;
     int with_lse, merges;
-    enum reel_precision dtype;
+    enum reel_dtype dtype;
 };
 
 struct reel_attention cases_attention_of(struct measure *measure, const struct cases_size *size,
-                                         enum reel_precision dtype, int64_t queries, int64_t keys,
-                                         int64_t heads)
+                                         enum reel_dtype dtype, int64_t queries, int64_t keys, int64_t heads)
 {
     int64_t columns = heads * size->channels;
     return (struct reel_attention){.queries = queries,
@@ -125,9 +124,9 @@ static void measure_attention(struct measure *measure, const struct cases_size *
     struct reel_attention attention = cases_attention_of(measure, size, to->dtype, queries, keys, to->heads);
     attention.merge = to->merges;
     if (to->with_lse)
-        attention.lse = measure_array(measure, REEL_FP32, queries * to->heads);
-    double bytes = (double)(columns * reel_precision_bytes(to->dtype)) *
-                   (double)((to->merges ? 3 : 2) * queries + 2 * keys);
+        attention.lse = measure_array(measure, REEL_F32, queries * to->heads);
+    double bytes =
+        (double)(columns * reel_dtype_bytes(to->dtype)) * (double)((to->merges ? 3 : 2) * queries + 2 * keys);
     struct measure_work work = {4.0 * (double)queries * (double)keys * (double)columns,
                                 bytes,
                                 to->dtype,
@@ -161,14 +160,14 @@ void cases_attention_others(struct measure *measure, const struct cases_size *si
 {
     int64_t L = size->F * size->H * size->W, N = size->heads, n = size->tokens, few = L < 4095 ? L : 4095,
             cut = N / 4;
-    const enum reel_precision dtype = size->dtype;
+    const enum reel_dtype dtype = size->dtype;
     const struct attends all[] = {
         {"attention.self-lse", n, n, N, 1, 0, dtype},
         {"attention.self-lse-merge", n, n, N, 1, 1, dtype},
         {"attention.self-ulysses-4", L, L, cut, 0, 0, dtype},
         {"attention.self-own", few, L, N, 0, 0, dtype},
         {"attention.self-own-lse-merge", few, L, N, 1, 1, dtype},
-        {"attention.self-fp32", few, few, cut, 0, 0, REEL_FP32},
+        {"attention.self-fp32", few, few, cut, 0, 0, REEL_F32},
     };
     measure_all(measure, size, all, sizeof all / sizeof all[0]);
 }

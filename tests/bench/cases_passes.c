@@ -43,26 +43,26 @@ static struct reel_rows rows_of(struct measure *measure, const struct cases_size
 {
     int64_t frame = size->H * size->W, bytes = size->tokens * (int64_t)sizeof(int32_t);
     int32_t *host = reel_allocate_host(measure->ops, bytes);
-    void *of_token = measure_array(measure, REEL_FP32, size->tokens);
+    void *of_token = measure_array(measure, REEL_F32, size->tokens);
     for (int64_t t = 0; t < size->tokens; t++)
         host[t] = (int32_t)(t / frame % ROWS);
     reel_upload(&measure->stream, of_token, host, bytes);
     reel_release_host(measure->ops, host, bytes);
     return (struct reel_rows){
-        .table = measure_array(measure, REEL_FP32, ROWS * width), .stride = width, .of_token = of_token};
+        .table = measure_array(measure, REEL_F32, ROWS * width), .stride = width, .of_token = of_token};
 }
 
 static void norms(struct measure *m, const struct cases_size *s)
 {
-    const enum reel_precision dtype = s->dtype;
-    const int64_t b = reel_precision_bytes(dtype);
+    const enum reel_dtype dtype = s->dtype;
+    const int64_t b = reel_dtype_bytes(dtype);
     int64_t n = s->tokens, D = s->width;
     char name[80];
     if (cases_begin(m, s, "pass.layer-norm", name)) {
         struct reel_layer_norm a = {.rows = n,
                                     .width = D,
                                     .dtype = dtype,
-                                    .x = measure_array(m, REEL_FP32, n * D),
+                                    .x = measure_array(m, REEL_F32, n * D),
                                     .weight = measure_array(m, dtype, D),
                                     .bias = measure_array(m, dtype, D),
                                     .epsilon = 1e-6,
@@ -73,7 +73,7 @@ static void norms(struct measure *m, const struct cases_size *s)
         struct reel_modulate a = {.rows = n,
                                   .width = D,
                                   .dtype = dtype,
-                                  .x = measure_array(m, REEL_FP32, n * D),
+                                  .x = measure_array(m, REEL_F32, n * D),
                                   .epsilon = 1e-6,
                                   .shift = measure_array(m, dtype, D),
                                   .scale = measure_array(m, dtype, D),
@@ -86,7 +86,7 @@ static void norms(struct measure *m, const struct cases_size *s)
         struct reel_gated_add a = {.rows = n,
                                    .width = D,
                                    .dtype = dtype,
-                                   .x = measure_array(m, REEL_FP32, n * D),
+                                   .x = measure_array(m, REEL_F32, n * D),
                                    .y = measure_array(m, dtype, n * D),
                                    .gate = measure_array(m, dtype, D),
                                    .embedding = rows_of(m, s, 6 * D),
@@ -98,9 +98,9 @@ static void norms(struct measure *m, const struct cases_size *s)
 static struct reel_rope rope_of(struct measure *m, const struct cases_size *s)
 {
     int64_t pairs = s->channels / 2, third = pairs / 3;
-    return (struct reel_rope){.frame = measure_array(m, REEL_FP32, s->F * (pairs - 2 * third) * 2),
-                              .row = measure_array(m, REEL_FP32, s->H * third * 2),
-                              .column = measure_array(m, REEL_FP32, s->W * third * 2),
+    return (struct reel_rope){.frame = measure_array(m, REEL_F32, s->F * (pairs - 2 * third) * 2),
+                              .row = measure_array(m, REEL_F32, s->H * third * 2),
+                              .column = measure_array(m, REEL_F32, s->W * third * 2),
                               .frame_pairs = pairs - 2 * third,
                               .row_pairs = third,
                               .column_pairs = third,
@@ -110,8 +110,8 @@ static struct reel_rope rope_of(struct measure *m, const struct cases_size *s)
 
 static void heads(struct measure *m, const struct cases_size *s)
 {
-    const enum reel_precision dtype = s->dtype;
-    const int64_t b = reel_precision_bytes(dtype);
+    const enum reel_dtype dtype = s->dtype;
+    const int64_t b = reel_dtype_bytes(dtype);
     const int64_t one[] = {0, s->heads},
                   four[] = {0, s->heads / 4, s->heads / 2, s->heads / 2 + s->heads / 4, s->heads};
     int64_t n = s->tokens, D = s->width;
@@ -121,7 +121,7 @@ static void heads(struct measure *m, const struct cases_size *s)
                                      .width = D,
                                      .dtype = dtype,
                                      .x = measure_array(m, dtype, n * D),
-                                     .sums = measure_array(m, REEL_FP32, 2 * n)};
+                                     .sums = measure_array(m, REEL_F32, 2 * n)};
         measure_operation(m, name, issue_rms_squares, &a, moves(n * D, b));
     }
     for (int parts = 1; parts <= 4; parts += 3) {
@@ -158,8 +158,8 @@ static void heads(struct measure *m, const struct cases_size *s)
 /* What ranks of the tensor axis and skipped iterations do to tokens. */
 static void sums(struct measure *m, const struct cases_size *s)
 {
-    const enum reel_precision dtype = s->dtype;
-    const int64_t b = reel_precision_bytes(dtype);
+    const enum reel_dtype dtype = s->dtype;
+    const int64_t b = reel_dtype_bytes(dtype);
     int64_t n = s->tokens, D = s->width;
     char name[80];
     if (cases_begin(m, s, "pass.sum-parts-2", name)) {
@@ -183,28 +183,28 @@ static void sums(struct measure *m, const struct cases_size *s)
     }
     if (cases_begin(m, s, "pass.keep-residual", name)) {
         struct reel_keep_residual a = {.count = n * D,
-                                       .number_bytes = b,
-                                       .after = measure_array(m, REEL_FP32, n * D),
-                                       .before = measure_array(m, REEL_FP32, n * D),
+                                       .dtype = dtype,
+                                       .after = measure_array(m, REEL_F32, n * D),
+                                       .before = measure_array(m, REEL_F32, n * D),
                                        .residual = measure_array(m, dtype, n * D)};
         measure_operation(m, name, issue_keep_residual, &a, moves(n * D, 4 + 4 + b));
     }
     if (cases_begin(m, s, "pass.add-residual", name)) {
         struct reel_add_residual a = {.count = n * D,
-                                      .number_bytes = b,
+                                      .dtype = dtype,
                                       .residual = measure_array(m, dtype, n * D),
-                                      .x = measure_array(m, REEL_FP32, n * D)};
+                                      .x = measure_array(m, REEL_F32, n * D)};
         measure_operation(m, name, issue_add_residual, &a, moves(n * D, b + 4 + 4));
     }
     if (cases_begin(m, s, "pass.convert", name)) {
         struct reel_convert a = {.count = n * D,
                                  .dtype = dtype,
-                                 .x = measure_array(m, REEL_FP32, n * D),
+                                 .x = measure_array(m, REEL_F32, n * D),
                                  .y = measure_array(m, dtype, n * D)};
         measure_operation(m, name, issue_convert, &a, moves(n * D, 4 + b));
     }
     if (cases_begin(m, s, "pass.clear", name)) {
-        struct reel_clear a = {.bytes = 4 * n * D, .to = measure_array(m, REEL_FP32, n * D)};
+        struct reel_clear a = {.bytes = 4 * n * D, .to = measure_array(m, REEL_F32, n * D)};
         measure_operation(m, name, issue_clear, &a, moves(n * D, 4));
     }
 }
@@ -218,15 +218,15 @@ static void embeddings(struct measure *m, const struct cases_size *s)
         struct reel_expand a = {.rows = n,
                                 .width = 6 * D,
                                 .embedding = rows_of(m, s, 6 * D),
-                                .y = measure_array(m, REEL_FP32, 6 * n * D)};
+                                .y = measure_array(m, REEL_F32, 6 * n * D)};
         measure_operation(m, name, issue_expand, &a, moves(n * 6 * D, 4));
     }
     if (cases_begin(m, s, "pass.distances-e", name)) {
-        double *found = measure_array(m, REEL_FP32, 4 * n);
+        double *found = measure_array(m, REEL_F32, 4 * n);
         struct reel_distances a = {.rows = n,
                                    .width = D,
-                                   .x = measure_array(m, REEL_FP32, n * D),
-                                   .previous = measure_array(m, REEL_FP32, n * D),
+                                   .x = measure_array(m, REEL_F32, n * D),
+                                   .previous = measure_array(m, REEL_F32, n * D),
                                    .difference = found,
                                    .magnitude = found + 1,
                                    .stride = 2};
@@ -234,7 +234,7 @@ static void embeddings(struct measure *m, const struct cases_size *s)
     }
     if (cases_begin(m, s, "pass.silu", name)) {
         struct reel_silu a = {
-            .count = n * D, .x = measure_array(m, REEL_FP32, n * D), .y = measure_array(m, REEL_FP32, n * D)};
+            .count = n * D, .x = measure_array(m, REEL_F32, n * D), .y = measure_array(m, REEL_F32, n * D)};
         measure_operation(m, name, issue_silu, &a, moves(n * D, 4 + 4));
     }
 }
@@ -251,18 +251,18 @@ static void patches(struct measure *m, const struct cases_size *s)
                                   .W = s->W,
                                   .channels = CHANNELS,
                                   .dtype = s->dtype,
-                                  .latents = measure_array(m, REEL_FP32, count),
+                                  .latents = measure_array(m, REEL_F32, count),
                                   .columns = measure_array(m, s->dtype, n * 4 * CHANNELS)};
         measure_operation(m, name, issue_patchify, &a,
-                          moves(n * 4 * CHANNELS, 4 + reel_precision_bytes(s->dtype)));
+                          moves(n * 4 * CHANNELS, 4 + reel_dtype_bytes(s->dtype)));
     }
     if (cases_begin(m, s, "latents.unpatchify", name)) {
         struct reel_unpatchify a = {.F = s->F,
                                     .H = s->H,
                                     .W = s->W,
                                     .channels = CHANNELS,
-                                    .tokens = measure_array(m, REEL_FP32, count),
-                                    .velocity = measure_array(m, REEL_FP32, count)};
+                                    .tokens = measure_array(m, REEL_F32, count),
+                                    .velocity = measure_array(m, REEL_F32, count)};
         measure_operation(m, name, issue_unpatchify, &a, moves(count, 4 + 4));
     }
 }
@@ -273,10 +273,10 @@ static void latents(struct measure *m, const struct cases_size *s)
     char name[80];
     if (cases_begin(m, s, "latents.guide", name)) {
         struct reel_guide a = {.count = count,
-                               .conditional = measure_array(m, REEL_FP32, count),
-                               .unconditional = measure_array(m, REEL_FP32, count),
+                               .conditional = measure_array(m, REEL_F32, count),
+                               .unconditional = measure_array(m, REEL_F32, count),
                                .scale = 6,
-                               .out = measure_array(m, REEL_FP32, count)};
+                               .out = measure_array(m, REEL_F32, count)};
         measure_operation(m, name, issue_guide, &a, moves(count, 4 + 4 + 4));
     }
     if (cases_begin(m, s, "latents.solve", name)) {
@@ -291,20 +291,20 @@ static void latents(struct measure *m, const struct cases_size *s)
                                .correct_estimate = 0.25,
                                .predict_x = 0.5,
                                .predict_0 = 0.25,
-                               .v = measure_array(m, REEL_FP32, count),
-                               .x = measure_array(m, REEL_FP32, count),
-                               .m0 = measure_array(m, REEL_FP32, count),
-                               .m1 = measure_array(m, REEL_FP32, count),
-                               .last = measure_array(m, REEL_FP32, count)};
+                               .v = measure_array(m, REEL_F32, count),
+                               .x = measure_array(m, REEL_F32, count),
+                               .m0 = measure_array(m, REEL_F32, count),
+                               .m1 = measure_array(m, REEL_F32, count),
+                               .last = measure_array(m, REEL_F32, count)};
         measure_operation(m, name, issue_solve, &a, moves(CHANNELS * plane, 9 * 4));
     }
     if (cases_begin(m, s, "latents.blend", name)) {
         struct reel_blend a = {.rows = CHANNELS,
                                .width = plane,
                                .share = 0.02,
-                               .x = measure_array(m, REEL_FP32, count),
+                               .x = measure_array(m, REEL_F32, count),
                                .x_stride = s->F * plane,
-                               .z = measure_array(m, REEL_FP32, CHANNELS * plane)};
+                               .z = measure_array(m, REEL_F32, CHANNELS * plane)};
         measure_operation(m, name, issue_blend, &a, moves(CHANNELS * plane, 4 + 4 + 4));
     }
 }
@@ -323,7 +323,7 @@ static void look(struct measure *m, const struct cases_size *s)
     if (!cases_begin(m, s, "latents.first-nonfinite", name))
         return;
     struct reel_clear array = {.bytes = count * (int64_t)sizeof(float),
-                               .to = measure_array(m, REEL_FP32, count)};
+                               .to = measure_array(m, REEL_F32, count)};
     measure_operation(m, name, issue_look, &array, moves(count, 4));
 }
 

@@ -36,9 +36,9 @@ struct bench {
     json_t *rows, *scratch;
 };
 
-static const char *name_of(enum reel_precision dtype)
+static const char *name_of(enum reel_dtype dtype)
 {
-    return dtype == REEL_FP32 ? "fp32" : "bf16";
+    return dtype == REEL_F32 ? "fp32" : "bf16";
 }
 
 /* The seconds of one operation. */
@@ -86,7 +86,7 @@ static void meter(struct measure *measure, const char *name, measure_issue *issu
     int is_product = work->rows > 0;
     if (is_product)
         baseline_open(&baseline, &(struct baseline_work){work->rows, work->in, work->out, work->heads},
-                      work->dtype == REEL_BFLOAT16);
+                      work->dtype == REEL_BF16);
     for (int r = -1; r < ROUNDS; r++) {
         double once = time_of(measure, issue, arguments),
                floor = is_product ? baseline_seconds(&baseline) : work->bytes / copy_rate(bench);
@@ -150,7 +150,7 @@ static int attend_to_many(struct measure *measure, struct bench *bench)
     int64_t few_used = scratch_used(measure, bench, few, &seconds);
     if (!bench->is_long)
         return 0;
-    baseline_open(&baseline, &product, size->dtype == REEL_BFLOAT16);
+    baseline_open(&baseline, &product, size->dtype == REEL_BF16);
     baseline_seconds(&baseline);
     for (int r = 0; r < ROUNDS / 2; r++)
         rates[r] = baseline_flops(&product) / baseline_seconds(&baseline);
@@ -215,8 +215,8 @@ static int parse(int argc, char **argv, struct bench *bench)
 
 int main(int argc, char **argv)
 {
-    static const struct cases_size size = {"1.3b", 1536, 8960, 12, 128, 512, 9, 15, 26, 3510, REEL_FP32},
-                                   tiny = {"tiny", 128, 352, 4, 32, 20, 3, 10, 12, 360, REEL_FP32};
+    static const struct cases_size size = {"1.3b", 1536, 8960, 12, 128, 512, 9, 15, 26, 3510, REEL_F32},
+                                   tiny = {"tiny", 128, 352, 4, 32, 20, 3, 10, 12, 360, REEL_F32};
     static struct bench bench;
     int failed = 0;
     if (!parse(argc, argv, &bench)) {
@@ -233,7 +233,7 @@ int main(int argc, char **argv)
            omp_get_max_threads(), baseline_has_bf16() ? "bf16" : "fp32, for it has none in bf16 on this CPU");
     printf("%-34s %s  %9s  %9s  %6s  %7s\n", "operation", "    ", "seconds", "floor", "of it", "rate");
     for (int bf16 = 0; bf16 < 2; bf16++) {
-        bench.size.dtype = bf16 ? REEL_BFLOAT16 : REEL_FP32;
+        bench.size.dtype = bf16 ? REEL_BF16 : REEL_F32;
         failed |= measure_all(&bench);
     }
     int64_t max = (int64_t)(sizeof bench.copy_rates / sizeof *bench.copy_rates);

@@ -105,7 +105,7 @@ static float *random_floats(int64_t count)
 {
     int64_t bytes = count * (int64_t)sizeof(float);
     float *dtype = measure_need(malloc((size_t)bytes), bytes);
-    measure_fill(REEL_FP32, count, dtype);
+    measure_fill(REEL_F32, count, dtype);
     return dtype;
 }
 
@@ -146,7 +146,7 @@ static enum reel_status open_bench(struct bench *b)
     struct reel_mesh mesh = {.cfg = 1, .ring = ranks / ulysses, .ulysses = ulysses, .tensor = 1};
     REEL_PASS(reel_threads_choose(&b->comm));
     REEL_PASS(reel_agree(&b->comm, open_inputs(b)));
-    fixture_number_bytes = b->options.bf16 ? 2 : 4;
+    fixture_dtype = b->options.bf16 ? REEL_BF16 : REEL_F32;
     if (!fixture_open_for(&b->fixture, MPI_COMM_WORLD, b->options.model, &b->inputs, 1, &mesh, NULL))
         return reel_error_here()->status;
     return REEL_OK;

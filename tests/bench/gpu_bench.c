@@ -14,11 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct cases_size small = {"1.3b", 1536, 8960, 12, 128, 512, 21, 30, 52, 32760, REEL_BFLOAT16};
-static const struct cases_size large_part = {"14b", 5120, 13824, 40,   128,          512,
-                                             21,    30,   52,    8190, REEL_BFLOAT16};
-static const struct cases_size large = {"14b", 5120, 13824, 40, 128, 512, 21, 30, 52, 32760, REEL_BFLOAT16};
-static const struct cases_size tiny = {"tiny", 128, 352, 4, 32, 20, 3, 4, 6, 48, REEL_BFLOAT16};
+static const struct cases_size small = {"1.3b", 1536, 8960, 12, 128, 512, 21, 30, 52, 32760, REEL_BF16};
+static const struct cases_size large_part = {"14b", 5120, 13824, 40, 128, 512, 21, 30, 52, 8190, REEL_BF16};
+static const struct cases_size large = {"14b", 5120, 13824, 40, 128, 512, 21, 30, 52, 32760, REEL_BF16};
+static const struct cases_size tiny = {"tiny", 128, 352, 4, 32, 20, 3, 4, 6, 48, REEL_BF16};
 
 static void measure_products(struct measure *measure, const struct cases_size *size)
 {
@@ -59,7 +58,7 @@ int main(int argc, char **argv)
     const char *word = argc > 1 ? argv[1] : "";
     int is_tiny = strcmp(word, "cpu") == 0, names = strcmp(word, "names") == 0;
     const struct reel_ops *ops = is_tiny || names ? &reel_ops_cpu : &reel_ops_cuda;
-    struct reel_scratch max = {.in = 13824, .channels = 128, .threads = 1, .fp8 = 1};
+    struct reel_scratch max = {.in = 13824, .channels = 128, .threads = 1, .weight_dtype = REEL_F8_E4M3};
     struct measure measure;
     struct reel_gpu gpu;
     char why[REEL_CAUSE_BYTES];

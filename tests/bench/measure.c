@@ -39,7 +39,7 @@ void measure_close(struct measure *measure)
 }
 
 /* Fills with random values: uniform floats, the upper half of such floats, or codes of fp8 without NaN. */
-void measure_fill(enum reel_precision dtype, int64_t count, void *out)
+void measure_fill(enum reel_dtype dtype, int64_t count, void *out)
 {
     static uint64_t state = 88172645463325252u;
     for (int64_t i = 0; i < count; i++) {
@@ -49,26 +49,26 @@ void measure_fill(enum reel_precision dtype, int64_t count, void *out)
         float value = (float)(state >> 40) * 0x1p-23f - 1;
         uint32_t bits;
         memcpy(&bits, &value, sizeof bits);
-        if (dtype == REEL_FP32)
+        if (dtype == REEL_F32)
             ((float *)out)[i] = value;
-        else if (dtype == REEL_BFLOAT16)
+        else if (dtype == REEL_BF16)
             ((uint16_t *)out)[i] = (uint16_t)(bits >> 16);
         else
             ((uint8_t *)out)[i] = (uint8_t)((state >> 40 & 0x80) | (state >> 48) % 0x7f);
     }
 }
 
-void *measure_array(struct measure *measure, enum reel_precision dtype, int64_t count)
+void *measure_array(struct measure *measure, enum reel_dtype dtype, int64_t count)
 {
-    int64_t bytes = count * reel_precision_bytes(dtype), first = count < SEQUENCE ? count : SEQUENCE;
-    first *= reel_precision_bytes(dtype);
+    int64_t bytes = count * reel_dtype_bytes(dtype), first = count < SEQUENCE ? count : SEQUENCE;
+    first *= reel_dtype_bytes(dtype);
     if (measure->array_count == MEASURE_ARRAYS) {
         fprintf(stderr, "an operation has more than %d arrays\n", MEASURE_ARRAYS);
         exit(70);
     }
     char *memory = measure_need(measure->ops->allocate(bytes), bytes);
     void *sequence = measure_need(malloc((size_t)first), first);
-    measure_fill(dtype, first / reel_precision_bytes(dtype), sequence);
+    measure_fill(dtype, first / reel_dtype_bytes(dtype), sequence);
     reel_upload(&measure->stream, memory, sequence, first);
     free(sequence);
     for (int64_t done = first, more; done < bytes; done += more) {
@@ -184,8 +184,8 @@ static double copy_rate(struct measure *measure, const char *name, enum reel_dir
         return 0;
     void *host =
         direction == REEL_ON_DEVICE ? NULL : measure_need(reel_allocate_host(measure->ops, bytes), bytes);
-    void *from = measure_array(measure, REEL_FP32, bytes / 4),
-         *to = measure_array(measure, REEL_FP32, bytes / 4);
+    void *from = measure_array(measure, REEL_F32, bytes / 4),
+         *to = measure_array(measure, REEL_F32, bytes / 4);
     if (host)
         memset(host, 1, (size_t)bytes);
     struct reel_copy copy = {.direction = direction,
@@ -203,11 +203,11 @@ static double copy_rate(struct measure *measure, const char *name, enum reel_dir
     return rate;
 }
 
-static double gemm_rate(struct measure *measure, const char *name, int64_t size, enum reel_precision weights)
+static double gemm_rate(struct measure *measure, const char *name, int64_t size, enum reel_dtype weights)
 {
     if (!measure_wants(measure, name))
         return 0;
-    enum reel_precision dtype = weights == REEL_FP8 ? REEL_BFLOAT16 : weights;
+    enum reel_dtype dtype = weights == REEL_F8_E4M3 ? REEL_BF16 : weights;
     struct reel_gemm gemm = {.rows = size,
                              .in = size,
                              .out = size,
@@ -232,7 +232,7 @@ void measure_ceilings(struct measure *measure, int64_t size, int64_t bytes)
     measure->copy_rate = copy_rate(measure, "ceiling.copy", REEL_ON_DEVICE, bytes, 2);
     copy_rate(measure, "ceiling.to-device", REEL_TO_DEVICE, bytes / 8, 1);
     copy_rate(measure, "ceiling.from-device", REEL_FROM_DEVICE, bytes / 8, 1);
-    measure->gemm_rate[REEL_BFLOAT16] = gemm_rate(measure, "ceiling.gemm-bf16", size, REEL_BFLOAT16);
-    measure->gemm_rate[REEL_FP32] = gemm_rate(measure, "ceiling.gemm-fp32", size, REEL_FP32);
-    measure->gemm_rate[REEL_FP8] = gemm_rate(measure, "ceiling.gemm-fp8", size, REEL_FP8);
+    measure->gemm_rate[REEL_BF16] = gemm_rate(measure, "ceiling.gemm-bf16", size, REEL_BF16);
+    measure->gemm_rate[REEL_F32] = gemm_rate(measure, "ceiling.gemm-fp32", size, REEL_F32);
+    measure->gemm_rate[REEL_F8_E4M3] = gemm_rate(measure, "ceiling.gemm-fp8", size, REEL_F8_E4M3);
 }

@@ -3,9 +3,9 @@
  *
  *     measure_open(&measure, &reel_ops_cuda, &max);
  *     measure_ceilings(&measure, 8192, 2 << 30);
- *     struct reel_gemm gemm = {.x = measure_array(&measure, REEL_BFLOAT16, rows * in), ...};
+ *     struct reel_gemm gemm = {.x = measure_array(&measure, REEL_BF16, rows * in), ...};
  *     measure_operation(&measure, "14b.gemm.q", issue_gemm, &gemm,
- *                       (struct measure_work){flops, bytes, REEL_BFLOAT16});
+ *                       (struct measure_work){flops, bytes, REEL_BF16});
  *
  *     bench: 14b.gemm.q time 0.000571 rate 752 TFLOP/s floor 0.000537 fraction 0.94
  *
@@ -27,7 +27,7 @@ struct measure;
  * channels. */
 struct measure_work {
     double flops, bytes;
-    enum reel_precision dtype;
+    enum reel_dtype dtype;
     int64_t rows, in, out, heads; /* heads is 0 unless it is attention */
 };
 
@@ -47,7 +47,7 @@ struct measure {
     double began, seconds; /* measures for at most this many seconds */
     double round_seconds;  /* the duration of one round */
     int only_names;        /* only prints the names of operations */
-    double gemm_rate[3], copy_rate;
+    double gemm_rate[REEL_DTYPES], copy_rate;
     measure_meter *meter; /* replaces measure_operation; NULL: compares with the rates above */
     void *meter_context;
     struct {
@@ -64,7 +64,7 @@ double measure_now(void);
 double measure_median(double *values, int64_t count);
 
 /* Fills host memory with `count` random values like those of measure_array. */
-void measure_fill(enum reel_precision dtype, int64_t count, void *out);
+void measure_fill(enum reel_dtype dtype, int64_t count, void *out);
 
 /* Returns memory; if it is NULL, ends the program with a sentence. */
 void *measure_need(void *memory, int64_t bytes);
@@ -75,7 +75,7 @@ void measure_close(struct measure *measure);
 
 /* Random values between -1 and 1, as float, bfloat16, or codes of fp8 without NaN. In a long array the
  * sequence repeats. */
-void *measure_array(struct measure *measure, enum reel_precision dtype, int64_t count);
+void *measure_array(struct measure *measure, enum reel_dtype dtype, int64_t count);
 
 /* Frees all arrays. */
 void measure_drop(struct measure *measure);

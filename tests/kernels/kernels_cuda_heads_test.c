@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { BOTH = 2, ROWS = 7, PARTS = 4 };
-static const enum reel_precision precisions[BOTH] = {REEL_FP32, REEL_BFLOAT16};
+static const enum reel_dtype dtypes[BOTH] = {REEL_F32, REEL_BF16};
 
 struct heads_case {
     int64_t heads, channels;
@@ -22,7 +22,7 @@ struct heads_arrays {
     struct host_device_array x, norm, table, squares, y, back;
 };
 
-static struct heads_arrays heads_make(const struct heads_case *c, enum reel_precision dtype)
+static struct heads_arrays heads_make(const struct heads_case *c, enum reel_dtype dtype)
 {
     int64_t width = c->heads * c->channels;
     double squares[2 * ROWS];
@@ -30,7 +30,7 @@ static struct heads_arrays heads_make(const struct heads_case *c, enum reel_prec
         squares[i] = (double)(i + 1) * (double)width;
     return (struct heads_arrays){.x = host_device_random(dtype, ROWS * width, 1, 2),
                                  .norm = host_device_random(dtype, width, 2, 1),
-                                 .table = host_device_random(REEL_FP32, 3 * 16 * c->channels, 3, 1),
+                                 .table = host_device_random(REEL_F32, 3 * 16 * c->channels, 3, 1),
                                  .squares = host_device_bytes(squares, sizeof squares),
                                  .y = host_device_blank(dtype, ROWS * width),
                                  .back = host_device_blank(dtype, ROWS * width)};
@@ -53,7 +53,7 @@ static void split(const struct heads_case *c, const struct heads_arrays *h, int 
                              .H = 2,
                              .W = 3,
                              .first_token = 8 + ROWS - rows};
-    char *x = (char *)h->x.at[on] + (ROWS - rows) * c->heads * c->channels * reel_precision_bytes(h->x.dtype);
+    char *x = (char *)h->x.at[on] + (ROWS - rows) * c->heads * c->channels * reel_dtype_bytes(h->x.dtype);
     reel_split_heads(host_device_stream(on),
                      (struct reel_split_heads){.rows = rows,
                                                .heads = c->heads,
@@ -83,10 +83,10 @@ static void merge(const struct heads_case *c, const struct heads_arrays *h, int 
                                                                        .y = h->back.at[on]});
 }
 
-static void split_is(const struct heads_case *c, enum reel_precision dtype, int variant)
+static void split_is(const struct heads_case *c, enum reel_dtype dtype, int variant)
 {
     struct heads_arrays h = heads_make(c, dtype);
-    int64_t row_bytes = c->heads * c->channels * reel_precision_bytes(dtype);
+    int64_t row_bytes = c->heads * c->channels * reel_dtype_bytes(dtype);
     for (int on = ON_HOST; on <= ON_DEVICE; on++) {
         split(c, &h, variant, PARTS, ROWS, on, h.y.at[on]);
         merge(c, &h, on);
@@ -115,21 +115,20 @@ static void heads_are_laid_out_as_on_the_host(void)
         for (int p = 0; p < BOTH; p++)
             for (int variant = 0; variant < 8; variant++)
                 if (variant & 1 || !(variant & 2))
-                    split_is(&heads_cases[c], precisions[p], variant);
+                    split_is(&heads_cases[c], dtypes[p], variant);
 }
 
 static void patches_have_the_host_s_bits(void)
 {
     enum { F = 3, H = 5, W = 7, C = 6, TOKENS = 61, FIRST = 20 };
     for (int p = 0; p < BOTH; p++) {
-        struct host_device_array latents = host_device_random(REEL_FP32, C * F * 4 * H * W, 1, 3),
-                                 columns = host_device_blank(precisions[p], TOKENS * 4 * C),
-                                 tokens = host_device_random(REEL_FP32, F * H * W * 4 * C, 2, 3),
-                                 velocity = host_device_blank(REEL_FP32, C * F * 4 * H * W);
+        struct host_device_array latents = host_device_random(REEL_F32, C * F * 4 * H * W, 1, 3),
+                                 columns = host_device_blank(dtypes[p], TOKENS * 4 * C),
+                                 tokens = host_device_random(REEL_F32, F * H * W * 4 * C, 2, 3),
+                                 velocity = host_device_blank(REEL_F32, C * F * 4 * H * W);
         for (int on = ON_HOST; on <= ON_DEVICE; on++) {
-            reel_patchify(host_device_stream(on),
-                          (struct reel_patchify){TOKENS, FIRST, F, H, W, C, precisions[p], latents.at[on],
-                                                 columns.at[on]});
+            reel_patchify(host_device_stream(on), (struct reel_patchify){TOKENS, FIRST, F, H, W, C, dtypes[p],
+                                                                         latents.at[on], columns.at[on]});
             reel_unpatchify(host_device_stream(on),
                             (struct reel_unpatchify){F, H, W, C, tokens.at[on], velocity.at[on]});
         }
@@ -143,11 +142,11 @@ static void a_step_of_the_solver_has_the_host_s_bits(void)
 {
     enum { C = 3, F = 4, PLANE = 35 };
     for (int variant = 0; variant < 4; variant++) {
-        struct host_device_array v = host_device_random(REEL_FP32, C * 2 * PLANE, 1, 2),
-                                 x = host_device_random(REEL_FP32, C * F * PLANE, 2, 2),
-                                 m0 = host_device_random(REEL_FP32, C * F * PLANE, 3, 2),
-                                 m1 = host_device_random(REEL_FP32, C * F * PLANE, 4, 2),
-                                 last = host_device_random(REEL_FP32, C * F * PLANE, 5, 2);
+        struct host_device_array v = host_device_random(REEL_F32, C * 2 * PLANE, 1, 2),
+                                 x = host_device_random(REEL_F32, C * F * PLANE, 2, 2),
+                                 m0 = host_device_random(REEL_F32, C * F * PLANE, 3, 2),
+                                 m1 = host_device_random(REEL_F32, C * F * PLANE, 4, 2),
+                                 last = host_device_random(REEL_F32, C * F * PLANE, 5, 2);
         struct reel_solve a = {.channels = C,
                                .frames = F,
                                .plane = PLANE,
@@ -182,7 +181,7 @@ static void what_is_not_finite_is_found(void)
     enum { COUNT = 5003 };
     static const int64_t places[] = {COUNT, 0, 7, 8, 2500, COUNT - 1};
     struct reel_stream *device = host_device_stream(ON_DEVICE);
-    struct host_device_array x = host_device_random(REEL_FP32, COUNT, 1, 3);
+    struct host_device_array x = host_device_random(REEL_F32, COUNT, 1, 3);
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         float *host = x.at[ON_HOST], former = 0;
         int64_t place = places[i], found = place == COUNT ? -1 : place;
@@ -205,8 +204,8 @@ static void copies_go_by_rows(void)
 {
     enum { WIDE = 40, NARROW = 12, LINES = 9 };
     struct reel_stream *device = host_device_stream(ON_DEVICE);
-    struct host_device_array from = host_device_random(REEL_FP32, WIDE * LINES / 4, 1, 3),
-                             to = host_device_blank(REEL_FP32, WIDE * LINES / 4);
+    struct host_device_array from = host_device_random(REEL_F32, WIDE * LINES / 4, 1, 3),
+                             to = host_device_blank(REEL_F32, WIDE * LINES / 4);
     char back[NARROW * LINES];
     for (int on = ON_HOST; on <= ON_DEVICE; on++) {
         reel_copy(host_device_stream(on),
@@ -237,9 +236,9 @@ static void streams_are_ordered(void)
 {
     enum { COUNT = 1 << 16, TURNS = 6 };
     struct reel_stream *device = host_device_stream(ON_DEVICE), aside;
-    struct host_device_array x = host_device_random(REEL_FP32, COUNT, 1, 1),
-                             y = host_device_blank(REEL_FP32, COUNT),
-                             z = host_device_random(REEL_FP32, COUNT, 2, 1);
+    struct host_device_array x = host_device_random(REEL_F32, COUNT, 1, 1),
+                             y = host_device_blank(REEL_F32, COUNT),
+                             z = host_device_random(REEL_F32, COUNT, 2, 1);
     const float *first = z.at[ON_HOST];
     float right = first[0];
     reel_stream_open_side(&aside, &reel_ops_cuda);
@@ -253,7 +252,7 @@ static void streams_are_ordered(void)
                                              .to = y.at[ON_DEVICE]});
         reel_stream_wait(device, &aside);
         reel_add_residual(device,
-                          (struct reel_add_residual){COUNT, 4, y.at[ON_DEVICE], z.at[ON_DEVICE]});
+                          (struct reel_add_residual){COUNT, REEL_F32, y.at[ON_DEVICE], z.at[ON_DEVICE]});
         reel_throttle(device);
         float *host = x.at[ON_HOST];
         reel_silu(host_device_stream(ON_HOST), (struct reel_silu){COUNT, host, host});
@@ -273,8 +272,8 @@ static void copies_are_done_with_the_host_s_memory(void)
 {
     enum { COUNT = 5000 };
     struct reel_stream *device = host_device_stream(ON_DEVICE);
-    struct host_device_array x = host_device_random(REEL_FP32, COUNT, 1, 1),
-                             y = host_device_blank(REEL_FP32, COUNT);
+    struct host_device_array x = host_device_random(REEL_F32, COUNT, 1, 1),
+                             y = host_device_blank(REEL_F32, COUNT);
     float *pinned = reel_ops_cuda.allocate_host(COUNT * 4);
     CHECK(pinned != NULL, "no memory of the host");
     memcpy(pinned, x.at[ON_HOST], COUNT * 4);

@@ -11,16 +11,16 @@
 static const int64_t widths[] = {1, 5, 8, 13, 40, 264, 1001, 1536, 2056, 8192, 8200};
 enum { WIDTHS = sizeof widths / sizeof *widths, ROWS = 7, TABLE_ROWS = 3, BOTH = 2 };
 static const int32_t of_token[ROWS] = {0, 2, 1, 1, 0, 2, 2};
-static const enum reel_precision precisions[BOTH] = {REEL_FP32, REEL_BFLOAT16};
+static const enum reel_dtype dtypes[BOTH] = {REEL_F32, REEL_BF16};
 
 /* Calls check with one row and with several, for every width and dtype. */
-static void each_shape(void (*check)(int64_t rows, int64_t width, enum reel_precision dtype))
+static void each_shape(void (*check)(int64_t rows, int64_t width, enum reel_dtype dtype))
 {
     for (int w = 0; w < WIDTHS; w++)
         for (int p = 0; p < BOTH; p++) {
-            check(1, widths[w], precisions[p]);
+            check(1, widths[w], dtypes[p]);
             host_device_free();
-            check(ROWS, widths[w], precisions[p]);
+            check(ROWS, widths[w], dtypes[p]);
             host_device_free();
         }
 }
@@ -28,19 +28,19 @@ static void each_shape(void (*check)(int64_t rows, int64_t width, enum reel_prec
 /* The address of element `index` of an array, on one side. */
 static void *at(const struct host_device_array *array, int on, int64_t index)
 {
-    return (char *)array->at[on] + index * reel_precision_bytes(array->dtype);
+    return (char *)array->at[on] + index * reel_dtype_bytes(array->dtype);
 }
 
-static void layer_norm_is(int64_t rows, int64_t width, enum reel_precision dtype)
+static void layer_norm_is(int64_t rows, int64_t width, enum reel_dtype dtype)
 {
     for (int from = 0; from < BOTH; from++) {
-        struct host_device_array x = host_device_random(precisions[from], rows * width, 1, 3),
+        struct host_device_array x = host_device_random(dtypes[from], rows * width, 1, 3),
                                  weight = host_device_random(dtype, width, 2, 1),
                                  bias = host_device_random(dtype, width, 3, 1),
                                  y = host_device_blank(dtype, rows * width),
                                  alone = host_device_blank(dtype, rows * width);
         struct reel_layer_norm a = {
-            .rows = rows, .width = width, .x_dtype = precisions[from], .dtype = dtype, .epsilon = 1e-6};
+            .rows = rows, .width = width, .x_dtype = dtypes[from], .dtype = dtype, .epsilon = 1e-6};
         for (int on = ON_HOST; on <= ON_DEVICE; on++) {
             a.x = x.at[on], a.weight = weight.at[on], a.bias = bias.at[on], a.y = y.at[on];
             reel_layer_norm(host_device_stream(on), a);
@@ -49,12 +49,12 @@ static void layer_norm_is(int64_t rows, int64_t width, enum reel_precision dtype
         int64_t last = (rows - 1) * width;
         a.rows = 1, a.x = at(&x, ON_DEVICE, last), a.y = at(&alone, ON_DEVICE, last);
         reel_layer_norm(host_device_stream(ON_DEVICE), a);
-        host_device_same_rows("layer_norm", &alone, &y, rows - 1, 1, width * reel_precision_bytes(dtype));
+        host_device_same_rows("layer_norm", &alone, &y, rows - 1, 1, width * reel_dtype_bytes(dtype));
         if (from != (int)dtype)
             continue;
         a.rows = rows, a.x = x.at[ON_DEVICE], a.y = x.at[ON_DEVICE];
         reel_layer_norm(host_device_stream(ON_DEVICE), a);
-        host_device_same_rows("layer_norm in place", &x, &y, 0, rows, width * reel_precision_bytes(dtype));
+        host_device_same_rows("layer_norm in place", &x, &y, 0, rows, width * reel_dtype_bytes(dtype));
     }
 }
 
@@ -63,12 +63,12 @@ static void a_layer_norm_is_the_host_s(void)
     each_shape(layer_norm_is);
 }
 
-static void modulate_is(int64_t rows, int64_t width, enum reel_precision dtype)
+static void modulate_is(int64_t rows, int64_t width, enum reel_dtype dtype)
 {
-    struct host_device_array x = host_device_random(REEL_FP32, rows * width, 1, 3),
+    struct host_device_array x = host_device_random(REEL_F32, rows * width, 1, 3),
                              shift = host_device_random(dtype, width, 2, 1),
                              scale = host_device_random(dtype, width, 3, 1),
-                             table = host_device_random(REEL_FP32, TABLE_ROWS * 3 * width, 4, 1),
+                             table = host_device_random(REEL_F32, TABLE_ROWS * 3 * width, 4, 1),
                              index = host_device_bytes(of_token, sizeof of_token),
                              y = host_device_blank(dtype, rows * width),
                              alone = host_device_blank(dtype, rows * width);
@@ -88,8 +88,8 @@ static void modulate_is(int64_t rows, int64_t width, enum reel_precision dtype)
     a.rows = 1, a.x = at(&x, ON_DEVICE, last), a.y = at(&alone, ON_DEVICE, last);
     a.embedding.of_token += rows - 1;
     reel_modulate(host_device_stream(ON_DEVICE), a);
-    host_device_same_rows("modulate", &alone, &y, rows - 1, 1, width * reel_precision_bytes(dtype));
-    if (dtype != REEL_FP32)
+    host_device_same_rows("modulate", &alone, &y, rows - 1, 1, width * reel_dtype_bytes(dtype));
+    if (dtype != REEL_F32)
         return;
     a.rows = rows, a.embedding.of_token -= rows - 1, a.x = x.at[ON_DEVICE], a.y = x.at[ON_DEVICE];
     reel_modulate(host_device_stream(ON_DEVICE), a);
@@ -102,13 +102,13 @@ static void a_modulation_is_the_host_s(void)
 }
 
 /* With gates from rows of a table by index, from rows in order, and without a gate. */
-static void gated_add_is(int64_t rows, int64_t width, enum reel_precision dtype)
+static void gated_add_is(int64_t rows, int64_t width, enum reel_dtype dtype)
 {
     for (int variant = 0; variant < 3; variant++) {
-        struct host_device_array x = host_device_random(REEL_FP32, rows * width, 1, 3),
+        struct host_device_array x = host_device_random(REEL_F32, rows * width, 1, 3),
                                  y = host_device_random(dtype, rows * width, 2, 1),
                                  gate = host_device_random(dtype, width, 3, 1),
-                                 table = host_device_random(REEL_FP32, ROWS * 2 * width, 4, 1),
+                                 table = host_device_random(REEL_F32, ROWS * 2 * width, 4, 1),
                                  index = host_device_bytes(of_token, sizeof of_token);
         struct reel_gated_add a = {.rows = rows, .width = width, .dtype = dtype, .gate_at = width};
         for (int on = ON_HOST; on <= ON_DEVICE; on++) {
@@ -137,11 +137,11 @@ static void sums_close(const char *what, const struct host_device_array *sums, i
     }
 }
 
-static void squares_is(int64_t rows, int64_t width, enum reel_precision dtype)
+static void squares_is(int64_t rows, int64_t width, enum reel_dtype dtype)
 {
     struct host_device_array x = host_device_random(dtype, rows * width, 5, 3),
-                             sums = host_device_blank(REEL_FP32, rows * 2),
-                             alone = host_device_blank(REEL_FP32, rows * 2);
+                             sums = host_device_blank(REEL_F32, rows * 2),
+                             alone = host_device_blank(REEL_F32, rows * 2);
     struct reel_rms_squares a = {.rows = rows, .width = width, .dtype = dtype};
     for (int on = ON_HOST; on <= ON_DEVICE; on++) {
         a.x = x.at[on], a.sums = sums.at[on];
@@ -159,12 +159,12 @@ static void squares_are_the_host_s(void)
     each_shape(squares_is);
 }
 
-static void distances_is(int64_t rows, int64_t width, enum reel_precision dtype)
+static void distances_is(int64_t rows, int64_t width, enum reel_dtype dtype)
 {
-    struct host_device_array x = host_device_random(REEL_FP32, rows * width, 6, 3),
-                             previous = host_device_random(REEL_FP32, rows * width, 7, 3),
-                             difference = host_device_blank(REEL_FP32, rows * 2),
-                             magnitude = host_device_blank(REEL_FP32, rows * 2);
+    struct host_device_array x = host_device_random(REEL_F32, rows * width, 6, 3),
+                             previous = host_device_random(REEL_F32, rows * width, 7, 3),
+                             difference = host_device_blank(REEL_F32, rows * 2),
+                             magnitude = host_device_blank(REEL_F32, rows * 2);
     (void)dtype;
     for (int on = ON_HOST; on <= ON_DEVICE; on++)
         reel_distances(host_device_stream(on), (struct reel_distances){.rows = rows,
@@ -185,16 +185,16 @@ static void distances_are_the_host_s(void)
     each_shape(distances_is);
 }
 
-static void rows_is(int64_t rows, int64_t width, enum reel_precision dtype)
+static void rows_is(int64_t rows, int64_t width, enum reel_dtype dtype)
 {
     int64_t part_stride = (rows * width + 23) / 8 * 8;
     struct host_device_array parts = host_device_random(dtype, 3 * part_stride, 8, 3),
                              row = host_device_random(dtype, width, 9, 1),
                              y = host_device_blank(dtype, rows * width),
-                             table = host_device_random(REEL_FP32, TABLE_ROWS * width, 10, 1),
+                             table = host_device_random(REEL_F32, TABLE_ROWS * width, 10, 1),
                              index = host_device_bytes(of_token, sizeof of_token),
-                             expanded = host_device_blank(REEL_FP32, rows * width),
-                             mixed = host_device_random(REEL_FP32, rows * (width + 8), 11, 1);
+                             expanded = host_device_blank(REEL_F32, rows * width),
+                             mixed = host_device_random(REEL_F32, rows * (width + 8), 11, 1);
     for (int on = ON_HOST; on <= ON_DEVICE; on++) {
         struct reel_stream *stream = host_device_stream(on);
         reel_sum_parts(stream, (struct reel_sum_parts){rows, width, 3, part_stride, dtype, parts.at[on],
@@ -215,13 +215,13 @@ static void operations_on_rows_have_the_host_s_bits(void)
     each_shape(rows_is);
 }
 
-static void flat_is(int64_t rows, int64_t width, enum reel_precision dtype)
+static void flat_is(int64_t rows, int64_t width, enum reel_dtype dtype)
 {
-    int64_t count = rows * width, bytes = reel_precision_bytes(dtype);
-    struct host_device_array x = host_device_random(REEL_FP32, count, 12, 90),
-                             y = host_device_random(REEL_FP32, count, 13, 3),
-                             silu = host_device_blank(REEL_FP32, count),
-                             guided = host_device_blank(REEL_FP32, count),
+    int64_t count = rows * width;
+    struct host_device_array x = host_device_random(REEL_F32, count, 12, 90),
+                             y = host_device_random(REEL_F32, count, 13, 3),
+                             silu = host_device_blank(REEL_F32, count),
+                             guided = host_device_blank(REEL_F32, count),
                              narrow = host_device_blank(dtype, count), kept = host_device_blank(dtype, count);
     for (int on = ON_HOST; on <= ON_DEVICE; on++) {
         struct reel_stream *stream = host_device_stream(on);
@@ -229,8 +229,8 @@ static void flat_is(int64_t rows, int64_t width, enum reel_precision dtype)
         reel_guide(stream, (struct reel_guide){count, x.at[on], y.at[on], 4.5, guided.at[on]});
         reel_convert(stream, (struct reel_convert){count, dtype, x.at[on], narrow.at[on]});
         reel_keep_residual(stream,
-                           (struct reel_keep_residual){count, bytes, x.at[on], y.at[on], kept.at[on]});
-        reel_add_residual(stream, (struct reel_add_residual){count, bytes, kept.at[on], x.at[on]});
+                           (struct reel_keep_residual){count, dtype, x.at[on], y.at[on], kept.at[on]});
+        reel_add_residual(stream, (struct reel_add_residual){count, dtype, kept.at[on], x.at[on]});
         reel_guide(stream, (struct reel_guide){count, x.at[on], y.at[on], 1.5, y.at[on]});
         reel_silu(stream, (struct reel_silu){count, x.at[on], x.at[on]});
     }
@@ -251,18 +251,18 @@ enum { OFF_WIDTH = 264 };
 
 /* A modulation with one of its arrays (0 .. 3) at an address that no access of 16 bytes allows, or with none
  * (4). The values are the same. */
-static void modulated_off(enum reel_precision dtype, int which, struct host_device_array *y)
+static void modulated_off(enum reel_dtype dtype, int which, struct host_device_array *y)
 {
-    struct host_device_array x = host_device_random(REEL_FP32, ROWS * OFF_WIDTH + 1, 14, 3),
-                             table = host_device_random(REEL_FP32, ROWS * OFF_WIDTH + 1, 15, 1),
+    struct host_device_array x = host_device_random(REEL_F32, ROWS * OFF_WIDTH + 1, 14, 3),
+                             table = host_device_random(REEL_F32, ROWS * OFF_WIDTH + 1, 15, 1),
                              row = host_device_random(dtype, OFF_WIDTH + 1, 16, 1);
     struct host_device_array *arrays[] = {&x, &table, &row, y};
     if (which < 4) { /* the same values, one element further on */
-        int64_t number = reel_precision_bytes(arrays[which]->dtype);
+        int64_t number = reel_dtype_bytes(arrays[which]->dtype);
         memmove((char *)arrays[which]->at[ON_HOST] + number, arrays[which]->at[ON_HOST],
                 (size_t)(arrays[which]->bytes - number));
-        reel_upload(host_device_stream(ON_DEVICE), arrays[which]->at[ON_DEVICE],
-                    arrays[which]->at[ON_HOST], arrays[which]->bytes);
+        reel_upload(host_device_stream(ON_DEVICE), arrays[which]->at[ON_DEVICE], arrays[which]->at[ON_HOST],
+                    arrays[which]->bytes);
     }
     for (int on = ON_HOST; on <= ON_DEVICE; on++)
         reel_modulate(
@@ -283,9 +283,9 @@ static void a_row_does_not_depend_on_where_it_lies(void)
     char right[ROWS * OFF_WIDTH * 4];
     for (int p = 0; p < BOTH; p++)
         for (int which = 4; which >= 0; which--) {
-            size_t number = (size_t)reel_precision_bytes(precisions[p]), bytes = ROWS * OFF_WIDTH * number;
-            struct host_device_array y = host_device_blank(precisions[p], ROWS * OFF_WIDTH + 1);
-            modulated_off(precisions[p], which, &y);
+            size_t number = (size_t)reel_dtype_bytes(dtypes[p]), bytes = ROWS * OFF_WIDTH * number;
+            struct host_device_array y = host_device_blank(dtypes[p], ROWS * OFF_WIDTH + 1);
+            modulated_off(dtypes[p], which, &y);
             host_device_close_to("modulate off by one", &y);
             const char *found = (const char *)host_device_device(&y) + (which == 3 ? number : 0);
             if (which == 4)
@@ -300,21 +300,21 @@ static void split_many(int64_t rows)
 {
     enum { HEADS = 2, CHANNELS = 16 };
     const int64_t first_head[] = {0, 1, HEADS};
-    struct host_device_array x = host_device_random(REEL_BFLOAT16, rows * HEADS * CHANNELS, 20, 3),
-                             y = host_device_blank(REEL_BFLOAT16, rows * HEADS * CHANNELS);
+    struct host_device_array x = host_device_random(REEL_BF16, rows * HEADS * CHANNELS, 20, 3),
+                             y = host_device_blank(REEL_BF16, rows * HEADS * CHANNELS);
     for (int on = ON_HOST; on <= ON_DEVICE; on++) {
         struct reel_split_heads a = {.rows = rows,
                                      .heads = HEADS,
                                      .channels = CHANNELS,
-                                     .dtype = REEL_BFLOAT16,
+                                     .dtype = REEL_BF16,
                                      .x = x.at[on],
                                      .parts = 2,
                                      .first_head = first_head,
                                      .y = y.at[on]};
         reel_split_heads(host_device_stream(on), a);
-        reel_merge_heads(host_device_stream(on),
-                         (struct reel_merge_heads){rows, HEADS, CHANNELS, REEL_BFLOAT16, 2, first_head,
-                                                   y.at[on], x.at[on]});
+        reel_merge_heads(
+            host_device_stream(on),
+            (struct reel_merge_heads){rows, HEADS, CHANNELS, REEL_BF16, 2, first_head, y.at[on], x.at[on]});
     }
     host_device_equal("split_heads of many rows", &y);
     host_device_equal("merge_heads of many rows", &x);
@@ -325,11 +325,11 @@ static void grids_go_on_where_they_end(void)
 {
     enum { MANY = (1 << 16) + 5, LARGE = (1 << 25) + 16 };
     struct reel_stream *device = host_device_stream(ON_DEVICE);
-    struct host_device_array x = host_device_random(REEL_BFLOAT16, MANY, 17, 3),
-                             sums = host_device_blank(REEL_FP32, MANY * 2);
+    struct host_device_array x = host_device_random(REEL_BF16, MANY, 17, 3),
+                             sums = host_device_blank(REEL_F32, MANY * 2);
     for (int on = ON_HOST; on <= ON_DEVICE; on++)
         reel_rms_squares(host_device_stream(on),
-                         (struct reel_rms_squares){MANY, 1, REEL_BFLOAT16, x.at[on], sums.at[on]});
+                         (struct reel_rms_squares){MANY, 1, REEL_BF16, x.at[on], sums.at[on]});
     host_device_equal("squares of one number", &sums);
     split_many(MANY);
     const float nan = NAN;
@@ -346,7 +346,7 @@ static void grids_go_on_where_they_end(void)
 
 static void nothing_is_done_to_no_rows(void)
 {
-    struct host_device_array x = host_device_random(REEL_FP32, 8, 19, 1);
+    struct host_device_array x = host_device_random(REEL_F32, 8, 19, 1);
     for (int on = ON_HOST; on <= ON_DEVICE; on++) {
         struct reel_stream *stream = host_device_stream(on);
         void *a = x.at[on];

@@ -14,7 +14,7 @@
 
 struct gemm_case {
     int64_t rows, in, out;
-    enum reel_precision dtype, weight_dtype, y_dtype;
+    enum reel_dtype dtype, weight_dtype, y_dtype;
     enum reel_activation activation;
     int has_bias;
 };
@@ -23,7 +23,7 @@ struct gemm_case {
  * Hopper's sums of fp8. */
 static double gemm_tolerance(const struct gemm_case *c)
 {
-    return c->y_dtype == REEL_BFLOAT16 ? 4e-3 : c->weight_dtype == REEL_FP8 ? 1e-3 : 4e-6;
+    return c->y_dtype == REEL_BF16 ? 4e-3 : c->weight_dtype == REEL_F8_E4M3 ? 1e-3 : 4e-6;
 }
 
 static void gemm_equals_the_host(const struct gemm_case *c)
@@ -55,8 +55,8 @@ static void gemm_equals_the_host(const struct gemm_case *c)
     found = fixture_found(&y);
     /* the wrong answer: without the last column of x, as from a loop that ends too early */
     for (int64_t r = 0; r < c->rows; r++)
-        memset((char *)x.host + ((r + 1) * c->in - 1) * reel_precision_bytes(c->dtype), 0,
-               (size_t)reel_precision_bytes(c->dtype));
+        memset((char *)x.host + ((r + 1) * c->in - 1) * reel_dtype_bytes(c->dtype), 0,
+               (size_t)reel_dtype_bytes(c->dtype));
     a = on_host;
     a.y = wrong;
     reel_gemm(&fixture_cpu, a);
@@ -67,11 +67,11 @@ static void gemm_equals_the_host(const struct gemm_case *c)
     free(right), free(wrong), free(found);
 }
 
-static const enum reel_precision gemm_precisions[][3] = {
-    {REEL_FP32, REEL_FP32, REEL_FP32},         {REEL_FP32, REEL_FP32, REEL_BFLOAT16},
-    {REEL_BFLOAT16, REEL_BFLOAT16, REEL_FP32}, {REEL_BFLOAT16, REEL_BFLOAT16, REEL_BFLOAT16},
-    {REEL_BFLOAT16, REEL_FP8, REEL_BFLOAT16},  {REEL_BFLOAT16, REEL_FP8, REEL_FP32},
-    {REEL_FP32, REEL_FP8, REEL_FP32},
+static const enum reel_dtype gemm_dtypes[][3] = {
+    {REEL_F32, REEL_F32, REEL_F32},       {REEL_F32, REEL_F32, REEL_BF16},
+    {REEL_BF16, REEL_BF16, REEL_F32},     {REEL_BF16, REEL_BF16, REEL_BF16},
+    {REEL_BF16, REEL_F8_E4M3, REEL_BF16}, {REEL_BF16, REEL_F8_E4M3, REEL_F32},
+    {REEL_F32, REEL_F8_E4M3, REEL_F32},
 };
 
 static void every_precision_and_activation_is_that_of_the_cpu(void)
@@ -81,27 +81,25 @@ static void every_precision_and_activation_is_that_of_the_cpu(void)
         for (int p = 0; p < 7; p++)
             for (int activation = REEL_IDENTITY; activation <= REEL_SILU; activation++)
                 for (int has_bias = 0; has_bias < 2; has_bias++)
-                    gemm_equals_the_host(&(struct gemm_case){shapes[s][0], shapes[s][1], shapes[s][2],
-                                                             gemm_precisions[p][0], gemm_precisions[p][1],
-                                                             gemm_precisions[p][2],
-                                                             (enum reel_activation)activation, has_bias});
+                    gemm_equals_the_host(&(struct gemm_case){
+                        shapes[s][0], shapes[s][1], shapes[s][2], gemm_dtypes[p][0], gemm_dtypes[p][1],
+                        gemm_dtypes[p][2], (enum reel_activation)activation, has_bias});
 }
 
 /* GEMMs that do not fit into scratch memory at once. */
 static void long_gemms_in_pieces_are_those_of_the_cpu(void)
 {
+    gemm_equals_the_host(&(struct gemm_case){4100, 16, 24, REEL_BF16, REEL_F8_E4M3, REEL_BF16, REEL_SILU, 1});
     gemm_equals_the_host(
-        &(struct gemm_case){4100, 16, 24, REEL_BFLOAT16, REEL_FP8, REEL_BFLOAT16, REEL_SILU, 1});
-    gemm_equals_the_host(
-        &(struct gemm_case){3, 8, 1 << 22, REEL_BFLOAT16, REEL_BFLOAT16, REEL_BFLOAT16, REEL_GELU_ERF, 1});
+        &(struct gemm_case){3, 8, 1 << 22, REEL_BF16, REEL_BF16, REEL_BF16, REEL_GELU_ERF, 1});
 }
 
 /* Some rows alone against the same rows of the whole. */
-static void rows_are_their_own(int64_t in, int64_t out, const enum reel_precision *p,
+static void rows_are_their_own(int64_t in, int64_t out, const enum reel_dtype *p,
                                enum reel_activation activation)
 {
-    int64_t rows = REEL_TEST_EMULATED ? 150 : 5000, x_bytes = reel_precision_bytes(p[0]),
-            y_bytes = reel_precision_bytes(p[2]);
+    int64_t rows = REEL_TEST_EMULATED ? 150 : 5000, x_bytes = reel_dtype_bytes(p[0]),
+            y_bytes = reel_dtype_bytes(p[2]);
     static const int64_t counts[] = {1, 17, 64, 131};
     struct fixture_array x = fixture_noise(rows * in, p[0], 4), w = fixture_noise(out * in, p[1], 5),
                          bias = fixture_noise(out, p[0], 6), y = fixture_room(rows * out, p[2]),
@@ -142,9 +140,9 @@ static void rows_of_a_gemm_do_not_depend_on_their_number(void)
                                         {144, 5120}, {5120, 5120}, {5120, 13824}, {256, 1536}};
     for (int p = 0; p < 7; p++) {
         for (int s = 0; s < 3; s++)
-            rows_are_their_own(shapes[s][0], shapes[s][1], gemm_precisions[p], (enum reel_activation)s);
+            rows_are_their_own(shapes[s][0], shapes[s][1], gemm_dtypes[p], (enum reel_activation)s);
         for (int s = 0; s < 9 && !REEL_TEST_EMULATED; s++)
-            rows_are_their_own(models[s][0], models[s][1], gemm_precisions[p], (enum reel_activation)(s % 4));
+            rows_are_their_own(models[s][0], models[s][1], gemm_dtypes[p], (enum reel_activation)(s % 4));
     }
 }
 
@@ -152,7 +150,7 @@ static void rows_of_a_gemm_do_not_depend_on_their_number(void)
 
 struct attention_case {
     int64_t queries, keys, heads, channels, gap; /* between rows */
-    enum reel_precision dtype;
+    enum reel_dtype dtype;
     int add, with_lse;
     int64_t parts; /* of the keys, whose results are merged */
 };
@@ -167,7 +165,7 @@ static struct attention_arrays attention_make(const struct attention_case *c)
     return (struct attention_arrays){
         fixture_noise(c->queries * stride, c->dtype, 7), fixture_noise(c->keys * stride, c->dtype, 8),
         fixture_noise(c->keys * stride, c->dtype, 9), fixture_noise(c->queries * stride, c->dtype, 10),
-        fixture_room(c->queries * c->heads, REEL_FP32)};
+        fixture_room(c->queries * c->heads, REEL_F32)};
 }
 
 static void attention_free(struct attention_arrays *a)
@@ -180,7 +178,7 @@ static void attention_free(struct attention_arrays *a)
 static void attend(struct reel_stream *stream, const struct attention_case *c,
                    const struct attention_arrays *arrays, int64_t keys)
 {
-    int64_t stride = c->heads * c->channels + c->gap, bytes = reel_precision_bytes(c->dtype);
+    int64_t stride = c->heads * c->channels + c->gap, bytes = reel_dtype_bytes(c->dtype);
     int on_host = stream == &fixture_cpu;
     const char *k = on_host ? arrays->k.host : arrays->k.device,
                *v = on_host ? arrays->v.host : arrays->v.device;
@@ -212,18 +210,18 @@ static void attention_equals_the_host(const struct attention_case *c)
 {
     struct attention_arrays arrays = attention_make(c), wide = arrays, less;
     struct attention_case exact = *c;
-    exact.dtype = REEL_FP32;
+    exact.dtype = REEL_F32;
     exact.parts = 1;
     wide.q = fixture_widened(&arrays.q), wide.k = fixture_widened(&arrays.k),
     wide.v = fixture_widened(&arrays.v);
-    wide.out = fixture_widened(&arrays.out), wide.lse = fixture_room(c->queries * c->heads, REEL_FP32);
+    wide.out = fixture_widened(&arrays.out), wide.lse = fixture_room(c->queries * c->heads, REEL_F32);
     less = wide;
-    less.out = fixture_widened(&arrays.out), less.lse = fixture_room(c->queries * c->heads, REEL_FP32);
+    less.out = fixture_widened(&arrays.out), less.lse = fixture_room(c->queries * c->heads, REEL_F32);
     attend(&fixture_cpu, &exact, &wide, c->keys);
     attend(&fixture_cpu, &exact, &less, c->keys > 1 ? c->keys - 1 : 1);
     attend(&fixture_gpu, c, &arrays, c->keys);
     float *out = fixture_found(&arrays.out);
-    int narrow = c->dtype == REEL_BFLOAT16;
+    int narrow = c->dtype == REEL_BF16;
     fixture_compare("attention", out, wide.out.host, c->keys > 1 ? less.out.host : NULL, arrays.out.count,
                     narrow ? 8e-3 : 1e-5);
     free(out);
@@ -250,7 +248,7 @@ static void attention_of_every_shape_is_that_of_the_cpu(void)
             for (int kind = 0; kind < 4; kind++)
                 attention_equals_the_host(
                     &(struct attention_case){shapes[s][0], shapes[s][1], shapes[s][2], shapes[s][3],
-                                             shapes[s][4], narrow ? REEL_BFLOAT16 : REEL_FP32, kind == 1,
+                                             shapes[s][4], narrow ? REEL_BF16 : REEL_F32, kind == 1,
                                              kind >= 2, kind == 3 && shapes[s][1] >= 3 ? 3 : 1});
 }
 
@@ -259,10 +257,10 @@ static void attention_of_long_sequences_is_that_of_the_cpu(void)
 {
     for (int kind = 0; kind < 4; kind++)
         attention_equals_the_host(&(struct attention_case){17000, 4100 + (kind == 3 ? 8200 : 0), 2, 128, 8,
-                                                           REEL_BFLOAT16, kind == 1, kind >= 2,
+                                                           REEL_BF16, kind == 1, kind >= 2,
                                                            kind == 3 ? 3 : 1});
     if (!REEL_TEST_EMULATED) /* more queries than fit into scratch memory */
-        attention_equals_the_host(&(struct attention_case){124000, 4100, 1, 128, 8, REEL_BFLOAT16, 1, 0, 1});
+        attention_equals_the_host(&(struct attention_case){124000, 4100, 1, 128, 8, REEL_BF16, 1, 0, 1});
 }
 
 /* Computes each head alone, as Ulysses cuts them, and, with cuts_queries, the queries in parts, as cuts of
@@ -270,7 +268,7 @@ static void attention_of_long_sequences_is_that_of_the_cpu(void)
 static void parts_are_their_own(const struct attention_case *c, int cuts_queries)
 {
     struct attention_arrays arrays = attention_make(c);
-    int64_t stride = c->heads * c->channels + c->gap, bytes = reel_precision_bytes(c->dtype);
+    int64_t stride = c->heads * c->channels + c->gap, bytes = reel_dtype_bytes(c->dtype);
     int64_t out_bytes = c->queries * stride * bytes;
     char *whole = malloc((size_t)out_bytes), *out = arrays.out.device;
     attend(&fixture_gpu, c, &arrays, c->keys);
@@ -310,11 +308,11 @@ static void heads_and_queries_do_not_depend_on_their_number(void)
     static const int64_t channels[] = {20, 32, 64, 128};
     for (int c = 0; c < 4; c++)
         for (int narrow = 0; narrow < 2; narrow++)
-            parts_are_their_own(&(struct attention_case){140, 75, 2, channels[c], 0,
-                                                         narrow ? REEL_BFLOAT16 : REEL_FP32, 0, 0, 1},
-                                1);
+            parts_are_their_own(
+                &(struct attention_case){140, 75, 2, channels[c], 0, narrow ? REEL_BF16 : REEL_F32, 0, 0, 1},
+                1);
     if (!REEL_TEST_EMULATED)
-        parts_are_their_own(&(struct attention_case){20000, 20000, 3, 128, 0, REEL_BFLOAT16, 0, 0, 1}, 0);
+        parts_are_their_own(&(struct attention_case){20000, 20000, 3, 128, 0, REEL_BF16, 0, 0, 1}, 0);
 }
 
 static void what_was_chosen_is_told_in_order_and_once(void)

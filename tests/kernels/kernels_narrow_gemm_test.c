@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct reel_scratch max = {.in = 8960, .channels = 128, .threads = 2, .fp8 = 1};
+static const struct reel_scratch max = {
+    .in = 8960, .channels = 128, .threads = 2, .weight_dtype = REEL_F8_E4M3};
 static struct reel_stream stream;
 
 static void *room(int64_t bytes)
@@ -49,22 +50,22 @@ static void equals_that_of_floats(int64_t rows, int64_t in, int64_t out, enum re
                           .y = right,
                           .activation = activation};
     reel_gemm(&stream, a);
-    a.y_dtype = REEL_BFLOAT16;
+    a.y_dtype = REEL_BF16;
     a.y = narrow;
     reel_gemm(&stream, a);
     test_array_check("floats to bfloat16", narrow, right, rows * out);
-    a.dtype = a.weight_dtype = REEL_BFLOAT16;
+    a.dtype = a.weight_dtype = REEL_BF16;
     a.x = x.narrow;
     a.weight = w.narrow;
     a.bias = has_bias ? b.narrow : NULL;
-    a.y_dtype = REEL_FP32;
+    a.y_dtype = REEL_F32;
     a.y = wide;
     reel_gemm(&stream, a);
     int is_of_pairs = stream.simd->bf16_dot.multiply && in % 2 == 0; /* bf16_dot adds in another order */
     CHECK(is_of_pairs ? test_relative_error(wide, right, rows * out) < 2e-6
                       : memcmp(wide, right, (size_t)(rows * out) * sizeof *wide) == 0,
           "bfloat16 to float: %lld x %lld x %lld", (long long)rows, (long long)in, (long long)out);
-    a.y_dtype = REEL_BFLOAT16;
+    a.y_dtype = REEL_BF16;
     a.y = narrow;
     memset(narrow, 0, (size_t)(rows * out) * sizeof *narrow);
     reel_gemm(&stream, a);
@@ -117,7 +118,7 @@ static void weights_of_fp8_agree_with_a_plain_loop(void)
     struct reel_gemm a = {.rows = M,
                           .in = K,
                           .out = OUT,
-                          .weight_dtype = REEL_FP8,
+                          .weight_dtype = REEL_F8_E4M3,
                           .weight_scale = scale,
                           .x = x.wide,
                           .weight = codes,
@@ -128,14 +129,14 @@ static void weights_of_fp8_agree_with_a_plain_loop(void)
     double error = test_relative_error(y, right, M * OUT);
     CHECK(error < 1e-6, "error %g", error);
     CHECK(test_relative_error(y, unrounded, M * OUT) > 1e-3, "x may as well not be rounded");
-    a.dtype = a.y_dtype = REEL_BFLOAT16;
+    a.dtype = a.y_dtype = REEL_BF16;
     a.x = x.narrow;
     a.bias = b.narrow;
     a.y = narrow;
     reel_gemm(&stream, a);
     test_array_check("fp8 to bfloat16", narrow, y, M * OUT);
     a.weight_scale *= 1.01;
-    a.y_dtype = REEL_FP32;
+    a.y_dtype = REEL_F32;
     a.y = y;
     reel_gemm(&stream, a);
     CHECK(test_relative_error(y, right, M * OUT) > 1e-6, "another scale passes");
@@ -159,7 +160,7 @@ static void a_nan_stays_in_its_row(void)
     reel_gemm(&stream, (struct reel_gemm){.rows = M,
                                           .in = K,
                                           .out = OUT,
-                                          .weight_dtype = REEL_FP8,
+                                          .weight_dtype = REEL_F8_E4M3,
                                           .weight_scale = 1,
                                           .x = x.wide,
                                           .weight = codes,
@@ -172,7 +173,7 @@ static void a_nan_stays_in_its_row(void)
 }
 
 /* Rows [first, first + count) alone, and by one thread, against the same rows of the whole. */
-static void rows_alone_equal_the_whole(int64_t in, int64_t out, enum reel_precision weights)
+static void rows_alone_equal_the_whole(int64_t in, int64_t out, enum reel_dtype weights)
 {
     enum { M = 200 };
     static const int64_t shards[][2] = {{0, 1},  {M - 1, 1}, {17, 1},     {3, 100},
@@ -184,12 +185,12 @@ static void rows_alone_equal_the_whole(int64_t in, int64_t out, enum reel_precis
     struct reel_gemm a = {.rows = M,
                           .in = in,
                           .out = out,
-                          .dtype = REEL_BFLOAT16,
+                          .dtype = REEL_BF16,
                           .weight_dtype = weights,
-                          .y_dtype = REEL_BFLOAT16,
+                          .y_dtype = REEL_BF16,
                           .weight_scale = 0.01,
                           .x = x.narrow,
-                          .weight = weights == REEL_FP8 ? (void *)codes : (void *)w.narrow,
+                          .weight = weights == REEL_F8_E4M3 ? (void *)codes : (void *)w.narrow,
                           .bias = b.narrow,
                           .y = whole,
                           .activation = REEL_GELU_TANH};
@@ -219,8 +220,8 @@ static void a_row_alone_has_the_same_bits(void)
 {
     static const int64_t shapes[][2] = {{64, 1536}, {203, 787}, {8960, 500}, {37, 1}};
     for (int s = 0; s < 4; s++) {
-        rows_alone_equal_the_whole(shapes[s][0], shapes[s][1], REEL_BFLOAT16);
-        rows_alone_equal_the_whole(shapes[s][0], shapes[s][1], REEL_FP8);
+        rows_alone_equal_the_whole(shapes[s][0], shapes[s][1], REEL_BF16);
+        rows_alone_equal_the_whole(shapes[s][0], shapes[s][1], REEL_F8_E4M3);
     }
 }
 
@@ -231,7 +232,7 @@ static void a_panel_that_is_cut_smaller_agrees_with_floats(void)
     float *right = room(M * OUT * 4), *y = room(M * OUT * 4);
     struct reel_gemm a = {.rows = M, .in = K, .out = OUT, .x = x.wide, .weight = w.wide, .y = right};
     reel_gemm(&stream, a);
-    a.dtype = a.weight_dtype = REEL_BFLOAT16;
+    a.dtype = a.weight_dtype = REEL_BF16;
     a.x = x.narrow;
     a.weight = w.narrow;
     a.y = y;

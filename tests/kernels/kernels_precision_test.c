@@ -22,23 +22,23 @@ static void a_layer_norm_reads_and_writes_either_precision(void)
     struct reel_layer_norm a = {
         .rows = ROWS, .width = D, .x = x.wide, .weight = w.wide, .bias = b.wide, .epsilon = 1e-6, .y = right};
     reel_layer_norm(&stream, a);
-    a.x_dtype = REEL_BFLOAT16;
+    a.x_dtype = REEL_BF16;
     a.x = x.narrow;
     a.y = wide;
     reel_layer_norm(&stream, a);
     CHECK(memcmp(wide, right, sizeof wide) == 0, "from bfloat16 to float");
-    a.dtype = REEL_BFLOAT16;
+    a.dtype = REEL_BF16;
     a.weight = w.narrow;
     a.bias = b.narrow;
     a.y = narrow;
     reel_layer_norm(&stream, a);
     test_array_check("from bfloat16", narrow, right, ROWS * D);
-    a.x_dtype = REEL_FP32;
+    a.x_dtype = REEL_F32;
     a.x = x.wide;
     memset(narrow, 0, sizeof narrow);
     reel_layer_norm(&stream, a);
     test_array_check("from float", narrow, right, ROWS * D);
-    a.x_dtype = REEL_BFLOAT16;
+    a.x_dtype = REEL_BF16;
     a.x = a.y = x.narrow;
     reel_layer_norm(&stream, a);
     test_array_check("in place", x.narrow, right, ROWS * D);
@@ -66,7 +66,7 @@ static void modulation_and_gates_are_rounded_once(void)
                               .scale_at = D,
                               .y = right};
     reel_modulate(&stream, m);
-    m.dtype = REEL_BFLOAT16;
+    m.dtype = REEL_BF16;
     m.shift = b.narrow;
     m.scale = w.narrow;
     m.y = narrow;
@@ -78,7 +78,7 @@ static void modulation_and_gates_are_rounded_once(void)
             memcpy(sums[p], x.wide, sizeof sums[p]);
             reel_gated_add(&stream, (struct reel_gated_add){.rows = ROWS,
                                                             .width = D,
-                                                            .dtype = p ? REEL_BFLOAT16 : REEL_FP32,
+                                                            .dtype = p ? REEL_BF16 : REEL_F32,
                                                             .x = sums[p],
                                                             .y = p ? (void *)y.narrow : (void *)y.wide,
                                                             .gate = gated ? gate : NULL,
@@ -109,12 +109,12 @@ static void split_case(const struct reel_split_heads *given, const struct test_a
     for (int uneven = 0; uneven < 2; uneven++) {
         a.parts = uneven ? 4 : 1;
         a.first_head = uneven ? parts : whole;
-        a.dtype = REEL_FP32;
+        a.dtype = REEL_F32;
         a.x = x->wide;
         a.norm = given->norm ? norm->wide : NULL;
         a.y = right;
         reel_split_heads(&stream, a);
-        a.dtype = REEL_BFLOAT16;
+        a.dtype = REEL_BF16;
         a.x = x->narrow;
         a.norm = given->norm ? norm->narrow : NULL;
         a.y = narrow;
@@ -123,7 +123,7 @@ static void split_case(const struct reel_split_heads *given, const struct test_a
         struct reel_merge_heads merge = {.rows = ROWS,
                                          .heads = HEADS,
                                          .channels = CH,
-                                         .dtype = REEL_BFLOAT16,
+                                         .dtype = REEL_BF16,
                                          .parts = a.parts,
                                          .first_head = a.first_head,
                                          .x = narrow,
@@ -162,7 +162,7 @@ static void heads_are_normed_turned_and_laid_out(void)
         for (int i = 0; i < 2; i++)
             reel_rms_squares(&stream, (struct reel_rms_squares){.rows = ROWS,
                                                                 .width = WIDTH - i,
-                                                                .dtype = p ? REEL_BFLOAT16 : REEL_FP32,
+                                                                .dtype = p ? REEL_BF16 : REEL_F32,
                                                                 .x = p ? (void *)x.narrow : (void *)x.wide,
                                                                 .sums = squares[p] + i * ROWS});
     CHECK(memcmp(squares[0], squares[1], sizeof squares[0]) == 0, "squares differ");
@@ -204,7 +204,7 @@ static void attend_alone(const struct test_array *qkv, int64_t head, int64_t fir
     a.queries = Q;
     a.keys = keys;
     a.heads = 1;
-    a.dtype = REEL_FP32;
+    a.dtype = REEL_F32;
     a.q = q;
     a.k = k;
     a.v = v;
@@ -230,7 +230,7 @@ static void attention_is_rounded_whenever_it_is_written(void)
                                    .heads = N,
                                    .channels = C,
                                    .scale = 1 / sqrt((double)C),
-                                   .dtype = REEL_BFLOAT16,
+                                   .dtype = REEL_BF16,
                                    .q = qkv[0].narrow,
                                    .q_stride = STRIDE,
                                    .k = qkv[1].narrow + steps[s][0] * STRIDE,
@@ -250,8 +250,8 @@ static void attention_is_rounded_whenever_it_is_written(void)
                       (long long)n, (long long)r, (double)lse[r * N + n]);
             }
             test_array_check("attention", head, right[n], Q * C);
-            reel_convert(&stream, (struct reel_convert){
-                                      .count = Q * C, .dtype = REEL_BFLOAT16, .x = right[n], .y = head});
+            reel_convert(&stream,
+                         (struct reel_convert){.count = Q * C, .dtype = REEL_BF16, .x = right[n], .y = head});
             for (int64_t i = 0; i < Q * C; i++) { /* the next step continues from the rounded result */
                 uint32_t bits = (uint32_t)head[i] << 16;
                 memcpy(&right[n][i], &bits, sizeof bits);
@@ -272,7 +272,7 @@ static void a_query_alone_has_the_same_bits(void)
                                .heads = N,
                                .channels = C,
                                .scale = 0.3,
-                               .dtype = REEL_BFLOAT16,
+                               .dtype = REEL_BF16,
                                .q = q.narrow,
                                .q_stride = STRIDE,
                                .k = kv.narrow,
@@ -308,7 +308,7 @@ static void patches_sums_and_rows_are_rounded_once(void)
                                                       .H = H,
                                                       .W = W,
                                                       .channels = CHANNELS,
-                                                      .dtype = p ? REEL_BFLOAT16 : REEL_FP32,
+                                                      .dtype = p ? REEL_BF16 : REEL_F32,
                                                       .latents = latents,
                                                       .columns = p ? (void *)narrow : (void *)columns});
     test_array_check("patchify", narrow, columns, TOKENS * 4 * CHANNELS);
@@ -317,18 +317,18 @@ static void patches_sums_and_rows_are_rounded_once(void)
                                                         .width = D,
                                                         .parts = 3,
                                                         .part_stride = ROWS * D + 4,
-                                                        .dtype = p ? REEL_BFLOAT16 : REEL_FP32,
+                                                        .dtype = p ? REEL_BF16 : REEL_F32,
                                                         .x = p ? (void *)x.narrow : (void *)x.wide,
                                                         .row = p ? (void *)row.narrow : (void *)row.wide,
                                                         .y = p ? (void *)narrow : (void *)right});
     test_array_check("sum_parts", narrow, right, ROWS * D);
     reel_add_row(&stream,
                  (struct reel_add_row){
-                     .rows = ROWS, .width = D, .dtype = REEL_BFLOAT16, .row = row.narrow, .y = x.narrow});
+                     .rows = ROWS, .width = D, .dtype = REEL_BF16, .row = row.narrow, .y = x.narrow});
     reel_add_row(&stream, (struct reel_add_row){.rows = ROWS, .width = D, .row = row.wide, .y = x.wide});
     test_array_check("add_row", x.narrow, x.wide, ROWS * D);
     reel_convert(&stream,
-                 (struct reel_convert){.count = LATENTS, .dtype = REEL_BFLOAT16, .x = latents, .y = narrow});
+                 (struct reel_convert){.count = LATENTS, .dtype = REEL_BF16, .x = latents, .y = narrow});
     test_array_check("convert", narrow, latents, LATENTS);
     reel_convert(&stream, (struct reel_convert){.count = LATENTS, .x = latents, .y = columns});
     CHECK(memcmp(columns, latents, sizeof latents) == 0, "floats do not stay what they are");
@@ -342,8 +342,7 @@ static void a_long_array_is_converted_to_its_end(void)
     struct test_array x = test_array_make(COUNT, 19, 1);
     uint16_t *found = calloc(COUNT + 1, sizeof *found);
     found[COUNT] = 7;
-    reel_convert(&stream,
-                 (struct reel_convert){.count = COUNT, .dtype = REEL_BFLOAT16, .x = x.wide, .y = found});
+    reel_convert(&stream, (struct reel_convert){.count = COUNT, .dtype = REEL_BF16, .x = x.wide, .y = found});
     CHECK(memcmp(found, x.narrow, COUNT * sizeof *found) == 0, "what a bfloat16 holds is not kept");
     CHECK(found[COUNT] == 7, "it writes beyond");
     test_array_free(&x);
@@ -357,23 +356,20 @@ static void precisions_that_no_operation_has_are_refused(void)
     for (int what = 0; what < 4; what++) {
         struct reel_stream fresh = stream;
         if (what == 0)
-            reel_convert(&fresh, (struct reel_convert){.count = 1, .dtype = REEL_FP8, .x = x, .y = y});
+            reel_convert(&fresh, (struct reel_convert){.count = 1, .dtype = REEL_F8_E4M3, .x = x, .y = y});
         if (what == 1)
             reel_layer_norm(
                 &fresh,
                 (struct reel_layer_norm){
-                    .rows = 1, .width = 2, .x_dtype = REEL_BFLOAT16, .x = x, .weight = x, .bias = x, .y = x});
+                    .rows = 1, .width = 2, .x_dtype = REEL_BF16, .x = x, .weight = x, .bias = x, .y = x});
         if (what == 2)
-            reel_add_row(&fresh,
-                         (struct reel_add_row){.rows = 1, .width = 2, .dtype = REEL_FP8, .row = x, .y = y});
+            reel_add_row(&fresh, (struct reel_add_row){
+                                     .rows = 1, .width = 2, .dtype = REEL_F8_E4M3, .row = x, .y = y});
         if (what == 3)
-            reel_gemm(&fresh, (struct reel_gemm){.rows = 1,
-                                                 .in = 2,
-                                                 .out = 1,
-                                                 .weight_dtype = REEL_BFLOAT16,
-                                                 .x = x,
-                                                 .weight = x,
-                                                 .y = y});
+            reel_gemm(
+                &fresh,
+                (struct reel_gemm){
+                    .rows = 1, .in = 2, .out = 1, .weight_dtype = REEL_BF16, .x = x, .weight = x, .y = y});
         CHECK(fresh.status == REEL_INTERNAL && y[0] == 0, "call %d is let in", what);
         reel_error_clear();
     }

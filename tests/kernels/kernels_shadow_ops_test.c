@@ -12,14 +12,14 @@
 enum { ROWS = 7, D = 12, OUT = 9, HEADS = 3, C = 8, WIDTH = HEADS * C, STRIDE = WIDTH + 5 };
 enum { F = 2, H = 2, W = 3, L = F * H * W };
 
-static const struct reel_scratch max = {.in = 32, .channels = C, .threads = 1, .fp8 = 1};
+static const struct reel_scratch max = {.in = 32, .channels = C, .threads = 1, .weight_dtype = REEL_F8_E4M3};
 
-static enum reel_precision precision; /* the dtype of arrays that may have either */
+static enum reel_dtype dtype; /* the dtype of arrays that may have either */
 
 /* Room for results in that dtype. */
 static void *numbers_out(int64_t width)
 {
-    return room(width * reel_precision_bytes(precision));
+    return room(width * reel_dtype_bytes(dtype));
 }
 
 static void *floats_out(int64_t width)
@@ -33,7 +33,7 @@ static struct reel_rows table_in(int indexed)
 {
     static const int32_t of_token[ROWS] = {2, 0, 0, 1, 2, 2, 0};
     struct reel_rows rows = {.stride = 2 * D + 1};
-    rows.table = strided_in(indexed ? 3 : ROWS, 2 * D, rows.stride, REEL_FP32);
+    rows.table = strided_in(indexed ? 3 : ROWS, 2 * D, rows.stride, REEL_F32);
     if (indexed)
         rows.of_token = bytes_in(of_token, 1, sizeof of_token, 0);
     return rows;
@@ -45,12 +45,12 @@ static void gemm(void)
     reel_gemm(&stream, (struct reel_gemm){.rows = ROWS,
                                           .in = D,
                                           .out = OUT,
-                                          .dtype = precision,
-                                          .weight_dtype = precision,
-                                          .y_dtype = precision,
-                                          .x = numbers_in(ROWS * D, precision),
-                                          .weight = numbers_in(OUT * D, precision),
-                                          .bias = numbers_in(OUT, precision),
+                                          .dtype = dtype,
+                                          .weight_dtype = dtype,
+                                          .y_dtype = dtype,
+                                          .x = numbers_in(ROWS * D, dtype),
+                                          .weight = numbers_in(OUT * D, dtype),
+                                          .bias = numbers_in(OUT, dtype),
                                           .y = y,
                                           .activation = REEL_GELU_TANH});
     result(y);
@@ -66,10 +66,10 @@ static void gemm_of_narrow_weights(void)
     reel_gemm(&stream, (struct reel_gemm){.rows = ROWS,
                                           .in = D,
                                           .out = OUT,
-                                          .dtype = precision,
-                                          .weight_dtype = REEL_FP8,
+                                          .dtype = dtype,
+                                          .weight_dtype = REEL_F8_E4M3,
                                           .weight_scale = 0.5,
-                                          .x = numbers_in(ROWS * D, precision),
+                                          .x = numbers_in(ROWS * D, dtype),
                                           .weight = bytes_in(weight, 1, sizeof weight, 0),
                                           .y = y});
     result(y);
@@ -80,15 +80,15 @@ static void layer_norm(void)
     void *x = floats_in(ROWS * D), *y = numbers_out(ROWS * D);
     struct reel_layer_norm a = {.rows = ROWS,
                                 .width = D,
-                                .dtype = precision,
+                                .dtype = dtype,
                                 .x = x,
-                                .weight = numbers_in(D, precision),
-                                .bias = numbers_in(D, precision),
+                                .weight = numbers_in(D, dtype),
+                                .bias = numbers_in(D, dtype),
                                 .epsilon = 1e-6,
                                 .y = y};
     reel_layer_norm(&stream, a);
     result(y);
-    a.x_dtype = precision; /* of y, in place */
+    a.x_dtype = dtype; /* of y, in place */
     a.x = y;
     reel_layer_norm(&stream, a);
     result(y);
@@ -97,14 +97,14 @@ static void layer_norm(void)
 static void modulate(void)
 {
     for (int indexed = 0; indexed < 2; indexed++) {
-        void *x = floats_in(ROWS * D), *y = precision == REEL_FP32 && indexed ? x : numbers_out(ROWS * D);
+        void *x = floats_in(ROWS * D), *y = dtype == REEL_F32 && indexed ? x : numbers_out(ROWS * D);
         reel_modulate(&stream, (struct reel_modulate){.rows = ROWS,
                                                       .width = D,
-                                                      .dtype = precision,
+                                                      .dtype = dtype,
                                                       .x = x,
                                                       .epsilon = 1e-6,
-                                                      .shift = numbers_in(D, precision),
-                                                      .scale = numbers_in(D, precision),
+                                                      .shift = numbers_in(D, dtype),
+                                                      .scale = numbers_in(D, dtype),
                                                       .embedding = table_in(indexed),
                                                       .scale_at = D,
                                                       .y = y});
@@ -118,7 +118,7 @@ static void gated_add(void)
 {
     struct reel_rows table = {.stride = 2 * D + 1};
     float *gates = room((2 * table.stride + 2 * D) * (int64_t)sizeof *gates);
-    float *written = strided_in(3, D, D, REEL_FP32);
+    float *written = strided_in(3, D, D, REEL_F32);
     const int32_t of_token[ROWS] = {2, 0, 0, 1, 2, 2, 0};
     reel_copy(&stream, (struct reel_copy){.direction = REEL_ON_DEVICE,
                                           .rows = 3,
@@ -131,10 +131,10 @@ static void gated_add(void)
     table.of_token = bytes_in(of_token, 1, sizeof of_token, 0);
     struct reel_gated_add a = {.rows = ROWS,
                                .width = D,
-                               .dtype = precision,
+                               .dtype = dtype,
                                .x = floats_in(ROWS * D),
-                               .y = numbers_in(ROWS * D, precision),
-                               .gate = numbers_in(D, precision),
+                               .y = numbers_in(ROWS * D, dtype),
+                               .gate = numbers_in(D, dtype),
                                .embedding = table,
                                .gate_at = D};
     reel_gated_add(&stream, a);
@@ -147,11 +147,10 @@ static void gated_add(void)
 static void squares(void)
 {
     void *sums = room(ROWS * (int64_t)sizeof(double));
-    reel_rms_squares(&stream, (struct reel_rms_squares){.rows = ROWS,
-                                                        .width = D,
-                                                        .dtype = precision,
-                                                        .x = numbers_in(ROWS * D, precision),
-                                                        .sums = sums});
+    reel_rms_squares(
+        &stream,
+        (struct reel_rms_squares){
+            .rows = ROWS, .width = D, .dtype = dtype, .x = numbers_in(ROWS * D, dtype), .sums = sums});
     result(sums);
 }
 
@@ -171,9 +170,9 @@ static void split_and_merge_heads(void)
     struct reel_split_heads a = {.rows = ROWS,
                                  .heads = HEADS,
                                  .channels = C,
-                                 .dtype = precision,
-                                 .x = numbers_in(ROWS * WIDTH, precision),
-                                 .norm = numbers_in(WIDTH, precision),
+                                 .dtype = dtype,
+                                 .x = numbers_in(ROWS * WIDTH, dtype),
+                                 .norm = numbers_in(WIDTH, dtype),
                                  .squares = doubles_in(2 * ROWS),
                                  .square_parts = 2,
                                  .norm_width = 2 * WIDTH,
@@ -187,7 +186,7 @@ static void split_and_merge_heads(void)
     reel_merge_heads(&stream, (struct reel_merge_heads){.rows = ROWS,
                                                         .heads = HEADS,
                                                         .channels = C,
-                                                        .dtype = precision,
+                                                        .dtype = dtype,
                                                         .parts = 3,
                                                         .first_head = first_head,
                                                         .x = y,
@@ -206,17 +205,17 @@ static void split_and_merge_heads(void)
 static void attention(void)
 {
     enum { KEYS = 5 };
-    int64_t each = reel_precision_bytes(precision);
+    int64_t each = reel_dtype_bytes(dtype);
     struct reel_attention a = {.queries = ROWS,
                                .keys = KEYS,
                                .heads = HEADS,
                                .channels = C,
                                .scale = 0.3,
-                               .dtype = precision,
-                               .q = strided_in(ROWS, WIDTH, STRIDE, precision),
+                               .dtype = dtype,
+                               .q = strided_in(ROWS, WIDTH, STRIDE, dtype),
                                .q_stride = STRIDE,
-                               .k = strided_in(KEYS, WIDTH, STRIDE, precision),
-                               .v = strided_in(KEYS, WIDTH, STRIDE, precision),
+                               .k = strided_in(KEYS, WIDTH, STRIDE, dtype),
+                               .v = strided_in(KEYS, WIDTH, STRIDE, dtype),
                                .kv_stride = STRIDE,
                                .out = numbers_out((ROWS - 1) * (STRIDE + 2) + WIDTH),
                                .out_stride = STRIDE + 2,
@@ -238,7 +237,7 @@ static void patchify(void)
                               .H = H,
                               .W = W,
                               .channels = CHANNELS,
-                              .dtype = precision,
+                              .dtype = dtype,
                               .latents = floats_in(CHANNELS * 4 * L),
                               .columns = numbers_out(L * 4 * CHANNELS)};
     void *velocity = floats_out(CHANNELS * 4 * L);
@@ -282,8 +281,8 @@ static void solve(void)
 {
     enum { CHANNELS = 2, FRAMES = 3, PLANE = 5, STRIDE_BYTES = FRAMES * PLANE * 4 };
     int64_t history = ((CHANNELS - 1) * FRAMES + 2) * PLANE;
-    float *x = strided_in(CHANNELS, PLANE, FRAMES * PLANE, REEL_FP32),
-          *m0 = strided_in(CHANNELS, PLANE, FRAMES * PLANE, REEL_FP32);
+    float *x = strided_in(CHANNELS, PLANE, FRAMES * PLANE, REEL_F32),
+          *m0 = strided_in(CHANNELS, PLANE, FRAMES * PLANE, REEL_F32);
     struct reel_solve a = {.channels = CHANNELS,
                            .frames = FRAMES,
                            .plane = PLANE,
@@ -299,7 +298,7 @@ static void solve(void)
                            .predict_0 = 0.5,
                            .predict_1 = 0.3,
                            .predict_v = 0.1,
-                           .v = strided_in(CHANNELS, PLANE, 2 * PLANE, REEL_FP32),
+                           .v = strided_in(CHANNELS, PLANE, 2 * PLANE, REEL_F32),
                            .x = x - PLANE,
                            .m0 = m0 - PLANE,
                            .m1 = floats_out(history),
@@ -330,9 +329,9 @@ static void sum_parts(void)
                                                     .width = D,
                                                     .parts = PARTS,
                                                     .part_stride = ROWS * D + 4,
-                                                    .dtype = precision,
-                                                    .x = strided_in(PARTS, ROWS * D, ROWS * D + 4, precision),
-                                                    .row = numbers_in(D, precision),
+                                                    .dtype = dtype,
+                                                    .x = strided_in(PARTS, ROWS * D, ROWS * D + 4, dtype),
+                                                    .row = numbers_in(D, dtype),
                                                     .y = y});
     result(y);
 }
@@ -364,33 +363,30 @@ static void distances(void)
 
 static void residuals(void)
 {
-    for (int64_t number_bytes = 2; number_bytes <= 4; number_bytes += 2) {
-        void *residual = room(D * number_bytes);
+    static const enum reel_dtype dtypes[] = {REEL_BF16, REEL_F32};
+    for (int i = 0; i < 2; i++) {
+        void *residual = room(D * reel_dtype_bytes(dtypes[i]));
         float *x = floats_in(D);
         reel_keep_residual(&stream, (struct reel_keep_residual){.count = D,
-                                                                .number_bytes = number_bytes,
+                                                                .dtype = dtypes[i],
                                                                 .after = floats_in(D),
                                                                 .before = floats_in(D),
                                                                 .residual = residual});
         result(residual);
-        reel_add_residual(&stream,
-                          (struct reel_add_residual){
-                              .count = D, .number_bytes = number_bytes, .residual = residual, .x = x});
+        reel_add_residual(&stream, (struct reel_add_residual){
+                                       .count = D, .dtype = dtypes[i], .residual = residual, .x = x});
         result(x);
     }
 }
 
 static void rows_and_copies(void)
 {
-    float *x = floats_in(ROWS * D), *blended = strided_in(ROWS, D, STRIDE, REEL_FP32), *zeros = floats_out(D);
-    void *y = numbers_in(ROWS * D, precision), *converted = numbers_out(ROWS * D),
-         *copied = floats_out(ROWS * D);
-    reel_add_row(&stream,
-                 (struct reel_add_row){
-                     .rows = ROWS, .width = D, .dtype = precision, .row = numbers_in(D, precision), .y = y});
+    float *x = floats_in(ROWS * D), *blended = strided_in(ROWS, D, STRIDE, REEL_F32), *zeros = floats_out(D);
+    void *y = numbers_in(ROWS * D, dtype), *converted = numbers_out(ROWS * D), *copied = floats_out(ROWS * D);
+    reel_add_row(&stream, (struct reel_add_row){
+                              .rows = ROWS, .width = D, .dtype = dtype, .row = numbers_in(D, dtype), .y = y});
     result(y);
-    reel_convert(&stream,
-                 (struct reel_convert){.count = ROWS * D, .dtype = precision, .x = x, .y = converted});
+    reel_convert(&stream, (struct reel_convert){.count = ROWS * D, .dtype = dtype, .x = x, .y = converted});
     result(converted);
     reel_blend(&stream, (struct reel_blend){.rows = ROWS,
                                             .width = D,
@@ -438,7 +434,7 @@ static void every_operation_computes_what_the_cpu_does(void)
     hole = -1;
     for (int p = 0; p < 2; p++)
         for (one = 0; one < OPERATIONS; one++) {
-            precision = p ? REEL_BFLOAT16 : REEL_FP32;
+            dtype = p ? REEL_BF16 : REEL_F32;
             ops = &reel_ops_cpu;
             run_one();
             int64_t bytes = result_bytes;
@@ -458,7 +454,7 @@ static void every_operation_misses_the_ends_of_its_inputs(void)
     ops = &reel_ops_shadow;
     for (int p = 0; p < 2; p++)
         for (one = 0; one < OPERATIONS; one++) {
-            precision = p ? REEL_BFLOAT16 : REEL_FP32;
+            dtype = p ? REEL_BF16 : REEL_F32;
             hole = -1;
             run_one();
             int64_t all = inputs;

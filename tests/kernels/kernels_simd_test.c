@@ -83,14 +83,14 @@ static void issue_gemm(struct reel_stream *stream, void *arguments)
 static double *right;
 static int64_t right_count;
 static double right_bound;
-static enum reel_precision right_precision;
+static enum reel_dtype right_dtype;
 
 static void is_right(const char *table, const void *y)
 {
     double error = 0, size = 0;
     for (int64_t i = 0; i < right_count; i++) {
-        double number = right_precision == REEL_FP32 ? (double)((const float *)y)[i]
-                                                     : (double)reel_widen_bf16(((const uint16_t *)y)[i]);
+        double number = right_dtype == REEL_F32 ? (double)((const float *)y)[i]
+                                                : (double)reel_widen_bf16(((const uint16_t *)y)[i]);
         error += (number - right[i]) * (number - right[i]);
         size += right[i] * right[i];
     }
@@ -98,31 +98,31 @@ static void is_right(const char *table, const void *y)
     CHECK(error < right_bound, "%s: error %g", table, error);
 }
 
-static void right_begin(int64_t count, enum reel_precision precision)
+static void right_begin(int64_t count, enum reel_dtype dtype)
 {
     right = malloc((size_t)count * sizeof *right);
     right_count = count;
-    right_precision = precision;
-    right_bound = precision == REEL_FP32 ? 1e-6 : 3e-3;
+    right_dtype = dtype;
+    right_bound = dtype == REEL_F32 ? 1e-6 : 3e-3;
 }
 
-static void gemm_case(int64_t rows, int64_t in, int64_t out, enum reel_precision precision)
+static void gemm_case(int64_t rows, int64_t in, int64_t out, enum reel_dtype dtype)
 {
     struct test_array x = test_array_make(rows * in, 1, 1), w = test_array_make(out * in, 2, 0.25f),
                       b = test_array_make(out, 3, 1);
     float *y = malloc((size_t)(rows * out) * sizeof *y);
-    int is_wide = precision == REEL_FP32;
+    int is_wide = dtype == REEL_F32;
     struct reel_gemm a = {.rows = rows,
                           .in = in,
                           .out = out,
-                          .dtype = precision,
-                          .weight_dtype = precision,
-                          .y_dtype = precision,
+                          .dtype = dtype,
+                          .weight_dtype = dtype,
+                          .y_dtype = dtype,
                           .x = is_wide ? (const void *)x.wide : x.narrow,
                           .weight = is_wide ? (const void *)w.wide : w.narrow,
                           .bias = is_wide ? (const void *)b.wide : b.narrow,
                           .y = y};
-    right_begin(rows * out, precision);
+    right_begin(rows * out, dtype);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < out; c++) {
             double sum = (double)b.wide[c];
@@ -132,7 +132,7 @@ static void gemm_case(int64_t rows, int64_t in, int64_t out, enum reel_precision
         }
     char what[80];
     snprintf(what, sizeof what, "gemm of %lld x %lld x %lld", (long long)rows, (long long)in, (long long)out);
-    int64_t bytes = rows * out * reel_precision_bytes(precision);
+    int64_t bytes = rows * out * reel_dtype_bytes(dtype);
     by_every_table(what, issue_gemm, &a, y, bytes, !is_wide && in % 2 == 0, is_right);
     free(right);
     free(y);
@@ -148,8 +148,8 @@ static void a_gemm_of_any_shape_is_right_by_any_vectors(void)
                                         {290, 513, 900}, {601, 3, 31}, {1, 2, 1},     {33, 70, 40},
                                         {65, 1058, 81}};
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
-        gemm_case(shapes[s][0], shapes[s][1], shapes[s][2], REEL_FP32);
-        gemm_case(shapes[s][0], shapes[s][1], shapes[s][2], REEL_BFLOAT16);
+        gemm_case(shapes[s][0], shapes[s][1], shapes[s][2], REEL_F32);
+        gemm_case(shapes[s][0], shapes[s][1], shapes[s][2], REEL_BF16);
     }
 }
 
@@ -172,8 +172,8 @@ static struct pairs_case pairs_case_make(int64_t rows, int64_t in, int64_t out)
     p.a = (struct reel_gemm){.rows = rows,
                              .in = in,
                              .out = out,
-                             .dtype = REEL_BFLOAT16,
-                             .weight_dtype = REEL_BFLOAT16,
+                             .dtype = REEL_BF16,
+                             .weight_dtype = REEL_BF16,
                              .x = p.x.narrow,
                              .weight = p.weight.narrow};
     p.right = calloc((size_t)(rows * out), sizeof *p.right);
@@ -302,19 +302,19 @@ static void attend(const struct reel_attention *a, const struct test_array *q, c
 }
 
 static void attention_case(int64_t queries, int64_t keys, int64_t heads, int64_t channels, double scale,
-                           enum reel_precision precision)
+                           enum reel_dtype dtype)
 {
     int64_t width = heads * channels;
     struct test_array q = test_array_make(queries * width, 1, 1), k = test_array_make(keys * width, 2, 1),
                       v = test_array_make(keys * width, 3, 1);
     float *y = malloc((size_t)(queries * width) * sizeof *y);
-    int is_wide = precision == REEL_FP32;
+    int is_wide = dtype == REEL_F32;
     struct reel_attention a = {.queries = queries,
                                .keys = keys,
                                .heads = heads,
                                .channels = channels,
                                .scale = scale,
-                               .dtype = precision,
+                               .dtype = dtype,
                                .q = is_wide ? (const void *)q.wide : q.narrow,
                                .q_stride = width,
                                .k = is_wide ? (const void *)k.wide : k.narrow,
@@ -322,7 +322,7 @@ static void attention_case(int64_t queries, int64_t keys, int64_t heads, int64_t
                                .kv_stride = width,
                                .out = y,
                                .out_stride = width};
-    right_begin(queries * width, precision);
+    right_begin(queries * width, dtype);
     if (scale > 1) /* float rounds a larger score by more */
         right_bound *= 4;
     for (int64_t i = 0; i < queries; i++)
@@ -331,8 +331,7 @@ static void attention_case(int64_t queries, int64_t keys, int64_t heads, int64_t
     char what[80];
     snprintf(what, sizeof what, "attention of %lld to %lld, %lld channels", (long long)queries,
              (long long)keys, (long long)channels);
-    by_every_table(what, issue_attention, &a, y, queries * width * reel_precision_bytes(precision), 0,
-                   is_right);
+    by_every_table(what, issue_attention, &a, y, queries * width * reel_dtype_bytes(dtype), 0, is_right);
     free(right);
     free(y);
     test_array_free(&q);
@@ -348,9 +347,9 @@ static void attention_of_any_shape_is_right_by_any_vectors(void)
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
         const int64_t *shape = shapes[s];
         double scale = 1 / sqrt((double)shape[3]);
-        attention_case(shape[0], shape[1], shape[2], shape[3], scale, REEL_FP32);
-        attention_case(shape[0], shape[1], shape[2], shape[3], scale, REEL_BFLOAT16);
-        attention_case(shape[0], shape[1], shape[2], shape[3], 40 * scale, REEL_FP32); /* few keys count */
+        attention_case(shape[0], shape[1], shape[2], shape[3], scale, REEL_F32);
+        attention_case(shape[0], shape[1], shape[2], shape[3], scale, REEL_BF16);
+        attention_case(shape[0], shape[1], shape[2], shape[3], 40 * scale, REEL_F32); /* few keys count */
     }
 }
 

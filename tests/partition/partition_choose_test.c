@@ -16,7 +16,8 @@ static const struct reel_workload work = {.H = 34,
                                           .window_frames = 25,
                                           .branches = 2,
                                           .embedding_rows = 31,
-                                          .number_bytes = 2};
+                                          .dtype = REEL_BF16,
+                                          .matrix_dtype = REEL_BF16};
 
 /* GPUs of that much memory, eight per host. */
 static struct reel_machine gpus(double gigabytes)
@@ -26,7 +27,7 @@ static struct reel_machine gpus(double gigabytes)
                                             .memory_rate = 3e12,
                                             .near_rate = 350e9,
                                             .far_rate = 40e9,
-                                            .number_bytes = 2,
+                                            .dtype = REEL_BF16,
                                             .libraries_bytes = 2000000000},
                                  .ranks_per_node = 8,
                                  .room_bytes = (int64_t)(gigabytes * 1e9)};

@@ -13,7 +13,8 @@ static struct reel_workload work_of(int64_t H, int64_t W, int64_t frames, int64_
                                   .window_frames = frames,
                                   .branches = branches,
                                   .embedding_rows = frames,
-                                  .number_bytes = 2};
+                                  .dtype = REEL_BF16,
+                                  .matrix_dtype = REEL_BF16};
 }
 
 static struct reel_plan plan_of(const char *preset, const struct reel_workload *work, struct reel_mesh mesh)

@@ -97,9 +97,9 @@ static void portions_fill(struct reel_workload work)
 
 static void portions_fill_what_the_plan_gives_each_rank(void)
 {
-    portions_fill((struct reel_workload){.branches = 1, .number_bytes = 4});
-    portions_fill((struct reel_workload){.branches = 1, .number_bytes = 2});
-    portions_fill((struct reel_workload){.branches = 1, .number_bytes = 2, .fp8 = 1});
+    portions_fill((struct reel_workload){.branches = 1, .dtype = REEL_F32, .matrix_dtype = REEL_F32});
+    portions_fill((struct reel_workload){.branches = 1, .dtype = REEL_BF16, .matrix_dtype = REEL_BF16});
+    portions_fill((struct reel_workload){.branches = 1, .dtype = REEL_BF16, .matrix_dtype = REEL_F8_E4M3});
 }
 
 int main(void)

@@ -13,7 +13,8 @@ static const struct reel_workload shapes[] = {{.H = 34,
                                                .window_frames = 25,
                                                .branches = 2,
                                                .embedding_rows = 31,
-                                               .number_bytes = 4,
+                                               .dtype = REEL_F32,
+                                               .matrix_dtype = REEL_F32,
                                                .scratch_bytes = 2000},
                                               {.H = 45,
                                                .W = 80,
@@ -22,7 +23,8 @@ static const struct reel_workload shapes[] = {{.H = 34,
                                                .window_frames = 31,
                                                .branches = 2,
                                                .embedding_rows = 31,
-                                               .number_bytes = 2}};
+                                               .dtype = REEL_BF16,
+                                               .matrix_dtype = REEL_BF16}};
 
 static const int64_t rank_counts[] = {1, 2, 3, 4, 6, 8, 16, 24, 64, 72};
 
@@ -171,7 +173,7 @@ static void weight_bounds(const struct reel_plan *plan, int64_t *globals, int64_
             continue;
         if (!is_among(name, uncut, sizeof uncut / sizeof uncut[0]))
             elements = strstr(name, "ffn") ? elements / m->ffn * ffn : elements / m->heads * heads;
-        *sum += ceiling(elements * plan->work.number_bytes, REEL_LAYOUT_UNIT) * REEL_LAYOUT_UNIT;
+        *sum += ceiling(elements * reel_dtype_bytes(plan->work.dtype), REEL_LAYOUT_UNIT) * REEL_LAYOUT_UNIT;
     }
 }
 
@@ -199,8 +201,8 @@ static void see_activations(const struct reel_plan *plan)
 {
     const struct reel_model *m = &plan->model;
     const struct reel_mesh *mesh = &plan->mesh;
-    int64_t b = plan->work.number_bytes, L = plan->work.window_frames * plan->work.H * plan->work.W,
-            D = m->width;
+    int64_t b = reel_dtype_bytes(plan->work.dtype),
+            L = plan->work.window_frames * plan->work.H * plan->work.W, D = m->width;
     int64_t n = ceiling(L, mesh->ring * mesh->ulysses * mesh->tensor),
             g = ceiling(L, mesh->ring * mesh->ulysses);
     int64_t l = ceiling(L, mesh->ring), heads = ceiling(m->heads, mesh->tensor),
@@ -276,7 +278,8 @@ static void the_start_has_room_in_the_memory_of_the_device(void)
                                      .window_frames = 2,
                                      .branches = 1,
                                      .embedding_rows = 30,
-                                     .number_bytes = 4};
+                                     .dtype = REEL_F32,
+                                     .matrix_dtype = REEL_F32};
         CHECK(reel_plan_make(&model, &work, &mesh, 4, &plan) == REEL_OK, "%s", reel_error_here()->cause);
         struct reel_layout layout =
             reel_layout_of(&model, 1, 0, REEL_HELD_FOR_EMBEDDING, (struct reel_widths){4, 4});
@@ -315,7 +318,7 @@ static void expanded_embeddings_are_cut_like_the_tokens(void)
             int64_t ranks = mesh->cfg * mesh->ring * mesh->ulysses * mesh->tensor, parts = ranks / mesh->cfg;
             work.expanded = 1;
             work.signal_rows = signal;
-            work.residual_bytes = 2;
+            work.residual_dtype = REEL_BF16;
             CHECK(reel_plan_make(&model, &work, mesh, ranks, &plan) == REEL_OK, "%s",
                   reel_error_here()->cause);
             int64_t n = ceiling(51000, parts), bytes[REEL_BUFFERS], held[REEL_MEMORIES] = {0};

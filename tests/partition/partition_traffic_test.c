@@ -14,7 +14,8 @@ static struct reel_workload one_branch(void)
                                   .window_frames = 21,
                                   .branches = 1,
                                   .embedding_rows = 1,
-                                  .number_bytes = 2};
+                                  .dtype = REEL_BF16,
+                                  .matrix_dtype = REEL_BF16};
 }
 
 /* Everything that a rank of the 14B model sends in one iteration. */

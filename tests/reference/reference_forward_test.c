@@ -261,7 +261,7 @@ static void weights_of_fp8_are_near_and_the_same_on_every_mesh(void)
     CHECK(fixture_open(&wide, MPI_COMM_SELF, "synthetic:tiny", inputs, 1, &fixture_alone, NULL), "%s",
           reel_error_here()->cause);
     fixture_forward(&wide, inputs);
-    fixture_number_bytes = 2;
+    fixture_dtype = REEL_BF16;
     fixture_fp8 = 1;
     CHECK(fixture_open(&one, MPI_COMM_SELF, "synthetic:tiny", inputs, 1, &fixture_alone, NULL), "%s",
           reel_error_here()->cause);
@@ -279,7 +279,7 @@ static void weights_of_fp8_are_near_and_the_same_on_every_mesh(void)
         held_and_sent_as_planned(&all, "fp8", 1);
         fixture_close(&all);
     }
-    fixture_number_bytes = 4;
+    fixture_dtype = REEL_F32;
     fixture_fp8 = 0;
     from_one_rank = 1e-6;
     fixture_close(&one);
@@ -317,7 +317,7 @@ int main(int argc, char **argv)
     MPI_Init_thread(&argc, &argv, funneled ? MPI_THREAD_FUNNELED : MPI_THREAD_MULTIPLE, &level);
     whole = strstr(words, "whole") != NULL;
     if (strstr(words, "bf16")) {
-        fixture_number_bytes = 2;
+        fixture_dtype = REEL_BF16;
         from_official = 2e-2;
         from_one_rank = 1e-2;
     }
@@ -329,7 +329,7 @@ int main(int argc, char **argv)
     share_cores(ranks);
     RUN(every_forward_in_every_layout_is_the_official_one);
     RUN(every_forward_of_diffusers_is_ours);
-    if (ops != &reel_ops_shadow && fixture_number_bytes == 4)
+    if (ops != &reel_ops_shadow && fixture_dtype == REEL_F32)
         run_those_that_look_inside();
     int failed = test_end();
     MPI_Finalize();

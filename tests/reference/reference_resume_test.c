@@ -13,7 +13,7 @@
 enum { RANKS = 4 };
 
 static int me, whole;
-static struct reel_device elsewhere = {.ops = &reel_ops_shadow, .number_bytes = 4};
+static struct reel_device elsewhere = {.ops = &reel_ops_shadow, .dtype = REEL_F32, .matrix_dtype = REEL_F32};
 static const struct reel_device *device; /* the device; NULL: the CPU, in fp32 */
 static MPI_Comm first_ranks[RANKS + 1];  /* [n]: the first n ranks; MPI_COMM_NULL on the others */
 
@@ -296,7 +296,7 @@ static void a_run_of_another_seed_would_be_found(void)
 static int take_place(const char *words)
 {
     if (strstr(words, "bf16"))
-        elsewhere.number_bytes = 2;
+        elsewhere.dtype = elsewhere.matrix_dtype = REEL_BF16;
     if (strstr(words, "cuda"))
         elsewhere.ops = &reel_ops_cuda;
     if (strstr(words, "cuda") || strstr(words, "shadow"))

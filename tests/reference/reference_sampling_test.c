@@ -14,7 +14,8 @@
 
 static int expanded; /* whether the embedding is expanded in what follows */
 /* The device of all ranks, and of the one rank that they are compared with, as in reference_forward_test. */
-static struct reel_device device = {.ops = &reel_ops_cpu, .number_bytes = 4}, device_of_one;
+static struct reel_device device = {.ops = &reel_ops_cpu, .dtype = REEL_F32, .matrix_dtype = REEL_F32},
+                          device_of_one;
 static int ranks, me, whole; /* whole: every case on every mesh, else a covering subset */
 /* Bounds of the relative error: against the official result, and against one rank where sums have another
  * order. They depend on fp32 or bf16. */
@@ -327,7 +328,7 @@ static void ranks_of_several_hosts_run_as_those_of_one(void)
 static int take_place(const char *words)
 {
     if (strstr(words, "bf16")) {
-        device.number_bytes = 2;
+        device.dtype = device.matrix_dtype = REEL_BF16;
         from_official = from_one_rank = 3e-2;
     }
     device_of_one = device;

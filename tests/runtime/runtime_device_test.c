@@ -18,7 +18,7 @@ static float *velocity_on(const struct reel_ops *ops, int fp8, int64_t *count)
     struct reference_file *inputs = reference_open_named("tiny-df/forward-df.safetensors");
     fixture_ops = ops;
     fixture_fp8 = fp8;
-    fixture_number_bytes = 2;
+    fixture_dtype = REEL_BF16;
     CHECK(fixture_open(&fixture, MPI_COMM_SELF, "synthetic:tiny", inputs, 1, &fixture_alone, NULL), "%s",
           reel_error_here()->cause);
     fixture_forward(&fixture, inputs);
@@ -28,7 +28,7 @@ static float *velocity_on(const struct reel_ops *ops, int fp8, int64_t *count)
     fixture_close(&fixture);
     fixture_ops = &reel_ops_cpu;
     fixture_fp8 = 0;
-    fixture_number_bytes = 4;
+    fixture_dtype = REEL_F32;
     reference_close(inputs);
     return velocity;
 }
@@ -94,11 +94,11 @@ static void goes_on_elsewhere(const struct reel_device *began, const struct reel
     partial_free(&second);
 }
 
-/* With elements of this size, checkpoints move from the device to the CPU and back, within the bound. */
-static void checkpoints_go_both_ways(int64_t number_bytes, double bound, const char *to, const char *back)
+/* With this dtype, checkpoints move from the device to the CPU and back, within the bound. */
+static void checkpoints_go_both_ways(enum reel_dtype dtype, double bound, const char *to, const char *back)
 {
-    const struct reel_device cpu = {.ops = &reel_ops_cpu, .number_bytes = number_bytes},
-                             other = {.ops = backend, .number_bytes = number_bytes};
+    const struct reel_device cpu = {.ops = &reel_ops_cpu, .dtype = dtype, .matrix_dtype = dtype},
+                             other = {.ops = backend, .dtype = dtype, .matrix_dtype = dtype};
     char alone[64], seed[64];
     snprintf(alone, sizeof alone, "%s-alone", to);
     snprintf(seed, sizeof seed, "%s-seed", to);
@@ -113,8 +113,8 @@ static void checkpoints_go_both_ways(int64_t number_bytes, double bound, const c
 
 static void what_a_device_began_the_cpu_ends_and_the_other_way(void)
 {
-    checkpoints_go_both_ways(4, 2e-5, "device-to-cpu", "cpu-to-device");
-    checkpoints_go_both_ways(2, 3e-2, "device-to-cpu-bf16", "cpu-to-device-bf16");
+    checkpoints_go_both_ways(REEL_F32, 2e-5, "device-to-cpu", "cpu-to-device");
+    checkpoints_go_both_ways(REEL_BF16, 3e-2, "device-to-cpu-bf16", "cpu-to-device-bf16");
 }
 
 int main(int argc, char **argv)

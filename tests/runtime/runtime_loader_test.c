@@ -13,8 +13,8 @@ enum { GUARD = 256, UNTOUCHED = 0xa5 }; /* bytes around the loaded weights, and 
 /* The device and the element type of the weights. */
 static struct variant {
     const struct reel_ops *ops;
-    int64_t number_bytes, fp8;
-} now = {&reel_ops_cpu, 4, 0};
+    enum reel_dtype dtype, matrix_dtype;
+} now = {&reel_ops_cpu, REEL_F32, REEL_F32};
 
 static struct reel_comm comm;
 static struct reel_stream stream;
@@ -44,8 +44,8 @@ static struct reel_plan plan_of(const struct reel_model *model, const struct ree
                                  .window_frames = 3,
                                  .branches = 2,
                                  .embedding_rows = 4,
-                                 .number_bytes = now.number_bytes,
-                                 .fp8 = now.fp8};
+                                 .dtype = now.dtype,
+                                 .matrix_dtype = now.matrix_dtype};
     struct reel_plan plan;
     CHECK(reel_plan_make(model, &work, mesh, comm.world.size, &plan) == REEL_OK, "%s",
           reel_error_here()->cause);
@@ -168,7 +168,7 @@ static void check_meshes(const char *name)
 {
     struct reel_model_files files;
     open_model(name, &files);
-    if (now.fp8)
+    if (now.matrix_dtype == REEL_F8_E4M3)
         CHECK(reel_model_keep_fp8(&files) == REEL_OK, "%s", reel_error_here()->cause);
     reel_stream_open_side(&stream, now.ops);
     int64_t size = comm.world.size, heads = files.model.heads;
@@ -203,16 +203,16 @@ static void every_rank_holds_the_slices_of_the_whole_on_every_mesh(void)
 /* As float in memory that the host cannot read, and as element types smaller than float. */
 static void every_rank_holds_them_as_the_plan_says(void)
 {
-    static const struct variant variants[] = {{&reel_ops_shadow, 4, 0},
-                                              {&reel_ops_cpu, 2, 0},
-                                              {&reel_ops_shadow, 2, 0},
-                                              {&reel_ops_cpu, 2, 1},
-                                              {&reel_ops_shadow, 2, 1}};
+    static const struct variant variants[] = {{&reel_ops_shadow, REEL_F32, REEL_F32},
+                                              {&reel_ops_cpu, REEL_BF16, REEL_BF16},
+                                              {&reel_ops_shadow, REEL_BF16, REEL_BF16},
+                                              {&reel_ops_cpu, REEL_BF16, REEL_F8_E4M3},
+                                              {&reel_ops_shadow, REEL_BF16, REEL_F8_E4M3}};
     struct variant usual = now;
     for (size_t v = comm.world.size > 3 ? 4 : 0; v < sizeof variants / sizeof variants[0]; v++) {
         now = variants[v];
         check_meshes("synthetic:tiny");
-        if (!now.fp8)
+        if (now.matrix_dtype != REEL_F8_E4M3)
             check_meshes("tiny-i2v/native");
     }
     now = usual;

@@ -57,7 +57,7 @@ void *bytes_in(const void *values, int64_t rows, int64_t row_bytes, int64_t stri
 }
 
 /* Values in [-1, 1) that bfloat16 represents exactly, held as fp32 or bfloat16. */
-void *strided_in(int64_t rows, int64_t width, int64_t stride, enum reel_precision held)
+void *strided_in(int64_t rows, int64_t width, int64_t stride, enum reel_dtype held)
 {
     static union {
         float wide[4096];
@@ -69,23 +69,23 @@ void *strided_in(int64_t rows, int64_t width, int64_t stride, enum reel_precisio
         uint32_t bits;
         float value = (float)(state >> 24) * 0x1p-7f - 1;
         memcpy(&bits, &value, sizeof bits);
-        if (held == REEL_FP32)
+        if (held == REEL_F32)
             values.wide[i] = value;
         else
             values.narrow[i] = (uint16_t)(bits >> 16);
     }
-    int64_t each = reel_precision_bytes(held);
+    int64_t each = reel_dtype_bytes(held);
     return bytes_in(&values, rows, width * each, stride * each);
 }
 
-void *numbers_in(int64_t width, enum reel_precision held)
+void *numbers_in(int64_t width, enum reel_dtype held)
 {
     return strided_in(1, width, width, held);
 }
 
 void *floats_in(int64_t width)
 {
-    return numbers_in(width, REEL_FP32);
+    return numbers_in(width, REEL_F32);
 }
 
 void *doubles_in(int64_t width)

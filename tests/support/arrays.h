@@ -27,8 +27,8 @@ void *room(int64_t bytes);
 /* Inputs. bytes_in: rows of given bytes. strided_in, numbers_in and floats_in: values in [-1, 1) that
  * bfloat16 represents exactly, held as fp32 or bfloat16. doubles_in: 1, 2, 3, ... in double. */
 void *bytes_in(const void *values, int64_t rows, int64_t row_bytes, int64_t stride_bytes);
-void *strided_in(int64_t rows, int64_t width, int64_t stride, enum reel_precision held);
-void *numbers_in(int64_t width, enum reel_precision held);
+void *strided_in(int64_t rows, int64_t width, int64_t stride, enum reel_dtype held);
+void *numbers_in(int64_t width, enum reel_dtype held);
 void *floats_in(int64_t width);
 void *doubles_in(int64_t width);
 

@@ -22,7 +22,7 @@ static struct reel_scratch scratch_of(const struct reel_model *m)
     return (struct reel_scratch){.in = max,
                                  .channels = reel_model_head_channels(m),
                                  .threads = omp_get_max_threads(),
-                                 .fp8 = fixture_fp8};
+                                 .weight_dtype = fixture_fp8 ? REEL_F8_E4M3 : fixture_dtype};
 }
 
 /* The transformer's input: latent [C, F, h, w], then y. */
@@ -64,8 +64,8 @@ static struct reel_workload work_of(struct fixture *fixture, const struct fixtur
                                   .causal_block = inputs->causal_block,
                                   .branches = branches,
                                   .embedding_rows = fixture->table.rows,
-                                  .number_bytes = fixture_number_bytes,
-                                  .fp8 = fixture_fp8,
+                                  .dtype = fixture_dtype,
+                                  .matrix_dtype = fixture_fp8 ? REEL_F8_E4M3 : fixture_dtype,
                                   .expanded = fixture_expanded,
                                   .scratch_bytes = reel_scratch_bytes(fixture_ops, &scratch)};
 }
@@ -175,7 +175,7 @@ void fixture_forward_at(struct fixture *fixture, const int64_t *timesteps, int p
 int fixture_expanded;
 const struct reel_ops *fixture_ops = &reel_ops_cpu;
 int fixture_over_nccl;
-int64_t fixture_number_bytes = 4;
+enum reel_dtype fixture_dtype = REEL_F32;
 int fixture_fp8;
 int64_t fixture_layers;
 

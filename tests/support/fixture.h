@@ -65,7 +65,7 @@ extern const struct reel_ops *fixture_ops;
 /* Whether their ranks exchange device memory over NCCL, and the bytes of an element; at first over MPI, and 4
  * for fp32. */
 extern int fixture_over_nccl;
-extern int64_t fixture_number_bytes;
+extern enum reel_dtype fixture_dtype;
 
 /* The number of blocks of synthetic models opened from now on; 0: as many as the model has. */
 extern int64_t fixture_layers;

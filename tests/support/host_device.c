@@ -59,7 +59,7 @@ struct reel_stream *host_device_stream(int on)
 }
 
 /* An array of that many bytes with the contents of host, which it owns from now on. */
-static struct host_device_array host_device_made(enum reel_precision dtype, void *host, int64_t bytes)
+static struct host_device_array host_device_made(enum reel_dtype dtype, void *host, int64_t bytes)
 {
     if (array_count == ARRAYS_MAX || !host || !room || taken + bytes > ROOM_BYTES) {
         fprintf(stderr, "no room for another array of %lld bytes\n", (long long)bytes);
@@ -72,16 +72,15 @@ static struct host_device_array host_device_made(enum reel_precision dtype, void
     return array;
 }
 
-struct host_device_array host_device_random(enum reel_precision dtype, int64_t count, uint32_t seed,
-                                            float size)
+struct host_device_array host_device_random(enum reel_dtype dtype, int64_t count, uint32_t seed, float size)
 {
-    int64_t bytes = count * reel_precision_bytes(dtype);
+    int64_t bytes = count * reel_dtype_bytes(dtype);
     float *wide = malloc((size_t)bytes);
     uint16_t *narrow = (uint16_t *)wide;
     for (int64_t i = 0; wide && i < count; i++) {
         seed = seed * 1664525u + 1013904223u;
         float value = ((float)(seed >> 8) * 0x1p-23f - 1.0f) * size;
-        if (dtype == REEL_FP32)
+        if (dtype == REEL_F32)
             wide[i] = value;
         else
             narrow[i] = reel_bf16_from_float(value);
@@ -89,9 +88,9 @@ struct host_device_array host_device_random(enum reel_precision dtype, int64_t c
     return host_device_made(dtype, wide, bytes);
 }
 
-struct host_device_array host_device_blank(enum reel_precision dtype, int64_t count)
+struct host_device_array host_device_blank(enum reel_dtype dtype, int64_t count)
 {
-    int64_t bytes = count * reel_precision_bytes(dtype);
+    int64_t bytes = count * reel_dtype_bytes(dtype);
     void *blank = malloc((size_t)bytes);
     if (blank)
         memset(blank, BLANK, (size_t)bytes);
@@ -103,7 +102,7 @@ struct host_device_array host_device_bytes(const void *given, int64_t bytes)
     void *copy = malloc((size_t)bytes);
     if (copy)
         memcpy(copy, given, (size_t)bytes);
-    return host_device_made(REEL_FP32, copy, bytes);
+    return host_device_made(REEL_F32, copy, bytes);
 }
 
 void host_device_free(void)
@@ -177,7 +176,7 @@ static void bfloat16_close(const char *what, const uint16_t *found, const uint16
 
 void host_device_close_to(const char *what, const struct host_device_array *array)
 {
-    if (array->dtype == REEL_FP32)
+    if (array->dtype == REEL_F32)
         floats_close(what, host_device_device(array), array->at[ON_HOST], array->bytes / 4);
     else
         bfloat16_close(what, host_device_device(array), array->at[ON_HOST], array->bytes / 2);

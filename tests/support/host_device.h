@@ -1,7 +1,7 @@
 /* Arrays that are both on the host and on the device, to compare an operation's two implementations.
  *
- *     struct host_device_array x = host_device_random(REEL_FP32, count, 1, 3);
- *     struct host_device_array y = host_device_blank(REEL_BFLOAT16, count);
+ *     struct host_device_array x = host_device_random(REEL_F32, count, 1, 3);
+ *     struct host_device_array y = host_device_blank(REEL_BF16, count);
  *     for (int on = ON_HOST; on <= ON_DEVICE; on++)
  *         reel_convert(host_device_stream(on), (struct reel_convert){.x = x.at[on], .y = y.at[on], ...});
  *     host_device_equal("convert", &y);
@@ -16,7 +16,7 @@
 enum { ON_HOST, ON_DEVICE };
 
 struct host_device_array {
-    enum reel_precision dtype;
+    enum reel_dtype dtype;
     int64_t bytes;
     void *at[2];
 };
@@ -30,9 +30,8 @@ struct reel_stream *host_device_stream(int on);
 /* Arrays with the same contents on both sides. host_device_random: values between -size and size, the same
  * for the same seed. host_device_blank: a byte pattern, which host_device_equal takes for unwritten.
  * host_device_bytes: the given bytes. */
-struct host_device_array host_device_random(enum reel_precision dtype, int64_t count, uint32_t seed,
-                                            float size);
-struct host_device_array host_device_blank(enum reel_precision dtype, int64_t count);
+struct host_device_array host_device_random(enum reel_dtype dtype, int64_t count, uint32_t seed, float size);
+struct host_device_array host_device_blank(enum reel_dtype dtype, int64_t count);
 struct host_device_array host_device_bytes(const void *given, int64_t bytes);
 
 /* Frees every array. */

@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct reel_scratch max = {.in = 16384, .channels = 128, .threads = 2, .fp8 = 1};
+static const struct reel_scratch max = {
+    .in = 16384, .channels = 128, .threads = 2, .weight_dtype = REEL_F8_E4M3};
 struct reel_stream fixture_cpu, fixture_gpu;
 
 int fixture_begin(void)
@@ -41,31 +42,31 @@ void fixture_end(void)
 
 static int64_t bytes_of(const struct fixture_array *array)
 {
-    return array->count * reel_precision_bytes(array->precision);
+    return array->count * reel_dtype_bytes(array->dtype);
 }
 
-static struct fixture_array array_of(int64_t count, enum reel_precision precision)
+static struct fixture_array array_of(int64_t count, enum reel_dtype dtype)
 {
-    struct fixture_array array = {.count = count, .precision = precision};
+    struct fixture_array array = {.count = count, .dtype = dtype};
     array.host = malloc((size_t)bytes_of(&array));
     array.device = reel_ops_cuda.allocate(bytes_of(&array));
     return array;
 }
 
-struct fixture_array fixture_noise(int64_t count, enum reel_precision precision, uint32_t seed)
+struct fixture_array fixture_noise(int64_t count, enum reel_dtype dtype, uint32_t seed)
 {
-    struct fixture_array array = array_of(count, precision);
+    struct fixture_array array = array_of(count, dtype);
     for (int64_t i = 0; i < count; i++) {
         seed = seed * 1664525u + 1013904223u;
-        reel_set_number(array.host, i, precision, (float)(seed >> 8) * 0x1p-23f - 1.0f);
+        reel_set_number(array.host, i, dtype, (float)(seed >> 8) * 0x1p-23f - 1.0f);
     }
     reel_upload(&fixture_gpu, array.device, array.host, bytes_of(&array));
     return array;
 }
 
-struct fixture_array fixture_room(int64_t count, enum reel_precision precision)
+struct fixture_array fixture_room(int64_t count, enum reel_dtype dtype)
 {
-    struct fixture_array array = array_of(count, precision);
+    struct fixture_array array = array_of(count, dtype);
     memset(array.host, 0xff, (size_t)bytes_of(&array));
     reel_upload(&fixture_gpu, array.device, array.host, bytes_of(&array));
     return array;
@@ -74,9 +75,9 @@ struct fixture_array fixture_room(int64_t count, enum reel_precision precision)
 struct fixture_array fixture_widened(const struct fixture_array *array)
 {
     struct fixture_array wide = {
-        .count = array->count, .precision = REEL_FP32, .host = fixture_floats(array->count)};
+        .count = array->count, .dtype = REEL_F32, .host = fixture_floats(array->count)};
     for (int64_t i = 0; i < array->count; i++)
-        reel_set_number(wide.host, i, REEL_FP32, reel_number(array->host, i, array->precision));
+        reel_set_number(wide.host, i, REEL_F32, reel_number(array->host, i, array->dtype));
     return wide;
 }
 

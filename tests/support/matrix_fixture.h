@@ -1,7 +1,7 @@
 /* Two streams, one of the CPU and one of the GPU, and arrays that are on both.
  *
  *     int began = fixture_begin();                       77 if there is no GPU: the test is skipped
- *     struct fixture_array x = fixture_noise(count, REEL_BFLOAT16, 1);
+ *     struct fixture_array x = fixture_noise(count, REEL_BF16, 1);
  *                                                        x.host and x.device hold the same values
  *     ... reel_gemm(&fixture_gpu, ...) writes y.device ...
  *     float *found = fixture_found(&y);                  as floats */
@@ -14,7 +14,7 @@
 
 struct fixture_array {
     int64_t count;
-    enum reel_precision precision;
+    enum reel_dtype dtype;
     void *host, *device;
 };
 
@@ -24,10 +24,10 @@ int fixture_begin(void);
 void fixture_end(void);
 
 /* Values between -1 and 1, rounded to the precision; the same for the same seed. */
-struct fixture_array fixture_noise(int64_t count, enum reel_precision precision, uint32_t seed);
+struct fixture_array fixture_noise(int64_t count, enum reel_dtype dtype, uint32_t seed);
 
 /* Room for results. Every bit is 1, a NaN, which no result is. */
-struct fixture_array fixture_room(int64_t count, enum reel_precision precision);
+struct fixture_array fixture_room(int64_t count, enum reel_dtype dtype);
 
 /* The same values as floats, on the host only. */
 struct fixture_array fixture_widened(const struct fixture_array *array);

@@ -40,7 +40,7 @@ static void multiply_by(const struct reel_simd *simd, const struct reel_simd_gem
                              .data = trial->x,
                              .stride = count,
                              .rows = TRIAL_ROWS,
-                             .precision = is_bf16_dot ? REEL_FP32 : REEL_BFLOAT16};
+                             .dtype = is_bf16_dot ? REEL_F32 : REEL_BF16};
     product->pack_a(&x, count, a_panels);
     for (int64_t c = 0; c < TRIAL_COLUMNS; c += columns) {
         struct reel_operand weight = x;

@@ -17,7 +17,7 @@
  * Some processors have instructions that multiply bfloat16 directly (bf16_dot). For them, two neighbours of a
  * row, k and k + 1, are one element of 32 bits. Such pairs are packed like floats, half as many of them:
  *
- *     x.precision = REEL_FP32; x.stride /= 2; count /= 2;
+ *     x.precision = REEL_F32; x.stride /= 2; count /= 2;
  *     simd->bf16_dot.pack_a(&x, count, a_panels);
  *
  * These instructions sum in an order of their own and treat denormals as 0. The bits differ from those of the
@@ -38,7 +38,7 @@ enum {
 struct reel_operand {
     const void *data;
     int64_t stride, rows;
-    enum reel_precision precision;
+    enum reel_dtype dtype;
     int rounds_to_fp8; /* for pack_a: rounds each element to F8_E4M3, to the nearest */
     float scale;       /* for pack_b: a factor for each element; 1 leaves them as they are */
 };

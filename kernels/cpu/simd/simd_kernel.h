@@ -98,12 +98,12 @@ INLINE void transpose(vector t[LANES])
 }
 
 /* LANES elements of a row, as floats. */
-INLINE vector numbers_at(const void *data, enum reel_precision dtype, int64_t at)
+INLINE vector numbers_at(const void *data, enum reel_dtype dtype, int64_t at)
 {
     float some[LANES];
-    if (dtype == REEL_FP32)
+    if (dtype == REEL_F32)
         return load((const float *)data + at);
-    if (dtype == REEL_BFLOAT16)
+    if (dtype == REEL_BF16)
         return (vector)(__builtin_convertvector(*(const halves *)((const uint16_t *)data + at), bits) << 16);
     for (int64_t i = 0; i < LANES; i++)
         some[i] = reel_number(data, at + i, dtype);
@@ -112,7 +112,7 @@ INLINE vector numbers_at(const void *data, enum reel_precision dtype, int64_t at
 
 /* to[i * step + r] = element k + i of row first + r, for LANES elements of `rows` rows. It stores whole
  * vectors: the lanes beyond `rows` overwrite what follows. */
-INLINE void transpose_whole(const struct reel_operand *a, enum reel_precision dtype, int64_t first, int rows,
+INLINE void transpose_whole(const struct reel_operand *a, enum reel_dtype dtype, int64_t first, int rows,
                             int64_t k, float *to, int64_t step)
 {
     vector t[LANES];
@@ -136,12 +136,12 @@ static __attribute__((noinline)) void transpose_part(const struct reel_operand *
     for (int64_t i = 0; i < count; i++)
         for (int r = 0; r < rows; r++)
             to[i * step + r] =
-                first + r < a->rows ? reel_number(a->data, (first + r) * a->stride + k + i, a->precision) : 0;
+                first + r < a->rows ? reel_number(a->data, (first + r) * a->stride + k + i, a->dtype) : 0;
 }
 
 /* transpose_whole stores a whole vector for each k; the store of the next k overwrites the lanes beyond
  * `rows`. */
-INLINE void transpose_rows(const struct reel_operand *a, enum reel_precision dtype, int64_t first, int rows,
+INLINE void transpose_rows(const struct reel_operand *a, enum reel_dtype dtype, int64_t first, int rows,
                            int64_t count, float *to, int64_t step)
 {
     int64_t whole = first + rows <= a->rows ? count - count % LANES : 0;
@@ -150,14 +150,13 @@ INLINE void transpose_rows(const struct reel_operand *a, enum reel_precision dty
     transpose_part(a, first, rows, whole, count - whole, to + whole * step, step);
 }
 
-INLINE void a_panels_of(const struct reel_operand *a, enum reel_precision dtype, int64_t count,
-                        float *a_panels)
+INLINE void a_panels_of(const struct reel_operand *a, enum reel_dtype dtype, int64_t count, float *a_panels)
 {
     for (int64_t first = 0; first < a->rows; first += ROWS)
         transpose_rows(a, dtype, first, ROWS, count, a_panels + first * count, ROWS);
 }
 
-INLINE void b_panel_of(const struct reel_operand *b, enum reel_precision dtype, int64_t count, float *b_panel)
+INLINE void b_panel_of(const struct reel_operand *b, enum reel_dtype dtype, int64_t count, float *b_panel)
 {
     for (int first = 0; first < COLUMNS; first += LANES)
         transpose_rows(b, dtype, first, LANES, count, b_panel + first, COLUMNS);
@@ -166,7 +165,7 @@ INLINE void b_panel_of(const struct reel_operand *b, enum reel_precision dtype, 
 /* The loop over rows is the outer one, because rows are read from far memory. A vector is stored for each row
  * of an A panel, and the next store overwrites its excess lanes. The excess of the last row would overwrite
  * the beginning of the next A panel, so that row is not stored by vectors. */
-INLINE void a_panels_transposed(const struct reel_operand *a, enum reel_precision dtype, int64_t columns,
+INLINE void a_panels_transposed(const struct reel_operand *a, enum reel_dtype dtype, int64_t columns,
                                 float *a_panels)
 {
     int64_t whole = columns < LANES ? 0 : (columns - LANES) / ROWS * ROWS + ROWS;
@@ -177,25 +176,24 @@ INLINE void a_panels_transposed(const struct reel_operand *a, enum reel_precisio
                 store(to, numbers_at(a->data, dtype, k * a->stride + first));
             else
                 for (int r = 0; r < ROWS; r++)
-                    to[r] = first + r < columns
-                                ? reel_number(a->data, k * a->stride + first + r, a->precision)
-                                : 0;
+                    to[r] =
+                        first + r < columns ? reel_number(a->data, k * a->stride + first + r, a->dtype) : 0;
         }
 }
 
-#define BY_PRECISION(function, operand, ...)                                                                 \
+#define BY_DTYPE(function, operand, ...)                                                                     \
     do {                                                                                                     \
-        if ((operand)->precision == REEL_FP32)                                                               \
-            function(operand, REEL_FP32, __VA_ARGS__);                                                       \
-        else if ((operand)->precision == REEL_BFLOAT16)                                                      \
-            function(operand, REEL_BFLOAT16, __VA_ARGS__);                                                   \
+        if ((operand)->dtype == REEL_F32)                                                                    \
+            function(operand, REEL_F32, __VA_ARGS__);                                                        \
+        else if ((operand)->dtype == REEL_BF16)                                                              \
+            function(operand, REEL_BF16, __VA_ARGS__);                                                       \
         else                                                                                                 \
-            function(operand, REEL_FP8, __VA_ARGS__);                                                        \
+            function(operand, REEL_F8_E4M3, __VA_ARGS__);                                                    \
     } while (0)
 
 static void pack_a(const struct reel_operand *a, int64_t count, float *a_panels)
 {
-    BY_PRECISION(a_panels_of, a, count, a_panels);
+    BY_DTYPE(a_panels_of, a, count, a_panels);
     int64_t data = (a->rows + ROWS - 1) / ROWS * ROWS * count;
     for (int64_t i = 0; i < data && a->rounds_to_fp8; i++)
         a_panels[i] = reel_widen_e4m3(reel_round_e4m3(a_panels[i]));
@@ -203,12 +201,12 @@ static void pack_a(const struct reel_operand *a, int64_t count, float *a_panels)
 
 static void pack_a_transposed(const struct reel_operand *a, int64_t columns, float *a_panels)
 {
-    BY_PRECISION(a_panels_transposed, a, columns, a_panels);
+    BY_DTYPE(a_panels_transposed, a, columns, a_panels);
 }
 
 static void pack_b(const struct reel_operand *b, int64_t count, float *b_panel)
 {
-    BY_PRECISION(b_panel_of, b, count, b_panel);
+    BY_DTYPE(b_panel_of, b, count, b_panel);
     for (int64_t i = 0; i < count * COLUMNS && b->scale != 1; i++)
         b_panel[i] *= b->scale;
 }

@@ -2,12 +2,10 @@
  * are kept. */
 #include "dit.h"
 
-#include "plan_dtype.h"
-
 /* The bytes of `rows` rows of this rank's columns. */
 static int64_t bytes_of(const struct reel_dit *dit, int64_t rows)
 {
-    return rows * dit->columns * reel_precision_bytes(dit->dtype);
+    return rows * dit->columns * reel_dtype_bytes(dit->dtype);
 }
 
 static char *text_at(const struct reel_dit *dit, int64_t branch, int64_t layer)
@@ -63,7 +61,7 @@ static void project_context(const struct reel_dit *dit, enum reel_tensor tensor,
                                               .in = dit->plan->model.width,
                                               .out = dit->columns,
                                               .dtype = dit->dtype,
-                                              .weight_dtype = reel_plan_matrix_dtype(dit->plan),
+                                              .weight_dtype = dit->plan->work.matrix_dtype,
                                               .y_dtype = dit->dtype,
                                               .x = context,
                                               .weight = reel_block_weight(&dit->block_weights, tensor),
@@ -110,7 +108,7 @@ static void upload_values(struct reel_dit *dit, const float *values, int64_t cou
                           void *converted)
 {
     int64_t bytes = count * (int64_t)sizeof *values;
-    if (dit->dtype == REEL_FP32) {
+    if (dit->dtype == REEL_F32) {
         reel_upload(dit->stream, converted, values, bytes);
         return;
     }
@@ -123,7 +121,7 @@ static void upload_values(struct reel_dit *dit, const float *values, int64_t cou
 static const void *embed_prompt(struct reel_dit *dit, int64_t branch, const float *embeds)
 {
     const struct reel_model *m = &dit->plan->model;
-    int64_t S = m->text_rows, D = m->width, b = reel_precision_bytes(dit->dtype);
+    int64_t S = m->text_rows, D = m->width, b = reel_dtype_bytes(dit->dtype);
     char *input = dit->arena->at[REEL_CONTEXT_WORK], *hidden = input + S * m->text_width * b;
     char *context = (char *)dit->arena->at[REEL_CONTEXT_PROMPTS] + branch * S * D * b;
     upload_values(dit, embeds, S * m->text_width, dit->arena->at[REEL_CONTEXT_FLOATS], input);
@@ -169,7 +167,7 @@ void reel_dit_image(struct reel_dit *dit, const float *features)
     static const struct projection by = {REEL_CROSS_K_IMAGE_WEIGHT, REEL_CROSS_V_IMAGE_WEIGHT,
                                          REEL_CROSS_NORM_K_IMAGE};
     const struct reel_model *m = &dit->plan->model;
-    int64_t rows = m->image_rows, width = m->image_width, D = m->width, b = reel_precision_bytes(dit->dtype);
+    int64_t rows = m->image_rows, width = m->image_width, D = m->width, b = reel_dtype_bytes(dit->dtype);
     char *input = dit->arena->at[REEL_CONTEXT_WORK], *hidden = input + rows * width * b;
     char *out = hidden + rows * width * b, *context = out + rows * D * b;
     upload_values(dit, features, rows * width, dit->arena->at[REEL_CONTEXT_FLOATS], input);

@@ -1,7 +1,6 @@
 /* The forward pass, block by block. */
 #include "dit.h"
 
-#include "plan_dtype.h"
 #include "span.h"
 
 #include <math.h>
@@ -52,7 +51,7 @@ void reel_dit_open(struct reel_dit *dit, const struct reel_plan *plan, const str
                              .embedding = embedding,
                              .comm = comm,
                              .stream = stream,
-                             .dtype = reel_plan_dtype(plan)};
+                             .dtype = plan->work.dtype};
     reel_block_weights_open(&dit->block_weights, plan, weights, arena->at[REEL_WEIGHTS_BLOCKS], &comm->blocks,
                             stream);
     reel_tensor_parallel_open(&dit->tensor_parallel, plan, arena->at[REEL_EXCHANGE_TENSOR],
@@ -110,7 +109,7 @@ static void whole_layer(const struct reel_dit *dit, enum reel_tensor tensor, int
                                               .out = out,
                                               .dtype = dit->dtype,
                                               .weight_dtype = dit->dtype,
-                                              .y_dtype = REEL_FP32,
+                                              .y_dtype = REEL_F32,
                                               .x = x,
                                               .weight = reel_weight(dit->weights, tensor),
                                               .bias = reel_weight(dit->weights, tensor + 1),
@@ -120,7 +119,7 @@ static void whole_layer(const struct reel_dit *dit, enum reel_tensor tensor, int
 /* Row `which` of a table [rows, D] of the plan's dtype. */
 static const void *row_at(const struct reel_dit *dit, const void *table, int64_t which)
 {
-    return (const char *)table + which * dit->plan->model.width * reel_precision_bytes(dit->dtype);
+    return (const char *)table + which * dit->plan->model.width * reel_dtype_bytes(dit->dtype);
 }
 
 /* NORMED = LN(x) (1 + scale) + shift, where shift and scale are rows m[which] and m[which + 1] of the
@@ -383,7 +382,8 @@ static float *stream_of(const struct reel_dit *dit, int64_t call)
 static void *residual_of(const struct reel_dit *dit, int64_t branch)
 {
     char *all = dit->arena->at[REEL_TEACACHE_RESIDUAL];
-    return all + branch * local_tokens(dit) * dit->plan->model.width * dit->plan->work.residual_bytes;
+    return all + branch * local_tokens(dit) * dit->plan->model.width *
+                     reel_dtype_bytes(dit->plan->work.residual_dtype);
 }
 
 /* x += the residual of the branch, in place of the blocks. */
@@ -392,7 +392,7 @@ static void skip_blocks(const struct reel_dit *dit, int64_t branch, float *x)
     struct reel_span part = reel_part_begin(dit->stream, "teacache skip");
     reel_add_residual(dit->stream,
                       (struct reel_add_residual){.count = local_tokens(dit) * dit->plan->model.width,
-                                                 .number_bytes = dit->plan->work.residual_bytes,
+                                                 .dtype = dit->plan->work.residual_dtype,
                                                  .residual = residual_of(dit, branch),
                                                  .x = x});
     reel_part_end(dit->stream, part);
@@ -407,7 +407,7 @@ static void keep_residual(struct reel_dit *dit, int64_t branch, const float *x)
     patch_embedding(dit, before);
     reel_keep_residual(dit->stream,
                        (struct reel_keep_residual){.count = local_tokens(dit) * dit->plan->model.width,
-                                                   .number_bytes = dit->plan->work.residual_bytes,
+                                                   .dtype = dit->plan->work.residual_dtype,
                                                    .after = x,
                                                    .before = before,
                                                    .residual = residual_of(dit, branch)});

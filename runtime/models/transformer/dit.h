@@ -57,7 +57,7 @@ struct reel_dit {
     const struct reel_time_embedding *embedding;
     struct reel_comm *comm;
     struct reel_stream *stream;
-    enum reel_precision dtype;
+    enum reel_dtype dtype;
     struct reel_block_weights block_weights;
     struct reel_tensor_parallel tensor_parallel;
     struct reel_sequence_parallel sequence;
