@@ -67,7 +67,7 @@ enum reel_status reel_error_recast(enum reel_status status)
 {
     if (error_here.status != REEL_OK)
         error_here.status = status;
-    return error_here.status;
+    return status;
 }
 
 void reel_error_clear(void)

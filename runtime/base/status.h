@@ -58,7 +58,7 @@ enum reel_status reel_error_set(const struct reel_error *error);
 
 /* Not collective. Changes the status of this thread's error, for a caller to whom it is of another kind:
  * REEL_BAD_INPUT becomes REEL_BAD_OUTPUT when a file that was just written cannot be read back. Cause and
- * trail stay. Returns status, or REEL_OK when there is no error. */
+ * trail stay. Without an error nothing changes. Returns status. */
 enum reel_status reel_error_recast(enum reel_status status);
 
 /* Not collective. Removes the error of this thread. */

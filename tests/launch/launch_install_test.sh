@@ -34,7 +34,8 @@ user reel-mpirun -n 2 "$prefix/bin/reel" run "$prefix/share/reel/configs/quickst
     --set output.latents=video.h5 --set output.log=video.jsonl --set video.frames=17 --set sampler.steps=2 ||
     fail "reel run fails"
 [ -s video.h5 ] || fail "there is no output"
-user "$prefix/share/reel/cluster/worker-init" true || fail "worker-init does not run a command"
+user timeout -s TERM -k 30 2 "$prefix/share/reel/cluster/worker-init" sleep 60 # TERM: it asks reel to notify the ranks
+grep -qE "no rank of reel|told [0-9]+ ranks?" "$said" || fail "worker-init does not find reel"
 user reel notify || fail "reel notify fails"
 
 # The manual has a page a command; completions name commands, options and keys.

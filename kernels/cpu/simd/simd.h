@@ -17,7 +17,7 @@
  * Some processors have instructions that multiply bfloat16 directly (bf16_dot). For them, two neighbours of a
  * row, k and k + 1, are one element of 32 bits. Such pairs are packed like floats, half as many of them:
  *
- *     x.precision = REEL_F32; x.stride /= 2; count /= 2;
+ *     x.dtype = REEL_F32; x.stride /= 2; count /= 2;
  *     simd->bf16_dot.pack_a(&x, count, a_panels);
  *
  * These instructions sum in an order of their own and treat denormals as 0. The bits differ from those of the
