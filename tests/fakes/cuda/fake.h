@@ -48,6 +48,10 @@ void reel_fake_refuse(const char *call, int64_t after, int code);
 struct CUstream_st;
 void reel_fake_enqueue(struct CUstream_st *queue, void (*work)(void *), void *argument);
 
+/* Called by such work while it waits for another rank: where the order of streams is drawn, other streams go
+ * on, as they do on a device. Otherwise two ranks that drew different exchanges first would wait for ever. */
+void reel_fake_yield(void);
+
 /* ---- Inside kernels: collectives of the calling thread's warp.
  *
  * Every lane passes bytes and gets those of all: all is [32][bytes], in the order of lanes. Every thread of a

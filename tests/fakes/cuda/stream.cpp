@@ -25,7 +25,8 @@ struct CUstream_st {
     std::deque<struct task> tasks;
     unsigned flags;
     int priority, device;
-    bool is_closed; /* closed by the caller; there may be work left */
+    bool is_closed;  /* closed by the caller; there may be work left */
+    bool is_running; /* its task waits for another rank */
 };
 
 struct CUevent_st {
@@ -75,9 +76,11 @@ static void step(cudaStream_t queue)
     struct task task = std::move(queue->tasks.front());
     queue->tasks.pop_front();
     if (task.work) {
+        queue->is_running = true;
         reel_fake_memory_open();
         task.work();
         reel_fake_memory_close();
+        queue->is_running = false;
     }
     if (task.marks) {
         task.marks->seconds = now_seconds();
@@ -99,10 +102,16 @@ static void step_anywhere(void)
 {
     std::vector<cudaStream_t> ready;
     for (cudaStream_t queue : queues)
-        if (!queue->tasks.empty() && !is_blocked(queue))
+        if (!queue->is_running && !queue->tasks.empty() && !is_blocked(queue))
             ready.push_back(queue);
     if (!ready.empty())
         step(ready[reel_fake_draw(ready.size())]);
+}
+
+void reel_fake_yield(void)
+{
+    if (reel_fake_is_drawn())
+        step_anywhere();
 }
 
 /* Frees the streams that are closed and have nothing left to do. */

@@ -93,11 +93,10 @@ static int64_t expect(struct reel_nccl_work *work)
         if (!here)
             continue;
         if (item->announced != item->bytes) {
-            fprintf(
-                stderr,
-                "fake NCCL: rank %d of a communicator sends %lld bytes to rank %d, which expects %lld: "
-                "NCCL would hang, or write where it must not\n",
-                item->peer, (long long)item->announced, item->rank, (long long)item->bytes);
+            fprintf(stderr,
+                    "fake NCCL: rank %d of a communicator sends %lld bytes to rank %d, which expects %lld: "
+                    "NCCL would hang, or write where it must not\n",
+                    item->peer, (long long)item->announced, item->rank, (long long)item->bytes);
             fflush(stderr);
             MPI_Abort(MPI_COMM_WORLD, 70);
         }
@@ -106,6 +105,8 @@ static int64_t expect(struct reel_nccl_work *work)
     }
     return left;
 }
+
+void (*reel_nccl_work_yield)(void);
 
 void reel_nccl_work_run(void *context)
 {
@@ -117,6 +118,8 @@ void reel_nccl_work_run(void *context)
         MPI_Testall(work->request_count, work->requests, &done, MPI_STATUSES_IGNORE);
         if (done && left == 0)
             break;
+        if (reel_nccl_work_yield)
+            reel_nccl_work_yield();
         nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
     }
     reel_nccl_work_free(work);

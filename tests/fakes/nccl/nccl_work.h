@@ -31,6 +31,9 @@ struct reel_nccl_work *reel_nccl_work_new(void *queue, int count_tag, int bytes_
 void reel_nccl_work_add(struct reel_nccl_work *work, struct reel_nccl_item item);
 void reel_nccl_work_free(struct reel_nccl_work *work);
 
+/* Called while a transfer waits; NULL: nothing else can be done meanwhile. */
+extern void (*reel_nccl_work_yield)(void);
+
 /* Moves all items at the same time, waits until they are done, and frees the work. */
 void reel_nccl_work_run(void *work);
 
