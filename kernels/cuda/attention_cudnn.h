@@ -5,10 +5,10 @@
  *     if (reel_sdpa_know(sdpa, &shape))
  *         refusal = reel_sdpa_run(sdpa, &shape, &arrays);
  *
- * The engine is the first of those that the heuristic (mode A) names that is deterministic, builds a plan for
- * the shape and needs at most REEL_SDPA_WORKSPACE_BYTES of workspace. reel_gpu_gemm_algorithms reports the
- * engine, or that there is none. Where the program was built without cuDNN, reel_sdpa_open returns NULL and
- * *why says so.
+ * The heuristic (mode A) names engines in an order. The engine is the first that is deterministic, builds a
+ * plan for the shape and needs at most REEL_SDPA_WORKSPACE_BYTES of workspace. reel_gpu_gemm_algorithms
+ * reports the engine, or that there is none. Where the program was built without cuDNN, reel_sdpa_open
+ * returns NULL and *why says so.
  *
  * Not collective. */
 #ifndef REEL_ATTENTION_CUDNN_H

@@ -233,8 +233,8 @@ static int take_candidate(struct reel_cublas *products, struct choice *choice,
 }
 
 /* Chooses among the candidates of one call of the heuristic, for sums of type `compute`. The first
- * round is for candidates that do few and many rows. The second is for those that are only known to do the
- * canonical number; the library may refuse them when they are used. In both rounds candidates without
+ * round takes candidates that do few and many rows. The second takes candidates that are only known to do
+ * the canonical number; the library may refuse them when they are used. In both rounds candidates without
  * workspace come first. */
 static void choose_algorithm(struct reel_cublas *products, struct choice *choice, cublasComputeType_t compute)
 {

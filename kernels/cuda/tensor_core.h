@@ -1,4 +1,4 @@
-/* Tensor core instructions and those that feed them, one function each: asynchronous copies into shared
+/* Tensor core instructions and the loads that feed them, one function each: asynchronous copies into shared
  * memory (cp.async), loads of 8 x 8 matrices by a warp (ldmatrix) and products of bfloat16 matrices
  * (mma.sync).
  *

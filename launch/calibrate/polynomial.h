@@ -11,8 +11,8 @@
  *     p(t) = b0 + sum_{i=1..4} d_i (B_i(t) + ... + B_4(t)),     b0 >= 0, d_i >= 0
  *
  * so the Bernstein coefficients are not negative and do not fall, and neither does p. Of all polynomials of
- * this form it has the least squared error. A few polynomials are non-negative and non-decreasing but do not
- * have this form: those that are almost flat in the middle of the range.
+ * this form it has the least squared error. A few polynomials that are non-negative and non-decreasing do not
+ * have this form: they are almost flat in the middle of the range.
  *
  * Not collective. */
 #ifndef REEL_POLYNOMIAL_H

@@ -12,7 +12,8 @@ Decodes output.latents of a job into a video. --model is the model's folder in d
 vae/ is read. The latents are decoded one frame at a time, so a long video needs no more memory than a short
 one.
 
-  launch/python/decode_video.py --model models/SkyReels-V2-DF-14B-540P configs/skyreels-v2-df-14b-540p.h5 -o swan.mp4
+  launch/python/decode_video.py --model models/SkyReels-V2-DF-14B-540P -o swan.mp4 \\
+      configs/skyreels-v2-df-14b-540p.h5
 """
 SUFFIXES = (".mp4", ".mkv", ".mov")
 

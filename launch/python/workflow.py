@@ -45,7 +45,8 @@ def run(parser, work, arguments=None):
     except Fault as fault:
         code, sentence = fault.code, fault
     except ModuleNotFoundError as error:
-        code, sentence = BAD_INPUT, f"the Python package {error.name} is missing, see launch/python/requirements.txt"
+        code = BAD_INPUT
+        sentence = f"the Python package {error.name} is missing, see launch/python/requirements.txt"
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

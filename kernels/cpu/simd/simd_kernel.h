@@ -352,7 +352,7 @@ static void multiply_bf16_dot(int64_t a_panel_count, int64_t count, const float 
 #endif
 
 /* 2^x for x <= 0; 0 below 2^-126.5. Adding 1.5 * 2^23 gives the nearest integer n. The polynomial for x - n
- * has the least relative error (1.0e-7, by Lawson's method) among those that are exactly 1 at 0, so sums
+ * has the least relative error (1.0e-7, by Lawson's method) of all that are exactly 1 at 0, so sums
  * whose maximum stays the same over many tiles do not drift. n = -127 gives the exponent of 0. NaN stays
  * NaN. */
 INLINE vector power_of_two(vector x)
