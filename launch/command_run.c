@@ -125,17 +125,21 @@ static enum reel_status run_job(struct reel_comm *comm, const struct reel_job *j
                                 const struct reel_start *start, struct watcher *watcher)
 {
     struct reel_observer observer = {.see = show_event, .context = watcher};
+    struct reel_engine engine;
     struct reel_sampler sampler;
     enum reel_status status = REEL_OK;
     if (comm->world.rank == 0)
         status = open_watcher(job, watcher);
     REEL_PASS(reel_agree(comm, status));
     REEL_PASS(reel_agree(comm, reel_threads_choose(comm)));
-    REEL_PASS(reel_sampler_open(&sampler, job, start, comm, &observer));
-    if (sampler.nothing_to_do)
+    reel_engine_open(&engine, comm, NULL);
+    status = reel_sampler_open(&sampler, &engine, job, start, &observer);
+    if (status == REEL_OK && sampler.resume.nothing_to_do)
         log_complete(comm, job, watcher);
-    status = reel_sample_run(&sampler);
+    if (status == REEL_OK)
+        status = reel_sample_run(&sampler);
     reel_sampler_close(&sampler);
+    reel_engine_close(&engine);
     return status;
 }
 
@@ -146,7 +150,7 @@ static enum reel_status run_command(struct reel_comm *comm, int64_t count, char 
     struct reel_watchdog watchdog = {0};
     char *text = NULL;
     struct options options = {.fresh = 0};
-    struct reel_start start = {.profile = options.profile, .device_from_job = 1};
+    struct reel_start start = {.profile = options.profile};
     enum reel_status status = job ? REEL_OK : reel_fail(REEL_NO_MEMORY, "no memory for the job");
     status = reel_agree(comm, status);
     if (status == REEL_OK)

@@ -125,12 +125,16 @@ static void measure_iteration(void *context, int64_t chunk, int64_t iteration, c
 static enum reel_status run_job(struct reel_comm *comm, struct session *session)
 {
     struct reel_observer observer = {.see = show_event, .measure = measure_iteration, .context = session};
-    struct reel_start start = {.job_text = "", .device_from_job = 1};
+    struct reel_start start = {.job_text = ""};
+    struct reel_engine engine;
     struct reel_sampler sampler;
     REEL_PASS(reel_agree(comm, reel_threads_choose(comm)));
-    REEL_PASS(reel_sampler_open(&sampler, &session->job, &start, comm, &observer));
-    enum reel_status status = reel_sample_run(&sampler);
+    reel_engine_open(&engine, comm, NULL);
+    enum reel_status status = reel_sampler_open(&sampler, &engine, &session->job, &start, &observer);
+    if (status == REEL_OK)
+        status = reel_sample_run(&sampler);
     reel_sampler_close(&sampler);
+    reel_engine_close(&engine);
     return status;
 }
 

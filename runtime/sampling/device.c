@@ -11,6 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
+const struct reel_device reel_device_cpu = {
+    .ops = &reel_ops_cpu, .dtype = REEL_F32, .matrix_dtype = REEL_F32, .without = -1};
+
 /* The GPU that a rank could take, known before anything is chosen. */
 struct claim {
     unsigned char uuid[16];
@@ -158,7 +161,7 @@ enum reel_status reel_device_choose(struct reel_comm *comm, const struct reel_jo
     struct outcome outcome;
     char why[REEL_CAUSE_BYTES] = "";
     memset(&gpu, 0, sizeof gpu);
-    *device = (struct reel_device){.ops = &reel_ops_cpu, .dtype = REEL_F32, .without = -1};
+    *device = reel_device_cpu;
     REEL_NEED(comm->world.size <= REEL_PARTS_MAX, REEL_BAD_PLAN, "%lld ranks, expected 1 to %d",
               (long long)comm->world.size, REEL_PARTS_MAX);
     if (job->device != REEL_DEVICE_CPU)

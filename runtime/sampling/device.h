@@ -24,6 +24,9 @@ struct reel_device {
     char text[REEL_DEVICE_TEXT_BYTES];
 };
 
+/* The CPU, in fp32. */
+extern const struct reel_device reel_device_cpu;
+
 /* Collective over world, after comm's host axis is made. Chooses by the job's device, communication.transport
  * and model.compute. A rank takes the GPU whose index is the rank's number on its host modulo the number of
  * GPUs that it sees. Ranks that would share a GPU are an error, unless communication.transport is mpi. Device

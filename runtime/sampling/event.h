@@ -83,4 +83,14 @@ struct reel_observer {
     void *context;
 };
 
+/* Not collective. The observer of this rank: the given one on rank 0, one that observes nothing elsewhere. */
+struct reel_observer reel_observer_of(const struct reel_comm *comm, const struct reel_observer *observer);
+
+/* Not collective. Gives the event to the observer. */
+void reel_tell(const struct reel_observer *observer, const struct reel_event *event);
+
+/* Not collective. Gives the observer a REEL_EVENT_NOTE with that text. */
+void reel_note(const struct reel_observer *observer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 #endif

@@ -1,349 +1,296 @@
 /* Sampling: chunk by chunk, iteration by iteration. */
 #include "sampler.h"
 
-#include "chunk_latents.h"
+#include "clock.h"
 #include "fault.h"
 #include "heartbeat.h"
 #include "span.h"
 
 #include <math.h>
-#include <string.h>
 
-/* Prefix frames [first, first + count) of the model's input become (1 - n/1000) x + n/1000 z. z is drawn anew
- * in every iteration and is the same for both branches. n is SkyReels-V2's addnoise_condition. */
-static void noise_prefix(struct reel_sampler *s, int64_t row, int64_t first, int64_t count, int64_t window)
-{
-    int64_t C = s->plan.model.out_channels, plane = reel_latents_plane(s),
-            prefix = s->now.chunk->prefix_frames;
-    float *drawn = s->arena.at[REEL_LATENTS_NOISE],
-          *z = s->arena.at[REEL_LATENTS_VELOCITY]; /* not in use yet */
-    if (s->now.addnoise)
-        reel_frames_copy(
-            s, REEL_TO_DEVICE, C, count,
-            (struct reel_const_frames){s->now.addnoise + row * C * prefix * plane, prefix, first},
-            (struct reel_frames){z, count, 0});
-    else {
-        reel_noise_normal(&s->addnoise, C * count * plane, drawn);
-        reel_upload(&s->stream, z, drawn, C * count * plane * (int64_t)sizeof *z);
-    }
-    reel_blend(&s->stream,
-               (struct reel_blend){.rows = C,
-                                   .width = count * plane,
-                                   .share = 0.001f * (float)s->job->diffusion_forcing.addnoise_condition,
-                                   .x = s->arena.at[REEL_LATENTS_INPUT],
-                                   .x_stride = window * plane,
-                                   .z = z});
-}
+/* An iteration: one row of the chunk's timestep matrix. */
+struct iteration {
+    int64_t row;
+    struct reel_range window;      /* the frames that enter the transformer */
+    const struct reel_call *calls; /* [branches], as decided */
+    int64_t count;                 /* elements of one branch's velocity */
+    float *velocity;               /* [branches, C, window, h, w] */
+    struct reel_dit_inputs inputs;
+    double began;
+};
 
-/* Makes the model's input: the frames of the row's interval, with noise added to the prefix if the job says
- * so, followed by the condition's channels; and the timestep of each of these frames. */
-static void assemble_input(struct reel_sampler *s, int64_t row)
+static struct iteration begin_iteration(struct reel_sampler *s, int64_t row)
 {
-    const struct reel_timesteps *matrix = s->now.matrix;
-    const struct reel_model *model = &s->plan.model;
-    int64_t first = matrix->interval[2 * row], window = matrix->interval[2 * row + 1] - first,
-            plane = reel_latents_plane(s);
-    int64_t n = s->job->diffusion_forcing.addnoise_condition, prefix = s->now.chunk->prefix_frames;
-    int64_t noised = prefix - first < window ? prefix - first : window;
-    float *input = s->arena.at[REEL_LATENTS_INPUT];
-    struct reel_span part = reel_part_begin(&s->stream, "assemble");
-    reel_frames_copy(s, REEL_ON_DEVICE, model->out_channels, window,
-                     reel_frames_const(reel_frames_of(s, REEL_LATENTS_X, s->now.frames, first)),
-                     (struct reel_frames){input, window, 0});
-    if (model->in_channels > model->out_channels)
-        reel_frames_copy(s, REEL_ON_DEVICE, model->in_channels - model->out_channels, window,
-                         reel_frames_const(reel_frames_of(s, REEL_LATENTS_CONDITION, s->now.frames, first)),
-                         (struct reel_frames){input + model->out_channels * window * plane, window, 0});
-    for (int64_t f = 0; f < window; f++)
-        s->now.timesteps[f] =
-            n > 0 && first + f < prefix ? n : matrix->timestep[row * matrix->frames + first + f];
-    if (n > 0 && noised > 0)
-        noise_prefix(s, row, first, noised, window);
-    reel_part_end(&s->stream, part);
+    const struct reel_engine *engine = s->engine;
+    const struct reel_run *run = &s->run;
+    struct reel_range window = reel_timesteps_window(run->latents.matrix, row);
+    reel_heartbeat_at("sampling chunk %lld, iteration %lld", (long long)run->latents.chunk->index,
+                      (long long)row);
+    return (struct iteration){.row = row,
+                              .window = window,
+                              .calls = run->timeline.calls + run->position.calls_made,
+                              .count = engine->plan.model.out_channels * window.count *
+                                       reel_latents_plane(&engine->plan),
+                              .velocity = engine->arena.at[REEL_LATENTS_VELOCITY],
+                              .inputs = {.frames = window.count,
+                                         .input = engine->arena.at[REEL_LATENTS_INPUT],
+                                         .cancel = reel_preempt_begin(&s->preempt)},
+                              .began = reel_seconds()};
 }
 
 static int measures_distance(const struct reel_sampler *s)
 {
-    return s->plan.work.expanded && s->teacache.mode != REEL_TEACACHE_OFF;
+    return s->engine->plan.work.expanded && s->run.teacache.mode != REEL_TEACACHE_OFF;
 }
 
-/* Checks that the expanded signal, measured over the ranks, has the distance from the previous signal that
- * the table of calls has. Not collective. */
-static void check_distance(struct reel_sampler *s, int64_t row, const struct reel_call *call)
+/* Makes this rank's calls, as decided: each runs the blocks or reuses the residual. Returns 0 if the
+ * iteration was cancelled. Collective over the ranks of a branch. */
+static int forward(struct reel_sampler *s, const struct iteration *it)
 {
-    const struct reel_timesteps *matrix = s->now.matrix;
-    const uint8_t *mask = matrix->update + row * matrix->frames + matrix->interval[2 * row];
-    double found = reel_dit_distance(&s->dit, s->teacache.all_frames ? NULL : mask);
-    int lost = s->now.signal_is_lost;
-    s->now.signal_is_lost = 0;
-    if (isnan(call->distance) || lost) /* there is no previous signal */
-        return;
-    if (reel_fault(REEL_FAULT_DISTANCE))
-        found += 1;
-    if (!(fabs(found - call->distance) <= 1e-6 * fmax(1, call->distance)))
-        reel_stream_fail(
-            &s->stream, REEL_INTERNAL,
-            "TeaCache's distance over the expanded embedding is %.9g in chunk %lld, iteration %lld, and was "
-            "planned as %.9g",
-            found, (long long)call->chunk, (long long)call->iteration, call->distance);
-}
-
-/* Makes the calls of an iteration, as decided. Returns 0 if it was cancelled. */
-static int make_calls(struct reel_sampler *s, int64_t window, struct reel_cancel cancel, float *velocity,
-                      int64_t count)
-{
-    const struct reel_call *decided = &s->timeline.calls[s->call_count];
+    struct reel_dit *dit = &s->engine->dit;
+    int64_t first = reel_engine_first_branch(s->engine), count = reel_plan_branches(&s->engine->plan);
     struct reel_forward forwards[2];
-    struct reel_dit_inputs inputs = {.frames = window,
-                                     .timesteps = s->now.timesteps,
-                                     .input = s->arena.at[REEL_LATENTS_INPUT],
-                                     .cancel = cancel};
-    reel_dit_begin(&s->dit, &inputs);
+    reel_dit_begin(dit, &it->inputs);
     if (measures_distance(s))
-        reel_dit_measure(&s->dit);
-    for (int64_t slot = 0; slot < reel_plan_branches(&s->plan); slot++)
-        forwards[slot] =
-            (struct reel_forward){.branch = slot,
-                                  .skipped = !decided[reel_sampler_first_branch(s) + slot].computed,
-                                  .velocity = velocity + (reel_sampler_first_branch(s) + slot) * count};
-    if (!reel_dit_forward(&s->dit, forwards, reel_plan_branches(&s->plan)))
-        return 0;
-    s->call_count += s->plan.work.branches;
-    return 1;
+        reel_dit_measure(dit);
+    for (int64_t slot = 0; slot < count; slot++)
+        forwards[slot] = (struct reel_forward){.branch = slot,
+                                               .skipped = !it->calls[first + slot].computed,
+                                               .velocity = it->velocity + (first + slot) * it->count};
+    int ran = reel_dit_forward(dit, forwards, count);
+    reel_preempt_end(&s->preempt);
+    return ran;
 }
 
 /* Gives the velocities to the observer, in memory that the host can read. */
-static void observe_velocity(struct reel_sampler *s, int64_t row, const float *velocity, int64_t count)
+static void observe_velocity(struct reel_sampler *s, const struct iteration *it)
 {
-    if (!s->observer.measure || s->comm->world.rank != 0)
+    const struct reel_run *run = &s->run;
+    struct reel_stream *stream = &s->engine->stream;
+    const float *velocity = s->measured ? s->measured : it->velocity;
+    if (!run->observer.measure)
         return;
-    if (!s->ops->is_host) {
-        reel_download(&s->stream, s->now.measured, velocity, count * (int64_t)sizeof *velocity);
-        velocity = s->now.measured;
-    }
-    if (s->stream.status == REEL_OK)
-        s->observer.measure(s->observer.context, s->now.chunk->index, row, velocity);
+    if (s->measured)
+        reel_download(stream, s->measured, it->velocity,
+                      s->engine->plan.work.branches * it->count * (int64_t)sizeof *velocity);
+    if (stream->status == REEL_OK)
+        run->observer.measure(run->observer.context, run->latents.chunk->index, it->row, velocity);
 }
 
-/* Makes one forward per branch, each branch on its part of the cfg axis. Returns the guided velocity, on
- * every rank, in the first branch's buffer; NULL if the iteration was cancelled. Collective over world. */
-static float *guided_velocity(struct reel_sampler *s, int64_t row, struct reel_cancel cancel)
+/* Gathers the branches' velocities on every rank, and guides: the result is in the first branch's buffer.
+ * Collective over the cfg axis. */
+static void guide(struct reel_sampler *s, const struct iteration *it)
 {
-    const struct reel_timesteps *matrix = s->now.matrix;
-    int64_t window = matrix->interval[2 * row + 1] - matrix->interval[2 * row];
-    int64_t count = s->plan.model.out_channels * window * reel_latents_plane(s);
-    float *velocity = s->arena.at[REEL_LATENTS_VELOCITY];
-    if (!make_calls(s, window, cancel, velocity, count))
-        return NULL;
-    struct reel_cut branches = reel_cut_even(s->plan.work.branches, s->comm->cfg.size);
-    struct reel_span part = reel_part_begin(&s->stream, "guide");
-    reel_allgather(&s->comm->cfg, &s->stream, REEL_TRAFFIC_VELOCITY, &branches,
-                   count * (int64_t)sizeof *velocity, velocity + reel_sampler_first_branch(s) * count,
-                   velocity);
-    observe_velocity(s, row, velocity, s->plan.work.branches * count);
-    if (s->plan.work.branches == 2)
-        reel_guide(&s->stream, (struct reel_guide){.count = count,
-                                                   .conditional = velocity,
-                                                   .unconditional = velocity + count,
-                                                   .scale = s->job->sampler.guidance_scale,
-                                                   .out = velocity});
-    reel_part_end(&s->stream, part);
-    return velocity;
+    struct reel_engine *engine = s->engine;
+    struct reel_axis *cfg = &engine->comm->cfg;
+    float *velocity = it->velocity;
+    struct reel_cut branches = reel_cut_even(engine->plan.work.branches, cfg->size);
+    struct reel_span part = reel_part_begin(&engine->stream, "guide");
+    reel_allgather(cfg, &engine->stream, REEL_TRAFFIC_VELOCITY, &branches,
+                   it->count * (int64_t)sizeof *velocity,
+                   velocity + reel_engine_first_branch(engine) * it->count, velocity);
+    observe_velocity(s, it);
+    if (engine->plan.work.branches == 2)
+        reel_guide(&engine->stream, (struct reel_guide){.count = it->count,
+                                                        .conditional = velocity,
+                                                        .unconditional = velocity + it->count,
+                                                        .scale = s->run.job->sampler.guidance_scale,
+                                                        .out = velocity});
+    reel_part_end(&engine->stream, part);
 }
 
-/* Steps every frame whose update mask is set, each with its own solver.
- *
- * The official loop gives the solver a view of the latents and writes the result through this view. After the
- * first step of a frame the solver's "last sample" is therefore the result of that step; after later steps it
- * is the corrector's own tensor. The released models are sampled in this way, and reel does the same
- * (last_is_result): without it the latents differ by several percent. */
-static void step_frames(struct reel_sampler *s, int64_t row, const float *velocity)
+/* Checks that the expanded signal, measured over the ranks, has the distance from the previous signal that
+ * the table of calls has. The attempt's first call has no previous signal to compare with. */
+static void check_distance(struct reel_sampler *s, const struct iteration *it)
 {
-    const struct reel_timesteps *matrix = s->now.matrix;
-    int64_t first = matrix->interval[2 * row], end = matrix->interval[2 * row + 1];
-    struct reel_span part = reel_part_begin(&s->stream, "step");
-    for (int64_t f = first; f < end; f++) {
-        if (!matrix->update[row * matrix->frames + f])
-            continue;
-        struct reel_solver_step step = reel_solver_next(&s->timeline.schedule, &s->now.solver[f]);
-        reel_solve(&s->stream, (struct reel_solve){.channels = s->plan.model.out_channels,
-                                                   .frames = s->now.frames,
-                                                   .plane = reel_latents_plane(s),
-                                                   .frame = f,
-                                                   .v_frames = end - first,
-                                                   .v_frame = f - first,
-                                                   .sigma = step.sigma,
-                                                   .corrects = step.corrects != 0,
-                                                   .last_is_result = s->now.solver[f].step == 1,
-                                                   .correct_last = step.corrector.last,
-                                                   .correct_0 = step.corrector.m0,
-                                                   .correct_1 = step.corrector.m1,
-                                                   .correct_estimate = step.corrector.mt,
-                                                   .predict_x = step.predictor.x,
-                                                   .predict_0 = step.predictor.m0,
-                                                   .predict_1 = step.predictor.m1,
-                                                   .predict_v = step.predictor.v,
-                                                   .v = velocity,
-                                                   .x = s->arena.at[REEL_LATENTS_X],
-                                                   .m0 = s->arena.at[REEL_LATENTS_M0],
-                                                   .m1 = s->arena.at[REEL_LATENTS_M1],
-                                                   .last = s->arena.at[REEL_LATENTS_LAST]});
-    }
-    reel_part_end(&s->stream, part);
+    const struct reel_run *run = &s->run;
+    const struct reel_timesteps *matrix = run->latents.matrix;
+    const uint8_t *mask = matrix->update + it->row * matrix->frames + it->window.first;
+    double planned = it->calls->distance;
+    double found = reel_dit_distance(&s->engine->dit, run->teacache.all_frames ? NULL : mask);
+    if (isnan(planned) || it->calls == run->timeline.calls + run->timeline.first_call)
+        return;
+    if (reel_fault(REEL_FAULT_DISTANCE))
+        found += 1;
+    if (!(fabs(found - planned) <= 1e-6 * fmax(1, planned)))
+        reel_stream_fail(
+            &s->engine->stream, REEL_INTERNAL,
+            "TeaCache's distance over the expanded embedding is %.9g in chunk %lld, iteration %lld, and was "
+            "planned as %.9g",
+            found, (long long)it->calls->chunk, (long long)it->calls->iteration, planned);
 }
 
-/* A velocity that is not finite ends the job before the latents take anything from it. */
-static enum reel_status check_finite(struct reel_sampler *s, int64_t row, const float *velocity)
+/* Checks the iteration's result before the latents take anything from it: a velocity that is not finite ends
+ * the job. The host waits for the device here. */
+static enum reel_status check(struct reel_sampler *s, const struct iteration *it)
 {
-    const struct reel_timesteps *matrix = s->now.matrix;
-    int64_t first = matrix->interval[2 * row], window = matrix->interval[2 * row + 1] - first,
-            plane = reel_latents_plane(s);
-    int64_t at = reel_first_nonfinite(&s->stream, velocity, s->plan.model.out_channels * window * plane);
+    struct reel_engine *engine = s->engine;
+    if (measures_distance(s))
+        check_distance(s, it);
+    int64_t at = reel_first_nonfinite(&engine->stream, it->velocity, it->count);
     if (reel_fault(REEL_FAULT_VELOCITY))
         at = 0;
     REEL_NEED(at < 0, REEL_INTERNAL,
               "the velocity is not finite in chunk %lld, iteration %lld, latent frame %lld of the chunk",
-              (long long)s->now.chunk->index, (long long)row, (long long)(first + at / plane % window));
-    return s->stream.status;
+              (long long)s->run.latents.chunk->index, (long long)it->row,
+              (long long)(it->window.first + at / reel_latents_plane(&engine->plan) % it->window.count));
+    REEL_PASS(engine->stream.status);
+    return reel_comm_check(engine->comm);
 }
 
-/* Checks the iteration's result before the latents take anything from it. The host waits for the device
- * here. */
-static enum reel_status check_iteration(struct reel_sampler *s, int64_t row, const float *velocity)
+/* Counts the iteration, and reports it. */
+static void count(struct reel_sampler *s, const struct iteration *it)
 {
-    if (measures_distance(s))
-        check_distance(s, row, &s->timeline.calls[s->call_count - s->plan.work.branches]);
-    REEL_PASS(check_finite(s, row, velocity));
-    return reel_comm_check(s->comm);
+    struct reel_run *run = &s->run;
+    struct reel_position *position = &run->position;
+    double seconds = reel_seconds() - it->began;
+    int64_t computed = it->calls->computed;
+    reel_position_iterated(position, &run->timeline, s->engine->plan.work.branches, seconds);
+    reel_saves_iterated(&s->saves);
+    if (position->timed == 1)
+        reel_resume_compare_algorithms(&s->resume, run);
+    reel_tell(&run->observer,
+              &(struct reel_event){.kind = REEL_EVENT_STEP,
+                                   .chunk = run->latents.chunk->index,
+                                   .chunks = run->timeline.chunk_count,
+                                   .iteration = it->row,
+                                   .of = run->latents.matrix->rows,
+                                   .done = position->done,
+                                   .iterations = run->timeline.iterations,
+                                   .computed = {computed, s->engine->plan.work.branches == 2 ? computed : -1},
+                                   .seconds = seconds,
+                                   .seconds_left = position->seconds / (double)position->timed *
+                                                   (double)(run->timeline.iterations - position->done)});
 }
 
-static enum reel_status run_iteration(struct reel_sampler *s, int64_t row, int *ran)
+/* The latents' way through one row: begin, assemble, forward, guide, check, agree, step, count. */
+static enum reel_status iterate(struct reel_sampler *s, int64_t row, int *ran)
 {
-    double began = reel_seconds();
-    reel_heartbeat_at("sampling chunk %lld, iteration %lld", (long long)s->now.chunk->index, (long long)row);
-    s->now.addnoise_before = s->addnoise;
-    struct reel_cancel cancel = reel_preempt_begin(s);
-    assemble_input(s, row);
-    const float *velocity = guided_velocity(s, row, cancel);
-    reel_preempt_end(s);
-    if (!velocity) { /* cancelled: only the noise stream has changed */
-        s->addnoise = s->now.addnoise_before;
-        *ran = 0;
-        return reel_sampler_agree(s, REEL_OK);
+    struct reel_latents *latents = &s->run.latents;
+    struct iteration it = begin_iteration(s, row);
+    it.inputs.timesteps = reel_latents_assemble(latents, row);
+    *ran = forward(s, &it);
+    if (!*ran) {
+        reel_latents_cancel(latents);
+        return reel_engine_agree(s->engine, REEL_OK);
     }
-    REEL_PASS(reel_sampler_agree(s, check_iteration(s, row, velocity)));
-    step_frames(s, row, velocity);
-    double seconds = reel_seconds() - began;
-    s->now.seconds += seconds;
-    s->preempt.since_save++;
-    if (s->timeline.calls[s->call_count - 1].computed)
-        s->preempt.iteration_seconds = seconds;
-    if (!s->timeline.calls[s->call_count - 1].computed) {
-        s->now.skipped_iterations++;
-        s->now.skipped_seconds += seconds;
-    }
-    s->step_seconds += seconds;
-    s->done++;
-    if (++s->timed == 1)
-        reel_resume_compare_algorithms(s);
-    reel_sampler_tell(
-        s,
-        &(struct reel_event){
-            .kind = REEL_EVENT_STEP,
-            .chunk = s->now.chunk->index,
-            .chunks = s->timeline.chunk_count,
-            .iteration = row,
-            .of = s->now.matrix->rows,
-            .done = s->done,
-            .iterations = s->timeline.iterations,
-            .computed = {s->timeline.calls[s->call_count - 1].computed,
-                         s->plan.work.branches == 2 ? s->timeline.calls[s->call_count - 1].computed : -1},
-            .seconds = seconds,
-            .seconds_left = s->step_seconds / (double)s->timed * (double)(s->timeline.iterations - s->done)});
+    guide(s, &it);
+    REEL_PASS(reel_engine_agree(s->engine, check(s, &it)));
+    reel_latents_step(latents, row, it.velocity);
+    count(s, &it);
     return REEL_OK;
 }
 
-enum reel_status reel_chunk_iterate(struct reel_sampler *s, int64_t row, int *ran)
+enum reel_status reel_sample_iterate(struct reel_sampler *s, int64_t row, int *ran)
 {
-    *ran = reel_timesteps_runs(s->now.matrix, row);
+    *ran = reel_timesteps_runs(s->run.latents.matrix, row);
     if (!*ran)
         return REEL_OK;
-    struct reel_span part = reel_part_begin(&s->stream, "iteration %lld", (long long)row);
-    enum reel_status status = run_iteration(s, row, ran);
-    reel_part_end(&s->stream, part);
+    struct reel_span part = reel_part_begin(&s->engine->stream, "iteration %lld", (long long)row);
+    enum reel_status status = iterate(s, row, ran);
+    reel_part_end(&s->engine->stream, part);
     return status;
 }
 
-/* Estimates the seconds that skipping saved in this chunk, from the mean seconds of its computed
- * iterations. */
-static void count_savings(struct reel_sampler *s)
+/* Embeds the prompts that change with chunk k; all prompts if it is the attempt's first chunk. */
+static void embed_prompts(struct reel_sampler *s, int64_t k)
 {
-    int64_t branches = s->plan.work.branches, computed = 0, skipped = s->now.skipped_iterations;
-    for (int64_t c = s->call_count - 1; c >= 0 && s->timeline.calls[c].chunk == s->now.chunk->index; c--)
-        computed += s->timeline.calls[c].branch == 0 && s->timeline.calls[c].computed;
-    double each = computed > 0 ? (s->now.seconds - s->now.skipped_seconds) / (double)computed : 0;
-    for (int64_t branch = 0; branch < branches; branch++)
-        s->savings[s->saving_count++] = (struct reel_saving){
-            .chunk = s->now.chunk->index,
-            .branch = branch,
-            .computed = computed,
-            .skipped = skipped,
-            .seconds = ((double)skipped * each - s->now.skipped_seconds) / (double)branches};
+    struct reel_engine *engine = s->engine;
+    int64_t count = 0, slots[2];
+    const float *prompts[2];
+    for (int64_t slot = 0; slot < reel_plan_branches(&engine->plan); slot++) {
+        int changed;
+        prompts[count] =
+            reel_inputs_prompt(&s->run.inputs, reel_engine_first_branch(engine) + slot, k, &changed);
+        slots[count] = slot;
+        count += changed || k == s->run.position.first_chunk;
+    }
+    if (count > 0)
+        reel_dit_prompts(&engine->dit, count, slots, prompts);
 }
 
-enum reel_status reel_chunk_end(struct reel_sampler *s)
+enum reel_status reel_sample_begin(struct reel_sampler *s, int64_t k, int64_t *row)
 {
-    const struct reel_chunk *chunk = s->now.chunk;
-    reel_heartbeat_at("writing chunk %lld", (long long)chunk->index);
-    count_savings(s);
-    reel_frames_copy(s, REEL_FROM_DEVICE, s->plan.model.out_channels, chunk->frames,
-                     reel_frames_const(reel_frames_of(s, REEL_LATENTS_X, s->now.frames, 0)),
-                     reel_frames_of(s, REEL_LATENTS_VIDEO, s->plan.work.video_frames, chunk->first_frame));
-    REEL_PASS(reel_sampler_agree(s, REEL_OK));
-    s->finished_frames = chunk->kept;
-    REEL_PASS(reel_preempt_save_chunk(s)); /* first: a failed output then loses no chunk */
-    REEL_PASS(reel_sampler_output(s));
-    reel_sampler_tell(s, &(struct reel_event){.kind = REEL_EVENT_CHUNK,
-                                              .plan = &s->plan,
-                                              .picture = {.latents = s->arena.at[REEL_LATENTS_VIDEO],
-                                                          .channels = s->plan.model.out_channels,
-                                                          .video_frames = s->plan.work.video_frames,
-                                                          .rows = 2 * s->plan.work.H,
-                                                          .columns = 2 * s->plan.work.W,
-                                                          .first_frame = chunk->first_frame,
-                                                          .prefix_frames = chunk->prefix_frames},
-                                              .chunk = chunk->index,
-                                              .chunks = s->timeline.chunk_count,
-                                              .finished_frames = s->finished_frames,
-                                              .savings = s->savings + s->saving_count - s->plan.work.branches,
-                                              .saving_count = s->plan.work.branches,
-                                              .seconds = s->now.seconds});
+    struct reel_run *run = &s->run;
+    const struct reel_latents_chunk begins = {
+        .chunk = &run->timeline.chunks[k],
+        .matrix = &run->timeline.matrices[k],
+        .inputs = &run->inputs,
+        .saved = reel_resume_is_within(&s->resume, k) ? s->resume.saved.solver : NULL};
+    reel_heartbeat_at("beginning chunk %lld", (long long)k);
+    REEL_PASS(reel_latents_begin(&run->latents, s->engine->comm, &begins));
+    embed_prompts(s, k);
+    *row = reel_position_begin(&run->position, k);
+    return reel_engine_agree(s->engine, REEL_OK);
+}
+
+/* Reports that the current chunk is finished and written. */
+static void report_chunk(const struct reel_sampler *s)
+{
+    const struct reel_run *run = &s->run;
+    const struct reel_position *position = &run->position;
+    const struct reel_plan *plan = &s->engine->plan;
+    const struct reel_chunk *chunk = run->latents.chunk;
+    int64_t branches = plan->work.branches;
+    reel_tell(&run->observer,
+              &(struct reel_event){.kind = REEL_EVENT_CHUNK,
+                                   .plan = plan,
+                                   .picture = {.latents = s->engine->arena.at[REEL_LATENTS_VIDEO],
+                                               .channels = plan->model.out_channels,
+                                               .video_frames = plan->work.video_frames,
+                                               .rows = 2 * plan->work.H,
+                                               .columns = 2 * plan->work.W,
+                                               .first_frame = chunk->first_frame,
+                                               .prefix_frames = chunk->prefix_frames},
+                                   .chunk = chunk->index,
+                                   .chunks = run->timeline.chunk_count,
+                                   .finished_frames = position->finished_frames,
+                                   .savings = position->savings + position->saving_count - branches,
+                                   .saving_count = branches,
+                                   .seconds = position->chunk_seconds});
+}
+
+enum reel_status reel_sample_end(struct reel_sampler *s)
+{
+    struct reel_engine *engine = s->engine;
+    struct reel_run *run = &s->run;
+    reel_heartbeat_at("writing chunk %lld", (long long)run->latents.chunk->index);
+    reel_latents_finish(&run->latents);
+    REEL_PASS(reel_engine_agree(engine, REEL_OK));
+    reel_position_finish(&run->position, &run->timeline, run->latents.chunk, engine->plan.work.branches);
+    if (run->job->checkpoint.directory[0]) /* first: a failed output then loses no chunk */
+        REEL_PASS(reel_save(&s->saves, engine, run, &(struct reel_save_request){.why = "chunk"}));
+    REEL_PASS(reel_report_output(engine, run));
+    report_chunk(s);
+    return REEL_OK;
+}
+
+/* The rows of chunk k. Collective over world. */
+static enum reel_status sample_rows(struct reel_sampler *s, int64_t k, int64_t row)
+{
+    while (row < s->run.latents.matrix->rows) {
+        int ran;
+        REEL_TRY(reel_preempt_check(&s->preempt, row), "before chunk %lld, iteration %lld", (long long)k,
+                 (long long)row);
+        REEL_TRY(reel_profile_before(&s->profile, s->engine, &s->run, row), "beginning a profile");
+        REEL_TRY(reel_sample_iterate(s, row, &ran), "sampling chunk %lld, iteration %lld", (long long)k,
+                 (long long)row);
+        REEL_TRY(reel_profile_after(&s->profile, s->engine, &s->run, row, ran), "writing a profile");
+        row += !s->preempt.cancelled; /* else reel_preempt_check saves and stops, before this row */
+    }
     return REEL_OK;
 }
 
 enum reel_status reel_sample_run(struct reel_sampler *s)
 {
-    int64_t first = s->resume.found ? s->resume.saved.metadata.chunk : 0;
-    if (s->nothing_to_do) {
-        reel_profile_end(s);
-        return REEL_OK;
+    const struct reel_run *run = &s->run;
+    int64_t row, chunks = s->resume.nothing_to_do ? 0 : run->timeline.chunk_count;
+    for (int64_t k = run->position.first_chunk; k < chunks; k++) {
+        REEL_TRY(reel_sample_begin(s, k, &row), "beginning chunk %lld", (long long)k);
+        REEL_PASS(sample_rows(s, k, row));
+        REEL_TRY(reel_sample_end(s), "writing chunk %lld", (long long)k);
+        REEL_TRY(reel_preempt_leave(&s->preempt), "after chunk %lld", (long long)k);
     }
-    for (int64_t k = first; k < s->timeline.chunk_count; k++) {
-        int64_t row = reel_resume_is_within(s, k) ? s->resume.saved.metadata.iteration : 0;
-        REEL_TRY(reel_chunk_begin(s, k), "beginning chunk %lld", (long long)k);
-        while (row < s->timeline.matrices[k].rows) {
-            int ran;
-            REEL_TRY(reel_preempt_before(s, row), "before chunk %lld, iteration %lld", (long long)k,
-                     (long long)row);
-            REEL_TRY(reel_profile_before(s, row), "beginning a profile");
-            REEL_TRY(reel_chunk_iterate(s, row, &ran), "sampling chunk %lld, iteration %lld", (long long)k,
-                     (long long)row);
-            REEL_TRY(reel_profile_after(s, row, ran), "writing a profile");
-            row += !s->preempt.cancelled; /* else reel_preempt_before saves and stops, before this row */
-        }
-        REEL_TRY(reel_chunk_end(s), "writing chunk %lld", (long long)k);
-        REEL_TRY(reel_preempt_after(s), "after chunk %lld", (long long)k);
-    }
-    reel_profile_end(s);
-    return reel_sampler_report(s);
+    reel_profile_end(&s->profile, run);
+    return s->resume.nothing_to_do ? REEL_OK : reel_report_done(s->engine, run);
 }

@@ -8,16 +8,16 @@
  *     m1 <- m0, m0 <- mt, last <- x                                   the shift
  *     x  = predictor . (x, m0, m1, v)                                 v for Euler only
  *
- * After a frame's first step, last <- the new x instead (step_frames in sample.c). The arithmetic
+ * After a frame's first step, last <- the new x instead (step_frame in latents.c). The arithmetic
  * (reel_solve_element in elements.h) reads m0 and m1 in every step, and last in every step that corrects,
  * even where the coefficient is 0. Zero times NaN is NaN, so the caller clears m0, m1 and last before a
- * chunk's first step (clear_history in chunk_latents.c). UniPC, N = 6, shift 8:
+ * chunk's first step (clear_history in latents.c). UniPC, N = 6, shift 8:
  *
  *     step 1     corrector 0.97558892 0.01220555 0 0.01220555   predictor 0.96467680 0.03836477 -0.00304157 0
  *
  * A new solver has these limits. Its step is a linear combination of the operands above. Its history has at
- * most two estimates, so its order is at most 2: resume_compare.c (check_state) refuses a checkpoint with a
- * higher last_order. Its noise levels and timesteps are UniPC's (schedule.h).
+ * most two estimates, so its order is at most 2: resume_compare.c (reel_compare_state) refuses a checkpoint
+ * with a higher last_order. Its noise levels and timesteps are UniPC's (schedule.h).
  *
  * Each solver is one file (solver_unipc.c, solver_euler.c) behind the table in solver.c. Not collective. */
 #ifndef REEL_SOLVER_H

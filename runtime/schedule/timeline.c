@@ -150,6 +150,30 @@ struct reel_mesh reel_timeline_mesh(const struct reel_job *job)
                               .gathered = gathered[job->partition.weights]};
 }
 
+int64_t reel_timeline_resume(struct reel_timeline *timeline, const struct reel_call *calls, int64_t count,
+                             int64_t begun, int64_t made, int64_t *changed)
+{
+    int64_t kept = 0;
+    *changed = 0;
+    while (kept < count && calls[kept].chunk < begun)
+        kept++;
+    int fits = kept <= 2 * timeline->rows && made <= kept &&
+               (timeline->call_count == 0 || kept <= timeline->call_count);
+    for (int64_t c = 0; fits && c < kept; c++) {
+        const struct reel_call *now = &timeline->calls[c], *then = &calls[c];
+        if (c < timeline->call_count) {
+            fits =
+                now->chunk == then->chunk && now->iteration == then->iteration && now->branch == then->branch;
+            *changed += now->computed != then->computed;
+        }
+        timeline->calls[c] = *then;
+    }
+    if (timeline->call_count < kept)
+        timeline->call_count = kept;
+    timeline->first_call = made;
+    return fits ? kept : -1;
+}
+
 void reel_timeline_count(struct reel_timeline *timeline)
 {
     memset(timeline->tally, 0, (size_t)(2 * (timeline->tally_frames + 1)) * sizeof *timeline->tally);

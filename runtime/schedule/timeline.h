@@ -78,6 +78,13 @@ struct reel_scratch reel_timeline_scratch(const struct reel_model *model, int64_
 /* The mesh that the job asks for, with REEL_AUTO_WAYS where it leaves the ways open (choose.h). */
 struct reel_mesh reel_timeline_mesh(const struct reel_job *job);
 
+/* Resumes after the first `made` of an earlier attempt's calls, of which `count` are given: the calls of the
+ * chunks that had begun, the first `begun` chunks, are that attempt's, whatever this one has decided.
+ * *changed is the number of those that it decided differently. Returns how many calls were taken, or -1 if
+ * they do not fit this timeline. */
+int64_t reel_timeline_resume(struct reel_timeline *timeline, const struct reel_call *calls, int64_t count,
+                             int64_t begun, int64_t made, int64_t *changed);
+
 /* Counts the iterations from first_call on into tally. The calls must be decided. */
 void reel_timeline_count(struct reel_timeline *timeline);
 

@@ -169,3 +169,9 @@ int reel_timesteps_runs(const struct reel_timesteps *timesteps, int64_t row)
 {
     return memchr(timesteps->update + row * timesteps->frames, 1, (size_t)timesteps->frames) != NULL;
 }
+
+struct reel_range reel_timesteps_window(const struct reel_timesteps *timesteps, int64_t row)
+{
+    const int64_t *interval = timesteps->interval + 2 * row;
+    return (struct reel_range){.first = interval[0], .count = interval[1] - interval[0]};
+}

@@ -23,6 +23,7 @@
 
 #include <stdint.h>
 
+#include "cut.h"
 #include "schedule.h"
 #include "status.h"
 
@@ -59,5 +60,8 @@ void reel_timesteps_free(struct reel_timesteps *timesteps);
 /* Not collective. Whether the row updates a frame. If not, the row is not run; such rows are the turns of
  * end frames. */
 int reel_timesteps_runs(const struct reel_timesteps *timesteps, int64_t row);
+
+/* Not collective. The row's window: the frames of its interval, which enter the transformer. */
+struct reel_range reel_timesteps_window(const struct reel_timesteps *timesteps, int64_t row);
 
 #endif

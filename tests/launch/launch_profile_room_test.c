@@ -47,17 +47,21 @@ static void run(const char *profile, int64_t spans)
     static struct reel_job loaded;
     struct reel_observer observer = {.see = see};
     struct reel_start start = {.job_text = "", .profile = profile, .profile_spans = spans};
+    struct reel_engine engine;
     struct reel_sampler sampler;
     notes[0] = '\0';
     CHECK(reel_agree(&comm, reel_job_load(own("job.yaml"), NULL, 0, &loaded)) == REEL_OK, "%s",
           reel_error_here()->cause);
-    enum reel_status status = reel_sampler_open(&sampler, &loaded, &start, &comm, &observer);
+    reel_engine_open(&engine, &comm, &reel_device_cpu);
+    enum reel_status status = reel_sampler_open(&sampler, &engine, &loaded, &start, &observer);
     if (status == REEL_OK) {
         status = reel_sample_run(&sampler);
-        CHECK(sampler.done == sampler.timeline.iterations && sampler.finished_frames > 0,
+        const struct reel_run *made = &sampler.run;
+        CHECK(made->position.done == made->timeline.iterations && made->position.finished_frames > 0,
               "the run is not complete");
         reel_sampler_close(&sampler);
     }
+    reel_engine_close(&engine);
     CHECK(status == REEL_OK, "%s", reel_error_here()->cause);
     CHECK(reel_trace_begin(&(struct reel_trace_what){.name = "late"}) == -1, "it still records");
     reel_error_clear();

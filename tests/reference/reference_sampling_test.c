@@ -33,10 +33,10 @@ static void agrees(const char *what, const float *found, const float *expected, 
     free(perturbed);
 }
 
-static void matrices_are(const struct reel_sampler *s, struct reference_file *expected, const char *name)
+static void matrices_are(const struct reel_run *run, struct reference_file *expected, const char *name)
 {
-    for (int64_t k = 0; k < s->timeline.chunk_count; k++) {
-        const struct reel_timesteps *m = &s->timeline.matrices[k];
+    for (int64_t k = 0; k < run->timeline.chunk_count; k++) {
+        const struct reel_timesteps *m = &run->timeline.matrices[k];
         char tensor[64];
         snprintf(tensor, sizeof tensor, "expected.timestep_matrix.%lld", (long long)k);
         CHECK(memcmp(m->timestep, reference_data(expected, tensor, REEL_I64),
@@ -57,7 +57,7 @@ static void buffer_agrees(struct reel_sampler *s, const char *what, enum reel_bu
                           const struct reference_tensor *t)
 {
     float *copy = malloc((size_t)t->count * sizeof *copy);
-    reel_download(&s->stream, copy, s->arena.at[buffer], t->count * (int64_t)sizeof *copy);
+    reel_download(&s->engine->stream, copy, s->engine->arena.at[buffer], t->count * (int64_t)sizeof *copy);
     agrees(what, copy, t->bytes, t->count, from_official);
     free(copy);
 }
@@ -67,18 +67,18 @@ static void first_iteration_is(struct reel_sampler *s, struct reference_file *ex
 {
     char tensor[64], what[128];
     struct reference_tensor t;
-    snprintf(tensor, sizeof tensor, "expected.velocity.%lld.0", (long long)s->now.chunk->index);
+    snprintf(tensor, sizeof tensor, "expected.velocity.%lld.0", (long long)s->run.latents.chunk->index);
     snprintf(what, sizeof what, "%s of %s", tensor, name);
     if (reference_tensor(expected, tensor, &t))
         buffer_agrees(s, what, REEL_LATENTS_VELOCITY, &t);
-    if (s->now.chunk->index == 0 && reference_tensor(expected, "expected.latents.0.0", &t)) {
+    if (s->run.latents.chunk->index == 0 && reference_tensor(expected, "expected.latents.0.0", &t)) {
         snprintf(what, sizeof what, "latents after the first iteration of %s", name);
         buffer_agrees(s, what, REEL_LATENTS_X, &t);
     }
 }
 
 /* The decisions that were made and carried out are those that the case expects. */
-static void decisions_are(const struct reel_sampler *s, struct reference_file *expected, const char *name)
+static void decisions_are(const struct reel_run *run, struct reference_file *expected, const char *name)
 {
     struct reference_tensor decisions, distances;
     if (!reference_tensor(expected, "expected.decisions", &decisions))
@@ -86,10 +86,12 @@ static void decisions_are(const struct reel_sampler *s, struct reference_file *e
     reference_tensor(expected, "expected.distances", &distances);
     const int64_t *row = decisions.bytes;
     const double *distance = distances.bytes;
-    CHECK(s->call_count == decisions.shape[0] && s->timeline.call_count == s->call_count,
-          "%s: %lld calls, expected %lld", name, (long long)s->call_count, (long long)decisions.shape[0]);
-    for (int64_t c = 0; c < s->call_count; c++, row += 4, distance += 2) {
-        const struct reel_call *call = &s->timeline.calls[c];
+    CHECK(run->position.calls_made == decisions.shape[0] &&
+              run->timeline.call_count == run->position.calls_made,
+          "%s: %lld calls, expected %lld", name, (long long)run->position.calls_made,
+          (long long)decisions.shape[0]);
+    for (int64_t c = 0; c < run->position.calls_made; c++, row += 4, distance += 2) {
+        const struct reel_call *call = &run->timeline.calls[c];
         CHECK(call->chunk == row[0] && call->iteration == row[1] && call->branch == row[2] &&
                   call->computed == row[3],
               "%s: call %lld: %lld %lld %lld %lld", name, (long long)c, (long long)call->chunk,
@@ -110,39 +112,44 @@ static float *run_case(MPI_Comm world, const char *path, struct reference_file *
 {
     struct reel_comm comm;
     struct reel_job job;
+    struct reel_engine engine;
     struct reel_sampler sampler;
     struct reel_observer observer = {0};
-    struct reel_start start = {.job_text = "", .device = world == MPI_COMM_SELF ? &device_of_one : &device};
+    struct reel_start start = {.job_text = ""};
     float *latents = NULL;
     int ran;
     CHECK(reel_comm_open(world, &comm) == REEL_OK, "%s", reel_error_here()->cause);
     CHECK(reel_job_load(path, NULL, 0, &job) == REEL_OK, "%s", reel_error_here()->cause);
     memset(job.checkpoint.directory, 0, sizeof job.checkpoint.directory);
     job.teacache.embedding = expanded ? REEL_EMBEDDING_EXPANDED : REEL_EMBEDDING_ROWS;
-    enum reel_status status = reel_sampler_open(&sampler, &job, &start, &comm, &observer);
+    reel_engine_open(&engine, &comm, world == MPI_COMM_SELF ? &device_of_one : &device);
+    enum reel_status status = reel_sampler_open(&sampler, &engine, &job, &start, &observer);
     if (status == REEL_OK) {
-        matrices_are(&sampler, expected, name);
-        for (int64_t k = 0; k < sampler.timeline.chunk_count; k++) {
-            CHECK(reel_chunk_begin(&sampler, k) == REEL_OK, "%s", reel_error_here()->cause);
-            for (int64_t row = 0; row < sampler.timeline.matrices[k].rows; row++) {
-                CHECK(reel_chunk_iterate(&sampler, row, &ran) == REEL_OK, "%s", reel_error_here()->cause);
+        const struct reel_timeline *timeline = &sampler.run.timeline;
+        matrices_are(&sampler.run, expected, name);
+        for (int64_t k = 0, row; k < timeline->chunk_count; k++) {
+            CHECK(reel_sample_begin(&sampler, k, &row) == REEL_OK, "%s", reel_error_here()->cause);
+            for (; row < timeline->matrices[k].rows; row++) {
+                CHECK(reel_sample_iterate(&sampler, row, &ran) == REEL_OK, "%s", reel_error_here()->cause);
                 if (row == 0)
                     first_iteration_is(&sampler, expected, name);
             }
-            CHECK(reel_chunk_end(&sampler) == REEL_OK, "%s", reel_error_here()->cause);
+            CHECK(reel_sample_end(&sampler) == REEL_OK, "%s", reel_error_here()->cause);
         }
-        decisions_are(&sampler, expected, name);
-        int64_t planned[REEL_TRAFFIC_CLASSES];
-        reel_sampler_traffic(&sampler, planned);
+        decisions_are(&sampler.run, expected, name);
+        int64_t planned[REEL_TRAFFIC_CLASSES], sent[REEL_TRAFFIC_CLASSES];
+        reel_report_traffic(&engine, &sampler.run, planned);
+        reel_report_sent(&engine, &sampler.run, sent);
         for (int p = 0; p < REEL_TRAFFIC_CLASSES; p++)
-            CHECK(planned[p] == reel_comm_sent(&comm, (enum reel_traffic_class)p),
-                  "%s: %s: %lld bytes planned", name, reel_traffic_class_name((enum reel_traffic_class)p),
-                  (long long)planned[p]);
-        *count = reel_plan_bytes(&sampler.plan, 0, REEL_LATENTS_VIDEO) / (int64_t)sizeof *latents;
+            CHECK(planned[p] == sent[p], "%s: %s: %lld bytes planned, %lld sent", name,
+                  reel_traffic_class_name((enum reel_traffic_class)p), (long long)planned[p],
+                  (long long)sent[p]);
+        *count = reel_plan_bytes(&engine.plan, 0, REEL_LATENTS_VIDEO) / (int64_t)sizeof *latents;
         latents = malloc((size_t)*count * sizeof *latents);
-        memcpy(latents, sampler.arena.at[REEL_LATENTS_VIDEO], (size_t)*count * sizeof *latents);
+        memcpy(latents, engine.arena.at[REEL_LATENTS_VIDEO], (size_t)*count * sizeof *latents);
         reel_sampler_close(&sampler);
     }
+    reel_engine_close(&engine);
     reel_comm_close(&comm);
     return latents;
 }
