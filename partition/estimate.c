@@ -13,7 +13,7 @@ static struct counts counts_of(const struct reel_plan *plan, int64_t rank, int64
 {
     struct reel_coords coords = reel_plan_coords(plan, rank);
     struct reel_cut tokens = reel_plan_tokens(plan, frames);
-    struct reel_cut inner = reel_ffn_cut(&plan->model, plan->mesh.tensor);
+    struct reel_cut inner = reel_plan_inner(plan);
     int64_t C = reel_model_head_channels(&plan->model);
     return (struct counts){.n = reel_plan_own(plan, &tokens, coords).count,
                            .g = reel_plan_group(plan, &tokens, coords).count,

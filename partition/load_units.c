@@ -51,22 +51,19 @@ static void put_cut_tensor(struct reel_load_units *units, struct reel_tensor_row
 /* Small tensors come first, then matrices, each tensor by tensor. The shares of gathered blocks are in the
  * order of tensors too. So readers of consecutive units mostly read what they hold themselves, and never
  * all read for the same rank at once. */
-static void put_all_tensors(const struct reel_model *model, const struct reel_layout *layout, int64_t wanted,
+static void put_all_tensors(const struct reel_network *network, int phase, int64_t wanted,
                             struct reel_load_units *units)
 {
     int64_t filled = wanted;
     for (int small = 1; small >= 0; small--)
-        for (int t = 0; t < REEL_TENSORS; t++) {
-            int64_t elements = reel_tensor_elements(model, (enum reel_tensor)t);
-            int64_t copies = t < REEL_GLOBAL_TENSORS ? 1 : model->layers;
-            if (layout->offset[t] < 0 || (elements < wanted / SMALL_PART) != small)
+        for (int t = 0; t < network->tensor_count; t++) {
+            int64_t elements = reel_tensor_elements(network, t);
+            if (!reel_tensor_is_held(network, t, phase) || (elements < wanted / SMALL_PART) != small)
                 continue;
-            struct reel_slice whole = reel_slice_of(model, 1, 0, (enum reel_tensor)t);
-            for (int64_t layer = 0; layer < copies; layer++) {
-                struct reel_tensor_rows rows = {.tensor = (enum reel_tensor)t,
-                                                .layer = layer,
-                                                .count = whole.rows,
-                                                .columns = whole.columns};
+            struct reel_slice whole = reel_slice_of(network, 1, 0, t);
+            for (int64_t layer = 0; layer < reel_tensor_copies(network, t); layer++) {
+                struct reel_tensor_rows rows = {
+                    .tensor = t, .layer = layer, .count = whole.rows, .columns = whole.columns};
                 if (small)
                     put_rows(units, rows, filled + elements > wanted, &filled);
                 else
@@ -75,24 +72,22 @@ static void put_all_tensors(const struct reel_model *model, const struct reel_la
         }
 }
 
-static int64_t wanted_elements(const struct reel_model *model, const struct reel_layout *layout,
-                               int64_t readers)
+/* Weights are read as float, whatever their dtype in memory. */
+static int64_t wanted_elements(const struct reel_network *network, int phase, int64_t readers)
 {
-    int64_t all = (layout->global_bytes + model->layers * layout->block_bytes) / layout->widths.others;
+    struct reel_layout layout =
+        reel_layout_of(network, 1, 0, phase, (struct reel_dtypes){REEL_F32, REEL_F32});
+    int64_t all = (layout.global_bytes + network->layers * layout.block_bytes) / reel_dtype_bytes(REEL_F32);
     int64_t wanted = all / (UNITS_PER_READER * readers);
     return wanted < WANTED_MIN ? WANTED_MIN : wanted > WANTED_MAX ? WANTED_MAX : wanted;
 }
 
-/* Weights are read as float, whatever their dtype in memory. */
-static const struct reel_widths as_read = {4, 4};
-
-enum reel_status reel_load_units_make(const struct reel_model *model, enum reel_holding holding,
-                                      int64_t readers, struct reel_load_units *units)
+enum reel_status reel_load_units_make(const struct reel_network *network, int phase, int64_t readers,
+                                      struct reel_load_units *units)
 {
-    struct reel_layout layout = reel_layout_of(model, 1, 0, holding, as_read);
-    int64_t wanted = wanted_elements(model, &layout, readers);
+    int64_t wanted = wanted_elements(network, phase, readers);
     *units = (struct reel_load_units){.count = 0};
-    put_all_tensors(model, &layout, wanted, units);
+    put_all_tensors(network, phase, wanted, units);
     units->rows = malloc((size_t)units->rows_count * sizeof *units->rows);
     units->first = malloc((size_t)(units->count + 1) * sizeof *units->first);
     if (!units->rows || !units->first) {
@@ -100,7 +95,7 @@ enum reel_status reel_load_units_make(const struct reel_model *model, enum reel_
         return reel_fail(REEL_NO_MEMORY, "no memory for the list of load units");
     }
     units->count = units->rows_count = 0;
-    put_all_tensors(model, &layout, wanted, units);
+    put_all_tensors(network, phase, wanted, units);
     units->first[units->count] = units->rows_count;
     return REEL_OK;
 }
@@ -112,49 +107,45 @@ void reel_load_units_free(struct reel_load_units *units)
     *units = (struct reel_load_units){.count = 0};
 }
 
-struct reel_rank_weights reel_rank_weights_of(const struct reel_plan *plan, int64_t rank,
-                                              enum reel_holding holding)
+struct reel_rank_weights reel_rank_weights_of(const struct reel_plan *plan,
+                                              const struct reel_network *network, int64_t rank, int phase)
 {
-    struct reel_rank_weights rank_weights = {.parts = 1};
-    if (holding == REEL_HELD_FOR_EMBEDDING) {
-        rank_weights.layout = reel_layout_of(&plan->model, 1, 0, holding, as_read);
-        return rank_weights;
-    }
-    rank_weights.parts = plan->mesh.tensor;
-    rank_weights.part = reel_plan_coords(plan, rank).tensor;
-    rank_weights.layout = reel_plan_layout(plan, rank);
+    struct reel_rank_weights rank_weights = {.parts = plan->mesh.tensor,
+                                             .part = reel_plan_coords(plan, rank).tensor,
+                                             .layout = reel_plan_layout(plan, network, rank, phase)};
     rank_weights.held = reel_plan_share(plan, &rank_weights.layout, rank);
     return rank_weights;
 }
 
-int64_t reel_rank_weights_bytes(const struct reel_rank_weights *rank_weights, const struct reel_model *model)
+int64_t reel_rank_weights_bytes(const struct reel_rank_weights *rank_weights,
+                                const struct reel_network *network)
 {
-    return rank_weights->layout.global_bytes + model->layers * rank_weights->held.count;
+    return rank_weights->layout.global_bytes + network->layers * rank_weights->held.count;
 }
 
-struct reel_portion reel_portion_of(const struct reel_model *model,
+struct reel_portion reel_portion_of(const struct reel_network *network,
                                     const struct reel_rank_weights *rank_weights,
                                     const struct reel_tensor_rows *rows)
 {
-    struct reel_slice slice = reel_slice_of(model, rank_weights->parts, rank_weights->part, rows->tensor);
+    const struct reel_layout *layout = &rank_weights->layout;
+    struct reel_slice slice = reel_slice_of(network, rank_weights->parts, rank_weights->part, rows->tensor);
     struct reel_range mine = reel_range_intersect((struct reel_range){rows->first, rows->count},
                                                   (struct reel_range){slice.first_row, slice.row_count});
-    int64_t width = slice.column_count, bytes = reel_layout_width(&rank_weights->layout, rows->tensor);
-    int64_t place =
-        rank_weights->layout.offset[rows->tensor] + (mine.first - slice.first_row) * width * bytes;
+    int64_t width = slice.column_count, bytes = reel_layout_width(layout, network, rows->tensor);
+    int64_t place = layout->offset[rows->tensor] + (mine.first - slice.first_row) * width * bytes;
     struct reel_portion portion = {.from = (mine.first - rows->first) * rows->columns + slice.first_column,
                                    .width = width,
                                    .count = mine.count * width,
                                    .to = place,
                                    .bytes = bytes};
-    if (rows->tensor < REEL_GLOBAL_TENSORS)
+    if (!network->tensors[rows->tensor].in_block)
         return portion;
     /* shares and tensors begin on multiples of REEL_LAYOUT_UNIT, so no share cuts an element */
     struct reel_range kept =
         reel_range_intersect((struct reel_range){place, portion.count * bytes}, rank_weights->held);
     portion.skip = (kept.first - place) / bytes;
     portion.count = kept.count / bytes;
-    portion.to = rank_weights->layout.global_bytes + rows->layer * rank_weights->held.count + kept.first -
-                 rank_weights->held.first;
+    portion.to =
+        layout->global_bytes + rows->layer * rank_weights->held.count + kept.first - rank_weights->held.first;
     return portion;
 }

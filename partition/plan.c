@@ -151,12 +151,20 @@ int64_t reel_plan_piece_rows(const struct reel_plan *plan, int64_t tokens)
     return ceiling(ceiling(tokens, 2 * plan->mesh.tensor), REEL_PIECE_ROWS_UNIT) * REEL_PIECE_ROWS_UNIT;
 }
 
-struct reel_layout reel_plan_layout(const struct reel_plan *plan, int64_t rank)
+struct reel_cut reel_plan_inner(const struct reel_plan *plan)
 {
-    struct reel_widths widths = {.others = reel_dtype_bytes(plan->work.dtype),
-                                 .matrices = reel_dtype_bytes(plan->work.matrix_dtype)};
-    return reel_layout_of(&plan->model, plan->mesh.tensor, reel_plan_coords(plan, rank).tensor,
-                          REEL_HELD_ALWAYS, widths);
+    int64_t units = reel_ffn_units(&plan->model);
+    struct reel_cut cut = reel_cut_even(units, plan->mesh.tensor);
+    for (int64_t p = 0; p <= cut.parts; p++)
+        cut.first[p] *= plan->model.ffn / units;
+    return cut;
+}
+
+struct reel_layout reel_plan_layout(const struct reel_plan *plan, const struct reel_network *network,
+                                    int64_t rank, int phase)
+{
+    struct reel_dtypes dtypes = {.other = plan->work.dtype, .matrix = plan->work.matrix_dtype};
+    return reel_layout_of(network, plan->mesh.tensor, reel_plan_coords(plan, rank).tensor, phase, dtypes);
 }
 
 struct reel_range reel_plan_share(const struct reel_plan *plan, const struct reel_layout *layout,
@@ -193,7 +201,9 @@ static int64_t context_work(const struct reel_model *m)
 
 static void weight_buffers(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_BUFFERS])
 {
-    struct reel_layout layout = reel_plan_layout(plan, rank);
+    struct reel_network network;
+    reel_wan_network(&plan->model, &network);
+    struct reel_layout layout = reel_plan_layout(plan, &network, rank, REEL_PHASE_SAMPLING);
     struct reel_range share = reel_plan_share(plan, &layout, rank);
     bytes[REEL_WEIGHTS] = layout.global_bytes + plan->model.layers * share.count;
     bytes[REEL_WEIGHTS_BLOCKS] = plan->mesh.gathered ? 2 * layout.block_bytes : 0;
@@ -218,7 +228,7 @@ static void activation_buffers(const struct reel_plan *plan, int64_t rank, int64
     const struct reel_model *m = &plan->model;
     const struct reel_mesh *mesh = &plan->mesh;
     struct reel_coords coords = reel_plan_coords(plan, rank);
-    struct reel_cut inner = reel_ffn_cut(m, mesh->tensor);
+    struct reel_cut inner = reel_plan_inner(plan);
     int64_t b = reel_dtype_bytes(plan->work.dtype), C = reel_model_head_channels(m), D = m->width;
     int64_t L = plan->work.window_frames * plan->work.H * plan->work.W;
     int64_t n = ceiling(L, reel_plan_parts(plan)), g = ceiling(L, mesh->ring * mesh->ulysses),
@@ -288,8 +298,9 @@ int64_t reel_plan_embedding_work(const struct reel_plan *plan)
 
 static int64_t startup_bytes(const struct reel_plan *plan)
 {
-    struct reel_layout layout =
-        reel_layout_of(&plan->model, 1, 0, REEL_HELD_FOR_EMBEDDING, (struct reel_widths){4, 4});
+    struct reel_network network;
+    reel_wan_network(&plan->model, &network);
+    struct reel_layout layout = reel_plan_layout(plan, &network, 0, REEL_PHASE_EMBEDDING);
     return layout.global_bytes + 4 * reel_plan_embedding_work(plan);
 }
 

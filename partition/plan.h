@@ -31,9 +31,9 @@
 
 #include "cut.h"
 #include "dtype.h"
-#include "model.h"
 #include "slice.h"
 #include "status.h"
+#include "wan.h"
 
 /* The ways along each axis, whose product is the number of ranks, and whether the weights of blocks are
  * gathered. */
@@ -201,9 +201,13 @@ int64_t reel_plan_visible(const struct reel_plan *plan, const struct reel_cut *t
 enum { REEL_PIECE_ROWS_UNIT = 96 };
 int64_t reel_plan_piece_rows(const struct reel_plan *plan, int64_t tokens);
 
-/* The positions of a rank's slices, and the bytes of each block that it holds: its share with gathered
- * weights, else all. */
-struct reel_layout reel_plan_layout(const struct reel_plan *plan, int64_t rank);
+/* The feed-forward's inner width, cut over tensor. */
+struct reel_cut reel_plan_inner(const struct reel_plan *plan);
+
+/* The positions of a rank's slices of a network in a phase, and the bytes of each block that it holds: its
+ * share with gathered weights, else all. */
+struct reel_layout reel_plan_layout(const struct reel_plan *plan, const struct reel_network *network,
+                                    int64_t rank, int phase);
 struct reel_range reel_plan_share(const struct reel_plan *plan, const struct reel_layout *layout,
                                   int64_t rank);
 

@@ -1,84 +1,25 @@
 /* Slices of tensors, and their positions in memory. */
 #include "slice.h"
 
-#include <stddef.h>
-
-/* Which dimension of a tensor the tensor axis cuts, and by which unit. */
-enum cutting { NOTHING, ROWS_BY_HEAD, COLUMNS_BY_HEAD, ROWS_BY_FFN, COLUMNS_BY_FFN };
-
-static enum cutting cutting_of(enum reel_tensor tensor)
+struct reel_slice reel_slice_of(const struct reel_network *network, int64_t parts, int64_t part, int tensor)
 {
-    switch ((int)tensor) {
-    case REEL_SELF_Q_WEIGHT:
-    case REEL_SELF_Q_BIAS:
-    case REEL_SELF_K_WEIGHT:
-    case REEL_SELF_K_BIAS:
-    case REEL_SELF_V_WEIGHT:
-    case REEL_SELF_V_BIAS:
-    case REEL_SELF_NORM_Q:
-    case REEL_SELF_NORM_K:
-    case REEL_CROSS_Q_WEIGHT:
-    case REEL_CROSS_Q_BIAS:
-    case REEL_CROSS_NORM_Q:
-    case REEL_CROSS_K_WEIGHT:
-    case REEL_CROSS_K_BIAS:
-    case REEL_CROSS_V_WEIGHT:
-    case REEL_CROSS_V_BIAS:
-    case REEL_CROSS_NORM_K:
-    case REEL_CROSS_K_IMAGE_WEIGHT:
-    case REEL_CROSS_K_IMAGE_BIAS:
-    case REEL_CROSS_V_IMAGE_WEIGHT:
-    case REEL_CROSS_V_IMAGE_BIAS:
-    case REEL_CROSS_NORM_K_IMAGE:
-        return ROWS_BY_HEAD;
-    case REEL_SELF_O_WEIGHT:
-    case REEL_CROSS_O_WEIGHT:
-        return COLUMNS_BY_HEAD;
-    case REEL_FFN_IN_WEIGHT:
-    case REEL_FFN_IN_BIAS:
-        return ROWS_BY_FFN;
-    case REEL_FFN_OUT_WEIGHT:
-        return COLUMNS_BY_FFN;
-    default:
-        return NOTHING;
-    }
-}
-
-struct reel_slice reel_slice_of(const struct reel_model *model, int64_t parts, int64_t part,
-                                enum reel_tensor tensor)
-{
-    int64_t shape[REEL_DIMS_MAX], C = reel_model_head_channels(model);
-    reel_tensor_shape(model, tensor, shape);
-    struct reel_slice slice = {.rows = shape[0], .columns = reel_tensor_elements(model, tensor) / shape[0]};
-    slice.row_count = slice.rows;
-    slice.column_count = slice.columns;
-    enum cutting cutting = cutting_of(tensor);
-    int by_head = cutting == ROWS_BY_HEAD || cutting == COLUMNS_BY_HEAD;
-    int64_t whole = by_head ? model->heads : reel_ffn_units(model), unit = by_head ? C : model->ffn / whole;
-    int64_t first = unit * reel_cut_even_first(whole, parts, part);
-    int64_t count = unit * reel_cut_even_first(whole, parts, part + 1) - first;
-    if (cutting == ROWS_BY_HEAD || cutting == ROWS_BY_FFN) {
+    const struct reel_tensor_spec *spec = &network->tensors[tensor];
+    int64_t rows = spec->shape[0], columns = reel_tensor_elements(network, tensor) / rows;
+    struct reel_slice slice = {
+        .rows = rows, .columns = columns, .row_count = rows, .column_count = columns};
+    if (spec->cut == REEL_CUT_NOTHING)
+        return slice;
+    int64_t unit = (spec->cut == REEL_CUT_ROWS ? rows : columns) / spec->units;
+    int64_t first = unit * reel_cut_even_first(spec->units, parts, part);
+    int64_t count = unit * reel_cut_even_first(spec->units, parts, part + 1) - first;
+    if (spec->cut == REEL_CUT_ROWS) {
         slice.first_row = first;
         slice.row_count = count;
-    } else if (cutting != NOTHING) {
+    } else {
         slice.first_column = first;
         slice.column_count = count;
     }
     return slice;
-}
-
-int64_t reel_ffn_units(const struct reel_model *model)
-{
-    return model->ffn % REEL_FFN_UNIT == 0 ? model->ffn / REEL_FFN_UNIT : model->ffn;
-}
-
-struct reel_cut reel_ffn_cut(const struct reel_model *model, int64_t parts)
-{
-    int64_t units = reel_ffn_units(model);
-    struct reel_cut cut = reel_cut_even(units, parts);
-    for (int64_t p = 0; p <= parts; p++)
-        cut.first[p] *= model->ffn / units;
-    return cut;
 }
 
 int64_t reel_slice_elements(const struct reel_slice *slice)
@@ -86,42 +27,53 @@ int64_t reel_slice_elements(const struct reel_slice *slice)
     return slice->row_count * slice->column_count;
 }
 
-static int is_of_embedding(int tensor)
+enum reel_dtype reel_layout_dtype(const struct reel_layout *layout, const struct reel_network *network,
+                                  int tensor)
 {
-    return tensor >= REEL_TIME_IN_WEIGHT && tensor <= REEL_FPS_OUT_BIAS;
+    enum reel_held_as held_as = network->tensors[tensor].held_as;
+    if (held_as == REEL_HELD_AS_FLOAT)
+        return REEL_F32;
+    return held_as == REEL_HELD_AS_MATRIX ? layout->dtypes.matrix : layout->dtypes.other;
 }
 
-int reel_tensor_is_matrix(enum reel_tensor tensor)
+int64_t reel_layout_width(const struct reel_layout *layout, const struct reel_network *network, int tensor)
 {
-    static const enum reel_tensor matrices[] = {
-        REEL_SELF_Q_WEIGHT,  REEL_SELF_K_WEIGHT,        REEL_SELF_V_WEIGHT,        REEL_SELF_O_WEIGHT,
-        REEL_CROSS_Q_WEIGHT, REEL_CROSS_K_WEIGHT,       REEL_CROSS_V_WEIGHT,       REEL_CROSS_O_WEIGHT,
-        REEL_FFN_IN_WEIGHT,  REEL_CROSS_K_IMAGE_WEIGHT, REEL_CROSS_V_IMAGE_WEIGHT, REEL_FFN_OUT_WEIGHT};
-    for (size_t m = 0; m < sizeof matrices / sizeof matrices[0]; m++)
-        if (matrices[m] == tensor)
-            return 1;
-    return 0;
+    return reel_dtype_bytes(reel_layout_dtype(layout, network, tensor));
 }
 
-int64_t reel_layout_width(const struct reel_layout *layout, enum reel_tensor tensor)
+int reel_layout_is_float(const struct reel_layout *layout, const struct reel_network *network)
 {
-    return reel_tensor_is_matrix(tensor) ? layout->widths.matrices : layout->widths.others;
+    for (int t = 0; t < network->tensor_count; t++)
+        if (layout->offset[t] >= 0 && reel_layout_dtype(layout, network, t) != REEL_F32)
+            return 0;
+    return 1;
 }
 
-struct reel_layout reel_layout_of(const struct reel_model *model, int64_t parts, int64_t part,
-                                  enum reel_holding holding, struct reel_widths widths)
+/* Widens the range to hold `count` bytes from first on, which begin behind it. */
+static void extend_range(struct reel_range *range, int64_t first, int64_t count)
 {
-    struct reel_layout layout = {.widths = widths};
-    for (int t = 0; t < REEL_TENSORS; t++) {
-        int64_t *end = t < REEL_GLOBAL_TENSORS ? &layout.global_bytes : &layout.block_bytes;
+    if (range->count == 0)
+        range->first = first;
+    range->count = first + count - range->first;
+}
+
+struct reel_layout reel_layout_of(const struct reel_network *network, int64_t parts, int64_t part, int phase,
+                                  struct reel_dtypes dtypes)
+{
+    struct reel_layout layout = {.dtypes = dtypes};
+    for (int t = 0; t < network->tensor_count; t++) {
+        const struct reel_tensor_spec *spec = &network->tensors[t];
+        int64_t *end = spec->in_block ? &layout.block_bytes : &layout.global_bytes;
         layout.offset[t] = -1;
-        if (!reel_tensor_exists(model, (enum reel_tensor)t) ||
-            is_of_embedding(t) != (holding == REEL_HELD_FOR_EMBEDDING))
+        if (!reel_tensor_is_held(network, t, phase))
             continue;
-        struct reel_slice slice = reel_slice_of(model, parts, part, (enum reel_tensor)t);
-        int64_t bytes = reel_slice_elements(&slice) * reel_layout_width(&layout, (enum reel_tensor)t);
+        struct reel_slice slice = reel_slice_of(network, parts, part, t);
+        int64_t bytes = reel_slice_elements(&slice) * reel_layout_width(&layout, network, t);
+        bytes = (bytes + REEL_LAYOUT_UNIT - 1) / REEL_LAYOUT_UNIT * REEL_LAYOUT_UNIT;
         layout.offset[t] = *end;
-        *end += (bytes + REEL_LAYOUT_UNIT - 1) / REEL_LAYOUT_UNIT * REEL_LAYOUT_UNIT;
+        if (spec->context != REEL_CONTEXT_NONE)
+            extend_range(&layout.context[spec->context], *end, bytes);
+        *end += bytes;
     }
     return layout;
 }

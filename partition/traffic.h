@@ -62,6 +62,16 @@ enum reel_traffic_class {
 /* The name of a traffic class in the log. */
 const char *reel_traffic_class_name(enum reel_traffic_class traffic_class);
 
+/* What is the same for every network. `tokens` is the cut of all tokens (reel_plan_tokens).
+ *
+ * columns: one exchange before column parallel layers of the same input, b (P_t - 1) n D
+ * partials: one exchange after a row parallel layer, b (g - n) D
+ * gathered: one pass over all blocks of a network that needs these bytes of each; 0 with resident weights */
+int64_t reel_columns_bytes(const struct reel_plan *plan, int64_t rank, const struct reel_cut *tokens);
+int64_t reel_partials_bytes(const struct reel_plan *plan, int64_t rank, const struct reel_cut *tokens);
+int64_t reel_gathered_bytes(const struct reel_plan *plan, const struct reel_network *network, int64_t rank,
+                            const struct reel_layout *layout, struct reel_range needed);
+
 /* The iteration whose bytes are counted. */
 struct reel_iteration {
     int64_t frames;   /* latent frames that enter it */
@@ -77,9 +87,5 @@ void reel_traffic_iteration(const struct reel_plan *plan, int64_t rank, struct r
 void reel_traffic_prompts(const struct reel_plan *plan, int64_t rank, int64_t prompts,
                           int64_t bytes[REEL_TRAFFIC_CLASSES]);
 void reel_traffic_image(const struct reel_plan *plan, int64_t rank, int64_t bytes[REEL_TRAFFIC_CLASSES]);
-
-/* The bytes of a block's slice whose tensors make keys and values of a context: of the image, or (image 0)
- * of the prompts. */
-struct reel_range reel_context_bytes(const struct reel_layout *layout, int image);
 
 #endif

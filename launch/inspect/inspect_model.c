@@ -2,6 +2,7 @@
 #include "inspect.h"
 
 #include "model_file.h"
+#include "wan.h"
 
 #include <string.h>
 
@@ -9,10 +10,12 @@ enum reel_status reel_inspect_is_model(const char *path, int *is_model)
 {
     struct reel_safetensors *file;
     struct reel_model_index index;
-    struct reel_model inferred;
+    struct reel_model inferred = {.width = 0};
+    struct reel_network names;
     *is_model = 0;
+    reel_wan_network(&inferred, &names);
     REEL_PASS(reel_safetensors_open(path, &file));
-    enum reel_status status = reel_model_index_open(&file, 1, &index);
+    enum reel_status status = reel_model_index_open(&file, 1, &names, &index);
     if (status == REEL_OK) {
         reel_model_index_infer(&index, &inferred);
         *is_model = inferred.layers > 0 || inferred.width > 0;
@@ -31,8 +34,9 @@ static json_t *layout_of(const struct reel_model_files *files)
                      (json_int_t)files->count, "config", files->config);
 }
 
-static json_t *architecture_of(const struct reel_model *model)
+static json_t *architecture_of(const struct reel_model_files *files)
 {
+    const struct reel_model *model = &files->model;
     char presets[256];
     reel_model_presets_equal(model, presets, sizeof presets);
     return json_pack(
@@ -45,7 +49,8 @@ static json_t *architecture_of(const struct reel_model *model)
         (json_int_t)model->out_channels, "text_rows", (json_int_t)model->text_rows, "text_width",
         (json_int_t)model->text_width, "frequencies", (json_int_t)model->frequencies, "image_rows",
         (json_int_t)model->image_rows, "image_width", (json_int_t)model->image_width, "fps_embedding",
-        (int)model->has_fps, "presets", presets, "parameters", (json_int_t)reel_model_parameters(model));
+        (int)model->has_fps, "presets", presets, "parameters",
+        (json_int_t)reel_network_parameters(&files->network));
 }
 
 /* Tensors and bytes of every dtype that occurs: {"BF16": {"tensors": 98, "bytes": 1234}}. */
@@ -86,10 +91,10 @@ static void add_review(const char *path, struct reel_model_files *files, json_t 
     struct reel_model_review review = {0};
     enum reel_status status = reel_model_describe(path, files);
     if (status == REEL_OK) {
-        json_object_set_new(report, "architecture", architecture_of(&files->model));
+        json_object_set_new(report, "architecture", architecture_of(files));
         if (!files->synthetic)
-            reel_model_index_review(&files->index, &files->model, &review);
-        json_object_set_new(report, "expected_tensors", json_integer(reel_model_tensors(&files->model)));
+            reel_model_index_review(&files->index, &files->network, &review);
+        json_object_set_new(report, "expected_tensors", json_integer(reel_network_tensors(&files->network)));
         json_object_set_new(
             report, "missing",
             json_pack("{s:I, s:s}", "count", (json_int_t)review.missing.count, "names", review.missing.text));

@@ -16,7 +16,7 @@ struct reader {
 static const float *read_tensor(void *context, enum reel_tensor tensor)
 {
     struct reader *reader = context;
-    int64_t elements = reel_tensor_elements(&reader->files.model, tensor);
+    int64_t elements = reel_tensor_elements(&reader->files.network, tensor);
     float *grown = realloc(reader->tensor, (size_t)elements * sizeof *grown);
     if (!grown) {
         reel_fail(REEL_NO_MEMORY, "no memory for a tensor of %lld elements", (long long)elements);

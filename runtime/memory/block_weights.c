@@ -10,7 +10,7 @@ void reel_block_weights_open(struct reel_block_weights *blocks, const struct ree
     *blocks = (struct reel_block_weights){.weights = weights,
                                           .axis = axis,
                                           .stream = stream,
-                                          .layers = plan->model.layers,
+                                          .layers = weights->network->layers,
                                           .gathered = plan->mesh.gathered != 0};
     if (!blocks->gathered)
         return;
@@ -102,13 +102,19 @@ void reel_block_weights_leave(struct reel_block_weights *blocks)
         reel_stream_fail(blocks->stream, status, "%s", reel_error_here()->cause);
 }
 
-const void *reel_block_weight(const struct reel_block_weights *blocks, enum reel_tensor tensor)
+const void *reel_block_weight(const struct reel_block_weights *blocks, int tensor)
 {
     int64_t offset = blocks->weights->layout.offset[tensor];
     return offset < 0 ? NULL : blocks->now + offset;
 }
 
-double reel_block_scale(const struct reel_block_weights *blocks, enum reel_tensor tensor)
+const void *reel_block_bias(const struct reel_block_weights *blocks, int tensor)
+{
+    int bias = blocks->weights->network->tensors[tensor].bias;
+    return bias < 0 ? NULL : reel_block_weight(blocks, bias);
+}
+
+double reel_block_scale(const struct reel_block_weights *blocks, int tensor)
 {
     return reel_weights_scale(blocks->weights, tensor, blocks->now_layer);
 }

@@ -49,11 +49,14 @@ void reel_block_weights_use(struct reel_block_weights *blocks, int64_t layer);
  * which is not used. */
 void reel_block_weights_leave(struct reel_block_weights *blocks);
 
-/* Not collective. A tensor of the current block: this rank's slice, row-major; NULL when the model does not
- * have it. */
-const void *reel_block_weight(const struct reel_block_weights *blocks, enum reel_tensor tensor);
+/* Not collective. A tensor of the current block: this rank's slice, row-major; NULL when the network does
+ * not have it. */
+const void *reel_block_weight(const struct reel_block_weights *blocks, int tensor);
+
+/* Not collective. The bias of a weight of the current block; NULL when it has none. */
+const void *reel_block_bias(const struct reel_block_weights *blocks, int tensor);
 
 /* Not collective. The scale of a linear layer's weight in the current block when its dtype is fp8; else 1. */
-double reel_block_scale(const struct reel_block_weights *blocks, enum reel_tensor tensor);
+double reel_block_scale(const struct reel_block_weights *blocks, int tensor);
 
 #endif

@@ -28,21 +28,28 @@ struct loader {
     uint64_t hash; /* of the rows that this rank has read */
 };
 
-int64_t reel_weights_bytes(const struct reel_plan *plan, int64_t rank, enum reel_holding holding)
+int64_t reel_weights_bytes(const struct reel_plan *plan, const struct reel_network *network, int64_t rank,
+                           int phase)
 {
-    struct reel_rank_weights rank_weights = reel_rank_weights_of(plan, rank, holding);
-    return reel_rank_weights_bytes(&rank_weights, &plan->model);
+    struct reel_rank_weights rank_weights = reel_rank_weights_of(plan, network, rank, phase);
+    return reel_rank_weights_bytes(&rank_weights, network);
 }
 
-const void *reel_weight(const struct reel_weights *weights, enum reel_tensor tensor)
+const void *reel_weight(const struct reel_weights *weights, int tensor)
 {
     int64_t offset = weights->layout.offset[tensor];
-    return tensor < REEL_GLOBAL_TENSORS && offset >= 0 ? weights->base + offset : NULL;
+    return !weights->network->tensors[tensor].in_block && offset >= 0 ? weights->base + offset : NULL;
 }
 
-double reel_weights_scale(const struct reel_weights *weights, enum reel_tensor tensor, int64_t layer)
+const void *reel_bias(const struct reel_weights *weights, int tensor)
 {
-    return weights->scales ? (double)weights->scales[layer * REEL_TENSORS + tensor] : 1;
+    int bias = weights->network->tensors[tensor].bias;
+    return bias < 0 ? NULL : reel_weight(weights, bias);
+}
+
+double reel_weights_scale(const struct reel_weights *weights, int tensor, int64_t layer)
+{
+    return weights->scales ? (double)weights->scales[layer * weights->network->tensor_count + tensor] : 1;
 }
 
 const void *reel_weights_block(const struct reel_weights *weights, int64_t layer)
@@ -53,7 +60,7 @@ const void *reel_weights_block(const struct reel_weights *weights, int64_t layer
 static struct reel_portion portion_of(const struct loader *l, int64_t host_rank,
                                       const struct reel_tensor_rows *rows)
 {
-    return reel_portion_of(&l->files->model, &l->rank_weights[host_rank], rows);
+    return reel_portion_of(&l->files->network, &l->rank_weights[host_rank], rows);
 }
 
 static float *plain_at(const struct loader *l, int64_t to)
@@ -126,13 +133,15 @@ static const struct reel_tensor_rows *rows_of(const struct loader *l, int64_t ho
     return there ? &l->units.rows[l->units.first[unit]] : NULL;
 }
 
-/* The sum of one hash a row, seeded with tensor, layer and row. So the sum over ranks does not depend on
- * which rank read which row, nor on the stored dtype. */
-static uint64_t hash_rows(const struct reel_tensor_rows *rows, const float *values)
+/* The sum of one hash a row, seeded with the tensor's number, layer and row. So the sum over ranks does not
+ * depend on which rank read which row, nor on the stored dtype. */
+static uint64_t hash_rows(const struct reel_network *network, const struct reel_tensor_rows *rows,
+                          const float *values)
 {
+    int64_t number = network->tensors[rows->tensor].number;
     uint64_t sum = 0;
     for (int64_t r = 0; r < rows->count; r++) {
-        const int64_t position[3] = {(int64_t)rows->tensor, rows->layer, rows->first + r};
+        const int64_t position[3] = {number, rows->layer, rows->first + r};
         sum += XXH3_64bits_withSeed(values + r * rows->columns, (size_t)rows->columns * sizeof *values,
                                     XXH3_64bits(position, sizeof position));
     }
@@ -152,7 +161,7 @@ static enum reel_status read_unit(struct loader *l, int64_t round)
         float *values = values_of(l, rows);
         REEL_PASS(reel_model_read(l->files, rows->tensor, rows->layer, rows->first * rows->columns, elements,
                                   values));
-        l->hash += hash_rows(rows, values);
+        l->hash += hash_rows(&l->files->network, rows, values);
         l->read_bytes += elements * reel_model_stored_bytes(l->files, rows->tensor, rows->layer);
         if (!l->is_plain || values != plain_at(l, mine.to))
             place_portion(l, &mine, rows, values);
@@ -296,16 +305,22 @@ static void close_loader(struct loader *l)
 
 /* Collective over host. Finds the ranks of the host and what each of them holds, and allocates the
  * buffers. */
-static enum reel_status open_loader(const struct reel_comm *comm, const struct reel_plan *plan,
-                                    enum reel_holding holding, struct loader *l)
+static enum reel_status open_loader(const struct reel_comm *comm, const struct reel_plan *plan, int phase,
+                                    struct loader *l)
 {
-    int64_t ranks[REEL_PARTS_MAX], size = l->host->size, buffers = size > 1 ? 3 : l->is_plain ? 1 : 2;
-    int64_t held_bytes = l->is_plain ? 0 : 4; /* max bytes of an element */
+    const struct reel_network *network = &l->files->network;
+    int64_t ranks[REEL_PARTS_MAX], size = l->host->size;
     REEL_NEED(MPI_Allgather(&comm->world.rank, 1, MPI_INT64_T, ranks, 1, MPI_INT64_T, l->host->mpi) ==
                   MPI_SUCCESS,
               REEL_BAD_COMM, "the ranks of a host could not exchange their rank numbers");
-    REEL_PASS(reel_load_units_make(&plan->model, holding, size, &l->units));
+    REEL_PASS(reel_load_units_make(network, phase, size, &l->units));
     l->rank_weights = malloc((size_t)size * sizeof *l->rank_weights);
+    for (int64_t r = 0; l->rank_weights && r < size; r++)
+        l->rank_weights[r] = reel_rank_weights_of(plan, network, ranks[r], phase);
+    l->is_plain = l->rank_weights && l->stream->ops->is_host &&
+                  reel_layout_is_float(&l->rank_weights[l->host->rank].layout, network);
+    int64_t buffers = size > 1 ? 3 : l->is_plain ? 1 : 2;
+    int64_t held_bytes = l->is_plain ? 0 : 4; /* max bytes of an element */
     l->buffer_bytes = l->units.largest * (buffers * (int64_t)sizeof *l->read + held_bytes);
     l->read = reel_allocate_host(l->stream->ops, l->buffer_bytes);
     REEL_NEED(l->rank_weights && l->read, REEL_NO_MEMORY,
@@ -314,37 +329,31 @@ static enum reel_status open_loader(const struct reel_comm *comm, const struct r
     l->packed = l->read + (buffers > 1 ? l->units.largest : 0);
     l->received = l->read + (buffers > 2 ? 2 * l->units.largest : 0);
     l->rounded = l->read + buffers * l->units.largest;
-    for (int64_t r = 0; r < size; r++)
-        l->rank_weights[r] = reel_rank_weights_of(plan, ranks[r], holding);
     return REEL_OK;
 }
 
 enum reel_status reel_weights_load(struct reel_comm *comm, const struct reel_model_files *files,
-                                   const struct reel_plan *plan, enum reel_holding holding, void *memory,
+                                   const struct reel_plan *plan, int phase, void *memory,
                                    struct reel_loading *loading, struct reel_stream *stream,
                                    struct reel_weights *weights)
 {
     double began = MPI_Wtime();
-    struct loader l = {.files = files,
-                       .host = &comm->host,
-                       .memory = memory,
-                       .is_plain = stream->ops->is_host && (holding == REEL_HELD_FOR_EMBEDDING ||
-                                                            plan->work.matrix_dtype == REEL_F32),
-                       .stream = stream};
-    enum reel_status status = reel_agree(comm, open_loader(comm, plan, holding, &l));
+    int64_t bytes = reel_weights_bytes(plan, &files->network, comm->world.rank, phase);
+    struct loader l = {.files = files, .host = &comm->host, .memory = memory, .stream = stream};
+    enum reel_status status = reel_agree(comm, open_loader(comm, plan, phase, &l));
     if (status == REEL_OK) { /* gathering a block sends its alignment padding too: it must be defined */
-        reel_clear(stream, (struct reel_clear){.bytes = reel_weights_bytes(plan, comm->world.rank, holding),
-                                               .to = memory});
+        reel_clear(stream, (struct reel_clear){.bytes = bytes, .to = memory});
         status = reel_agree(comm, read_all(&l, loading));
     }
     if (status == REEL_OK) {
         const struct reel_rank_weights *mine = &l.rank_weights[comm->host.rank];
-        *weights = (struct reel_weights){
-            .base = memory, .layout = mine->layout, .held = mine->held, .scales = files->scales};
-        loading->loaded =
-            (struct reel_loaded){.read_bytes = l.read_bytes,
-                                 .kept_bytes = reel_weights_bytes(plan, comm->world.rank, holding),
-                                 .seconds = MPI_Wtime() - began};
+        *weights = (struct reel_weights){.network = &files->network,
+                                         .base = memory,
+                                         .layout = mine->layout,
+                                         .held = mine->held,
+                                         .scales = files->scales};
+        loading->loaded = (struct reel_loaded){
+            .read_bytes = l.read_bytes, .kept_bytes = bytes, .seconds = MPI_Wtime() - began};
     }
     if (status == REEL_OK)
         status = share_hash(comm, l.hash, &loading->hash);

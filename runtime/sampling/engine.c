@@ -281,7 +281,7 @@ static const float *tensor_of(void *context, enum reel_tensor tensor)
     const float *weight = reel_weight(tensors->weights, tensor);
     if (!weight || e->device.ops->is_host)
         return weight;
-    int64_t bytes = reel_tensor_elements(&e->plan.model, tensor) * (int64_t)sizeof *weight;
+    int64_t bytes = reel_tensor_elements(&e->model_files.network, tensor) * (int64_t)sizeof *weight;
     free(tensors->copy);
     tensors->copy = malloc((size_t)bytes);
     if (!tensors->copy) {
@@ -319,15 +319,14 @@ static enum reel_status make_embedding(struct reel_engine *e, const struct reel_
                                        struct reel_loading *loading)
 {
     struct reel_weights weights;
-    int64_t bytes = reel_weights_bytes(&e->plan, e->comm->world.rank, REEL_HELD_FOR_EMBEDDING);
     char *memory = e->arena.at[REEL_WEIGHTS];
     e->table = request->timeline->table;
     e->fps = request->job->video.fps;
     e->signals_of = request->signals;
-    REEL_PASS(reel_weights_load(e->comm, &e->model_files, &e->plan, REEL_HELD_FOR_EMBEDDING, memory, loading,
+    REEL_PASS(reel_weights_load(e->comm, &e->model_files, &e->plan, REEL_PHASE_EMBEDDING, memory, loading,
                                 &e->stream, &weights));
     reel_time_embedding_make(&e->table, &e->plan.model, &weights, e->fps, &e->arena,
-                             (float *)(void *)(memory + bytes), &e->stream, &e->embedding);
+                             (float *)(void *)(memory + weights.layout.global_bytes), &e->stream, &e->embedding);
     REEL_PASS(reel_engine_agree(e, REEL_OK));
     return make_signals(e, &weights);
 }
@@ -387,7 +386,7 @@ static enum reel_status load_weights(struct reel_engine *e, const struct reel_en
     reel_heartbeat_at("reading the weights");
     REEL_PASS(make_embedding(e, request, &loading));
     struct reel_loaded before = loading.loaded;
-    REEL_PASS(reel_weights_load(e->comm, &e->model_files, &e->plan, REEL_HELD_ALWAYS,
+    REEL_PASS(reel_weights_load(e->comm, &e->model_files, &e->plan, REEL_PHASE_SAMPLING,
                                 e->arena.at[REEL_WEIGHTS], &loading, &e->stream, &e->weights));
     loading.loaded.read_bytes += before.read_bytes;
     loading.loaded.seconds += before.seconds;

@@ -13,8 +13,8 @@
 #ifndef REEL_TIME_FORMULA_H
 #define REEL_TIME_FORMULA_H
 
-#include "model.h"
 #include "status.h"
+#include "wan.h"
 
 /* y [rows, out] = x [rows, in] weight^T + bias; if silu is 1, then y = silu(y). */
 struct reel_time_layer {

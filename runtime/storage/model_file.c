@@ -3,8 +3,8 @@
 
 #include "model_config.h"
 #include "model_scale.h"
-#include "slice.h"
 #include "synthetic.h"
+#include "wan.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -222,17 +222,19 @@ static enum reel_status find_files(const char *path, struct reel_model_files *fi
         REEL_PASS(make_room(files, 1));
         REEL_PASS(open_shard(files, path));
     }
-    return reel_model_index_open(files->files, files->count, &files->index);
+    return reel_model_index_open(files->files, files->count, &files->network, &files->index);
 }
 
 enum reel_status reel_model_find(const char *path, struct reel_model_files *files)
 {
     static const char synthetic[] = "synthetic:";
     *files = (struct reel_model_files){.index.prefix = ""};
+    reel_wan_network(&files->model, &files->network); /* names alone, until the model is known */
     if (strncmp(path, synthetic, sizeof synthetic - 1) == 0) {
         const char *preset = path + sizeof synthetic - 1;
         REEL_NEED(reel_model_preset(preset, &files->model), REEL_BAD_JOB,
                   "model.path is %s, expected one of the presets %s", path, reel_model_presets());
+        reel_wan_network(&files->model, &files->network);
         files->synthetic = 1;
         return REEL_OK;
     }
@@ -249,16 +251,34 @@ enum reel_status reel_model_describe(const char *path, struct reel_model_files *
         return REEL_OK;
     reel_model_index_infer(&files->index, &inferred);
     if (files->config[0])
-        return reel_model_config_read(files->config, &inferred, &files->model);
-    return trust_shapes(path, &inferred, &files->model);
+        REEL_PASS(reel_model_config_read(files->config, &inferred, &files->model));
+    else
+        REEL_PASS(trust_shapes(path, &inferred, &files->model));
+    reel_wan_network(&files->model, &files->network);
+    return REEL_OK;
 }
 
 enum reel_status reel_model_check_tensors(const char *path, struct reel_model_files *files)
 {
     if (!files->synthetic)
-        REEL_TRY(reel_model_index_check(&files->index, path, &files->model), "comparing the tensors with %s",
+        REEL_TRY(reel_model_index_check(&files->index, path, &files->network),
+                 "comparing the tensors with %s",
                  files->config[0] ? files->config : "their own shapes");
     return REEL_OK;
+}
+
+enum reel_status reel_model_open_network(const char *path, const struct reel_network *network,
+                                         struct reel_model_files *files)
+{
+    *files = (struct reel_model_files){.network = *network, .index.prefix = "", .synthetic = !path};
+    if (!path)
+        return REEL_OK;
+    enum reel_status status = find_files(path, files);
+    if (status == REEL_OK)
+        status = reel_model_index_check(&files->index, path, &files->network);
+    if (status != REEL_OK)
+        reel_model_close(files);
+    return status;
 }
 
 enum reel_status reel_model_open(const char *path, struct reel_model_files *files)
@@ -338,11 +358,11 @@ int64_t reel_first_not_finite(const float *values, int64_t count)
 static const float synthetic_scale = 0x1p-10f;
 
 /* The scale of a weight that is kept as F8_E4M3. */
-static enum reel_status scale_of(const struct reel_model_files *files, enum reel_tensor tensor, int64_t layer,
+static enum reel_status scale_of(const struct reel_model_files *files, int tensor, int64_t layer,
                                  float *scale)
 {
     const struct reel_model_slot *slot =
-        files->synthetic ? NULL : reel_model_index_find(&files->index, tensor, layer);
+        files->synthetic ? NULL : reel_model_index_find(&files->index, &files->network, tensor, layer);
     *scale = slot ? 1 : synthetic_scale;
     if (!slot)
         return REEL_OK;
@@ -359,41 +379,41 @@ static enum reel_status scale_of(const struct reel_model_files *files, enum reel
 
 enum reel_status reel_model_keep_fp8(struct reel_model_files *files)
 {
-    int64_t layers = files->model.layers;
-    float *scales = calloc((size_t)(layers * REEL_TENSORS), sizeof *scales);
+    const struct reel_network *network = &files->network;
+    int64_t layers = network->layers, tensors = network->tensor_count;
+    float *scales = calloc((size_t)(layers * tensors), sizeof *scales);
     enum reel_status status = REEL_OK;
     REEL_NEED(scales, REEL_NO_MEMORY, "no memory for the scales of %" PRId64 " layers", layers);
     for (int64_t layer = 0; layer < layers; layer++)
-        for (int t = REEL_GLOBAL_TENSORS; t < REEL_TENSORS && status == REEL_OK; t++)
-            if (reel_tensor_is_matrix((enum reel_tensor)t) &&
-                reel_tensor_exists(&files->model, (enum reel_tensor)t))
-                status = scale_of(files, (enum reel_tensor)t, layer, &scales[layer * REEL_TENSORS + t]);
+        for (int t = 0; t < network->tensor_count && status == REEL_OK; t++)
+            if (reel_tensor_is_matrix(network, t) && reel_tensor_exists(network, t))
+                status = scale_of(files, t, layer, &scales[layer * tensors + t]);
     files->scales = scales;
     return status;
 }
 
 /* Random weights; rounded to F8_E4M3, without their scale, after reel_model_keep_fp8. */
-static void read_synthetic(const struct reel_model_files *files, enum reel_tensor tensor, int64_t layer,
-                           int64_t first, int64_t count, float *out)
+static void read_synthetic(const struct reel_model_files *files, int tensor, int64_t layer, int64_t first,
+                           int64_t count, float *out)
 {
-    reel_synthetic_fill(&files->model, tensor, layer, first, count, out);
-    for (int64_t i = 0; files->scales && reel_tensor_is_matrix(tensor) && i < count; i++)
+    reel_synthetic_fill(&files->network, tensor, layer, first, count, out);
+    int rounded = files->scales && reel_tensor_is_matrix(&files->network, tensor);
+    for (int64_t i = 0; rounded && i < count; i++)
         out[i] = reel_float_from_f8_e4m3(reel_f8_e4m3_from_float(out[i] / synthetic_scale));
 }
 
-enum reel_status reel_model_read(const struct reel_model_files *files, enum reel_tensor tensor, int64_t layer,
+enum reel_status reel_model_read(const struct reel_model_files *files, int tensor, int64_t layer,
                                  int64_t first, int64_t count, float *out)
 {
     if (files->synthetic) {
         read_synthetic(files, tensor, layer, first, count, out);
         return REEL_OK;
     }
-    const struct reel_model_slot *slot = reel_model_index_find(&files->index, tensor, layer);
+    const struct reel_model_slot *slot = reel_model_index_find(&files->index, &files->network, tensor, layer);
     REEL_NEED(slot, REEL_INTERNAL,
-              "tensor %d of layer %" PRId64 " was requested, but the model does not have it", (int)tensor,
-              layer);
+              "tensor %d of layer %" PRId64 " was requested, but the model does not have it", tensor, layer);
     REEL_PASS(reel_safetensors_read_weights(slot->file, slot->entry, first, count, out));
-    if (!files->scales || !reel_tensor_is_matrix(tensor))
+    if (!files->scales || !reel_tensor_is_matrix(&files->network, tensor))
         REEL_PASS(reel_model_scale_apply(slot, first, count, out));
     int64_t bad = reel_first_not_finite(out, count);
     REEL_NEED(bad == count, REEL_BAD_INPUT,
@@ -402,9 +422,9 @@ enum reel_status reel_model_read(const struct reel_model_files *files, enum reel
     return REEL_OK;
 }
 
-int64_t reel_model_stored_bytes(const struct reel_model_files *files, enum reel_tensor tensor, int64_t layer)
+int64_t reel_model_stored_bytes(const struct reel_model_files *files, int tensor, int64_t layer)
 {
     const struct reel_model_slot *slot =
-        files->synthetic ? NULL : reel_model_index_find(&files->index, tensor, layer);
+        files->synthetic ? NULL : reel_model_index_find(&files->index, &files->network, tensor, layer);
     return reel_dtype_bytes(slot ? slot->entry->dtype : REEL_F32);
 }

@@ -19,19 +19,21 @@
 
 #include "model.h"
 #include "model_index.h"
+#include "network.h"
 #include "status.h"
 
 enum { REEL_CONFIG_PATH_BYTES = 4096 };
 
 struct reel_model_files {
     struct reel_model model;
-    int synthetic; /* 1: random weights, no files */
+    struct reel_network network; /* the model's; until the model is described, only its names are valid */
+    int synthetic;               /* 1: random weights, no files */
     struct reel_safetensors **files;
     int64_t count;
     struct reel_model_index index;
     char config[REEL_CONFIG_PATH_BYTES]; /* the path of its config.json; empty when there is none */
-    /* [layers, REEL_TENSORS], of fp8 weights that reel_model_read does not scale (reel_model_keep_fp8); NULL:
-     * it scales all */
+    /* [layers, tensors of the network], of fp8 weights that reel_model_read does not scale
+     * (reel_model_keep_fp8); NULL: it scales all */
     float *scales;
 };
 
@@ -52,13 +54,19 @@ enum reel_status reel_model_find(const char *path, struct reel_model_files *file
 enum reel_status reel_model_describe(const char *path, struct reel_model_files *files);
 enum reel_status reel_model_check_tensors(const char *path, struct reel_model_files *files);
 
+/* Not collective. Opens the files of any network at path (a file, or a folder as above), and checks that they
+ * hold exactly its tensors; files->model stays zeros. path NULL: seeded random weights. The caller closes
+ * *files with reel_model_close; after an error there is nothing to close. REEL_BAD_INPUT. */
+enum reel_status reel_model_open_network(const char *path, const struct reel_network *network,
+                                         struct reel_model_files *files);
+
 /* Not collective. Closes the files; a zeroed struct is allowed. */
 void reel_model_close(struct reel_model_files *files);
 
 /* Not collective. Reads the elements [first, first + count), in row-major order, of a tensor that the model
  * has into out [count]. layer is used for tensors of blocks only. A value that is not finite is
  * REEL_BAD_INPUT, which names file, tensor and index. */
-enum reel_status reel_model_read(const struct reel_model_files *files, enum reel_tensor tensor, int64_t layer,
+enum reel_status reel_model_read(const struct reel_model_files *files, int tensor, int64_t layer,
                                  int64_t first, int64_t count, float *out);
 
 /* Not collective. After this call reel_model_read gives the weights of the blocks' linear layers as the
@@ -69,7 +77,7 @@ enum reel_status reel_model_keep_fp8(struct reel_model_files *files);
 
 /* Not collective. The bytes of one stored element of a tensor that the model has; for random weights, those
  * of a float. Scales of fp8 weights are not counted. */
-int64_t reel_model_stored_bytes(const struct reel_model_files *files, enum reel_tensor tensor, int64_t layer);
+int64_t reel_model_stored_bytes(const struct reel_model_files *files, int tensor, int64_t layer);
 
 /* Not collective. The index of the first value that is not finite; count when all are finite. */
 int64_t reel_first_not_finite(const float *values, int64_t count);

@@ -30,10 +30,10 @@ void reel_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t word
 }
 
 /* 64-bit FNV-1a of the tensor's native name. */
-static uint64_t key_of(enum reel_tensor tensor, int64_t layer)
+static uint64_t key_of(const struct reel_network *network, int tensor, int64_t layer)
 {
     char name[REEL_TENSOR_NAME_BYTES];
-    reel_tensor_name(REEL_NAMING_NATIVE, tensor, layer, name);
+    reel_tensor_name(network, REEL_NAMING_NATIVE, tensor, layer, name);
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (const char *c = name; *c; c++)
         hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
@@ -44,24 +44,26 @@ struct distribution {
     float centre, spread; /* uniform in centre - spread .. centre + spread */
 };
 
-static struct distribution distribution_of(const struct reel_model *model, enum reel_tensor tensor)
+static struct distribution distribution_of(const struct reel_network *network, int tensor)
 {
-    char name[REEL_TENSOR_NAME_BYTES];
-    int64_t shape[REEL_DIMS_MAX];
-    double centre = 0, deviation;
-    reel_tensor_name(REEL_NAMING_NATIVE, tensor, 0, name);
-    int dims = reel_tensor_shape(model, tensor, shape);
-    if (tensor == REEL_MODULATION || tensor == REEL_HEAD_MODULATION) {
-        deviation = 0.2;
-    } else if (tensor == REEL_FPS_ROWS) {
-        deviation = 1;
-    } else if (tensor == REEL_IMAGE_POSITIONS || strstr(name, ".bias")) {
+    const struct reel_tensor_spec *spec = &network->tensors[tensor];
+    double centre = spec->random == REEL_RANDOM_NORM ? 1 : 0, deviation = 0;
+    switch (spec->random) {
+    case REEL_RANDOM_LINEAR:
+        deviation = 1 / sqrt((double)(reel_tensor_elements(network, tensor) / spec->shape[0]));
+        break;
+    case REEL_RANDOM_BIAS:
         deviation = 0.02;
-    } else if (dims == 1) {
-        centre = 1;
+        break;
+    case REEL_RANDOM_NORM:
         deviation = 0.05;
-    } else {
-        deviation = 1 / sqrt((double)(reel_tensor_elements(model, tensor) / shape[0]));
+        break;
+    case REEL_RANDOM_MODULATION:
+        deviation = 0.2;
+        break;
+    case REEL_RANDOM_ROWS:
+        deviation = 1;
+        break;
     }
     return (struct distribution){(float)centre, (float)(deviation * SQRT_3)};
 }
@@ -94,11 +96,11 @@ static void fill_blocks(uint64_t key, uint64_t first_block, int64_t blocks, stru
     }
 }
 
-void reel_synthetic_fill(const struct reel_model *model, enum reel_tensor tensor, int64_t layer,
-                         int64_t first, int64_t count, float *out)
+void reel_synthetic_fill(const struct reel_network *network, int tensor, int64_t layer, int64_t first,
+                         int64_t count, float *out)
 {
-    uint64_t key = key_of(tensor, layer);
-    struct distribution distribution = distribution_of(model, tensor);
+    uint64_t key = key_of(network, tensor, layer);
+    struct distribution distribution = distribution_of(network, tensor);
     while (count > 0) {
         int64_t lane = first % VALUES, done;
         if (lane == 0 && count >= VALUES) {

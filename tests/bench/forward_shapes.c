@@ -23,7 +23,7 @@ void forward_shapes_open(struct forward_shapes *shapes, const struct reel_plan *
     const struct reel_model *m = &plan->model;
     struct reel_coords coords = reel_plan_coords(plan, rank);
     struct reel_cut tokens = reel_plan_tokens(plan, plan->work.window_frames),
-                    inner = reel_ffn_cut(m, plan->mesh.tensor);
+                    inner = reel_plan_inner(plan);
     int64_t C = reel_model_head_channels(m), D = m->width, n = reel_plan_own(plan, &tokens, coords).count,
             g = reel_plan_group(plan, &tokens, coords).count,
             l = reel_plan_segment(plan, &tokens, coords.ring).count,

@@ -4,6 +4,7 @@
 #include "model_index.h"
 #include "safetensors.h"
 #include "tensor_input.h"
+#include "wan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -118,24 +119,28 @@ static void read_as_model(const char *path, struct reel_safetensors *file)
                                                .layers = 1,
                                                .in_channels = 1,
                                                .out_channels = 1,
+                                               .patch = 2,
+                                               .stride = 8,
                                                .text_rows = 1,
                                                .text_width = 1,
                                                .frequencies = 2,
                                                .rope_positions = 1024,
                                                .epsilon = 1e-6};
+    struct reel_network network;
     struct reel_model_index index;
     struct reel_model inferred;
+    reel_wan_network(&smallest, &network);
     fuzz_begin();
-    enum reel_status status = reel_model_index_open(&file, 1, &index);
+    enum reel_status status = reel_model_index_open(&file, 1, &network, &index);
     fuzz_end(status, REEL_BAD_INPUT);
     FUZZ_NEED(status == REEL_OK);
     reel_model_index_infer(&index, &inferred);
     fuzz_begin();
-    status = reel_model_index_check(&index, path, &smallest);
+    status = reel_model_index_check(&index, path, &network);
     fuzz_end(status, REEL_BAD_INPUT);
-    for (int t = 0; status == REEL_OK && t < REEL_TENSORS; t++) {
-        struct reel_model_slot *slot = reel_model_index_find(&index, (enum reel_tensor)t, 0);
-        FUZZ_NEED(!slot == !reel_tensor_exists(&smallest, (enum reel_tensor)t));
+    for (int t = 0; status == REEL_OK && t < network.tensor_count; t++) {
+        struct reel_model_slot *slot = reel_model_index_find(&index, &network, t, 0);
+        FUZZ_NEED(!slot == !reel_tensor_exists(&network, t));
     }
     reel_model_index_close(&index);
     struct reel_model_files files;

@@ -11,8 +11,8 @@ trap 'rm -rf "$scratch"' EXIT
 
 # The folders (rooms), from base up to launch. A folder may include and link only folders that come earlier in
 # this list; the messages call those "below" it.
-rooms="runtime/base partition kernels kernels/cpu/simd kernels/cpu kernels/shadow kernels/cuda runtime/schedule runtime/comm
-    runtime/storage runtime/memory runtime/models runtime/models/transformer runtime/checkpoint runtime/output
+rooms="runtime/base partition/networks partition kernels kernels/cpu/simd kernels/cpu kernels/shadow kernels/cuda
+    runtime/schedule runtime/comm runtime/storage runtime/memory runtime/models runtime/models/transformer runtime/checkpoint runtime/output
     runtime/sampling launch/job launch/plot launch launch/plan launch/inspect launch/compare launch/calibrate"
 
 sources() { find "$1"/{partition,kernels,runtime,launch} -name '*.[ch]' -o -name '*.cu' -path '*kernels*' | sort; }

@@ -20,15 +20,17 @@ static int64_t elements_of(const struct reel_load_units *units)
 
 static void check_cover(const struct reel_model *model, int64_t readers, int64_t largest)
 {
-    struct reel_load_units always, embedding;
-    CHECK(reel_load_units_make(model, REEL_HELD_ALWAYS, readers, &always) == REEL_OK &&
-              reel_load_units_make(model, REEL_HELD_FOR_EMBEDDING, readers, &embedding) == REEL_OK,
+    struct reel_load_units sampling, embedding;
+    struct reel_network network;
+    reel_wan_network(model, &network);
+    CHECK(reel_load_units_make(&network, REEL_PHASE_SAMPLING, readers, &sampling) == REEL_OK &&
+              reel_load_units_make(&network, REEL_PHASE_EMBEDDING, readers, &embedding) == REEL_OK,
           "%s", reel_error_here()->cause);
-    CHECK(elements_of(&always) + elements_of(&embedding) == reel_model_parameters(model), "for %lld readers",
-          (long long)readers);
-    CHECK(always.count >= readers && always.largest <= largest, "%lld pieces of at most %lld",
-          (long long)always.count, (long long)always.largest);
-    reel_load_units_free(&always);
+    CHECK(elements_of(&sampling) + elements_of(&embedding) == reel_network_parameters(&network),
+          "for %lld readers", (long long)readers);
+    CHECK(sampling.count >= readers && sampling.largest <= largest, "%lld pieces of at most %lld",
+          (long long)sampling.count, (long long)sampling.largest);
+    reel_load_units_free(&sampling);
     reel_load_units_free(&embedding);
 }
 
@@ -56,9 +58,11 @@ static void a_row_longer_than_a_piece_is_a_piece(void)
 static void small_tensors_are_read_together(void)
 {
     struct reel_model model;
+    struct reel_network network;
     struct reel_load_units units;
     CHECK(reel_model_preset("skyreels-v2-df-14b", &model), "14b");
-    CHECK(reel_load_units_make(&model, REEL_HELD_ALWAYS, 8, &units) == REEL_OK, "%s",
+    reel_wan_network(&model, &network);
+    CHECK(reel_load_units_make(&network, REEL_PHASE_SAMPLING, 8, &units) == REEL_OK, "%s",
           reel_error_here()->cause);
     CHECK(units.count == 4899 && units.rows_count == 5584, "%lld pieces of %lld rows", (long long)units.count,
           (long long)units.rows_count);
@@ -71,26 +75,29 @@ static void portions_fill(struct reel_workload work)
 {
     struct reel_model model;
     struct reel_plan plan;
+    struct reel_network network;
     struct reel_load_units units;
     CHECK(reel_model_preset("skyreels-v2-df-1.3b", &model), "1.3b");
+    reel_wan_network(&model, &network);
     CHECK(reel_plan_make(&model, &work, &(struct reel_mesh){1, 3, 1, 5, 1}, 15, &plan) == REEL_OK, "%s",
           reel_error_here()->cause);
-    CHECK(reel_load_units_make(&model, REEL_HELD_ALWAYS, 15, &units) == REEL_OK, "%s",
+    CHECK(reel_load_units_make(&network, REEL_PHASE_SAMPLING, 15, &units) == REEL_OK, "%s",
           reel_error_here()->cause);
     int64_t wrong = 0, kept = 0, planned = 0;
     for (int64_t rank = 0; rank < 15; rank++) {
-        struct reel_rank_weights rank_weights = reel_rank_weights_of(&plan, rank, REEL_HELD_ALWAYS);
-        planned += reel_rank_weights_bytes(&rank_weights, &model);
+        struct reel_rank_weights rank_weights =
+            reel_rank_weights_of(&plan, &network, rank, REEL_PHASE_SAMPLING);
+        planned += reel_rank_weights_bytes(&rank_weights, &network);
         for (int64_t r = 0; r < units.rows_count; r++) {
-            struct reel_portion portion = reel_portion_of(&model, &rank_weights, &units.rows[r]);
+            struct reel_portion portion = reel_portion_of(&network, &rank_weights, &units.rows[r]);
             int64_t end = portion.to + portion.count * portion.bytes;
             wrong += portion.count > 0 &&
-                     (end > reel_rank_weights_bytes(&rank_weights, &model) || portion.to % portion.bytes);
+                     (end > reel_rank_weights_bytes(&rank_weights, &network) || portion.to % portion.bytes);
             kept += portion.count * portion.bytes;
         }
     }
     CHECK(wrong == 0, "%lld portions leave the memory of their rank", (long long)wrong);
-    CHECK(kept <= planned && kept > planned - 15 * REEL_LAYOUT_UNIT * REEL_TENSORS * model.layers,
+    CHECK(kept <= planned && kept > planned - 15 * REEL_LAYOUT_UNIT * network.tensor_count * model.layers,
           "%lld of %lld", (long long)kept, (long long)planned);
     reel_load_units_free(&units);
 }

@@ -162,13 +162,15 @@ static int64_t inner_max(const struct reel_model *m, int64_t tensor)
 static void weight_bounds(const struct reel_plan *plan, int64_t *globals, int64_t *block)
 {
     const struct reel_model *m = &plan->model;
+    struct reel_network network;
     int64_t heads = ceiling(m->heads, plan->mesh.tensor), ffn = inner_max(m, plan->mesh.tensor);
     *globals = *block = 0;
-    for (int t = 0; t < REEL_TENSORS; t++) {
+    reel_wan_network(m, &network);
+    for (int t = 0; t < network.tensor_count; t++) {
         char name[REEL_TENSOR_NAME_BYTES];
-        int64_t elements = reel_tensor_elements(m, (enum reel_tensor)t),
-                *sum = t < REEL_GLOBAL_TENSORS ? globals : block;
-        reel_tensor_name(REEL_NAMING_NATIVE, (enum reel_tensor)t, 0, name);
+        int64_t elements = reel_tensor_elements(&network, t),
+                *sum = network.tensors[t].in_block ? block : globals;
+        reel_tensor_name(&network, REEL_NAMING_NATIVE, t, 0, name);
         if (elements == 0 || is_among(name, freed, sizeof freed / sizeof freed[0]))
             continue;
         if (!is_among(name, uncut, sizeof uncut / sizeof uncut[0]))
@@ -281,8 +283,9 @@ static void the_start_has_room_in_the_memory_of_the_device(void)
                                      .dtype = REEL_F32,
                                      .matrix_dtype = REEL_F32};
         CHECK(reel_plan_make(&model, &work, &mesh, 4, &plan) == REEL_OK, "%s", reel_error_here()->cause);
-        struct reel_layout layout =
-            reel_layout_of(&model, 1, 0, REEL_HELD_FOR_EMBEDDING, (struct reel_widths){4, 4});
+        struct reel_network network;
+        reel_wan_network(&model, &network);
+        struct reel_layout layout = reel_plan_layout(&plan, &network, 3, REEL_PHASE_EMBEDDING);
         int64_t needed = layout.global_bytes + 4 * reel_plan_embedding_work(&plan), room = 0;
         reel_plan_table(&plan, 3, bytes);
         for (int b = REEL_WEIGHTS; b < REEL_BUFFERS; b++)

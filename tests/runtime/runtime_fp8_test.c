@@ -4,6 +4,7 @@
 #include "model_file.h"
 #include "tensor_input.h"
 #include "test.h"
+#include "wan.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -85,14 +86,14 @@ static uint8_t encode(enum reel_dtype dtype, double value)
     return (uint8_t)(nearest | (value < 0 ? 0x80 : 0));
 }
 
-static int is_quantised(enum reel_tensor tensor)
+static int is_quantised(int tensor)
 {
-    int64_t shape[REEL_DIMS_MAX];
-    return tensor >= REEL_GLOBAL_TENSORS && reel_tensor_shape(&native.model, tensor, shape) == 2;
+    const struct reel_tensor_spec *spec = &native.network.tensors[tensor];
+    return spec->in_block && spec->dims == 2;
 }
 
 /* The scale: a number whose float products are rounded. */
-static float scale_of(const struct variant *variant, enum reel_tensor tensor, int64_t layer, int64_t row)
+static float scale_of(const struct variant *variant, int tensor, int64_t layer, int64_t row)
 {
     if (!variant->scale)
         return 1;
@@ -120,7 +121,7 @@ static void put(struct writer *w, const char *name, enum reel_dtype dtype, int d
 
 /* Writes the scale of a layer and the additional tensors with the same stem. */
 static void put_scale(struct writer *w, const struct variant *variant, const char *stem,
-                      enum reel_tensor tensor, int64_t layer, int64_t rows, int64_t columns)
+                      int tensor, int64_t layer, int64_t rows, int64_t columns)
 {
     char name[300];
     float scales[512];
@@ -145,11 +146,11 @@ static void put_scale(struct writer *w, const struct variant *variant, const cha
 }
 
 static void put_fp8(struct writer *w, const struct variant *variant, const char *name,
-                    enum reel_tensor tensor, int64_t layer, const float *values)
+                    int tensor, int64_t layer, const float *values)
 {
-    int64_t shape[REEL_DIMS_MAX], count = reel_tensor_elements(&native.model, tensor);
+    const int64_t *shape = native.network.tensors[tensor].shape;
+    int64_t count = reel_tensor_elements(&native.network, tensor);
     char stem[200];
-    reel_tensor_shape(&native.model, tensor, shape);
     uint8_t *codes = malloc((size_t)count);
     for (int64_t i = 0; i < count; i++)
         codes[i] = encode(variant->dtype,
@@ -163,20 +164,21 @@ static void put_fp8(struct writer *w, const struct variant *variant, const char 
     free(codes);
 }
 
-static void put_tensor(struct writer *w, const struct variant *variant, enum reel_tensor tensor,
+static void put_tensor(struct writer *w, const struct variant *variant, int tensor,
                        int64_t layer)
 {
     char own[REEL_TENSOR_NAME_BYTES], name[200];
-    int64_t shape[REEL_DIMS_MAX], count = reel_tensor_elements(&native.model, tensor);
+    const struct reel_tensor_spec *spec = &native.network.tensors[tensor];
+    int64_t count = reel_tensor_elements(&native.network, tensor);
     float *values = malloc((size_t)count * sizeof *values);
     CHECK(reel_model_read(&native, tensor, layer, 0, count, values) == REEL_OK, "%s",
           reel_error_here()->cause);
-    reel_tensor_name(variant->naming, tensor, layer, own);
+    reel_tensor_name(&native.network, variant->naming, tensor, layer, own);
     snprintf(name, sizeof name, "%s%s", variant->prefix ? variant->prefix : "", own);
     if (is_quantised(tensor))
         put_fp8(w, variant, name, tensor, layer, values);
     else
-        put(w, name, REEL_F32, reel_tensor_shape(&native.model, tensor, shape), shape, values);
+        put(w, name, REEL_F32, spec->dims, spec->shape, values);
     free(values);
 }
 
@@ -190,10 +192,9 @@ static const char *write_model(const struct variant *variant)
     fputc('{', w.header);
     if (variant->metadata)
         fprintf(w.header, "\"__metadata__\":{\"%s\":\"{}\"}", variant->metadata);
-    for (int t = 0; t < REEL_TENSORS; t++)
-        for (int64_t layer = 0; layer < (t < REEL_GLOBAL_TENSORS ? 1 : native.model.layers); layer++)
-            if (reel_tensor_exists(&native.model, (enum reel_tensor)t))
-                put_tensor(&w, variant, (enum reel_tensor)t, layer);
+    for (int t = 0; t < native.network.tensor_count; t++)
+        for (int64_t layer = 0; layer < reel_tensor_copies(&native.network, t); layer++)
+            put_tensor(&w, variant, t, layer);
     snprintf(name, sizeof name, "%sscaled_fp8", variant->prefix ? variant->prefix : "");
     if (variant->marker > 0)
         put(&w, name, variant->dtype, 1, (const int64_t[]){variant->marker - 1}, "\0\0\0");
@@ -216,18 +217,18 @@ static const char *write_model(const struct variant *variant)
 /* Reads a tensor in parts that end within rows; counts the values that are not exactly scale * value of the
  * code. */
 static int64_t wrong_in(const struct reel_model_files *files, const struct variant *variant,
-                        enum reel_tensor tensor, int64_t layer)
+                        int tensor, int64_t layer)
 {
     enum { PIECE = 1001 };
-    int64_t count = reel_tensor_elements(&native.model, tensor), shape[REEL_DIMS_MAX], wrong = 0;
+    const struct reel_tensor_spec *spec = &native.network.tensors[tensor];
+    int64_t count = reel_tensor_elements(&native.network, tensor), wrong = 0;
     float *expected = malloc((size_t)count * sizeof *expected),
           *found = malloc((size_t)count * sizeof *found);
     CHECK(reel_model_read(&native, tensor, layer, 0, count, expected) == REEL_OK, "%s",
           reel_error_here()->cause);
-    int dims = reel_tensor_shape(&native.model, tensor, shape);
     double changed = 0;
     for (int64_t i = 0; i < count && is_quantised(tensor); i++) {
-        float scale = scale_of(variant, tensor, layer, i / shape[dims - 1]);
+        float scale = scale_of(variant, tensor, layer, i / spec->shape[spec->dims - 1]);
         uint8_t code = encode(variant->dtype, (double)expected[i] / (double)scale);
         if (variant->stored == REEL_BF16)
             scale = reel_float_from_bf16(reel_bf16_from_float(scale));
@@ -235,7 +236,7 @@ static int64_t wrong_in(const struct reel_model_files *files, const struct varia
         changed += fabs((double)(value - expected[i]));
         expected[i] = value;
     }
-    CHECK((changed > 0) == is_quantised(tensor), "tensor %d has changed by %g", (int)tensor, changed);
+    CHECK((changed > 0) == is_quantised(tensor), "tensor %d has changed by %g", tensor, changed);
     for (int64_t first = 0; first < count; first += PIECE)
         CHECK(reel_model_read(files, tensor, layer, first, count - first < PIECE ? count - first : PIECE,
                               found + first) == REEL_OK,
@@ -269,10 +270,9 @@ static void every_kind_of_fp8_file_gives_scale_times_value(void)
         enum reel_status status = reel_model_open(write_model(&variants[v]), &files);
         CHECK(status == REEL_OK, "variant %zu: %s", v, reel_error_here()->cause);
         reel_error_clear();
-        for (int t = 0; t < REEL_TENSORS && status == REEL_OK; t++)
-            for (int64_t layer = 0; layer < (t < REEL_GLOBAL_TENSORS ? 1 : native.model.layers); layer += 2)
-                if (reel_tensor_exists(&native.model, (enum reel_tensor)t))
-                    wrong += wrong_in(&files, &variants[v], (enum reel_tensor)t, layer);
+        for (int t = 0; t < native.network.tensor_count && status == REEL_OK; t++)
+            for (int64_t layer = 0; layer < reel_tensor_copies(&native.network, t); layer += 2)
+                wrong += wrong_in(&files, &variants[v], t, layer);
         CHECK(wrong == 0, "variant %zu: %lld numbers differ", v, (long long)wrong);
         reel_model_close(&files);
     }

@@ -85,26 +85,21 @@ static int64_t wrong_in_slice(const struct reel_model_files *files, const struct
     return wrong;
 }
 
-/* Compares every tensor of the holding with whole tensors. Returns the bytes that the holding has in
- * storage. */
-static int64_t check_values(const struct reel_model_files *files, const struct reel_plan *plan,
-                            enum reel_holding holding, const struct reel_weights *weights, const char *words)
+/* Compares every tensor of the phase with whole tensors. Returns the bytes that they have in storage. */
+static int64_t check_values(const struct reel_model_files *files, const struct reel_plan *plan, int phase,
+                            const struct reel_weights *weights, const char *words)
 {
-    int64_t wrong = 0, stored = 0, tensor_ways = holding == REEL_HELD_ALWAYS ? plan->mesh.tensor : 1;
-    int64_t part = holding == REEL_HELD_ALWAYS ? reel_plan_coords(plan, comm.world.rank).tensor : 0;
-    for (int n = 0; n < REEL_TENSORS; n++) {
-        enum reel_tensor t = (enum reel_tensor)n;
-        int is_global = n < REEL_GLOBAL_TENSORS;
-        int of_embedding = n >= REEL_TIME_IN_WEIGHT && n <= REEL_FPS_OUT_BIAS;
-        int held =
-            reel_tensor_exists(&plan->model, t) && of_embedding == (holding == REEL_HELD_FOR_EMBEDDING);
-        CHECK(!is_global || !held == !reel_weight(weights, t), "%s: tensor %d", words, n);
-        for (int64_t layer = 0; held && layer < (is_global ? 1 : plan->model.layers); layer++) {
-            struct reel_slice slice = reel_slice_of(&plan->model, tensor_ways, part, t);
+    const struct reel_network *network = &files->network;
+    int64_t wrong = 0, stored = 0, part = reel_plan_coords(plan, comm.world.rank).tensor;
+    for (int t = 0; t < network->tensor_count; t++) {
+        int is_global = !network->tensors[t].in_block, held = reel_tensor_is_held(network, t, phase);
+        CHECK(!is_global || !held == !reel_weight(weights, t), "%s: tensor %d", words, t);
+        for (int64_t layer = 0; held && layer < reel_tensor_copies(network, t); layer++) {
+            struct reel_slice slice = reel_slice_of(network, plan->mesh.tensor, part, t);
             stored += slice.rows * slice.columns * reel_model_stored_bytes(files, t, layer);
             struct reel_tensor_rows of = {
-                .tensor = t, .layer = layer, .at = is_global ? 0 : weights->layout.offset[n]};
-            wrong += wrong_in_slice(files, &slice, of, reel_layout_width(&weights->layout, t),
+                .tensor = t, .layer = layer, .at = is_global ? 0 : weights->layout.offset[t]};
+            wrong += wrong_in_slice(files, &slice, of, reel_layout_width(&weights->layout, network, t),
                                     is_global ? (struct reel_range){0, INT64_MAX} : weights->held,
                                     is_global ? reel_weight(weights, t) : reel_weights_block(weights, layer));
         }
@@ -125,19 +120,19 @@ static void count_progress(void *context, int64_t done, int64_t all)
     progress->all = all;
 }
 
-static void check_loading(const struct reel_model_files *files, const struct reel_plan *plan,
-                          enum reel_holding holding, const char *words)
+static void check_loading(const struct reel_model_files *files, const struct reel_plan *plan, int phase,
+                          const char *words)
 {
     struct progress progress = {0};
     struct reel_loading loading = {.progress = count_progress, .context = &progress};
     struct reel_weights weights;
-    int64_t bytes = reel_weights_bytes(plan, comm.world.rank, holding), touched = 0, read = 0,
-            all = bytes + 2 * GUARD;
+    int64_t bytes = reel_weights_bytes(plan, &files->network, comm.world.rank, phase), touched = 0,
+            read = 0, all = bytes + 2 * GUARD;
     char *device = now.ops->allocate(all), *memory = malloc((size_t)all);
     memset(memory, UNTOUCHED, (size_t)all);
     reel_upload(&stream, device, memory, all);
     enum reel_status status =
-        reel_weights_load(&comm, files, plan, holding, device + GUARD, &loading, &stream, &weights);
+        reel_weights_load(&comm, files, plan, phase, device + GUARD, &loading, &stream, &weights);
     CHECK(status == REEL_OK, "%s: %d, %s", words, (int)status, reel_error_here()->cause);
     reel_error_clear();
     reel_download(&stream, memory, device, all);
@@ -150,13 +145,13 @@ static void check_loading(const struct reel_model_files *files, const struct ree
     for (int64_t i = 0; i < GUARD; i++)
         touched += memory[i] != (char)UNTOUCHED || memory[GUARD + bytes + i] != (char)UNTOUCHED;
     CHECK(touched == 0, "%s: memory beside what is held was written", words);
-    CHECK(holding != REEL_HELD_ALWAYS || bytes == reel_plan_bytes(plan, comm.world.rank, REEL_WEIGHTS),
+    CHECK(phase != REEL_PHASE_SAMPLING || bytes == reel_plan_bytes(plan, comm.world.rank, REEL_WEIGHTS),
           "%s: %lld", words, (long long)bytes);
     CHECK(loading.loaded.kept_bytes == bytes && loading.loaded.seconds > 0, "%s: %lld bytes", words,
           (long long)bytes);
     CHECK(progress.calls > 1 && progress.done == progress.all, "%s: %lld of %lld pieces", words,
           (long long)progress.done, (long long)progress.all);
-    int64_t stored = check_values(files, plan, holding, &weights, words);
+    int64_t stored = check_values(files, plan, phase, &weights, words);
     MPI_Allreduce(&loading.loaded.read_bytes, &read, 1, MPI_INT64_T, MPI_SUM, comm.host.mpi);
     CHECK(read == stored, "%s: the host read %lld bytes of %lld", words, (long long)read, (long long)stored);
     CHECK(loading.loaded.read_bytes > 0, "%s: a rank has read nothing", words);
@@ -186,10 +181,10 @@ static void check_meshes(const char *name)
                                  "%s, cfg %lld ring %lld ulysses %lld tensor %lld gathered %lld", name,
                                  (long long)cfg, (long long)ring, (long long)ulysses, (long long)tensor,
                                  (long long)gathered);
-                        check_loading(&files, &plan, REEL_HELD_ALWAYS, words);
+                        check_loading(&files, &plan, REEL_PHASE_SAMPLING, words);
                     }
     struct reel_plan plan = plan_of(&files.model, &(struct reel_mesh){1, size, 1, 1, 1});
-    check_loading(&files, &plan, REEL_HELD_FOR_EMBEDDING, name);
+    check_loading(&files, &plan, REEL_PHASE_EMBEDDING, name);
     reel_stream_close(&stream);
     reel_model_close(&files);
 }
@@ -284,10 +279,11 @@ static void check_failure(const char *path, const char *words)
     snprintf(good, sizeof good, "%s/tiny-df/comfy.safetensors", test_reference());
     CHECK(reel_model_open(path ? path : good, &files) == REEL_OK, "%s", reel_error_here()->cause);
     struct reel_plan plan = plan_of(&files.model, &(struct reel_mesh){1, comm.world.size, 1, 1, 1});
-    void *memory = aligned_alloc(64, (size_t)reel_weights_bytes(&plan, comm.world.rank, REEL_HELD_ALWAYS));
+    void *memory = aligned_alloc(
+        64, (size_t)reel_weights_bytes(&plan, &files.network, comm.world.rank, REEL_PHASE_SAMPLING));
     reel_stream_open_side(&stream, now.ops);
     enum reel_status status =
-        reel_weights_load(&comm, &files, &plan, REEL_HELD_ALWAYS, memory, &loading, &stream, &weights);
+        reel_weights_load(&comm, &files, &plan, REEL_PHASE_SAMPLING, memory, &loading, &stream, &weights);
     reel_stream_close(&stream);
     CHECK(status == REEL_BAD_INPUT, "status %d", (int)status);
     CHECK(strstr(reel_error_here()->cause, words), "%s", reel_error_here()->cause);

@@ -9,16 +9,17 @@
 #include <string.h>
 
 static struct reel_model model;
-static float *tensors[REEL_TENSORS];
+static struct reel_network network;
+static float *tensors[REEL_WAN_TENSORS];
 
 /* Random weights of the tiny model, made at their first use. */
 static const float *tensor_of(void *context, enum reel_tensor tensor)
 {
     (void)context;
-    int64_t elements = reel_tensor_elements(&model, tensor);
+    int64_t elements = reel_tensor_elements(&network, tensor);
     if (!tensors[tensor]) {
         tensors[tensor] = malloc((size_t)elements * sizeof(float));
-        reel_synthetic_fill(&model, tensor, 0, 0, elements, tensors[tensor]);
+        reel_synthetic_fill(&network, tensor, 0, 0, elements, tensors[tensor]);
     }
     return tensors[tensor];
 }
@@ -241,6 +242,7 @@ static void sets_follow_architecture_size_and_resolution(void)
 int main(void)
 {
     reel_model_preset("tiny", &model);
+    reel_wan_network(&model, &network);
     RUN(every_chunk_has_the_decisions_of_the_first);
     RUN(the_mean_over_all_frames_is_diluted_by_a_prefix);
     RUN(forced_calls_are_computed_and_start_afresh);
@@ -248,7 +250,7 @@ int main(void)
     RUN(the_last_iteration_that_runs_is_computed);
     RUN(a_negative_polynomial_is_counted);
     RUN(sets_follow_architecture_size_and_resolution);
-    for (int t = 0; t < REEL_TENSORS; t++)
+    for (int t = 0; t < REEL_WAN_TENSORS; t++)
         free(tensors[t]);
     return test_end();
 }

@@ -2,6 +2,7 @@
 #include "model_file.h"
 #include "synthetic.h"
 #include "test.h"
+#include "wan.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -79,21 +80,19 @@ static const char *path_in(const char *folder, const char *name)
 static void write_model(const char *path, const struct variant *variant)
 {
     struct reel_model model;
+    struct reel_network network;
     char *texts[2], name[REEL_TENSOR_NAME_BYTES];
     size_t bytes[2];
-    int64_t shape[REEL_DIMS_MAX];
     FILE *header = open_memstream(&texts[0], &bytes[0]), *data = open_memstream(&texts[1], &bytes[1]);
     reel_model_preset("tiny", &model);
+    reel_wan_network(&model, &network);
     fputc('{', header);
-    for (int t = 0; t < REEL_TENSORS; t++) {
-        int64_t copies = t < REEL_GLOBAL_TENSORS ? 1 : model.layers;
-        for (int64_t layer = 0; layer < copies && reel_tensor_exists(&model, (enum reel_tensor)t); layer++) {
-            reel_tensor_name(REEL_NAMING_NATIVE, (enum reel_tensor)t, layer, name);
-            int dims = reel_tensor_shape(&model, (enum reel_tensor)t, shape);
+    for (int t = 0; t < network.tensor_count; t++)
+        for (int64_t layer = 0; layer < reel_tensor_copies(&network, t); layer++) {
+            reel_tensor_name(&network, REEL_NAMING_NATIVE, t, layer, name);
             if (!is(variant->missing, name))
-                write_tensor(header, data, name, dims, shape, variant);
+                write_tensor(header, data, name, network.tensors[t].dims, network.tensors[t].shape, variant);
         }
-    }
     if (variant->extra)
         write_tensor(header, data, variant->extra, 1, (const int64_t[]){3}, variant);
     fputc('}', header);
@@ -121,30 +120,24 @@ static void link_reference(const char *name, const char *path)
     CHECK(symlink(target, path) == 0, "no link to %s", target);
 }
 
-/* The first element of a tensor in an array of all tensors, block after block. */
-static int64_t place_of(const struct reel_model *model, enum reel_tensor tensor, int64_t layer)
+/* The first element of a tensor in an array of all tensors, each with its layers one after the other. */
+static int64_t place_of(const struct reel_network *network, int tensor, int64_t layer)
 {
-    int64_t before = 0, block = 0;
-    for (int t = 0; t < REEL_TENSORS; t++) {
-        int64_t elements = reel_tensor_elements(model, (enum reel_tensor)t);
-        before += t < (int)tensor ? elements : 0;
-        block += t < REEL_GLOBAL_TENSORS ? 0 : elements;
-    }
-    return before + (tensor < REEL_GLOBAL_TENSORS ? 0 : layer * block);
+    int64_t before = 0;
+    for (int t = 0; t < tensor; t++)
+        before += reel_tensor_copies(network, t) * reel_tensor_elements(network, t);
+    return before + layer * reel_tensor_elements(network, tensor);
 }
 
 /* Reads all tensors of open files; the caller frees them. */
 static enum reel_status read_all(const struct reel_model_files *files, float **all)
 {
-    const struct reel_model *model = &files->model;
-    *all = malloc((size_t)reel_model_parameters(model) * sizeof **all);
-    for (int t = 0; t < REEL_TENSORS; t++) {
-        int64_t copies = t < REEL_GLOBAL_TENSORS ? 1 : model->layers;
-        for (int64_t layer = 0; layer < copies && reel_tensor_exists(model, (enum reel_tensor)t); layer++)
-            REEL_PASS(reel_model_read(files, (enum reel_tensor)t, layer, 0,
-                                      reel_tensor_elements(model, (enum reel_tensor)t),
-                                      *all + place_of(model, (enum reel_tensor)t, layer)));
-    }
+    const struct reel_network *network = &files->network;
+    *all = malloc((size_t)reel_network_parameters(network) * sizeof **all);
+    for (int t = 0; t < network->tensor_count; t++)
+        for (int64_t layer = 0; layer < reel_tensor_copies(network, t); layer++)
+            REEL_PASS(reel_model_read(files, t, layer, 0, reel_tensor_elements(network, t),
+                                      *all + place_of(network, t, layer)));
     return REEL_OK;
 }
 
@@ -167,13 +160,14 @@ static void check_refused(const char *path, enum reel_status expected, const cha
 }
 
 /* All weights of the model at path; the caller frees them. */
-static float *load(const char *path, struct reel_model *model)
+static float *load(const char *path, struct reel_model *model, struct reel_network *network)
 {
     struct reel_model_files files;
     float *all;
     CHECK(reel_model_open(path, &files) == REEL_OK, "%s", reel_error_here()->cause);
     reel_error_clear();
     *model = files.model;
+    *network = files.network;
     CHECK(read_all(&files, &all) == REEL_OK, "%s: %s", path, reel_error_here()->cause);
     reel_error_clear();
     reel_model_close(&files);
@@ -185,13 +179,15 @@ static void check_same(const char *const *names, int count, int64_t tensors)
 {
     char path[512];
     struct reel_model model, other_model;
+    struct reel_network network, other_network;
     snprintf(path, sizeof path, "%s/%s", test_reference(), names[0]);
-    float *all = load(path, &model);
-    size_t bytes = (size_t)reel_model_parameters(&model) * sizeof *all;
-    CHECK(reel_model_tensors(&model) == tensors, "%lld tensors", (long long)reel_model_tensors(&model));
+    float *all = load(path, &model, &network);
+    size_t bytes = (size_t)reel_network_parameters(&network) * sizeof *all;
+    CHECK(reel_network_tensors(&network) == tensors, "%lld tensors",
+          (long long)reel_network_tensors(&network));
     for (int n = 1; n < count; n++) {
         snprintf(path, sizeof path, "%s/%s", test_reference(), names[n]);
-        float *other = load(path, &other_model);
+        float *other = load(path, &other_model, &other_network);
         CHECK(memcmp(&model, &other_model, sizeof model) == 0, "%s is another model", names[n]);
         CHECK(memcmp(all, other, bytes) == 0, "%s differs", names[n]);
         free(other);
@@ -202,7 +198,7 @@ static void check_same(const char *const *names, int count, int64_t tensors)
     const struct reel_safetensors_entry *entry = reel_safetensors_find(file, "blocks.1.ffn.0.weight");
     float *direct = malloc((size_t)entry->elements * sizeof *direct);
     CHECK(reel_safetensors_read_floats(file, entry, 0, entry->elements, direct) == REEL_OK, "direct read");
-    CHECK(memcmp(direct, all + place_of(&model, REEL_FFN_IN_WEIGHT, 1),
+    CHECK(memcmp(direct, all + place_of(&network, REEL_FFN_IN_WEIGHT, 1),
                  (size_t)entry->elements * sizeof *direct) == 0,
           "blocks.1.ffn.0.weight is not in its place");
     free(direct);
@@ -222,10 +218,11 @@ static void a_pipeline_folder_is_opened_at_its_transformer(void)
 {
     char path[512];
     struct reel_model model, other;
+    struct reel_network network;
     link_reference("tiny-df/diffusers", path_in("pipeline", "transformer"));
-    free(load(path_in("pipeline", "."), &model));
+    free(load(path_in("pipeline", "."), &model, &network));
     snprintf(path, sizeof path, "%s/tiny-df/native", test_reference());
-    free(load(path, &other));
+    free(load(path, &other, &network));
     CHECK(memcmp(&model, &other, sizeof model) == 0, "another model");
 }
 
@@ -237,18 +234,18 @@ static void every_floating_type_and_prefix_is_read(void)
                                               {.dtype = REEL_F64}};
     for (size_t v = 0; v < sizeof variants / sizeof variants[0]; v++) {
         struct reel_model model;
+        struct reel_network network;
         int64_t wrong = 0;
         const char *path = path_in("types", "one.safetensors");
         write_model(path, &variants[v]);
-        float *all = load(path, &model);
+        float *all = load(path, &model, &network);
         CHECK(model.heads == 1 && model.layers == 3 && model.ffn == 352 && model.text_rows == 512 &&
                   model.text_width == 48 && model.frequencies == 64 && model.has_fps == 1,
               "the shapes say another model");
-        for (int t = 0; t < REEL_TENSORS; t++) {
-            const float *tensor = all + place_of(&model, (enum reel_tensor)t, 2);
-            for (int64_t i = 0; i < reel_tensor_elements(&model, (enum reel_tensor)t); i++)
-                wrong += tensor[i] != pattern(i);
-        }
+        for (int t = 0; t < network.tensor_count; t++)
+            for (int64_t layer = 0; layer < reel_tensor_copies(&network, t); layer++)
+                for (int64_t i = 0; i < reel_tensor_elements(&network, t); i++)
+                    wrong += all[place_of(&network, t, layer) + i] != pattern(i);
         CHECK(wrong == 0, "%s: %lld numbers differ", reel_dtype_name(variants[v].dtype), (long long)wrong);
         free(all);
     }
@@ -419,20 +416,22 @@ static void a_slice_of_synthetic_weights_is_the_slice_of_the_whole(void)
     enum { COUNT = 3000 };
     static const int64_t firsts[] = {0, 1, 7, 8, 9, 100, 2991}, counts[] = {0, 1, 5, 8, 9, 64, 77};
     struct reel_model model;
+    struct reel_network network;
     float whole[COUNT], slice[COUNT], other[COUNT];
     reel_model_preset("wan2.1-t2v-14b", &model);
-    reel_synthetic_fill(&model, REEL_SELF_Q_WEIGHT, 39, 0, COUNT, whole);
+    reel_wan_network(&model, &network);
+    reel_synthetic_fill(&network, REEL_SELF_Q_WEIGHT, 39, 0, COUNT, whole);
     for (size_t f = 0; f < sizeof firsts / sizeof firsts[0]; f++)
         for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
             int64_t count = counts[c] < COUNT - firsts[f] ? counts[c] : COUNT - firsts[f];
             slice[count] = -7;
-            reel_synthetic_fill(&model, REEL_SELF_Q_WEIGHT, 39, firsts[f], count, slice);
+            reel_synthetic_fill(&network, REEL_SELF_Q_WEIGHT, 39, firsts[f], count, slice);
             CHECK(memcmp(slice, whole + firsts[f], (size_t)count * sizeof *slice) == 0 && slice[count] == -7,
                   "%lld from %lld on", (long long)count, (long long)firsts[f]);
         }
-    reel_synthetic_fill(&model, REEL_SELF_Q_WEIGHT, 38, 0, COUNT, other);
+    reel_synthetic_fill(&network, REEL_SELF_Q_WEIGHT, 38, 0, COUNT, other);
     CHECK(memcmp(whole, other, sizeof whole) != 0, "two layers are equal");
-    reel_synthetic_fill(&model, REEL_SELF_K_WEIGHT, 39, 0, COUNT, other);
+    reel_synthetic_fill(&network, REEL_SELF_K_WEIGHT, 39, 0, COUNT, other);
     CHECK(memcmp(whole, other, sizeof whole) != 0, "two tensors are equal");
 }
 
@@ -447,12 +446,14 @@ static void synthetic_weights_have_the_promised_spread(void)
         {REEL_CROSS_NORM_BIAS, 0, 0.02},      {REEL_MODULATION, 0, 0.2},   {REEL_HEAD_MODULATION, 0, 0.2}};
     enum { COUNT = 5120 };
     struct reel_model model;
+    struct reel_network network;
     float values[COUNT];
     reel_model_preset("wan2.1-t2v-14b", &model);
+    reel_wan_network(&model, &network);
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
         double sum = 0, squares = 0;
         int exact = 0;
-        reel_synthetic_fill(&model, cases[c].tensor, 3, 0, COUNT, values);
+        reel_synthetic_fill(&network, cases[c].tensor, 3, 0, COUNT, values);
         for (int i = 0; i < COUNT; i++) {
             sum += (double)values[i];
             squares += pow((double)values[i] - cases[c].mean, 2);
@@ -472,8 +473,8 @@ static void a_synthetic_model_is_read_without_files(void)
     float expected[128], *all;
     CHECK(reel_model_open("synthetic:tiny", &files) == REEL_OK && files.synthetic, "synthetic:tiny");
     CHECK(read_all(&files, &all) == REEL_OK, "%s", reel_error_here()->cause);
-    reel_synthetic_fill(&files.model, REEL_SELF_NORM_K, 2, 0, 128, expected);
-    CHECK(memcmp(all + place_of(&files.model, REEL_SELF_NORM_K, 2), expected, sizeof expected) == 0,
+    reel_synthetic_fill(&files.network, REEL_SELF_NORM_K, 2, 0, 128, expected);
+    CHECK(memcmp(all + place_of(&files.network, REEL_SELF_NORM_K, 2), expected, sizeof expected) == 0,
           "norm_k");
     free(all);
     reel_model_close(&files);

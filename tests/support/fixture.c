@@ -78,12 +78,13 @@ static void load(struct fixture *fixture, const struct fixture_inputs *inputs)
     struct reel_weights weights;
     char *memory = fixture->arena.at[REEL_WEIGHTS];
     reel_stream_open(&fixture->stream, fixture_ops, &scratch, fixture->arena.at[REEL_SCRATCH]);
-    must(reel_weights_load(&fixture->comm, &fixture->files, &fixture->plan, REEL_HELD_FOR_EMBEDDING, memory,
+    must(reel_weights_load(&fixture->comm, &fixture->files, &fixture->plan, REEL_PHASE_EMBEDDING, memory,
                            &loading, &fixture->stream, &weights));
-    memory += reel_weights_bytes(&fixture->plan, fixture->comm.world.rank, REEL_HELD_FOR_EMBEDDING);
+    memory += reel_weights_bytes(&fixture->plan, &fixture->files.network, fixture->comm.world.rank,
+                                 REEL_PHASE_EMBEDDING);
     reel_time_embedding_make(&fixture->table, &fixture->files.model, &weights, inputs->fps, &fixture->arena,
                              (float *)(void *)memory, &fixture->stream, &fixture->embedding);
-    must(reel_weights_load(&fixture->comm, &fixture->files, &fixture->plan, REEL_HELD_ALWAYS,
+    must(reel_weights_load(&fixture->comm, &fixture->files, &fixture->plan, REEL_PHASE_SAMPLING,
                            fixture->arena.at[REEL_WEIGHTS], &loading, &fixture->stream, &fixture->weights));
 }
 
@@ -95,7 +96,7 @@ int fixture_open_for(struct fixture *fixture, MPI_Comm world, const char *path,
     must(reel_comm_open(world, &fixture->comm));
     must(reel_model_open(path, &fixture->files));
     if (fixture_layers > 0 && fixture->files.synthetic)
-        fixture->files.model.layers = fixture_layers;
+        fixture->files.model.layers = fixture->files.network.layers = fixture_layers;
     if (fixture_fp8)
         must(reel_model_keep_fp8(&fixture->files));
     reel_timestep_table_clear(&fixture->table);

@@ -36,7 +36,7 @@ const void *reel_dit_values(const struct reel_dit *dit, const void *keys, int64_
     return (const char *)keys + bytes_of(dit, rows);
 }
 
-/* A linear layer whose weight every rank holds whole. The bias follows the weight in enum reel_tensor. */
+/* A linear layer whose weight every rank holds whole. */
 static void whole_layer(const struct reel_dit *dit, enum reel_tensor tensor, int64_t rows, int64_t in,
                         int64_t out, const void *x, enum reel_activation activation, void *y)
 {
@@ -48,7 +48,7 @@ static void whole_layer(const struct reel_dit *dit, enum reel_tensor tensor, int
                                               .y_dtype = dit->dtype,
                                               .x = x,
                                               .weight = reel_weight(dit->weights, tensor),
-                                              .bias = reel_weight(dit->weights, tensor + 1),
+                                              .bias = reel_bias(dit->weights, tensor),
                                               .activation = activation,
                                               .y = y});
 }
@@ -66,7 +66,7 @@ static void project_context(const struct reel_dit *dit, enum reel_tensor tensor,
                                               .x = context,
                                               .weight = reel_block_weight(&dit->block_weights, tensor),
                                               .weight_scale = reel_block_scale(&dit->block_weights, tensor),
-                                              .bias = reel_block_weight(&dit->block_weights, tensor + 1),
+                                              .bias = reel_block_bias(&dit->block_weights, tensor),
                                               .y = y});
 }
 
@@ -137,7 +137,7 @@ void reel_dit_prompts(struct reel_dit *dit, int64_t count, const int64_t *slots,
     static const struct projection by = {REEL_CROSS_K_WEIGHT, REEL_CROSS_V_WEIGHT, REEL_CROSS_NORM_K};
     const struct reel_model *m = &dit->plan->model;
     const void *contexts[2] = {NULL, NULL};
-    reel_block_weights_begin(&dit->block_weights, reel_context_bytes(&dit->weights->layout, 0));
+    reel_block_weights_begin(&dit->block_weights, dit->weights->layout.context[REEL_CONTEXT_OF_TEXT]);
     for (int64_t i = 0; i < count; i++)
         contexts[i] = embed_prompt(dit, slots[i], embeds[i]);
     for (int64_t layer = 0; layer < m->layers; layer++) {
@@ -147,7 +147,7 @@ void reel_dit_prompts(struct reel_dit *dit, int64_t count, const int64_t *slots,
     }
 }
 
-/* One of the two layer norms of the image embedding. The bias follows the weight in enum reel_tensor. */
+/* One of the two layer norms of the image embedding. */
 static void image_norm(const struct reel_dit *dit, enum reel_tensor tensor, int64_t rows, int64_t width,
                        const void *x, void *y)
 {
@@ -157,7 +157,7 @@ static void image_norm(const struct reel_dit *dit, enum reel_tensor tensor, int6
                                                           .dtype = dit->dtype,
                                                           .x = x,
                                                           .weight = reel_weight(dit->weights, tensor),
-                                                          .bias = reel_weight(dit->weights, tensor + 1),
+                                                          .bias = reel_bias(dit->weights, tensor),
                                                           .epsilon = 1e-5,
                                                           .y = y});
 }
@@ -171,7 +171,7 @@ void reel_dit_image(struct reel_dit *dit, const float *features)
     char *input = dit->arena->at[REEL_CONTEXT_WORK], *hidden = input + rows * width * b;
     char *out = hidden + rows * width * b, *context = out + rows * D * b;
     upload_values(dit, features, rows * width, dit->arena->at[REEL_CONTEXT_FLOATS], input);
-    if (reel_tensor_exists(m, REEL_IMAGE_POSITIONS))
+    if (reel_tensor_exists(dit->weights->network, REEL_IMAGE_POSITIONS))
         reel_add_row(dit->stream,
                      (struct reel_add_row){.rows = 1,
                                            .width = rows * width,
@@ -182,7 +182,7 @@ void reel_dit_image(struct reel_dit *dit, const float *features)
     whole_layer(dit, REEL_IMAGE_IN_WEIGHT, rows, width, width, input, REEL_GELU_ERF, hidden);
     whole_layer(dit, REEL_IMAGE_OUT_WEIGHT, rows, width, D, hidden, REEL_IDENTITY, out);
     image_norm(dit, REEL_IMAGE_NORM_OUT_WEIGHT, rows, D, out, context);
-    reel_block_weights_begin(&dit->block_weights, reel_context_bytes(&dit->weights->layout, 1));
+    reel_block_weights_begin(&dit->block_weights, dit->weights->layout.context[REEL_CONTEXT_OF_IMAGE]);
     for (int64_t layer = 0; layer < m->layers; layer++) {
         reel_block_weights_use(&dit->block_weights, layer);
         keys_and_values(dit, by, rows, context, image_at(dit, layer));

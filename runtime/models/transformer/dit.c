@@ -41,7 +41,7 @@ void reel_dit_open(struct reel_dit *dit, const struct reel_plan *plan, const str
                    const struct reel_weights *weights, const struct reel_time_embedding *embedding,
                    struct reel_comm *comm, struct reel_stream *stream)
 {
-    struct reel_cut inner = reel_ffn_cut(&plan->model, comm->tensor.size);
+    struct reel_cut inner = reel_plan_inner(plan);
     *dit = (struct reel_dit){.columns = reel_plan_tensor_heads(plan, comm->coords).count *
                                         reel_model_head_channels(&plan->model),
                              .inner = reel_cut_count(&inner, comm->tensor.rank),
@@ -79,12 +79,12 @@ static const void *weight(const struct reel_dit *dit, enum reel_tensor tensor)
     return reel_block_weight(&dit->block_weights, tensor);
 }
 
-/* This rank's columns of a column parallel layer. The bias follows the weight in enum reel_tensor. */
+/* This rank's columns of a column parallel layer. */
 static struct reel_column_layer columns_of(const struct reel_dit *dit, enum reel_tensor tensor, int64_t out,
                                            void *y)
 {
     return (struct reel_column_layer){.weight = weight(dit, tensor),
-                                      .bias = weight(dit, tensor + 1),
+                                      .bias = reel_block_bias(&dit->block_weights, tensor),
                                       .weight_scale = reel_block_scale(&dit->block_weights, tensor),
                                       .out = out,
                                       .y = y};
@@ -94,7 +94,7 @@ static struct reel_column_layer columns_of(const struct reel_dit *dit, enum reel
 static void rows_of(struct reel_dit *dit, enum reel_tensor tensor, int64_t in, const void *x)
 {
     struct reel_row_layer layer = {.weight = weight(dit, tensor),
-                                   .bias = weight(dit, tensor + 1),
+                                   .bias = reel_block_bias(&dit->block_weights, tensor),
                                    .weight_scale = reel_block_scale(&dit->block_weights, tensor),
                                    .in = in};
     reel_row_parallel(&dit->tensor_parallel, &layer, x, dit->arena->at[REEL_TOKENS_NORMED]);
@@ -112,7 +112,7 @@ static void whole_layer(const struct reel_dit *dit, enum reel_tensor tensor, int
                                               .y_dtype = REEL_F32,
                                               .x = x,
                                               .weight = reel_weight(dit->weights, tensor),
-                                              .bias = reel_weight(dit->weights, tensor + 1),
+                                              .bias = reel_bias(dit->weights, tensor),
                                               .y = y});
 }
 
