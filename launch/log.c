@@ -60,11 +60,9 @@ static json_t *plan_line(const struct reel_event *event)
     snprintf(hash, sizeof hash, "%016" PRIx64, event->plan_hash);
     json_t *memory = json_array();
     for (int64_t rank = 0; rank < plan->ranks; rank++) {
-        int64_t bytes[REEL_MEMORIES] = {[REEL_MEMORY_LIBRARIES] = event->libraries_bytes},
-                table[REEL_BUFFERS];
-        reel_plan_table(plan, rank, table);
-        for (int b = 0; b < REEL_BUFFERS; b++)
-            bytes[reel_buffer_memory(plan, (enum reel_buffer)b)] += table[b];
+        int64_t bytes[REEL_MEMORIES];
+        reel_memory_held(&reel_buffers, plan, rank, bytes);
+        bytes[REEL_MEMORY_LIBRARIES] = event->libraries_bytes;
         json_array_append_new(memory, by_category(bytes));
     }
     return json_pack("{s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "event",

@@ -40,9 +40,10 @@ static const char *format_duration(double seconds, char text[TIME_BYTES])
 
 static int64_t rank_bytes(const struct reel_plan *plan, int64_t rank)
 {
-    int64_t bytes = 0;
-    for (int b = 0; b < REEL_BUFFERS; b++)
-        bytes += reel_plan_bytes(plan, rank, (enum reel_buffer)b);
+    int64_t held[REEL_MEMORIES], bytes = 0;
+    reel_memory_held(&reel_buffers, plan, rank, held);
+    for (int m = 0; m < REEL_MEMORIES; m++)
+        bytes += held[m];
     return bytes;
 }
 

@@ -1,6 +1,7 @@
 /* Lists, estimates and chooses meshes. */
 #include "choose.h"
 
+#include "buffers.h"
 #include "estimate.h"
 #include "traffic.h"
 
@@ -14,10 +15,10 @@ static const double within = 1.02, worth = 1.10;
 
 int64_t reel_plan_fullest(const struct reel_plan *plan, const struct reel_machine *machine)
 {
-    int64_t bytes[REEL_BUFFERS], sum = machine->device.libraries_bytes;
-    reel_plan_table(plan, 0, bytes);
-    for (int b = 0; b < REEL_BUFFERS; b++)
-        sum += bytes[b];
+    int64_t held[REEL_MEMORIES], sum = machine->device.libraries_bytes;
+    reel_memory_held(&reel_buffers, plan, 0, held);
+    for (int m = 0; m < REEL_MEMORIES; m++)
+        sum += held[m];
     return sum;
 }
 

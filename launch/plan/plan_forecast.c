@@ -56,10 +56,7 @@ enum reel_status reel_forecast_open(const struct reel_job *job, int64_t ranks,
 
 static void fill_rank(const struct reel_forecast *f, int64_t rank, struct reel_forecast_rank *of)
 {
-    int64_t bytes[REEL_BUFFERS];
-    reel_plan_table(&f->plan, rank, bytes);
-    for (int b = 0; b < REEL_BUFFERS; b++)
-        of->held.bytes[reel_buffer_memory(&f->plan, (enum reel_buffer)b)] += bytes[b];
+    reel_memory_held(&reel_buffers, &f->plan, rank, of->held.bytes);
     of->held.bytes[REEL_MEMORY_LIBRARIES] = f->machine.device.libraries_bytes;
     for (int m = 0; m < REEL_MEMORIES; m++)
         of->held.total += of->held.bytes[m];

@@ -11,6 +11,7 @@
 #ifndef REEL_PLAN_FORECAST_H
 #define REEL_PLAN_FORECAST_H
 
+#include "buffers.h"
 #include "choose.h"
 #include "estimate.h"
 #include "timeline.h"

@@ -1,17 +1,10 @@
-/* Two blocks of memory a rank, of the backend and of the host, divided into the buffers of the plan. */
+/* Two blocks of memory a rank, of the backend and of the host, divided into the buffers of a table. */
 #include "arena.h"
 
 #include "fault.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { ALIGNMENT = 64 };
-
-static int64_t aligned(int64_t bytes)
-{
-    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-}
 
 /* The number in a file of one line; INT64_MAX when it has none ("max"). */
 static int64_t number_in(const char *path)
@@ -78,28 +71,25 @@ int64_t reel_memory_available(void)
     return host < group ? host : group;
 }
 
-/* Bytes of the buffers on the backend (on_host 0) or on the host (1), padding included. */
-static int64_t block_bytes(const int64_t table[REEL_BUFFERS], int on_host)
+/* The bytes to allocate of a block, which may have no buffer. */
+static int64_t allocated_bytes(const struct reel_memory_block *block)
 {
-    int64_t bytes = 0;
-    for (int b = 0; b < REEL_BUFFERS; b++)
-        if (reel_buffer_on_host((enum reel_buffer)b) == on_host)
-            bytes += aligned(table[b]);
-    return bytes > 0 ? bytes : ALIGNMENT;
+    return block->bytes > 0 ? block->bytes : REEL_BUFFER_UNIT;
 }
 
-enum reel_status reel_arena_open(const struct reel_plan *plan, int64_t rank, const struct reel_ops *ops,
-                                 struct reel_arena *arena)
+enum reel_status reel_arena_open(const struct reel_buffer_table *table, const struct reel_plan *plan,
+                                 int64_t rank, const struct reel_ops *ops, struct reel_arena *arena)
 {
-    int64_t used[2] = {0, 0}, table[REEL_BUFFERS];
+    struct reel_memory_map map;
     memset(arena, 0, sizeof *arena);
-    reel_plan_table(plan, rank, table);
+    reel_memory_map_make(table, plan, rank, &map);
+    int64_t host_bytes = allocated_bytes(&map.host);
     arena->ops = ops;
-    arena->block_bytes = block_bytes(table, 0);
-    arena->total_bytes = arena->block_bytes + block_bytes(table, 1);
+    arena->block_bytes = allocated_bytes(&map.device);
+    arena->total_bytes = arena->block_bytes + host_bytes;
     if (!reel_fault(REEL_FAULT_ARENA)) {
         arena->block = ops->allocate(arena->block_bytes);
-        arena->host = reel_allocate_host(ops, block_bytes(table, 1));
+        arena->host = reel_allocate_host(ops, host_bytes);
     }
     if (!arena->block || !arena->host) {
         int64_t bytes = arena->total_bytes;
@@ -107,13 +97,11 @@ enum reel_status reel_arena_open(const struct reel_plan *plan, int64_t rank, con
         return reel_fail(REEL_NO_MEMORY, "rank %lld could not allocate %.2f GB of memory", (long long)rank,
                          (double)bytes * 1e-9);
     }
-    for (int b = 0; b < REEL_BUFFERS; b++) {
-        int on_host = reel_buffer_on_host((enum reel_buffer)b);
-        char *block = on_host ? arena->host : arena->block;
-        arena->at[b] = table[b] ? block + used[on_host] : NULL;
-        arena->bytes[reel_buffer_memory(plan, (enum reel_buffer)b)] += table[b];
-        used[on_host] += aligned(table[b]);
+    for (int b = 0; b < table->count; b++) {
+        char *block = table->specs[b].on_host ? arena->host : arena->block;
+        arena->at[b] = map.bytes[b] > 0 ? block + map.offset[b] : NULL;
     }
+    memcpy(arena->bytes, map.held, sizeof arena->bytes);
     return REEL_OK;
 }
 

@@ -259,7 +259,8 @@ static enum reel_status allocate(struct reel_engine *e, const struct reel_plan *
         .ops = e->device.ops, .over_nccl = e->device.over_nccl, .seconds = timeout_s};
     e->plan = *plan;
     REEL_PASS(reel_agree(e->comm, reel_comm_mesh(e->comm, plan, &transport)));
-    REEL_PASS(reel_agree(e->comm, reel_arena_open(plan, e->comm->world.rank, e->device.ops, &e->arena)));
+    REEL_PASS(reel_agree(
+        e->comm, reel_arena_open(&reel_buffers, plan, e->comm->world.rank, e->device.ops, &e->arena)));
     struct reel_scratch scratch =
         reel_timeline_scratch(&plan->model, omp_get_max_threads(), e->device.matrix_dtype);
     reel_stream_open(&e->stream, e->device.ops, &scratch, e->arena.at[REEL_SCRATCH]);
@@ -313,20 +314,19 @@ static enum reel_status make_signals(struct reel_engine *e, const struct reel_we
     return reel_agree(e->comm, status);
 }
 
-/* Makes the table of time embeddings and the signals. The weights for both are loaded into the memory that
- * the run's own weights take afterwards. Collective over world. */
+/* Makes the table of time embeddings and the signals. The weights for both are in memory that other buffers
+ * take afterwards. Collective over world. */
 static enum reel_status make_embedding(struct reel_engine *e, const struct reel_engine_request *request,
                                        struct reel_loading *loading)
 {
     struct reel_weights weights;
-    char *memory = e->arena.at[REEL_WEIGHTS];
     e->table = request->timeline->table;
     e->fps = request->job->video.fps;
     e->signals_of = request->signals;
-    REEL_PASS(reel_weights_load(e->comm, &e->model_files, &e->plan, REEL_PHASE_EMBEDDING, memory, loading,
-                                &e->stream, &weights));
-    reel_time_embedding_make(&e->table, &e->plan.model, &weights, e->fps, &e->arena,
-                             (float *)(void *)(memory + weights.layout.global_bytes), &e->stream, &e->embedding);
+    REEL_PASS(reel_weights_load(e->comm, &e->model_files, &e->plan, REEL_PHASE_EMBEDDING,
+                                e->arena.at[REEL_EMBEDDING_WEIGHTS], loading, &e->stream, &weights));
+    reel_time_embedding_make(&e->table, &e->plan.model, &weights, e->fps, &e->arena, &e->stream,
+                             &e->embedding);
     REEL_PASS(reel_engine_agree(e, REEL_OK));
     return make_signals(e, &weights);
 }

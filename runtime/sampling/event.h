@@ -4,10 +4,10 @@
 #ifndef REEL_EVENT_H
 #define REEL_EVENT_H
 
+#include "buffers.h"
 #include "comm.h"
 #include "job.h"
 #include "timeline.h"
-#include "plan.h"
 #include "weights.h"
 
 enum reel_event_kind {

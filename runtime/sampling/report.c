@@ -81,10 +81,7 @@ enum reel_status reel_report_done(const struct reel_engine *engine, const struct
     int64_t ranks = engine->comm->world.size;
     getrusage(RUSAGE_SELF, &usage);
     mine.process_peak_bytes = (int64_t)usage.ru_maxrss * 1024;
-    int64_t table[REEL_BUFFERS];
-    reel_plan_table(&engine->plan, engine->comm->world.rank, table);
-    for (int b = 0; b < REEL_BUFFERS; b++)
-        mine.planned_bytes[reel_buffer_memory(&engine->plan, (enum reel_buffer)b)] += table[b];
+    reel_memory_held(&reel_buffers, &engine->plan, engine->comm->world.rank, mine.planned_bytes);
     mine.planned_bytes[REEL_MEMORY_LIBRARIES] = engine->libraries_bytes;
     reel_report_traffic(engine, run, mine.planned_sent_bytes);
     memcpy(mine.peak_bytes, engine->arena.bytes, sizeof mine.peak_bytes);

@@ -45,11 +45,9 @@ static void equals_one_rank(const char *what, const struct reel_mesh *mesh, cons
 /* What a fixture has held and sent, after its prompts and this many iterations, is what was planned. */
 static void held_and_sent_as_planned(const struct fixture *fixture, const char *what, int iterations)
 {
-    int64_t table[REEL_BUFFERS], held[REEL_MEMORIES] = {0}, sent[REEL_TRAFFIC_CLASSES] = {0},
+    int64_t held[REEL_MEMORIES], sent[REEL_TRAFFIC_CLASSES] = {0},
                                  me = fixture->comm.world.rank;
-    reel_plan_table(&fixture->plan, me, table);
-    for (int b = 0; b < REEL_BUFFERS; b++)
-        held[reel_buffer_memory(&fixture->plan, (enum reel_buffer)b)] += table[b];
+    reel_memory_held(&reel_buffers, &fixture->plan, me, held);
     for (int m = 0; m < REEL_MEMORIES; m++)
         CHECK(held[m] == fixture->arena.bytes[m], "%s: %s: %lld bytes planned, %lld held", what,
               reel_memory_name((enum reel_memory)m), (long long)held[m], (long long)fixture->arena.bytes[m]);

@@ -1,5 +1,6 @@
 /* Every rank holds what the plan says, cut from the whole tensors, and each host reads the weights from
  * storage once. */
+#include "buffers.h"
 #include "dtype.h"
 #include "load_units.h"
 #include "test.h"

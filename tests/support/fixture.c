@@ -76,14 +76,11 @@ static void load(struct fixture *fixture, const struct fixture_inputs *inputs)
     struct reel_scratch scratch = scratch_of(&fixture->files.model);
     struct reel_loading loading = {0};
     struct reel_weights weights;
-    char *memory = fixture->arena.at[REEL_WEIGHTS];
     reel_stream_open(&fixture->stream, fixture_ops, &scratch, fixture->arena.at[REEL_SCRATCH]);
-    must(reel_weights_load(&fixture->comm, &fixture->files, &fixture->plan, REEL_PHASE_EMBEDDING, memory,
-                           &loading, &fixture->stream, &weights));
-    memory += reel_weights_bytes(&fixture->plan, &fixture->files.network, fixture->comm.world.rank,
-                                 REEL_PHASE_EMBEDDING);
+    must(reel_weights_load(&fixture->comm, &fixture->files, &fixture->plan, REEL_PHASE_EMBEDDING,
+                           fixture->arena.at[REEL_EMBEDDING_WEIGHTS], &loading, &fixture->stream, &weights));
     reel_time_embedding_make(&fixture->table, &fixture->files.model, &weights, inputs->fps, &fixture->arena,
-                             (float *)(void *)memory, &fixture->stream, &fixture->embedding);
+                             &fixture->stream, &fixture->embedding);
     must(reel_weights_load(&fixture->comm, &fixture->files, &fixture->plan, REEL_PHASE_SAMPLING,
                            fixture->arena.at[REEL_WEIGHTS], &loading, &fixture->stream, &fixture->weights));
 }
@@ -110,7 +107,8 @@ int fixture_open_for(struct fixture *fixture, MPI_Comm world, const char *path,
     const struct reel_transport transport = {
         .ops = fixture_ops, .over_nccl = fixture_over_nccl, .seconds = 60};
     must(reel_comm_mesh(&fixture->comm, &fixture->plan, &transport));
-    must(reel_arena_open(&fixture->plan, fixture->comm.world.rank, fixture_ops, &fixture->arena));
+    must(reel_arena_open(&reel_buffers, &fixture->plan, fixture->comm.world.rank, fixture_ops,
+                         &fixture->arena));
     load(fixture, inputs);
     reel_dit_open(&fixture->dit, &fixture->plan, &fixture->arena, &fixture->weights, &fixture->embedding,
                   &fixture->comm, &fixture->stream);

@@ -23,7 +23,7 @@ static void spoil(struct reel_engine *engine, enum reel_buffer buffer, int64_t b
 {
     char *numbers = malloc((size_t)bytes + 1);
     memset(numbers, 0xff, (size_t)bytes);
-    if (reel_buffer_on_host(buffer))
+    if (reel_buffers.specs[buffer].on_host)
         memcpy(engine->arena.at[buffer], numbers, (size_t)bytes);
     else
         reel_upload(&engine->stream, engine->arena.at[buffer], numbers, bytes);
@@ -34,6 +34,7 @@ static void spoil(struct reel_engine *engine, enum reel_buffer buffer, int64_t b
  * latents. */
 static void poison(struct reel_sampler *s, int64_t rank)
 {
+    static const enum reel_buffer history[] = {REEL_LATENTS_M0, REEL_LATENTS_M1, REEL_LATENTS_LAST};
     static const enum reel_buffer fresh[] = {
         REEL_TEACACHE_PREVIOUS, REEL_TEACACHE_RESIDUAL, REEL_LATENTS_CONDITION, REEL_LATENTS_NOISE,
         REEL_LATENTS_INPUT,     REEL_LATENTS_VELOCITY,  REEL_TOKENS_X,          REEL_TOKENS_NORMED};
@@ -45,8 +46,8 @@ static void poison(struct reel_sampler *s, int64_t rank)
     if (s->resume.saved.metadata.chunk_frames > 0 &&
         reel_solver_of(s->run.job->sampler.scheduler)->keeps_history)
         return;
-    for (enum reel_buffer b = REEL_LATENTS_M0; b <= REEL_LATENTS_LAST; b++)
-        spoil(s->engine, b, table[b]);
+    for (size_t b = 0; b < sizeof history / sizeof history[0]; b++)
+        spoil(s->engine, history[b], table[history[b]]);
     if (s->resume.saved.metadata.chunk_frames == 0)
         spoil(s->engine, REEL_LATENTS_X, table[REEL_LATENTS_X]);
 }

@@ -45,12 +45,13 @@ static void add_fps(const struct reel_time_arithmetic *arithmetic, const struct 
 
 void reel_time_embedding_make(const struct reel_timestep_table *table, const struct reel_model *model,
                               const struct reel_weights *weights, int64_t fps, const struct reel_arena *arena,
-                              float *work, struct reel_stream *stream, struct reel_time_embedding *embedding)
+                              struct reel_stream *stream, struct reel_time_embedding *embedding)
 {
     struct device device = {weights, stream};
     const struct reel_time_arithmetic arithmetic = {linear_layer, silu, &device};
     int64_t D = model->width, Q = model->frequencies;
-    float *made = arena->at[REEL_HOST_WORK], *s = work, *hidden = s + REEL_EMBEDDING_BATCH * Q;
+    float *made = arena->at[REEL_HOST_WORK], *s = arena->at[REEL_EMBEDDING_WORK],
+          *hidden = s + REEL_EMBEDDING_BATCH * Q;
     *embedding = (struct reel_time_embedding){
         .table = table, .width = D, .e = arena->at[REEL_EMBEDDING_E], .e0 = arena->at[REEL_EMBEDDING_E0]};
     for (int64_t first = 0; first < table->rows; first += REEL_EMBEDDING_BATCH) {

@@ -20,11 +20,11 @@ struct reel_time_embedding {
     float *e0; /* [R, 6, D], in the arena; the fps embedding is added if the model has one */
 };
 
-/* Computes e and e0 of every row of the table, into the arena. weights are those of REEL_PHASE_EMBEDDING.
- * work has room for reel_plan_embedding_work floats in the memory of the device. fps selects the row of the
+/* Computes e and e0 of every row of the table, into the arena. weights are those of REEL_PHASE_EMBEDDING;
+ * the arena's buffers of that phase are in use. fps selects the row of the
  * fps embedding. Failures go to the stream. */
 void reel_time_embedding_make(const struct reel_timestep_table *table, const struct reel_model *model,
                               const struct reel_weights *weights, int64_t fps, const struct reel_arena *arena,
-                              float *work, struct reel_stream *stream, struct reel_time_embedding *embedding);
+                              struct reel_stream *stream, struct reel_time_embedding *embedding);
 
 #endif
