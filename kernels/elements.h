@@ -177,13 +177,14 @@ REEL_ELEMENT int64_t reel_head_at(const int64_t *first_head, int64_t rows, int64
     return (rows * first + row * heads + head - first) * channels;
 }
 
-/* The index in [channels, F, 2H, 2W] of one pixel of a token, where corner = ph * 2 + pw. Patchify holds this
- * pixel in column channel * 4 + corner, unpatchify in column corner * channels + channel. */
-REEL_ELEMENT int64_t reel_pixel_of(struct reel_token_position position, int64_t channel, int64_t corner,
+/* The index in [channels, F, pH, pW] of the first pixel of a token's p x p patch. Pixel (ph, pw) of the patch
+ * lies ph * p * W + pw further. Patchify holds it in column (channel * p + ph) * p + pw, unpatchify in column
+ * (ph * p + pw) * channels + channel. */
+REEL_ELEMENT int64_t reel_pixel_of(struct reel_token_position position, int64_t channel, int64_t patch,
                                    int64_t F, int64_t H, int64_t W)
 {
-    int64_t row = 2 * position.row + corner / 2, column = 2 * position.column + corner % 2;
-    return ((channel * F + position.frame) * 2 * H + row) * 2 * W + column;
+    int64_t row = (channel * F + position.frame) * patch * H + patch * position.row;
+    return (row * W + position.column) * patch;
 }
 
 REEL_ELEMENT float reel_guided(float conditional, float unconditional, float scale)

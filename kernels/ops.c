@@ -223,14 +223,15 @@ void reel_attention(struct reel_stream *stream, struct reel_attention a)
 void reel_patchify(struct reel_stream *stream, struct reel_patchify a)
 {
     int holds = a.first_token >= 0 && a.first_token + a.tokens <= a.F * a.H * a.W && a.channels > 0 &&
-                a.latents && a.columns && is_wide(a.dtype);
+                a.patch > 0 && a.latents && a.columns && is_wide(a.dtype);
     if (admitted(stream, "patchify", a.tokens, holds))
         RUN(stream, patchify, SIZE(tokens), SIZE(channels));
 }
 
 void reel_unpatchify(struct reel_stream *stream, struct reel_unpatchify a)
 {
-    if (admitted(stream, "unpatchify", a.F * a.H * a.W, a.channels > 0 && a.tokens && a.velocity))
+    int holds = a.channels > 0 && a.patch > 0 && a.tokens && a.velocity;
+    if (admitted(stream, "unpatchify", a.F * a.H * a.W, holds))
         RUN(stream, unpatchify, SIZE(F), SIZE(H), SIZE(W), SIZE(channels));
 }
 

@@ -191,22 +191,24 @@ struct reel_attention {
     int merge;
 };
 
-/* columns[t] = the 2x2 patch of token first_token + t, which lies at row i, column j of its frame:
- * column c * 4 + ph * 2 + pw holds channel c of pixel (2i + ph, 2j + pw). Channels vary slowest. */
+/* columns[t] = the p x p patch of token first_token + t, which lies at row i, column j of its frame:
+ * column (c * p + ph) * p + pw holds channel c of pixel (p i + ph, p j + pw). Channels vary slowest. */
 struct reel_patchify {
     int64_t tokens, first_token;
-    int64_t F, H, W, channels; /* the token grid; latents have 2H x 2W pixels a frame */
+    int64_t F, H, W, channels; /* the token grid; latents have pH x pW pixels a frame */
+    int64_t patch;             /* p, at least 1 */
     enum reel_dtype dtype;     /* of columns */
-    const float *latents;      /* [channels, F, 2H, 2W] */
-    void *columns;             /* [tokens, 4 * channels] */
+    const float *latents;      /* [channels, F, pH, pW] */
+    void *columns;             /* [tokens, p * p * channels] */
 };
 
-/* velocity[c, f, 2i + ph, 2j + pw] = tokens[t][(ph * 2 + pw) * channels + c] for the token t at frame f,
+/* velocity[c, f, p i + ph, p j + pw] = tokens[t][(ph * p + pw) * channels + c] for the token t at frame f,
  * row i, column j. Channels vary fastest, unlike in patchify. */
 struct reel_unpatchify {
     int64_t F, H, W, channels;
-    const float *tokens; /* [F * H * W, 4 * channels] */
-    float *velocity;     /* [channels, F, 2H, 2W] */
+    int64_t patch;       /* p, at least 1 */
+    const float *tokens; /* [F * H * W, p * p * channels] */
+    float *velocity;     /* [channels, F, pH, pW] */
 };
 
 /* out = unconditional + scale * (conditional - unconditional): classifier-free guidance. out may be either of

@@ -5,7 +5,7 @@
 
 /* The counts that determine a rank's work, named as in traffic.h. */
 struct counts {
-    int64_t n, g, D, d, f, h, C;
+    int64_t n, g, D, d, f, h, C, A;
     struct reel_range segment;
 };
 
@@ -22,6 +22,7 @@ static struct counts counts_of(const struct reel_plan *plan, int64_t rank, int64
                            .f = reel_cut_count(&inner, coords.tensor),
                            .h = reel_plan_own_heads(plan, coords).count,
                            .C = C,
+                           .A = reel_model_patch_latents(&plan->model),
                            .segment = reel_plan_segment(plan, &tokens, coords.ring)};
 }
 
@@ -47,7 +48,7 @@ struct reel_flops reel_flops_iteration(const struct reel_plan *plan, int64_t ran
     double block_gemm = (double)(c.g * c.D) * (double)(12 * c.d + 4 * c.f);
     double block_attention = (double)(4 * c.h * c.C) * query_key_pairs(plan, c.segment, frames) +
                              (double)(4 * c.g * context) * (double)c.d;
-    double once = (double)(2 * c.n * c.D * 4 * (m->in_channels + m->out_channels));
+    double once = (double)(2 * c.n * c.D * c.A * (m->in_channels + m->out_channels));
     return (struct reel_flops){(double)branches * ((double)m->layers * block_gemm + once),
                                (double)(branches * m->layers) * block_attention};
 }
@@ -195,7 +196,7 @@ double reel_estimate_skipped(const struct reel_plan *plan, const struct reel_mac
     struct counts c = counts_of(plan, 0, frames);
     int64_t bytes[REEL_TRAFFIC_CLASSES] = {0}, branches = reel_plan_branches(plan);
     double sent[REEL_TRAFFIC_CLASSES],
-        flops = (double)(branches * 2 * c.n * c.D * 4 * (m->in_channels + m->out_channels));
+        flops = (double)(branches * 2 * c.n * c.D * c.A * (m->in_channels + m->out_channels));
     double passed = (double)(branches * (4 * 4 + reel_dtype_bytes(plan->work.residual_dtype)) * c.n * c.D);
     if (plan->work.expanded)
         passed += expansion_bytes(plan, c.n);

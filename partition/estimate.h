@@ -4,7 +4,7 @@
  * addition, f is the rank's part of the feed-forward's inner width, S the number of text rows and I of
  * image rows. One forward of one branch has, on one rank,
  *
- *     gemm       2 n D (4 in_channels + 4 out_channels)  once, and per block
+ *     gemm       2 n D A (in_channels + out_channels)  once, and per block
  *                8 g D d  self q k v o,  4 g D d  cross q o,  4 g D f  feed-forward
  *     attention  per block: 4 h C for every query of the segment and key that it sees,
  *                4 g (S + I) d  cross attention

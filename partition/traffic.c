@@ -72,18 +72,18 @@ void reel_traffic_iteration(const struct reel_plan *plan, int64_t rank, struct r
     struct reel_cut tokens = reel_plan_tokens(plan, iteration.frames);
     int64_t n = reel_plan_own(plan, &tokens, reel_plan_coords(plan, rank)).count,
             others = reel_plan_parts(plan) - 1;
-    int64_t channels = plan->model.out_channels;
+    int64_t latents = reel_model_patch_latents(&plan->model) * plan->model.out_channels; /* of a token */
     for (int64_t branch = 0; branch < reel_plan_branches(plan); branch++) {
         if (iteration.computed)
             add_blocks(plan, rank, iteration.frames, bytes);
-        bytes[REEL_TRAFFIC_OUTPUT] += 4 * others * n * 4 * channels;
+        bytes[REEL_TRAFFIC_OUTPUT] += 4 * others * n * latents;
     }
     if (iteration.computed)
         bytes[REEL_TRAFFIC_WEIGHTS] += gathering_bytes(plan, rank, REEL_CONTEXT_NONE);
     if (plan->work.expanded && plan->work.signal_rows > 0)
         bytes[REEL_TRAFFIC_DISTANCES] += 16 * others * n;
     if (plan->mesh.cfg == 2)
-        bytes[REEL_TRAFFIC_VELOCITY] += 4 * channels * iteration.frames * 4 * plan->work.H * plan->work.W;
+        bytes[REEL_TRAFFIC_VELOCITY] += 4 * latents * iteration.frames * plan->work.H * plan->work.W;
 }
 
 void reel_traffic_prompts(const struct reel_plan *plan, int64_t rank, int64_t prompts,

@@ -3,7 +3,8 @@
  * The letters, for one rank: n tokens of its own, g tokens of its tensor axis together, l tokens of its
  * segment of the ring; d columns (whole heads) of its part of the tensor axis, h heads of its own. For all
  * ranks: L tokens, D = N C columns, P_t, P_u, P_r ways of tensor, ulysses and ring; b bytes per element (4
- * in fp32, 2 in bf16). In one forward of one branch, a rank sends to other ranks
+ * in fp32, 2 in bf16); A latents of one channel in a token, 4. In one forward of one branch, a rank sends
+ * to other ranks
  *
  *     heads     per block, before attention: q, k, v of its tokens, for others' heads    3 b g (d - h C)
  *     tokens    per block, after attention: its heads' output, for others' tokens        b (l - g) h C
@@ -12,7 +13,7 @@
  *     columns   per block, before q k v, cross q, ffn-in: its tokens to its tensor axis  3 b (P_t - 1) n D
  *     partials  per block, after o, cross o, ffn-out: partial sums of others' tokens     3 b (g - n) D
  *     norms     per block, q, k, cross q: sums of squares of its tensor axis' tokens     3 * 8 (P_t - 1) g
- *     output    once: its tokens of the head's output to all others      4 (P_t P_u P_r - 1) n 4 out_channels
+ *     output    once: its tokens of the head's output to all others      4 (P_t P_u P_r - 1) n A out_channels
  *
  * With gathered weights, one pass through the blocks, for all branches that the rank computes, also sends
  *
@@ -27,7 +28,7 @@
  * A call that TeaCache skips sends only its output. An iteration makes one call for each branch that the
  * rank computes. With cfg 2, an iteration also sends
  *
- *     velocity  its branch's velocity to its partner                   4 out_channels * frames * 4 H W
+ *     velocity  its branch's velocity to its partner                   4 out_channels * frames * A H W
  *
  * With the expanded embedding and TeaCache, an iteration also gathers two doubles of every token:
  *

@@ -1,8 +1,6 @@
 /* Latents to tokens and back on the GPU: a thread does the patch of one channel of one token. */
 #include "row_cuda.h"
 
-constexpr int CORNERS = 4;
-
 /* Neighbouring threads do neighbouring channels, which lie side by side in `columns`. */
 template <enum reel_dtype P> static __global__ void patchify_patches(struct reel_patchify a)
 {
@@ -10,10 +8,11 @@ template <enum reel_dtype P> static __global__ void patchify_patches(struct reel
     for (int64_t e = reel_grid_first(); e < a.tokens * a.channels; e += reel_grid_stride()) {
         int64_t t = e / a.channels, channel = e - t * a.channels;
         struct reel_token_position position = reel_token_position_of(a.first_token + t, a.H, a.W);
-        Number *column = static_cast<Number *>(a.columns) + e * CORNERS;
-#pragma unroll
-        for (int corner = 0; corner < CORNERS; corner++)
-            reel_narrow(a.latents[reel_pixel_of(position, channel, corner, a.F, a.H, a.W)], column + corner);
+        Number *column = static_cast<Number *>(a.columns) + e * a.patch * a.patch;
+        const float *pixels = a.latents + reel_pixel_of(position, channel, a.patch, a.F, a.H, a.W);
+        for (int64_t ph = 0; ph < a.patch; ph++)
+            for (int64_t pw = 0; pw < a.patch; pw++)
+                reel_narrow(pixels[ph * a.patch * a.W + pw], column + ph * a.patch + pw);
     }
 }
 
@@ -33,10 +32,11 @@ static __global__ void unpatchify_patches(struct reel_unpatchify a)
     for (int64_t e = reel_grid_first(); e < tokens * a.channels; e += reel_grid_stride()) {
         int64_t channel = e / tokens, t = e - channel * tokens;
         struct reel_token_position position = reel_token_position_of(t, a.H, a.W);
-#pragma unroll
-        for (int corner = 0; corner < CORNERS; corner++)
-            a.velocity[reel_pixel_of(position, channel, corner, a.F, a.H, a.W)] =
-                a.tokens[(t * CORNERS + corner) * a.channels + channel];
+        float *pixels = a.velocity + reel_pixel_of(position, channel, a.patch, a.F, a.H, a.W);
+        const float *token = a.tokens + t * a.patch * a.patch * a.channels + channel;
+        for (int64_t ph = 0; ph < a.patch; ph++)
+            for (int64_t pw = 0; pw < a.patch; pw++)
+                pixels[ph * a.patch * a.W + pw] = token[(ph * a.patch + pw) * a.channels];
     }
 }
 

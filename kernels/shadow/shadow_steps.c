@@ -1,20 +1,20 @@
 /* What the operations around the model read and write: latents, solver steps, residuals, copies. */
 #include "shadow_ranges.h"
 
-/* Reads, in every channel, the lines of pixels that hold the tokens: two for every row of tokens, and whole
- * lines even where the tokens fill only a part. */
+/* Reads, in every channel, the lines of pixels that hold the tokens: `patch` for every row of tokens, and
+ * whole lines even where the tokens fill only a part. */
 void reel_shadow_patchify(const struct reel_shadow_step *step, const struct reel_patchify *a)
 {
-    int64_t line = 4 * a->W, first = a->first_token / a->W,
+    int64_t latents = a->patch * a->patch, line = latents * a->W, first = a->first_token / a->W,
             lines = (a->first_token + a->tokens - 1) / a->W - first + 1;
     reel_shadow_read(step, strided("latents", a->latents + first * line, a->channels, lines * line,
                                    a->F * a->H * line, REEL_F32));
-    reel_shadow_write(step, elements("columns", a->columns, a->tokens * 4 * a->channels, a->dtype));
+    reel_shadow_write(step, elements("columns", a->columns, a->tokens * latents * a->channels, a->dtype));
 }
 
 void reel_shadow_unpatchify(const struct reel_shadow_step *step, const struct reel_unpatchify *a)
 {
-    int64_t count = a->F * a->H * a->W * 4 * a->channels;
+    int64_t count = a->F * a->H * a->W * a->patch * a->patch * a->channels;
     reel_shadow_read(step, elements("tokens", a->tokens, count, REEL_F32));
     reel_shadow_write(step, elements("velocity", a->velocity, count, REEL_F32));
 }

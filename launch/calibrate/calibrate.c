@@ -59,7 +59,8 @@ static enum reel_status check_distances(const struct reel_timeline *timeline)
 /* Elements of one latent frame of one channel. */
 static int64_t plane_of(const struct reel_calibrate *calibrate)
 {
-    return 4 * calibrate->forecast.work.H * calibrate->forecast.work.W;
+    const struct reel_forecast *forecast = &calibrate->forecast;
+    return reel_model_patch_latents(&forecast->model) * forecast->work.H * forecast->work.W;
 }
 
 enum reel_status reel_calibrate_open(const struct reel_job *job, int64_t ranks,

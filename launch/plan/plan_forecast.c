@@ -11,7 +11,9 @@
 static enum reel_status frames_of(const struct reel_job *job, const struct reel_model *model,
                                   const char *path, const char *name, int64_t *frames)
 {
-    int64_t shape[4] = {model->out_channels, -1, job->video.height / 8, job->video.width / 8}, found[4] = {0};
+    int64_t shape[4] = {model->out_channels, -1, job->video.height / model->stride,
+                        job->video.width / model->stride},
+            found[4] = {0};
     *frames = 0;
     if (!path[0])
         return REEL_OK;

@@ -87,7 +87,8 @@ struct reel_scratch reel_timeline_scratch(const struct reel_model *m, int64_t th
                                .channels = reel_model_head_channels(m),
                                .threads = threads,
                                .weight_dtype = matrix_dtype};
-    const int64_t others[] = {m->ffn, m->text_width, m->image_width, m->frequencies, 4 * m->in_channels};
+    const int64_t others[] = {m->ffn, m->text_width, m->image_width, m->frequencies,
+                              reel_model_patch_latents(m) * m->in_channels};
     for (int i = 0; i < 5; i++)
         if (others[i] > max.in)
             max.in = others[i];
@@ -110,8 +111,9 @@ struct reel_workload reel_timeline_workload(const struct reel_timeline *timeline
                                             const struct reel_ops *ops)
 {
     struct reel_scratch scratch = reel_timeline_scratch(model, threads, matrix_dtype);
-    struct reel_workload work = {.H = job->video.height / 16,
-                                 .W = job->video.width / 16,
+    int64_t pixels = model->stride * model->patch; /* rows and columns of pixels in a token */
+    struct reel_workload work = {.H = job->video.height / pixels,
+                                 .W = job->video.width / pixels,
                                  .video_frames = timeline->chunks[timeline->chunk_count - 1].kept,
                                  .branches = job->sampler.guidance_scale > 1 ? 2 : 1,
                                  .embedding_rows = timeline->table.rows,

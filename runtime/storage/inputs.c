@@ -89,12 +89,13 @@ static enum reel_status share_has(struct reel_comm *comm, const char *path, cons
 }
 
 /* The shape of latents with that many frames (-1: any). */
-static void latent_shape(const struct reel_job *job, int64_t channels, int64_t frames, int64_t shape[4])
+static void latent_shape(const struct reel_job *job, const struct reel_model *model, int64_t channels,
+                         int64_t frames, int64_t shape[4])
 {
     shape[0] = channels;
     shape[1] = frames;
-    shape[2] = job->video.height / 8;
-    shape[3] = job->video.width / 8;
+    shape[2] = job->video.height / model->stride;
+    shape[3] = job->video.width / model->stride;
 }
 
 enum reel_status reel_inputs_open(struct reel_comm *comm, const struct reel_job *job,
@@ -102,7 +103,7 @@ enum reel_status reel_inputs_open(struct reel_comm *comm, const struct reel_job 
 {
     int64_t shape[4], found[4];
     memset(inputs, 0, sizeof *inputs);
-    latent_shape(job, model->out_channels, -1, shape);
+    latent_shape(job, model, model->out_channels, -1, shape);
     if (job->diffusion_forcing.prefix_latents[0]) {
         struct wanted prefix =
             want_tensor(job->diffusion_forcing.prefix_latents, "prefix_latents", -1, 4, shape);
@@ -193,7 +194,7 @@ static struct wanted noise_of(const struct reel_job *job, const struct reel_mode
                               const struct reel_chunk *chunk)
 {
     int64_t shape[4];
-    latent_shape(job, model->out_channels, chunk->frames, shape);
+    latent_shape(job, model, model->out_channels, chunk->frames, shape);
     return want_tensor(job->sampler.noise, "noise", chunk->index, 4, shape);
 }
 
@@ -201,7 +202,7 @@ static struct wanted addnoise_of(const struct reel_job *job, const struct reel_m
                                  const struct reel_chunk *chunk, int64_t iterations)
 {
     int64_t shape[5] = {iterations};
-    latent_shape(job, model->out_channels, chunk->prefix_frames, shape + 1);
+    latent_shape(job, model, model->out_channels, chunk->prefix_frames, shape + 1);
     return want_tensor(job->sampler.noise, "addnoise", chunk->index, 5, shape);
 }
 
@@ -211,7 +212,7 @@ static enum reel_status condition_of(const struct reel_job *job, const struct re
 {
     int64_t shape[4];
     int has;
-    latent_shape(job, model->in_channels - model->out_channels, shared_frames(chunk), shape);
+    latent_shape(job, model, model->in_channels - model->out_channels, shared_frames(chunk), shape);
     *wanted = want_tensor(job->prompt.embeds, "y", chunk->index, 4, shape);
     REEL_PASS(reel_input_has(wanted->path, wanted->name, &has));
     if (!has)
@@ -319,7 +320,8 @@ enum reel_status reel_inputs_fingerprint_chunk(const struct reel_job *job, const
 void reel_inputs_fingerprint(const struct reel_job *job, const struct reel_model *model,
                              const struct reel_inputs *inputs, FILE *out)
 {
-    int64_t frame = model->out_channels * (job->video.height / 8) * (job->video.width / 8);
+    int64_t frame = model->out_channels * (job->video.height / model->stride) *
+                    (job->video.width / model->stride);
     hash_line(out, "prefix_latents", inputs->prefix, inputs->prefix_frames * frame);
     hash_line(out, "end_latents", inputs->end, inputs->end_frames * frame);
     hash_line(out, "clip_fea", inputs->image, model->image_rows * model->image_width);

@@ -250,6 +250,7 @@ static void patches(struct measure *m, const struct cases_size *s)
                                   .H = s->H,
                                   .W = s->W,
                                   .channels = CHANNELS,
+                                  .patch = 2,
                                   .dtype = s->dtype,
                                   .latents = measure_array(m, REEL_F32, count),
                                   .columns = measure_array(m, s->dtype, n * 4 * CHANNELS)};
@@ -261,6 +262,7 @@ static void patches(struct measure *m, const struct cases_size *s)
                                     .H = s->H,
                                     .W = s->W,
                                     .channels = CHANNELS,
+                                    .patch = 2,
                                     .tokens = measure_array(m, REEL_F32, count),
                                     .velocity = measure_array(m, REEL_F32, count)};
         measure_operation(m, name, issue_unpatchify, &a, moves(count, 4 + 4));

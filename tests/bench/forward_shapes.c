@@ -30,9 +30,10 @@ void forward_shapes_open(struct forward_shapes *shapes, const struct reel_plan *
             L = plan->work.window_frames * plan->work.H * plan->work.W,
             heads = reel_plan_tensor_heads(plan, coords).count, d = heads * C,
             f = reel_cut_count(&inner, coords.tensor), h = reel_plan_own_heads(plan, coords).count;
+    int64_t patch = reel_model_patch_latents(m);
     double layers = (double)m->layers;
     const struct forward_shape all[] = {
-        {"patch", FORWARD_ENDS, {n, 4 * m->in_channels, D, 0}, .times = 1},
+        {"patch", FORWARD_ENDS, {n, patch * m->in_channels, D, 0}, .times = 1},
         {"self q k v", FORWARD_SELF, {g, D, d, 0}, .times = 3 * layers},
         {"self attention", FORWARD_SELF, {l, C, L, h}, .times = layers},
         {"self o", FORWARD_SELF, {g, d, D, 0}, .times = layers},
@@ -41,7 +42,7 @@ void forward_shapes_open(struct forward_shapes *shapes, const struct reel_plan *
         {"cross o", FORWARD_CROSS, {g, d, D, 0}, .times = layers},
         {"ffn in", FORWARD_FFN, {g, D, f, 0}, .times = layers},
         {"ffn out", FORWARD_FFN, {g, f, D, 0}, .times = layers},
-        {"head", FORWARD_ENDS, {n, D, 4 * m->out_channels, 0}, .times = 1},
+        {"head", FORWARD_ENDS, {n, D, patch * m->out_channels, 0}, .times = 1},
     };
     memset(shapes, 0, sizeof *shapes);
     for (size_t s = 0; s < sizeof all / sizeof all[0]; s++)

@@ -118,24 +118,30 @@ static void heads_are_laid_out_as_on_the_host(void)
                     split_is(&heads_cases[c], dtypes[p], variant);
 }
 
-static void patches_have_the_host_s_bits(void)
+static void patches_are(enum reel_dtype dtype, int64_t patch)
 {
     enum { F = 3, H = 5, W = 7, C = 6, TOKENS = 61, FIRST = 20 };
-    for (int p = 0; p < BOTH; p++) {
-        struct host_device_array latents = host_device_random(REEL_F32, C * F * 4 * H * W, 1, 3),
-                                 columns = host_device_blank(dtypes[p], TOKENS * 4 * C),
-                                 tokens = host_device_random(REEL_F32, F * H * W * 4 * C, 2, 3),
-                                 velocity = host_device_blank(REEL_F32, C * F * 4 * H * W);
-        for (int on = ON_HOST; on <= ON_DEVICE; on++) {
-            reel_patchify(host_device_stream(on), (struct reel_patchify){TOKENS, FIRST, F, H, W, C, dtypes[p],
-                                                                         latents.at[on], columns.at[on]});
-            reel_unpatchify(host_device_stream(on),
-                            (struct reel_unpatchify){F, H, W, C, tokens.at[on], velocity.at[on]});
-        }
-        host_device_equal("patchify", &columns);
-        host_device_equal("unpatchify", &velocity);
-        host_device_free();
+    int64_t latents_of_token = patch * patch * C, all = F * H * W * latents_of_token;
+    struct host_device_array latents = host_device_random(REEL_F32, all, 1, 3),
+                             columns = host_device_blank(dtype, TOKENS * latents_of_token),
+                             tokens = host_device_random(REEL_F32, all, 2, 3),
+                             velocity = host_device_blank(REEL_F32, all);
+    for (int on = ON_HOST; on <= ON_DEVICE; on++) {
+        reel_patchify(host_device_stream(on), (struct reel_patchify){TOKENS, FIRST, F, H, W, C, patch, dtype,
+                                                                     latents.at[on], columns.at[on]});
+        reel_unpatchify(host_device_stream(on),
+                        (struct reel_unpatchify){F, H, W, C, patch, tokens.at[on], velocity.at[on]});
     }
+    host_device_equal("patchify", &columns);
+    host_device_equal("unpatchify", &velocity);
+    host_device_free();
+}
+
+static void patches_have_the_host_s_bits(void)
+{
+    for (int p = 0; p < BOTH; p++)
+        for (int64_t patch = 1; patch <= 3; patch++)
+            patches_are(dtypes[p], patch);
 }
 
 static void a_step_of_the_solver_has_the_host_s_bits(void)

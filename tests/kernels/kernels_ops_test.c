@@ -316,6 +316,7 @@ static void patches_are_channel_slowest_and_velocity_channel_fastest(void)
                                                   .H = H,
                                                   .W = W,
                                                   .channels = CH,
+                                                  .patch = 2,
                                                   .latents = latents,
                                                   .columns = columns});
     /* token 7 is frame 1, row 0, column 1: pixels (0..1, 2..3) of a plane 6 wide */
@@ -324,12 +325,53 @@ static void patches_are_channel_slowest_and_velocity_channel_fastest(void)
           (double)columns[1], (double)columns[2]);
     for (int i = 0; i < F * H * W * 4 * CH; i++)
         tokens[i] = (float)i;
-    reel_unpatchify(&stream,
-                    (struct reel_unpatchify){
-                        .F = F, .H = H, .W = W, .channels = CH, .tokens = tokens, .velocity = velocity});
+    reel_unpatchify(&stream, (struct reel_unpatchify){.F = F,
+                                                      .H = H,
+                                                      .W = W,
+                                                      .channels = CH,
+                                                      .patch = 2,
+                                                      .tokens = tokens,
+                                                      .velocity = velocity});
     CHECK(velocity[(1 * F + 1) * PLANE + 2] == 7 * 8 + 1 &&
               velocity[F * PLANE - PLANE + 6 + 3] == 7 * 8 + 3 * 2,
           "channel 1 of token 7 is %g", (double)velocity[(F + 1) * PLANE + 2]);
+}
+
+/* Every pixel of every patch, by the formulas of ops.h. */
+static void a_patch_may_have_any_size(void)
+{
+    enum { F = 2, H = 2, W = 3, CH = 2, LARGEST = 3, ALL = F * H * W * LARGEST * LARGEST * CH };
+    for (int64_t p = 1; p <= LARGEST; p++) {
+        float latents[ALL], columns[ALL], velocity[ALL];
+        int64_t wrong = 0, all = F * H * W * p * p * CH;
+        for (int i = 0; i < ALL; i++)
+            latents[i] = (float)(i * 7 % 101);
+        reel_patchify(&stream, (struct reel_patchify){.tokens = F * H * W,
+                                                      .F = F,
+                                                      .H = H,
+                                                      .W = W,
+                                                      .channels = CH,
+                                                      .patch = p,
+                                                      .latents = latents,
+                                                      .columns = columns});
+        reel_unpatchify(&stream, (struct reel_unpatchify){.F = F,
+                                                          .H = H,
+                                                          .W = W,
+                                                          .channels = CH,
+                                                          .patch = p,
+                                                          .tokens = latents,
+                                                          .velocity = velocity});
+        for (int64_t i = 0; i < all; i++) { /* pixel (row, column) of frame f of channel c */
+            int64_t column = i % (p * W), row = i / (p * W) % (p * H), f = i / (p * p * H * W) % F;
+            int64_t c = i / (p * p * H * W * F), t = (f * H + row / p) * W + column / p;
+            int64_t corner = row % p * p + column % p;
+            wrong += columns[(t * CH + c) * p * p + corner] < latents[i] ||
+                     columns[(t * CH + c) * p * p + corner] > latents[i];
+            wrong += velocity[i] < latents[(t * p * p + corner) * CH + c] ||
+                     velocity[i] > latents[(t * p * p + corner) * CH + c];
+        }
+        CHECK(wrong == 0, "patches of %lld: %lld pixels are wrong", (long long)p, (long long)wrong);
+    }
 }
 
 static void exponentials_are_right_to_the_ends_of_the_range(void)
@@ -366,6 +408,7 @@ int main(void)
     RUN(heads_split_over_uneven_parts_and_merge_back);
     RUN(rotation_turns_interleaved_pairs_by_frame_row_and_column);
     RUN(patches_are_channel_slowest_and_velocity_channel_fastest);
+    RUN(a_patch_may_have_any_size);
     RUN(exponentials_are_right_to_the_ends_of_the_range);
     CHECK(stream.status == REEL_OK, "%s", reel_error_here()->cause);
     free(scratch);

@@ -308,6 +308,7 @@ static void patches_sums_and_rows_are_rounded_once(void)
                                                       .H = H,
                                                       .W = W,
                                                       .channels = CHANNELS,
+                                                      .patch = 2,
                                                       .dtype = p ? REEL_BF16 : REEL_F32,
                                                       .latents = latents,
                                                       .columns = p ? (void *)narrow : (void *)columns});

@@ -237,6 +237,7 @@ static void patchify(void)
                               .H = H,
                               .W = W,
                               .channels = CHANNELS,
+                              .patch = 2,
                               .dtype = dtype,
                               .latents = floats_in(CHANNELS * 4 * L),
                               .columns = numbers_out(L * 4 * CHANNELS)};
@@ -252,6 +253,7 @@ static void patchify(void)
                                                       .H = H,
                                                       .W = W,
                                                       .channels = CHANNELS,
+                                                      .patch = 2,
                                                       .tokens = floats_in(CHANNELS * 4 * L),
                                                       .velocity = velocity});
     result(velocity);

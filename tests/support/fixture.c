@@ -56,8 +56,9 @@ static struct reel_workload work_of(struct fixture *fixture, const struct fixtur
                                     int64_t branches)
 {
     struct reel_scratch scratch = scratch_of(&fixture->files.model);
-    return (struct reel_workload){.H = inputs->h / 2,
-                                  .W = inputs->w / 2,
+    int64_t patch = fixture->files.model.patch;
+    return (struct reel_workload){.H = inputs->h / patch,
+                                  .W = inputs->w / patch,
                                   .video_frames = inputs->F,
                                   .chunk_frames = inputs->F,
                                   .window_frames = inputs->F,

@@ -318,7 +318,7 @@ double reel_dit_distance(struct reel_dit *dit, const uint8_t *counts)
     return difference / magnitude;
 }
 
-/* x = the linear map of every 2x2 patch of the input. */
+/* x = the linear map of every patch of the input. */
 static void patch_embedding(struct reel_dit *dit, float *x)
 {
     const struct reel_model *m = &dit->plan->model;
@@ -330,10 +330,11 @@ static void patch_embedding(struct reel_dit *dit, float *x)
                                                       .H = dit->plan->work.H,
                                                       .W = dit->plan->work.W,
                                                       .channels = m->in_channels,
+                                                      .patch = m->patch,
                                                       .dtype = dit->dtype,
                                                       .latents = dit->inputs.input,
                                                       .columns = columns});
-    whole_layer(dit, REEL_PATCH_WEIGHT, 4 * m->in_channels, m->width, columns, x);
+    whole_layer(dit, REEL_PATCH_WEIGHT, reel_model_patch_latents(m) * m->in_channels, m->width, columns, x);
     reel_part_end(dit->stream, part);
 }
 
@@ -341,6 +342,7 @@ static void patch_embedding(struct reel_dit *dit, float *x)
 static void head(struct reel_dit *dit, const float *x, float *velocity)
 {
     const struct reel_model *m = &dit->plan->model;
+    int64_t width = reel_model_patch_latents(m) * m->out_channels;
     const void *own = reel_weight(dit->weights, REEL_HEAD_MODULATION);
     void *normed = dit->arena->at[REEL_TOKENS_NORMED];
     float *out = dit->arena->at[REEL_TOKENS_OUT], *all = dit->arena->at[REEL_EXCHANGE_OUTPUT];
@@ -354,13 +356,14 @@ static void head(struct reel_dit *dit, const float *x, float *velocity)
                                                       .scale = row_at(dit, own, 1),
                                                       .embedding = dit->e,
                                                       .y = normed});
-    whole_layer(dit, REEL_HEAD_WEIGHT, m->width, 4 * m->out_channels, normed, out);
+    whole_layer(dit, REEL_HEAD_WEIGHT, m->width, width, normed, out);
     reel_allgather(&dit->comm->sequence, dit->stream, REEL_TRAFFIC_OUTPUT, &dit->sequence.tokens,
-                   4 * m->out_channels * (int64_t)sizeof *out, out, all);
+                   width * (int64_t)sizeof *out, out, all);
     reel_unpatchify(dit->stream, (struct reel_unpatchify){.F = dit->inputs.frames,
                                                           .H = dit->plan->work.H,
                                                           .W = dit->plan->work.W,
                                                           .channels = m->out_channels,
+                                                          .patch = m->patch,
                                                           .tokens = all,
                                                           .velocity = velocity});
     reel_part_end(dit->stream, part);

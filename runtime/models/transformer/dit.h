@@ -46,7 +46,7 @@ struct reel_dit_inputs {
     int64_t frames;           /* F, at most the plan's window; a multiple of its causal block */
     const int64_t *timesteps; /* [F], each in the embedding table; or [F H W] */
     int per_token;            /* 1: timesteps has one for every token */
-    const float *input;       /* [in_channels, F, 2H, 2W] in the device's memory, whole on every rank */
+    const float *input;       /* [in_channels, F, pH, pW] in the device's memory, whole on every rank */
     struct reel_cancel cancel;
 };
 
@@ -77,7 +77,7 @@ struct reel_forward {
     int64_t branch; /* index of the prompt on this rank, below reel_plan_branches */
     /* 1: skip the blocks, and add the residual of the branch's last call that ran them. */
     int skipped;
-    float *velocity; /* [out_channels, F, 2H, 2W] in the device's memory, whole on every rank */
+    float *velocity; /* [out_channels, F, pH, pW] in the device's memory, whole on every rank */
 };
 
 /* Not collective. Fills *dit. All arguments stay the caller's and must outlive *dit, which must not move in
