@@ -29,7 +29,7 @@ static const struct {
 
 int64_t reel_latents_plane(const struct reel_plan *plan)
 {
-    return 4 * plan->work.H * plan->work.W;
+    return reel_model_patch_latents(&plan->model) * plan->work.H * plan->work.W;
 }
 
 static int64_t plane_of(const struct reel_latents *l)

@@ -186,7 +186,8 @@ enum reel_status reel_compare_state(const struct reel_resume *resume, const stru
                chunks_fit(saved, run) &&
                metadata->finished_frames == (k > 0 ? saved->chunks[k - 1].kept : 0) &&
                metadata->saving_count == k * branches && metadata->channels == model->out_channels &&
-               metadata->rows == job->video.height / 8 && metadata->columns == job->video.width / 8;
+               metadata->rows == job->video.height / model->stride &&
+               metadata->columns == job->video.width / model->stride;
     if (fits)
         fits = within
                    ? metadata->iteration >= 0 && metadata->iteration < timeline->matrices[k].rows &&
