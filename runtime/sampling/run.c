@@ -93,9 +93,10 @@ static enum reel_status decide_calls(struct reel_run *run, const struct reel_eng
     struct reel_timeline *timeline = &run->timeline;
     if (engine->comm->world.rank == 0)
         reel_teacache_decide(&run->teacache, run->job, &engine->plan.model, engine->signals, timeline, range);
-    REEL_PASS(reel_broadcast(engine->comm, &timeline->call_count, (int64_t)sizeof timeline->call_count));
-    return reel_broadcast(engine->comm, timeline->calls,
-                          timeline->call_count * (int64_t)sizeof *timeline->calls);
+    int64_t count = timeline->call_count;
+    REEL_PASS(reel_broadcast(engine->comm, &count, (int64_t)sizeof count));
+    reel_timeline_decided(timeline, count);
+    return reel_broadcast(engine->comm, timeline->calls, count * (int64_t)sizeof *timeline->calls);
 }
 
 enum reel_status reel_run_begin(struct reel_run *run, struct reel_engine *engine, int loads,

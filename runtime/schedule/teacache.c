@@ -212,7 +212,7 @@ void reel_teacache_decide(const struct reel_teacache_rule *rule, const struct re
     int64_t branches = job->sampler.guidance_scale > 1 ? 2 : 1;
     struct maker maker = {rule, timeline, job, reel_teacache_columns(model, rule->mode), signals, range};
     *range = (struct reel_teacache_range){.min = HUGE_VAL};
-    timeline->call_count = 0;
+    int64_t count = 0;
     for (int64_t k = 0; k < timeline->chunk_count; k++) {
         double accumulated = 0;
         int64_t last = last_of(&timeline->matrices[k]);
@@ -222,10 +222,11 @@ void reel_teacache_decide(const struct reel_teacache_rule *rule, const struct re
             /* both branches receive the same timesteps, so one accumulator serves both */
             struct reel_call call = decide_call(&maker, k, row, before, last, &accumulated);
             for (call.branch = 0; call.branch < branches; call.branch++)
-                timeline->calls[timeline->call_count++] = call;
+                timeline->calls[count++] = call;
             before = row;
         }
     }
+    reel_timeline_decided(timeline, count);
     reel_timeline_count(timeline);
 }
 

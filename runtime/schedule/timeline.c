@@ -152,6 +152,11 @@ struct reel_mesh reel_timeline_mesh(const struct reel_job *job)
                               .gathered = gathered[job->partition.weights]};
 }
 
+void reel_timeline_decided(struct reel_timeline *timeline, int64_t count)
+{
+    timeline->call_count = count;
+}
+
 int64_t reel_timeline_resume(struct reel_timeline *timeline, const struct reel_call *calls, int64_t count,
                              int64_t begun, int64_t made, int64_t *changed)
 {

@@ -78,6 +78,10 @@ struct reel_scratch reel_timeline_scratch(const struct reel_model *model, int64_
 /* The mesh that the job asks for, with REEL_AUTO_WAYS where it leaves the ways open (choose.h). */
 struct reel_mesh reel_timeline_mesh(const struct reel_job *job);
 
+/* Sets the decided calls to the first `count` of timeline->calls, where the caller has put them: it decides
+ * them in order, or receives them. There is room for two calls for each of `rows`. */
+void reel_timeline_decided(struct reel_timeline *timeline, int64_t count);
+
 /* Resumes after the first `made` of an earlier attempt's calls, of which `count` are given: the calls of the
  * chunks that had begun, the first `begun` chunks, are that attempt's, whatever this one has decided.
  * *changed is the number of those that it decided differently. Returns how many calls were taken, or -1 if
