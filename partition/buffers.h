@@ -83,8 +83,8 @@ struct reel_memory_map {
 };
 
 /* Places every buffer at the lowest offset that is free in all its phases, those of the most phases first.
- * So a block is as large as its fullest phase, where the table has at most two phases or no buffer overlaps
- * only some of the phases of another; else at least as large. */
+ * With at most two phases a block is exactly as large as its fullest phase. With more, holes may remain, and
+ * the block is larger by them. */
 void reel_memory_map_make(const struct reel_buffer_table *table, const struct reel_plan *plan, int64_t rank,
                           struct reel_memory_map *map);
 
