@@ -57,9 +57,7 @@ static int forward(struct reel_sampler *s, const struct iteration *it)
         forwards[slot] = (struct reel_forward){.branch = slot,
                                                .skipped = !it->calls[first + slot].computed,
                                                .velocity = it->velocity + (first + slot) * it->count};
-    int ran = reel_dit_forward(dit, forwards, count);
-    reel_preempt_end(&s->preempt);
-    return ran;
+    return reel_dit_forward(dit, forwards, count);
 }
 
 /* Gives the velocities to the observer, in memory that the host can read. */
@@ -170,11 +168,13 @@ static enum reel_status iterate(struct reel_sampler *s, int64_t row, int *ran)
     struct iteration it = begin_iteration(s, row);
     it.inputs.timesteps = reel_latents_assemble(latents, row);
     *ran = forward(s, &it);
+    if (*ran)
+        guide(s, &it);
+    reel_preempt_end(&s->preempt);
     if (!*ran) {
         reel_latents_cancel(latents);
         return reel_engine_agree(s->engine, REEL_OK);
     }
-    guide(s, &it);
     REEL_PASS(reel_engine_agree(s->engine, check(s, &it)));
     reel_latents_step(latents, row, it.velocity);
     count(s, &it);
